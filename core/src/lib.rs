@@ -1,1 +1,3 @@
+//! The Syncline client.
 
+pub mod store;

@@ -1,1 +1,33 @@
+//! What both ends of the Syncline wire agree on: serde types and pure functions, no IO and no clock.
+//!
+//! - [`name`]: validated names of rooms, collections, documents and clients.
+//! - [`value`]: the dynamic value a document's fields hold.
+//! - [`patch`]: field operations, and the paths they act on.
+//! - [`stamp`]: hybrid logical clock.
+//! - [`version`]: version vectors.
+//! - [`document`]: a document as the server confirmed it, and the room checksum.
+//! - [`merge`]: the one rule by which a mutation changes a document, on both ends.
+//! - [`message`]: every request, answer and event of protocol v1, and its compact encoding.
+//! - [`error`]: error codes on the wire.
+//! - [`limits`]: sizes both ends enforce.
 
+pub mod document;
+pub mod error;
+pub mod limits;
+pub mod merge;
+pub mod message;
+pub mod name;
+pub mod patch;
+pub mod stamp;
+pub mod value;
+pub mod version;
+
+pub use document::{Checksum, Document, Stamps};
+pub use error::{ErrorCode, WireError};
+pub use limits::Limits;
+pub use message::{Mutation, Write};
+pub use name::{ClientId, Collection, DocumentId, NameError, Room};
+pub use patch::{Op, Patch, PatchError, Path};
+pub use stamp::{HybridClock, HybridTime, Stamp};
+pub use value::{Fields, Value};
+pub use version::{Causality, VersionVector};

@@ -1,0 +1,265 @@
+//! Field operations, and the paths they act on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::limits::PATH_SEGMENTS_MAX;
+use crate::value::Value;
+
+/// Where in a document an operation acts: one field name per level. Spelled with dots, `address.city`; a dot or
+/// a backslash within a name is escaped by a backslash.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path(Vec<String>);
+
+/// Why a patch was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    #[error("a path has {segments} segments, at most {PATH_SEGMENTS_MAX} are allowed")]
+    PathTooDeep { segments: usize },
+    #[error("a path ends in an escape, or escapes something other than a dot or a backslash: {path}")]
+    BadEscape { path: String },
+    #[error("the patch is empty")]
+    Empty,
+    #[error("{inner} lies within {outer}, and both are changed by the patch")]
+    Overlap { outer: Path, inner: Path },
+    #[error("{path} is incremented by something that is not a number")]
+    NotANumber { path: Path },
+    #[error("{path} holds {found}, which {op} cannot change")]
+    TypeMismatch { path: Path, op: &'static str, found: &'static str },
+}
+
+impl Path {
+    /// A path of one segment, taken literally.
+    pub fn field(name: impl Into<String>) -> Self {
+        Self(vec![name.into()])
+    }
+
+    /// Reads the dotted spelling.
+    pub fn parse(text: &str) -> Result<Self, PatchError> {
+        let mut segments = vec![String::new()];
+        let mut chars = text.chars();
+        while let Some(char) = chars.next() {
+            let literal = match char {
+                '.' => {
+                    segments.push(String::new());
+                    continue;
+                }
+                '\\' => match chars.next() {
+                    Some(escaped @ ('.' | '\\')) => escaped,
+                    _ => return Err(PatchError::BadEscape { path: text.to_owned() }),
+                },
+                other => other,
+            };
+            if let Some(segment) = segments.last_mut() {
+                segment.push(literal);
+            }
+        }
+        if segments.len() > PATH_SEGMENTS_MAX {
+            return Err(PatchError::PathTooDeep { segments: segments.len() });
+        }
+        Ok(Self(segments))
+    }
+
+    /// The names, outermost first; never empty.
+    pub fn segments(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether this path lies strictly within `outer`.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.0.len() > outer.0.len() && self.0.starts_with(&outer.0)
+    }
+
+    /// The enclosing paths, outermost first, without the path itself.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
+        (1..self.0.len()).map(|length| Self(self.0[..length].to_vec()))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            for char in segment.chars() {
+                if matches!(char, '.' | '\\') {
+                    f.write_str("\\")?;
+                }
+                write!(f, "{char}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Path({self})")
+    }
+}
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [name] if !name.contains(['.', '\\']) => serializer.serialize_str(name),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What happens to the value at a path.
+///
+/// An operation that does not fit the value it finds (an increment of a string, a union into a number, a path
+/// through an array) changes nothing, on both ends. A client refuses such a patch before it accepts it, so this
+/// happens only when somebody else changed the type meanwhile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Replaces the value. The newer stamp wins.
+    Set(Value),
+    /// Removes the field. The newer stamp wins.
+    Unset,
+    /// Adds a number, possibly negative; a missing or null value counts as 0. Always applies.
+    Increment(Value),
+    /// Adds the items that an array lacks; a missing or null value counts as empty. Always applies.
+    Union(Vec<Value>),
+    /// Removes all items equal to one of these. Always applies.
+    Remove(Vec<Value>),
+    /// Adds items to the end of an array. Always applies.
+    Append(Vec<Value>),
+    /// Sets the server's time in milliseconds since the epoch; the client's until it is confirmed. The newer
+    /// stamp wins.
+    ServerTime,
+}
+
+impl Op {
+    /// The name of the operation on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Set(_) => "set",
+            Self::Unset => "unset",
+            Self::Increment(_) => "increment",
+            Self::Union(_) => "union",
+            Self::Remove(_) => "remove",
+            Self::Append(_) => "append",
+            Self::ServerTime => "server_time",
+        }
+    }
+
+    fn byte_len(&self) -> usize {
+        match self {
+            Self::Set(value) | Self::Increment(value) => value.byte_len(),
+            Self::Union(items) | Self::Remove(items) | Self::Append(items) => {
+                items.iter().map(Value::byte_len).sum()
+            }
+            Self::Unset | Self::ServerTime => 0,
+        }
+    }
+}
+
+/// Operations on distinct paths, none of which lies within another.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Patch(BTreeMap<Path, Op>);
+
+impl Patch {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an operation; one on the same path is replaced.
+    #[must_use]
+    pub fn with(mut self, path: Path, op: Op) -> Self {
+        self.0.insert(path, op);
+        self
+    }
+
+    pub fn ops(&self) -> impl Iterator<Item = (&Path, &Op)> {
+        self.0.iter()
+    }
+
+    /// Checks what can be told without a document: not empty, no overlap, increments by numbers.
+    pub fn validate(&self) -> Result<(), PatchError> {
+        if self.0.is_empty() {
+            return Err(PatchError::Empty);
+        }
+        for (outer, inner) in self.0.keys().zip(self.0.keys().skip(1)) {
+            // Paths are sorted, so the paths within one follow it directly.
+            if inner.is_within(outer) {
+                return Err(PatchError::Overlap { outer: outer.clone(), inner: inner.clone() });
+            }
+        }
+        for (path, op) in &self.0 {
+            if let Op::Increment(amount) = op
+                && amount.as_f64().is_none()
+            {
+                return Err(PatchError::NotANumber { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`Value::byte_len`].
+    pub fn byte_len(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(path, op)| 12 + path.segments().iter().map(String::len).sum::<usize>() + op.byte_len())
+            .sum()
+    }
+}
+
+impl FromIterator<(Path, Op)> for Patch {
+    fn from_iter<I: IntoIterator<Item = (Path, Op)>>(ops: I) -> Self {
+        Self(ops.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_dot_in_a_name_is_escaped() {
+        let path = Path::parse(r"a\.b.c\\d").unwrap();
+        assert_eq!(path.segments(), ["a.b", r"c\d"]);
+        assert!(matches!(Path::parse(r"a\b"), Err(PatchError::BadEscape { .. })));
+        assert!(matches!(Path::parse("a\\"), Err(PatchError::BadEscape { .. })));
+    }
+
+    #[test]
+    fn a_path_within_another_of_the_same_patch_is_refused() {
+        let path = |text| Path::parse(text).unwrap();
+        let patch =
+            Patch::new().with(path("a"), Op::Unset).with(path("a.b"), Op::Unset).with(path("ab"), Op::Unset);
+        assert_eq!(patch.validate(), Err(PatchError::Overlap { outer: path("a"), inner: path("a.b") }));
+        let siblings = Patch::new().with(path("a"), Op::Unset).with(path("ab"), Op::Unset);
+        assert_eq!(siblings.validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_increment_by_text_is_refused() {
+        let patch = Patch::new().with(Path::field("n"), Op::Increment("1".into()));
+        assert_eq!(patch.validate(), Err(PatchError::NotANumber { path: Path::field("n") }));
+    }
+
+    proptest! {
+        #[test]
+        fn the_spelling_of_a_path_reads_back(segments in proptest::collection::vec(r"[a-c.\\ ]{0,4}", 1..5)) {
+            let path = Path(segments);
+            prop_assert_eq!(Path::parse(&path.to_string()).unwrap(), path);
+        }
+    }
+}

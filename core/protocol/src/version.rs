@@ -1,0 +1,108 @@
+//! Version vectors: which of each client's mutations a document holds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::ClientId;
+
+/// How one version relates to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Causality {
+    Equal,
+    /// The first is contained in the second.
+    Before,
+    /// The first contains the second.
+    After,
+    /// Each holds something that the other lacks.
+    Concurrent,
+}
+
+/// For each client, the highest `client_seq` seen; an absent client counts as 0.
+///
+/// Source: Parker et al., "Detection of Mutual Inconsistency in Distributed Systems", 1983.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VersionVector(BTreeMap<ClientId, u64>);
+
+impl VersionVector {
+    /// The highest number seen of a client, 0 for none.
+    pub fn seen(&self, client: ClientId) -> u64 {
+        self.0.get(&client).copied().unwrap_or(0)
+    }
+
+    /// Records that `client_seq` is contained; never lowers a number.
+    pub fn record(&mut self, client: ClientId, client_seq: u64) {
+        let seen = self.0.entry(client).or_insert(0);
+        *seen = (*seen).max(client_seq);
+    }
+
+    /// The smallest vector that contains both.
+    pub fn merge(&mut self, other: &Self) {
+        for (&client, &client_seq) in &other.0 {
+            self.record(client, client_seq);
+        }
+    }
+
+    pub fn compare(&self, other: &Self) -> Causality {
+        match (self.is_within(other), other.is_within(self)) {
+            (true, true) => Causality::Equal,
+            (true, false) => Causality::Before,
+            (false, true) => Causality::After,
+            (false, false) => Causality::Concurrent,
+        }
+    }
+
+    /// Whether `other` contains everything in this vector.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.iter().all(|(&client, &client_seq)| client_seq <= other.seen(client))
+    }
+}
+
+impl FromIterator<(ClientId, u64)> for VersionVector {
+    fn from_iter<I: IntoIterator<Item = (ClientId, u64)>>(entries: I) -> Self {
+        let mut vector = Self::default();
+        for (client, client_seq) in entries {
+            vector.record(client, client_seq);
+        }
+        vector
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn vector() -> impl Strategy<Value = VersionVector> {
+        proptest::collection::vec((0u8..4, 0u64..4), 0..5).prop_map(|entries| {
+            entries.into_iter().map(|(client, seq)| (ClientId::from_bytes([client; 16]), seq)).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn comparison_is_antisymmetric(a in vector(), b in vector()) {
+            let mirrored = match b.compare(&a) {
+                Causality::Before => Causality::After,
+                Causality::After => Causality::Before,
+                same => same,
+            };
+            prop_assert_eq!(a.compare(&b), mirrored);
+        }
+
+        #[test]
+        fn a_merge_is_the_least_upper_bound(a in vector(), b in vector(), c in vector()) {
+            let mut ab = a.clone();
+            ab.merge(&b);
+            prop_assert!(a.is_within(&ab) && b.is_within(&ab));
+            if a.is_within(&c) && b.is_within(&c) {
+                prop_assert!(ab.is_within(&c));
+            }
+            let mut ba = b.clone();
+            ba.merge(&a);
+            prop_assert_eq!(ab.compare(&ba), Causality::Equal);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What survives a restart. Two halves with different promises:
+//!
+//! - The **journal** holds what nothing else can rebuild: the client's identity, the outbox, and outcomes that the
+//!   app has not seen. [`Store::commit`] makes it durable.
+//! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
+
+use serde::{Deserialize, Serialize};
+use syncline_protocol::{
+    Checksum, ClientId, Collection, Document, DocumentId, HybridTime, Mutation, Room, WireError,
+};
+
+/// One line of the journal. [`Recovered`] is what the lines add up to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// Stands first in every segment.
+    Identity(Identity),
+    /// An accepted entry; replaces an earlier one with the same number.
+    Queued(Entry),
+    /// Nothing is left to send of the entry with this number.
+    Settled { client_seq: u64 },
+    /// An entry failed for good. It leaves the outbox, and the outcome stays until the app has seen it.
+    Failed(Outcome),
+    /// The app has seen the outcome of the entry with this number.
+    OutcomeSeen { client_seq: u64 },
+}
+
+/// Who this installation is, and how far its numbers and its clock have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub client_id: ClientId,
+    /// No number up to this one may be used again.
+    pub last_client_seq: u64,
+    /// No stamp may be issued up to this one.
+    pub last_time: HybridTime,
+}
+
+/// One accepted write, waiting to be applied by the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub room: Room,
+    pub mutation: Mutation,
+    /// When it was accepted, in milliseconds since the epoch.
+    pub queued_at_ms: u64,
+}
+
+/// A write that the server refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub entry: Entry,
+    pub error: WireError,
+}
+
+/// What the journal held when it was opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovered {
+    pub identity: Identity,
+    /// In the order of their numbers.
+    pub entries: Vec<Entry>,
+    /// In the order of their numbers.
+    pub outcomes: Vec<Outcome>,
+    /// Damage that was found, cut off or set aside, for the log and for the app.
+    pub damage: Vec<String>,
+}
+
+/// A document's full name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentKey {
+    pub room: Room,
+    pub collection: Collection,
+    pub id: DocumentId,
+}
+
+/// What the cache knows of a room besides its documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomState {
+    /// The last `seq` of the room's log that the cache holds, 0 for none.
+    pub cursor: u64,
+    /// Of the documents in the cache.
+    pub checksum: Checksum,
+    /// Whether the cache once held everything up to the end of the log.
+    pub complete: bool,
+}
+
+/// A change of the cache that becomes visible, and durable, as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoomUpdate<'a> {
+    /// Whether all documents of the room are forgotten first.
+    pub reset: bool,
+    /// Replace older states; a deleted document is removed.
+    pub documents: &'a [Document],
+    pub state: RoomState,
+}
+
+/// Sizes on disk, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    pub journal_bytes: u64,
+    pub cache_bytes: u64,
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another client, in this process or another, has this directory open.
+    #[error("the directory is open in another client")]
+    InUse,
+    /// The disk is full. What was accepted before is intact, and the store goes on when there is room.
+    #[error("the disk is full")]
+    Full,
+    /// The directory was written by a newer version.
+    #[error("the data has format {found}, this version reads up to {supported}")]
+    TooNew { found: u32, supported: u32 },
+    /// The cache broke and was replaced by an empty one; the failed change was not made.
+    #[error("the cache was lost and starts empty: {reason}")]
+    CacheLost { reason: String },
+    /// The journal can no longer promise durability; the store must be closed and opened again.
+    #[error("the journal failed: {0}")]
+    Journal(#[source] std::io::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A record could not be encoded.
+    #[error("a record could not be encoded: {0}")]
+    Encode(String),
+}
+
+/// The engine's only way to the disk. One owner, one writer.
+pub trait Store {
+    /// Adds a record to the journal, durable after the next [`commit`](Self::commit).
+    fn append(&mut self, record: &Record) -> Result<(), StoreError>;
+
+    /// Adds a record once the cache as it is now is durable. Until then a restart finds the journal as if the
+    /// record did not exist: so a confirmed write is never in neither half.
+    fn append_after_flush(&mut self, record: Record);
+
+    /// Makes every appended record durable. An error means that none may be reported as accepted.
+    fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Writes the journal anew from what is still alive, if enough of it is dead to make that worthwhile.
+    /// `live` is asked for only then, and must begin with the identity.
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError>;
+
+    /// A live document in the cache.
+    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError>;
+
+    /// Visits the live documents of a collection in the order of their ids.
+    fn visit_collection(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError>;
+
+    /// Every room the cache knows.
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
+
+    /// Applies a change to the cache; on an error nothing of it is visible.
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
+
+    /// Makes the cache durable, then commits what waited for it.
+    fn flush(&mut self) -> Result<(), StoreError>;
+
+    fn stats(&self) -> StoreStats;
+}
