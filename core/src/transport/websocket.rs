@@ -27,8 +27,11 @@ use super::endpoint::{ConnectRequest, SocketLimits};
 /// What a socket tells its driver, in this order: `Opened` at most once, frames, and `Closed` as the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SocketEvent {
+    /// The server accepted the upgrade.
     Opened,
+    /// A whole WebSocket message.
     Frame(Frame),
+    /// The end, of an attempt to connect as well.
     Closed(CloseReason),
 }
 
