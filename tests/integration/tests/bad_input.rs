@@ -22,6 +22,7 @@ async fn a_wrong_token_is_unauthorized_until_a_good_one_is_set() {
     config.token = Some("not a token".to_owned());
     config.auto_connect = false;
     let device = Device::open(config).await.unwrap();
+    device.watch(ROOM).await;
     device.write(ROOM, "kept", json!({"create": {}})).await.unwrap();
 
     let error = device.run(json!({"type": "connect"})).await.unwrap_err();

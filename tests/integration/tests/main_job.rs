@@ -14,6 +14,7 @@ async fn a_write_on_one_device_appears_on_the_other() {
     let server = TestServer::start(data.path()).await;
     let a = Device::of("ada", &[], &server.url(), a_dir.path()).await;
     let b = Device::of("ada", &[], &server.url(), b_dir.path()).await;
+    a.watch(ROOM).await;
     let watch = b.watch(ROOM).await;
 
     a.write(ROOM, "n1", json!({"create": {"title": "hello", "likes": 1}})).await.unwrap();
