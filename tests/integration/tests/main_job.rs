@@ -109,9 +109,13 @@ async fn a_server_that_restarts_gets_what_was_written_meanwhile() {
     a.until("a live room", |seen| seen.is_live(ROOM)).await;
     let addr = server.stop().await;
     a.until("no connection", |seen| !seen.is_open()).await;
-    for n in 0..300 {
-        a.write(ROOM, &format!("n{n}"), json!({"create": {"n": n}})).await.unwrap();
-    }
+    let writes: Vec<_> = (0..300)
+        .map(|n| {
+            let id = format!("n{n}");
+            json!({"room": ROOM, "collection": "notes", "id": id, "write": {"create": {"n": n}}})
+        })
+        .collect();
+    a.run(json!({"type": "write", "writes": writes})).await.unwrap();
     let server = TestServer::start_at(addr, data.path()).await;
     a.synced(ROOM).await;
     server.stop().await;
