@@ -102,6 +102,12 @@ pub(super) struct Stored {
     pub(super) chunks: Vec<Vec<u8>>,
 }
 
+impl Stored {
+    pub(super) fn byte_len(&self) -> u64 {
+        (self.value.len() + self.chunks.iter().map(Vec::len).sum::<usize>()) as u64
+    }
+}
+
 pub(super) fn encode(document: &Document) -> Result<Stored, rmp_serde::encode::Error> {
     let encoded = encode_compact(document)?;
     if encoded.len() <= INLINE_BYTES_MAX {

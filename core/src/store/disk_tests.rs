@@ -375,25 +375,34 @@ fn a_cache_on_a_full_disk_is_not_lost() {
     let apply = |store: &mut DiskStore, cursor: u64| {
         let documents = [document(&format!("d{cursor}"), cursor, &"text ".repeat(4000))];
         let update = RoomUpdate { reset: false, documents: &documents, state: state(cursor) };
-        store.apply(&room("user:42"), &update).and_then(|()| store.flush())
+        store.apply(&room("user:42"), &update)
     };
     for cursor in 1..=20 {
         apply(&mut store, cursor).unwrap();
+        store.flush().unwrap();
     }
-    disk.fill(256 << 10);
+    disk.fill(3 << 20);
     let mut cursor = 20;
     let error = loop {
-        match apply(&mut store, cursor + 1) {
-            Ok(()) => cursor += 1,
-            Err(error) => break error,
+        if let Err(error) = apply(&mut store, cursor + 1) {
+            break error;
+        }
+        cursor += 1;
+        if let Err(error) = store.flush() {
+            break error;
         }
         assert!(cursor < 10_000, "the disk never became full");
     };
-    println!("full after {cursor}: {error:?}; then {:?}", store.rooms());
+    assert!(matches!(error, StoreError::Full), "{error:?}");
+    // Reads and the journal go on.
+    assert_eq!(store.rooms().unwrap(), [(room("user:42"), state(cursor))]);
     queue(&mut store, 1..=20).unwrap();
     disk.free();
-    println!("with room: {:?}", store.rooms());
+    apply(&mut store, cursor + 1).unwrap();
+    drop(store);
+    let (store, recovered) = open(&directory);
+    assert_eq!((recovered.entries.len(), recovered.damage.len()), (20, 0));
     let mut count = 0;
-    let visited = store.visit_collection(&room("user:42"), &collection("tasks"), &mut |_| count += 1);
-    println!("{visited:?} {count}");
+    store.visit_collection(&room("user:42"), &collection("tasks"), &mut |_| count += 1).unwrap();
+    assert_eq!(count, cursor + 1);
 }

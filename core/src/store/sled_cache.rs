@@ -10,11 +10,11 @@ use std::sync::Arc;
 use syncline_protocol::{Collection, Document, Room};
 
 use super::cached_document::{
-    CachedRoom, Digest, chunk_count, chunk_key, collection_prefix, decode, encode, key, room_prefix,
+    CachedRoom, Digest, Stored, chunk_count, chunk_key, collection_prefix, decode, encode, key, room_prefix,
 };
-use super::database::{Database, Failure, Writes, guarded};
+use super::database::{Database, Failure, Writes, ensure_room, guarded};
 use super::envelope::{seal, unseal};
-use super::files::remove_if_there;
+use super::files::{harmless, remove_if_there};
 use super::{DocumentKey, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
@@ -24,23 +24,35 @@ const LOSSES_MAX: u32 = 4;
 /// The file beside the database that holds how many changes were flushed. sled takes some damage for the end of its
 /// log, and silently goes back to an older state, with holes: then the database holds fewer.
 const MARK_EXTENSION: &str = "mark";
+/// The file that is written, and removed, to see whether there is room.
+const PROBE_EXTENSION: &str = "probe";
+
+/// What must be free on the disk before the database may write, in bytes.
+const HEADROOM_BYTES: u64 = 2 << 20;
+/// How many bytes the database may write for each byte that changes: it writes whole pages anew.
+const WRITE_AMPLIFICATION: u64 = 8;
+/// After so many changed bytes it is looked again whether there is room.
+const UNPROBED_BYTES_MAX: u64 = 128 << 10;
 
 /// See the module's documentation. Every method may return `CacheLost`, or `Full` when the disk is full: then
-/// nothing is lost, and the cache goes on when there is room.
+/// nothing was done, nothing is lost, and the cache goes on when there is room.
 #[derive(Debug)]
 pub(super) struct SledCache {
     folder: PathBuf,
     /// Where a broken database goes, in the place of the one before.
     quarantine: PathBuf,
     mark: PathBuf,
+    probe: PathBuf,
     state: RefCell<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     database: Option<Arc<Database>>,
-    /// How many changes the database must hold to be the one that was closed; unknown before the first open.
-    changes: Option<u64>,
+    /// How many changes the database holds.
+    changes: u64,
+    /// What was changed since there was last seen to be room.
+    unprobed_bytes: u64,
     /// Whether there are changes that were not flushed.
     dirty: bool,
     mark: Option<File>,
@@ -53,16 +65,9 @@ impl SledCache {
     /// Opens the cache in `folder`; a broken one goes to the folder `quarantine`. The second value tells why it
     /// starts empty, if it was lost.
     pub(super) fn open(folder: PathBuf, quarantine: PathBuf) -> (Self, Option<String>) {
-        let state = State {
-            database: None,
-            changes: None,
-            dirty: false,
-            mark: None,
-            verified: BTreeSet::new(),
-            losses: 0,
-        };
         let mark = folder.with_extension(MARK_EXTENSION);
-        let cache = Self { folder, quarantine, mark, state: RefCell::new(state) };
+        let probe = folder.with_extension(PROBE_EXTENSION);
+        let cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
         let lost = match cache.database() {
             Err(StoreError::CacheLost { reason }) => Some(reason),
             // A cache that cannot be opened now is opened by the first call that needs it.
@@ -128,6 +133,8 @@ impl SledCache {
             let (collection, id) = (document.collection.clone(), document.id.clone());
             newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), stored);
         }
+        let bytes = newest.values().flatten().map(Stored::byte_len).sum();
+        self.ensure_room(bytes)?;
         let changes = self.run(|database| {
             let mut digest = self.verify(database, room)?;
             let mut writes = Writes::default();
@@ -155,7 +162,7 @@ impl SledCache {
             Ok(changes)
         })?;
         let state = self.state.get_mut();
-        state.changes = Some(changes);
+        state.changes = changes;
         state.dirty = true;
         Ok(())
     }
@@ -164,12 +171,13 @@ impl SledCache {
         if !self.state.get_mut().dirty {
             return Ok(());
         }
+        self.ensure_room(UNPROBED_BYTES_MAX)?;
         self.run(Database::flush)?;
         let state = self.state.get_mut();
         state.dirty = false;
-        if let (Some(mark), Some(changes)) = (&mut state.mark, state.changes) {
+        if let Some(mark) = &mut state.mark {
             // A mark that lags behind notices less, and does no harm.
-            let _ = mark.rewind().and_then(|()| mark.write_all(&seal(&changes.to_le_bytes())));
+            let _ = mark.rewind().and_then(|()| mark.write_all(&seal(&state.changes.to_le_bytes())));
         }
         Ok(())
     }
@@ -177,6 +185,20 @@ impl SledCache {
     /// In bytes; 0 if unknown.
     pub(super) fn bytes_on_disk(&self) -> u64 {
         self.run(Database::bytes_on_disk).unwrap_or(0)
+    }
+
+    /// Looks whether there is room for a change of so many bytes, unless it looked not long ago.
+    fn ensure_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let mut state = self.state.borrow_mut();
+        let unprobed_bytes = state.unprobed_bytes + bytes;
+        if state.database.is_none() || unprobed_bytes < UNPROBED_BYTES_MAX {
+            // An open looks as well.
+            state.unprobed_bytes = unprobed_bytes;
+            return Ok(());
+        }
+        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes).map_err(harmless)?;
+        state.unprobed_bytes = 0;
+        Ok(())
     }
 
     /// Makes sure, once, that a room's documents are complete. Returns their digest.
@@ -218,15 +240,13 @@ impl SledCache {
         if state.losses >= LOSSES_MAX {
             return Err(StoreError::CacheLost { reason: "it was lost too often".to_owned() });
         }
-        let expected = state.changes;
         drop(state);
         let opened = guarded(|| {
+            // Even an open writes.
+            ensure_room(&self.probe, HEADROOM_BYTES)?;
             let (mark, flushed) = open_mark(&self.mark)?;
             let database = Database::open(&self.folder)?;
             let changes = database.changes()?;
-            if expected.is_some_and(|expected| expected != changes) {
-                return Err("changes were lost when the disk was full".into());
-            }
             if changes < flushed {
                 return Err(format!("only {changes} of {flushed} changes are left").into());
             }
@@ -235,39 +255,24 @@ impl SledCache {
         let (database, changes, mark) = opened.map_err(|failure| self.give_up(failure))?;
         let mut state = self.state.borrow_mut();
         state.database = Some(Arc::clone(&database));
-        state.changes = Some(changes);
+        state.changes = changes;
         state.mark = Some(mark);
         Ok(database)
     }
 
     /// Parts with a database that failed.
     fn give_up(&self, failure: Failure) -> StoreError {
+        let reason = match failure {
+            Failure::Full => return StoreError::Full,
+            Failure::Broken(reason) => reason,
+        };
         let mut state = self.state.borrow_mut();
-        let database = state.database.take();
-        state.verified.clear();
-        match failure {
-            Failure::Full => {
-                // What is on disk is sound: whether it is all, the next open finds out.
-                let _ = guarded(|| {
-                    drop(database);
-                    Ok(())
-                });
-                StoreError::Full
-            }
-            Failure::Broken(reason) => {
-                // Dropping it would write to it, which may panic, or wait for ever.
-                std::mem::forget(database);
-                state.changes = None;
-                state.mark = None;
-                state.dirty = false;
-                state.losses += 1;
-                match self.set_aside() {
-                    Ok(()) => StoreError::CacheLost { reason },
-                    Err(error) => {
-                        StoreError::CacheLost { reason: format!("{reason}; left in place: {error}") }
-                    }
-                }
-            }
+        // Dropping it would write to it, which may panic, or wait for ever.
+        std::mem::forget(state.database.take());
+        *state = State { losses: state.losses + 1, ..State::default() };
+        match self.set_aside() {
+            Ok(()) => StoreError::CacheLost { reason },
+            Err(error) => StoreError::CacheLost { reason: format!("{reason}; left in place: {error}") },
         }
     }
 
@@ -289,11 +294,13 @@ impl SledCache {
 
 impl Drop for SledCache {
     fn drop(&mut self) {
+        if self.flush().is_err() {
+            // Dropping the database would write as well.
+            std::mem::forget(self.state.get_mut().database.take());
+        }
         let database = self.state.get_mut().database.take();
         let _ = guarded(|| {
-            if let Some(database) = database {
-                database.flush()?;
-            }
+            drop(database);
             Ok(())
         });
     }

@@ -177,5 +177,4 @@ fn a_cache_that_keeps_breaking_is_given_up() {
         ));
     }
     assert!(matches!(cache.rooms(), Err(StoreError::CacheLost { .. })));
-    assert!(matches!(cache.flush(), Ok(())));
 }
