@@ -116,7 +116,10 @@ use MutationStatus::{Applied, Conflict, Duplicate, Rejected};
 fn every_applied_mutation_takes_the_next_place_in_the_log() {
     let mut hub = Hub::new();
     let answer = hub.push(1, vec![create(1, "a"), create(2, "b"), increment(7, "a")]);
-    assert_eq!(answer.results.iter().map(|result| result.seq).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
+    assert_eq!(
+        answer.results.iter().map(|result| result.seq).collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(3)]
+    );
     let answer = hub.push(2, vec![increment(1, "b")]);
     assert_eq!(answer.results[0].seq, Some(4));
     let page = hub.page(0, 10);
@@ -128,7 +131,8 @@ fn every_applied_mutation_takes_the_next_place_in_the_log() {
 fn live_changes_cover_the_whole_range_of_a_push() {
     let mut hub = Hub::new();
     hub.push(1, vec![create(1, "a")]);
-    let pushed = hub.push_as("user 1", 1, vec![increment(2, "a"), create(3, "b"), increment(4, "a")]).unwrap();
+    let pushed =
+        hub.push_as("user 1", 1, vec![increment(2, "a"), create(3, "b"), increment(4, "a")]).unwrap();
     let changes = pushed.changes.unwrap();
     assert_eq!((changes.from_seq, changes.to_seq), (2, 4));
     let seqs: Vec<u64> = changes.changes.iter().map(|document| document.seq).collect();
@@ -232,7 +236,10 @@ fn a_document_beyond_its_limit_is_rejected_whole() {
     hub.limits.document_bytes_max = 1000;
     let text = |bytes: usize| Value::from("x".repeat(bytes));
     hub.push(1, vec![create(1, "a")]);
-    let answer = hub.push(1, vec![set(2, "a", "t", text(2000)), set(3, "a", "t", text(600)), set(4, "a", "u", text(600))]);
+    let answer = hub.push(
+        1,
+        vec![set(2, "a", "t", text(2000)), set(3, "a", "t", text(600)), set(4, "a", "u", text(600))],
+    );
     assert_eq!(codes(&answer), [Some(ErrorCode::TooLarge), None, Some(ErrorCode::TooLarge)]);
     assert_eq!(hub.document("a").unwrap().fields.keys().collect::<Vec<_>>(), ["n", "t"]);
 }
@@ -242,7 +249,9 @@ fn a_history_of_writes_cannot_grow_without_bound() {
     let mut hub = Hub::new();
     hub.limits.document_bytes_max = 1000;
     hub.push(1, vec![create(1, "a")]);
-    let unset = |seq: u64| mutation(seq, "a", Write::Update(Patch::new().with(Path::field(format!("f{seq}")), Op::Unset)));
+    let unset = |seq: u64| {
+        mutation(seq, "a", Write::Update(Patch::new().with(Path::field(format!("f{seq}")), Op::Unset)))
+    };
     let answer = hub.push(1, (2..100).map(unset).collect());
     assert_eq!(codes(&answer).last(), Some(&Some(ErrorCode::TooLarge)));
     assert!(document_byte_len(&hub.document("a").unwrap()) < 2000);

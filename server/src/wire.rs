@@ -185,7 +185,10 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Argument<T> {
             }
 
             // How the JavaScript parser sends a typed array, where a `Buffer` is a plain binary.
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, extension: D) -> Result<Argument<T>, D::Error> {
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                extension: D,
+            ) -> Result<Argument<T>, D::Error> {
                 let (kind, bytes) = <(i8, serde_bytes::ByteBuf)>::deserialize(extension)?;
                 if kind == EXTENSION_TYPED_ARRAY {
                     self.visit_bytes(&bytes)

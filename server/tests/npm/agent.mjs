@@ -28,10 +28,13 @@ const fromBytes = (value) => {
 
 const isBytes = (value) => value instanceof Uint8Array || value instanceof ArrayBuffer;
 
+// Version vectors have binary keys.
+const mapKeyConverter = (key) => (key instanceof Uint8Array ? Buffer.from(key).toString("hex") : key);
+
 // An argument as {encoding, value}, compact ones unpacked.
 const describe = (value) =>
   isBytes(value)
-    ? { encoding: "compact", value: fromBytes(decode(value)) }
+    ? { encoding: "compact", value: fromBytes(decode(value, { mapKeyConverter })) }
     : { encoding: "plain", value: fromBytes(value) };
 
 const take = (client, event) => {
@@ -62,12 +65,14 @@ const commands = {
         resolve({ connected: false, message: error.message, data: error.data ?? null }),
       );
     }),
-  // A compact argument goes as a Buffer, or as a typed array if `typed`: the MessagePack parser sends them differently.
+  // A compact argument goes as a Buffer, or as a typed array if `typed`: the MessagePack parser sends them differently,
+  // a typed array always with the whole buffer below it.
   emit: ({ name, event, plain, compact, typed }) =>
     new Promise((resolve) => {
       const args = [];
       if (plain !== undefined) args.push(toBytes(plain));
-      if (compact !== undefined) args.push(typed ? encode(toBytes(compact)) : Buffer.from(encode(toBytes(compact))));
+      const packed = compact === undefined ? [] : [encode(toBytes(compact))];
+      args.push(...packed.map((bytes) => (typed ? Uint8Array.from(bytes) : Buffer.from(bytes))));
       sockets.get(name).socket.emit(event, ...args, (answer) => resolve(describe(answer)));
     }),
   // Many at once, in order; answers in order.
