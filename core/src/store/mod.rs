@@ -14,8 +14,8 @@ use syncline_protocol::{
 pub enum Record {
     /// Stands first in every segment.
     Identity(Identity),
-    /// An accepted entry; replaces an earlier one with the same number.
-    Queued(Entry),
+    /// Entries accepted together: all of them or none survive. Each replaces an earlier one with its number.
+    Queued(Vec<Entry>),
     /// Nothing is left to send of the entry with this number.
     Settled { client_seq: u64 },
     /// An entry failed for good. It leaves the outbox, and the outcome stays until the app has seen it.
