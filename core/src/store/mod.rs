@@ -4,6 +4,27 @@
 //!   app has not seen. [`Store::commit`] makes it durable.
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
+mod cached_document;
+mod database;
+mod disk;
+mod envelope;
+mod files;
+mod frame;
+mod garbage;
+mod journal;
+mod lock;
+mod memory;
+mod recovery;
+mod sled_cache;
+
+#[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
+mod fixtures;
+
+pub use disk::DiskStore;
+pub use memory::MemoryStore;
+
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{
     Checksum, ClientId, Collection, Document, DocumentId, HybridTime, Mutation, Room, WireError,

@@ -47,6 +47,7 @@ pub enum CloseReason {
     /// The connection ended without a close frame.
     #[error("connection lost")]
     Eof,
+    /// Any other failure of the network.
     #[error("network: {0}")]
     Io(ErrorKind),
     /// Closed by this end.
@@ -57,15 +58,19 @@ pub enum CloseReason {
 /// What is wrong with the TLS session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TlsFailure {
+    /// No authority that is believed signed the certificate.
     #[error("certificate of an unknown authority")]
     UnknownIssuer,
+    /// The certificate names other hosts.
     #[error("certificate of another host")]
     WrongHost,
     /// Also what a device with a wrong clock sees.
     #[error("certificate not valid at this time")]
     Expired,
+    /// Anything else that is wrong with the certificate.
     #[error("certificate not accepted")]
     Certificate,
+    /// The two ends could not agree, or the other does not speak TLS.
     #[error("handshake failed")]
     Handshake,
 }

@@ -9,7 +9,9 @@ use super::socketio::{Namespace, Packet, Parser, json, msgpack};
 /// One WebSocket message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Frame {
+    /// UTF-8 text.
     Text(String),
+    /// Bytes.
     Binary(Bytes),
 }
 
@@ -42,14 +44,14 @@ pub enum Message {
     Close,
     /// The server's heartbeat, to be answered with `Pong`.
     Ping,
+    /// The answer to `Ping`.
     Pong,
+    /// The end of a move from polling, which is never begun here.
     Upgrade,
+    /// Nothing: it ends a pending poll.
     Noop,
     /// A Socket.IO packet.
-    Socket {
-        namespace: Namespace,
-        packet: Packet,
-    },
+    Socket { namespace: Namespace, packet: Packet },
 }
 
 /// What a decoder accepts. The memory it holds stays within a small multiple of `message_bytes_max`.
@@ -68,6 +70,7 @@ pub struct DecodeLimits {
 }
 
 impl DecodeLimits {
+    /// What servers and clients of this project need at most.
     pub const DEFAULT: Self = Self {
         message_bytes_max: 8 * 1024 * 1024,
         attachments_max: 64,
@@ -95,11 +98,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// A decoder for a connection on which nothing was received yet.
     pub fn new(parser: Parser, limits: DecodeLimits) -> Self {
         Self { parser, limits, pending: None }
     }
 
     /// Takes the next frame. `None`: the packet is not complete, its attachments follow.
+    ///
+    /// After an error the connection is to be closed: the rest of what it carries has no known meaning.
     pub fn feed(&mut self, frame: Frame) -> Result<Option<Message>, CodecError> {
         check_size(frame.byte_len(), &self.limits)?;
         match frame {

@@ -36,6 +36,7 @@ pub struct SocketLimits {
 }
 
 impl SocketLimits {
+    /// Sized for a phone.
     pub const DEFAULT: Self = Self {
         message_bytes_max: 8 * 1024 * 1024,
         read_buffer_bytes: 4 * 1024,
@@ -55,10 +56,13 @@ impl Default for SocketLimits {
 /// Why a connection cannot be asked for. The text quotes nothing of the URL, which may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestError {
+    /// Not a URL at all.
     #[error("invalid URL: {0}")]
     Url(url::ParseError),
+    /// Another scheme than those four.
     #[error("the URL must begin with http, https, ws or wss")]
     Scheme,
+    /// A scheme and nothing to connect to.
     #[error("the URL has no host")]
     MissingHost,
     /// User name or password in the URL: they end up in logs. Send a header or the auth payload.
@@ -67,11 +71,13 @@ pub enum RequestError {
     /// The path and the query are settings of their own, and the namespace is neither.
     #[error("the URL must be scheme, host and port alone")]
     NotAnOrigin,
+    /// A path without a leading `/`.
     #[error("the path must begin with '/'")]
     Path,
     /// `EIO` and `transport` are what this client is, not an option.
     #[error("query key {0} belongs to the protocol")]
     ReservedQuery(&'static str),
+    /// Characters that a header cannot hold.
     #[error("invalid header name or value")]
     Header,
     /// A header that the WebSocket upgrade sets.
@@ -147,12 +153,14 @@ impl ConnectRequest {
         Ok(self)
     }
 
+    /// Sets sizes and times, instead of [`SocketLimits::DEFAULT`].
     #[must_use]
     pub fn with_limits(mut self, limits: SocketLimits) -> Self {
         self.limits = limits;
         self
     }
 
+    /// The sizes and times of the socket.
     pub fn limits(&self) -> &SocketLimits {
         &self.limits
     }

@@ -33,13 +33,19 @@ pub struct Handshake {
 /// One Engine.IO packet in a text frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet<'a> {
+    /// The first packet of a connection, from the server.
     Open(Handshake),
+    /// The other end is about to close the connection.
     Close,
+    /// The server's heartbeat.
     Ping,
+    /// The answer to a ping.
     Pong,
     /// The text is a Socket.IO packet or the head of one.
     Message(&'a str),
+    /// The end of a move from polling.
     Upgrade,
+    /// Nothing: it ends a pending poll.
     Noop,
 }
 

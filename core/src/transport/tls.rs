@@ -35,6 +35,7 @@ impl std::fmt::Debug for Roots {
 /// How TLS connections are made. TLS 1.2 is the oldest version spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
+    /// Who signs the server's certificate.
     pub roots: Roots,
 }
 

@@ -27,13 +27,16 @@ use super::endpoint::{ConnectRequest, SocketLimits};
 /// What a socket tells its driver, in this order: `Opened` at most once, frames, and `Closed` as the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SocketEvent {
+    /// The server accepted the upgrade.
     Opened,
+    /// A whole WebSocket message.
     Frame(Frame),
+    /// The end, of an attempt to connect as well.
     Closed(CloseReason),
 }
 
 /// The handle of a socket that is being opened, is open, or has ended. Dropping it ends the socket at once,
-/// without a close frame and without a further event.
+/// without a close frame and without a `Closed`; events already in the channel stay there.
 #[derive(Debug)]
 pub struct Socket {
     commands: mpsc::UnboundedSender<Command>,
@@ -166,7 +169,6 @@ async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
     }
 }
 
-/// Tries the host's addresses one after the other; the reason is that of the last.
 async fn connect_tcp(request: &ConnectRequest) -> Result<TcpStream, CloseReason> {
     let port = request.port();
     let addresses: Vec<SocketAddr> = match request.host() {
@@ -177,8 +179,15 @@ async fn connect_tcp(request: &ConnectRequest) -> Result<TcpStream, CloseReason>
             found.map_err(|_| CloseReason::Dns)?.collect()
         }
     };
+    connect_first(&addresses, Duration::from_millis(request.limits().address_timeout_ms)).await
+}
+
+/// Tries the addresses one after the other, each within `limit`; the reason is that of the last.
+pub(super) async fn connect_first(
+    addresses: &[SocketAddr],
+    limit: Duration,
+) -> Result<TcpStream, CloseReason> {
     let mut reason = CloseReason::Dns;
-    let limit = Duration::from_millis(request.limits().address_timeout_ms);
     for address in addresses {
         match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => return Ok(tcp),

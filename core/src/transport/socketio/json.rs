@@ -16,17 +16,20 @@ use crate::transport::error::CodecError;
 
 /// Everything before the JSON.
 #[derive(Debug)]
-pub struct Head<'a> {
+pub(in crate::transport) struct Head<'a> {
     kind: Kind,
     /// How many binary frames follow.
-    pub attachments: usize,
+    pub(in crate::transport) attachments: usize,
     namespace: &'a str,
     ack: Option<u64>,
     json: &'a str,
 }
 
 /// Reads the start of a packet, enough to know whether attachments follow.
-pub fn decode_head<'a>(text: &'a str, limits: &DecodeLimits) -> Result<Head<'a>, CodecError> {
+pub(in crate::transport) fn decode_head<'a>(
+    text: &'a str,
+    limits: &DecodeLimits,
+) -> Result<Head<'a>, CodecError> {
     let mut rest = text.chars();
     let digit = rest.next().ok_or(CodecError::Truncated)?;
     let number = digit.to_digit(10).ok_or(CodecError::Malformed("packet type is not a digit"))?;
@@ -74,7 +77,7 @@ fn decode_attachments(count: &str, limits: &DecodeLimits) -> Result<usize, Codec
 }
 
 /// Reads a whole packet: its text and as many attachments as its head announced.
-pub fn decode(
+pub(in crate::transport) fn decode(
     text: &str,
     attachments: Vec<Bytes>,
     limits: &DecodeLimits,
@@ -189,7 +192,10 @@ fn check_depth(json: &str, max: usize) -> Result<(), CodecError> {
 }
 
 /// Writes a packet: the text, and the attachments that follow it.
-pub fn encode(namespace: &Namespace, packet: &Packet) -> Result<(String, Vec<Bytes>), CodecError> {
+pub(in crate::transport) fn encode(
+    namespace: &Namespace,
+    packet: &Packet,
+) -> Result<(String, Vec<Bytes>), CodecError> {
     check_outgoing(packet)?;
     let mut attachments = Vec::new();
     let (id, json) = match packet {

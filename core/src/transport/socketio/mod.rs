@@ -1,8 +1,8 @@
 //! Socket.IO v5: the packets of the application and their two notations.
 //!
-//! - [`payload`]: one argument, still encoded.
-//! - [`json`]: the default parser: text, with binary attachments in frames of their own.
-//! - [`msgpack`]: npm `socket.io-msgpack-parser`: the whole packet is one MessagePack map in one binary frame.
+//! - `payload`: one argument, still encoded.
+//! - `json`: the default parser: text, with binary attachments in frames of their own.
+//! - `msgpack`: npm `socket.io-msgpack-parser`: the whole packet is one MessagePack map in one binary frame.
 //! - `placeholder`: puts attachments back where a JSON argument refers to them.
 
 use std::borrow::Cow;
@@ -11,9 +11,9 @@ use std::fmt;
 use super::codec::DecodeLimits;
 use super::error::CodecError;
 
-pub mod json;
-pub mod msgpack;
-pub mod payload;
+pub(super) mod json;
+pub(super) mod msgpack;
+mod payload;
 mod placeholder;
 
 pub use payload::{Parser, Payload};
@@ -30,6 +30,7 @@ const RESERVED_NAMES: [&str; 6] =
 pub struct Namespace(Cow<'static, str>);
 
 impl Namespace {
+    /// The default namespace, `/`.
     pub const ROOT: Self = Self(Cow::Borrowed("/"));
 
     /// Fails with [`CodecError::Namespace`] without a leading `/` or with a comma.
@@ -43,10 +44,12 @@ impl Namespace {
         Ok(Self(Cow::Owned(name.to_owned())))
     }
 
+    /// The name, with its leading `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// Whether this is the default namespace.
     pub fn is_root(&self) -> bool {
         self.0 == "/"
     }
@@ -68,24 +71,15 @@ impl fmt::Display for Namespace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
     /// Client: joins the namespace, with the auth object. Server: joined, with `{sid}`.
-    Connect {
-        data: Option<Payload>,
-    },
+    Connect { data: Option<Payload> },
+    /// Either end leaves the namespace; the connection can go on.
     Disconnect,
-    Event {
-        name: String,
-        args: Vec<Payload>,
-        ack: Option<u64>,
-    },
+    /// A named event. With an ack id it asks for an answer.
+    Event { name: String, args: Vec<Payload>, ack: Option<u64> },
     /// The answer to the event with this id.
-    Ack {
-        id: u64,
-        args: Vec<Payload>,
-    },
+    Ack { id: u64, args: Vec<Payload> },
     /// The namespace refused the client: an object with `message`, or text.
-    ConnectError {
-        data: Option<Payload>,
-    },
+    ConnectError { data: Option<Payload> },
 }
 
 /// A packet type of either notation, by its number on the wire.

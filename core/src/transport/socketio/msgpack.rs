@@ -32,7 +32,10 @@ struct Fields {
 }
 
 /// Reads the packet of a binary frame.
-pub fn decode(frame: &Bytes, limits: &DecodeLimits) -> Result<(Namespace, Packet), CodecError> {
+pub(in crate::transport) fn decode(
+    frame: &Bytes,
+    limits: &DecodeLimits,
+) -> Result<(Namespace, Packet), CodecError> {
     let fields = locate(frame, limits)?;
     let kind = match read_uint(frame, fields.kind)? {
         Some(number) => Kind::from_number(number).ok_or(CodecError::SocketType(number))?,
@@ -154,7 +157,7 @@ fn payload(frame: &Bytes, range: Range<usize>, has_js_ext: bool) -> Result<Paylo
 }
 
 /// Writes the packet as one binary frame.
-pub fn encode(namespace: &Namespace, packet: &Packet) -> Result<Bytes, CodecError> {
+pub(in crate::transport) fn encode(namespace: &Namespace, packet: &Packet) -> Result<Bytes, CodecError> {
     check_outgoing(packet)?;
     let (data, id) = match packet {
         Packet::Connect { data } | Packet::ConnectError { data } => (data.is_some(), None),

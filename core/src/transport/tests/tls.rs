@@ -40,12 +40,14 @@ impl TestCa {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
+        // A server that would rather speak HTTP/2, in which a WebSocket is another thing.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -62,6 +64,7 @@ async fn echo_server(acceptor: TlsAcceptor) -> u16 {
         let (tcp, _) = listener.accept().await.unwrap();
         // The client may refuse the certificate: then there is nothing to echo.
         let Ok(stream) = acceptor.accept(tcp).await else { return };
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         let message = socket.next().await.unwrap().unwrap();
         socket.send(message).await.unwrap();
@@ -85,7 +88,6 @@ async fn connect(
 #[tokio::test]
 async fn a_server_of_the_private_authority_is_believed() {
     let ca = TestCa::new();
-    // The server listens on one of the addresses that this name may have: each is tried.
     let port = echo_server(ca.server(&certificate_for("localhost"))).await;
     let request = ConnectRequest::new(&format!("wss://localhost:{port}"), ca.config()).unwrap();
     let mut client = Client::open(request.with_limits(LIMITS));

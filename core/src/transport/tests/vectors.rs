@@ -287,7 +287,7 @@ fn binary_nested_in_an_argument_is_the_same_value_with_either_parser() {
     }
 }
 
-/// `socket-io.client` names an `auth` that was not given.
+/// `socket.io-client` names an `auth` that was not given.
 #[test]
 fn a_field_that_is_undefined_is_absent() {
     let message =
@@ -348,4 +348,28 @@ fn dates_follow_the_gregorian_calendar_over_their_whole_range() {
             "2100-03-01T00:00:00.000Z",
         ]
     );
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Typed {
+    id: uuid::Uuid,
+    kind: TypedKind,
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TypedKind {
+    LikeJson,
+}
+
+#[test]
+fn typed_values_are_maps_with_names_and_readable_forms_with_either_parser() {
+    let id = uuid::Uuid::from_u128(1);
+    let typed = Typed { id, kind: TypedKind::LikeJson };
+    let plain = json!({"id": id.to_string(), "kind": "like_json"});
+    for parser in [Parser::Json, Parser::Msgpack] {
+        let payload = Payload::encode(parser, &typed).unwrap();
+        assert_eq!(payload.decode::<Json>().unwrap(), plain);
+        assert_eq!(payload.decode::<Typed>().unwrap(), typed);
+    }
 }

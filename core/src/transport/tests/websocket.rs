@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
 use super::tls::TestCa;
+use crate::transport::websocket::connect_first;
 use crate::transport::{CloseReason, ConnectRequest, Frame, Socket, SocketEvent, SocketLimits};
 
 /// No step of a test takes as long; only a fault does.
@@ -23,8 +24,9 @@ const STEP: Duration = Duration::from_secs(20);
 const GENERATION: u64 = 7;
 const MIB: usize = 1024 * 1024;
 
+/// The timeouts are longer than a step may take, so that a test which passes did not wait for one.
 pub(super) const LIMITS: SocketLimits =
-    SocketLimits { connect_timeout_ms: 15_000, close_timeout_ms: 15_000, ..SocketLimits::DEFAULT };
+    SocketLimits { connect_timeout_ms: 60_000, close_timeout_ms: 60_000, ..SocketLimits::DEFAULT };
 
 /// A socket and its events.
 pub(super) struct Client {
@@ -200,6 +202,18 @@ async fn a_port_where_nothing_listens_refuses() {
     let (listener, request) = listen("http").await;
     drop(listener);
     assert_eq!(Client::open(request).next().await, SocketEvent::Closed(CloseReason::Refused));
+}
+
+#[tokio::test]
+async fn every_address_of_a_host_is_tried() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refusing = free.local_addr().unwrap();
+    drop(free);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listening = listener.local_addr().unwrap();
+    let connected = within(connect_first(&[refusing, listening], STEP)).await.unwrap();
+    assert_eq!(connected.peer_addr().unwrap(), listening);
+    assert_eq!(within(connect_first(&[refusing], STEP)).await.unwrap_err(), CloseReason::Refused);
 }
 
 #[tokio::test]
