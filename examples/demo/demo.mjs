@@ -23,7 +23,7 @@ async function main(args) {
     process.stdout.write(`${HELP}\n`);
     return 0;
   }
-  const file = data ?? fileURLToPath(import.meta.resolve("vega-datasets/data/movies.json"));
+  const file = data ?? fileURLToPath(new URL("node_modules/vega-datasets/data/movies.json", import.meta.url));
   const records = await readRecords(file);
   const collection = collectionOf(file);
 
