@@ -173,14 +173,23 @@ impl Session {
         self.membership.subscribed.insert(room.clone(), collections.clone());
         self.membership.enter(&room);
         let limit = self.shared.limits.page_count_max;
-        self.shared.storage.page(PageRequest { room, cursor, limit, collections }).await
+        let request = PageRequest { room: room.clone(), cursor, limit, collections };
+        let page = self.shared.storage.page(request).await;
+        if page.is_err() {
+            self.leave_subscription(&room);
+        }
+        page
     }
 
     async fn unsubscribe(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
-        self.shared.fanout.unsubscribe(self.membership.id, &room);
-        self.membership.subscribed.remove(&room);
-        self.membership.exit_if_unused(&room);
+        self.leave_subscription(&room);
         Ok(Done { ok: true })
+    }
+
+    fn leave_subscription(&mut self, room: &Room) {
+        self.shared.fanout.unsubscribe(self.membership.id, room);
+        self.membership.subscribed.remove(room);
+        self.membership.exit_if_unused(room);
     }
 
     async fn pull(&mut self, Pull { room, cursor, limit }: Pull) -> Result<Page, WireError> {
