@@ -1,3 +1,29 @@
-//! The Syncline client.
+//! Syncline, the client: offline-first, real-time sync.
+//!
+//! ```text
+//! client  ->  driver  ->  engine  ->  syncline-protocol
+//!                |           |
+//!                |         store (trait)
+//!                +-> store (journal, cache), transport (WebSocket)
+//! ```
+//!
+//! - [`client`]: the handle an app holds: commands in, events out.
+//! - [`config`]: every setting. [`error`]: the one public error. [`metrics`]: counters and latencies.
+//! - [`driver`]: the one loop that owns the clock, the socket, the timer and the disk.
+//! - [`engine`]: everything that is decided, as a pure state machine.
+//! - [`store`]: what survives a restart: the journal and the cache.
+//! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
+//pub mod client;
+pub mod config;
+//pub mod driver;
+pub mod engine;
+pub mod error;
+pub mod metrics;
 pub mod store;
+pub mod transport;
+
+//pub use client::{Client, ClientConfig, EventSink, StoreKind};
+pub use config::Settings;
+pub use engine::io::{Command, Event, Reply};
+pub use error::{Code, Error, ErrorBody};

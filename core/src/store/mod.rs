@@ -4,6 +4,27 @@
 //!   app has not seen. [`Store::commit`] makes it durable.
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
+mod cached_document;
+mod database;
+mod disk;
+mod envelope;
+mod files;
+mod frame;
+mod garbage;
+mod journal;
+mod lock;
+mod memory;
+mod recovery;
+mod sled_cache;
+
+#[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
+mod fixtures;
+
+pub use disk::DiskStore;
+pub use memory::MemoryStore;
+
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{
     Checksum, ClientId, Collection, Document, DocumentId, HybridTime, Mutation, Room, WireError,
@@ -14,8 +35,8 @@ use syncline_protocol::{
 pub enum Record {
     /// Stands first in every segment.
     Identity(Identity),
-    /// An accepted entry; replaces an earlier one with the same number.
-    Queued(Entry),
+    /// Entries accepted together: all of them or none survive. Each replaces an earlier one with its number.
+    Queued(Vec<Entry>),
     /// Nothing is left to send of the entry with this number.
     Settled { client_seq: u64 },
     /// An entry failed for good. It leaves the outbox, and the outcome stays until the app has seen it.

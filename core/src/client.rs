@@ -1,0 +1,237 @@
+//! The handle an app holds: commands in, events out.
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use syncline_protocol::ClientId;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::config::Settings;
+use crate::driver::{Call, Driver, runtime};
+use crate::engine::io::{Command, Event, Reply};
+use crate::engine::{Engine, EngineConfig};
+use crate::error::{Code, Error};
+use crate::store::{DiskStore, MemoryStore, Recovered, Store};
+use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
+
+/// Calls that wait for the driver; beyond, callers wait.
+const CALLS_QUEUED_MAX: usize = 1024;
+/// The driver's stack. Values nest at most 64 deep, and sled needs little.
+const DRIVER_STACK_BYTES: usize = 1 << 20;
+const EVENTS_STACK_BYTES: usize = 512 << 10;
+
+/// How a client is opened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[cfg_attr(feature = "contract", ts(rename_all = "camelCase", optional_fields))]
+pub struct ClientConfig {
+    /// Scheme, host and port of the server: `https://sync.example.com`.
+    #[cfg_attr(feature = "contract", ts(optional = false))]
+    pub url: String,
+    /// Where Socket.IO listens; `/socket.io/` when absent.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Where everything is kept; owned by this client. Needed unless `store` is `memory`.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(type = "string"))]
+    pub directory: Option<PathBuf>,
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<StoreKind>"))]
+    pub store: StoreKind,
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The notation of Socket.IO packets that the server is configured with.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(type = "\"json\" | \"msgpack\""))]
+    pub parser: Parser,
+    /// A private authority to believe instead of the system's, as PEM.
+    #[serde(default)]
+    pub ca_pem: Option<String>,
+    /// Whether to connect at once; `true` when absent.
+    #[serde(default = "yes")]
+    #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
+    pub auto_connect: bool,
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(type = "Partial<Settings>"))]
+    pub settings: Settings,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where a client keeps its data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    #[default]
+    Disk,
+    /// Nothing survives the client.
+    Memory,
+}
+
+impl ClientConfig {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            path: None,
+            directory: None,
+            store: StoreKind::Disk,
+            token: None,
+            parser: Parser::default(),
+            ca_pem: None,
+            auto_connect: true,
+            settings: Settings::default(),
+        }
+    }
+
+    fn endpoint(&self) -> Result<ConnectRequest, Error> {
+        let invalid = |error: &dyn std::fmt::Display| Error::new(Code::InvalidUrl, error.to_string());
+        let roots = match &self.ca_pem {
+            Some(pem) => Roots::PrivateCa { pem: pem.clone().into_bytes() },
+            None => Roots::Platform,
+        };
+        let tls = TlsOptions { roots }.client_config();
+        let tls = tls.map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
+        let mut request = ConnectRequest::new(&self.url, tls).map_err(|error| invalid(&error))?;
+        if let Some(path) = &self.path {
+            request = request.with_path(path).map_err(|error| invalid(&error))?;
+        }
+        if self.parser == Parser::Msgpack {
+            // Tells a server that speaks both which one it is.
+            request = request.with_query("parser", "msgpack").map_err(|error| invalid(&error))?;
+        }
+        let limits =
+            SocketLimits { connect_timeout_ms: self.settings.connect_timeout_ms, ..SocketLimits::DEFAULT };
+        Ok(request.with_limits(limits))
+    }
+
+    fn open_store(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
+        let client_id = ClientId::from_bytes(*Uuid::now_v7().as_bytes());
+        match (self.store, &self.directory) {
+            (StoreKind::Memory, _) => {
+                let (store, recovered) = MemoryStore::open(client_id);
+                Ok((Box::new(store), recovered))
+            }
+            (StoreKind::Disk, Some(directory)) => {
+                let (store, recovered) = DiskStore::open(directory, client_id)?;
+                Ok((Box::new(store), recovered))
+            }
+            (StoreKind::Disk, None) => Err(Error::new(Code::Invalid, "no directory is given")),
+        }
+    }
+}
+
+/// Takes events, one batch at a time, on a thread that does nothing else. Blocking or panicking there delays
+/// events, and nothing more; calling the client from there is fine.
+pub trait EventSink: Send + 'static {
+    fn events(&mut self, events: Vec<Event>);
+}
+
+impl<F: FnMut(Vec<Event>) + Send + 'static> EventSink for F {
+    fn events(&mut self, events: Vec<Event>) {
+        self(events);
+    }
+}
+
+/// A client. Cloned handles share it; it closes with [`Command::Close`] or with its last handle.
+#[derive(Debug, Clone)]
+pub struct Client {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Client {
+    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use` or `storage`.
+    pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
+        let endpoint = config.endpoint()?;
+        let runtime = runtime()?;
+        let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
+        let (opened, result) = oneshot::channel();
+        let auto_connect = config.auto_connect;
+        spawn("syncline", DRIVER_STACK_BYTES, move || {
+            let driver = match prepare(config, endpoint, inbox, sink) {
+                Ok(driver) => driver,
+                Err(error) => {
+                    let _unheard = opened.send(Err(error));
+                    return;
+                }
+            };
+            if opened.send(Ok(())).is_ok() {
+                // A panic ends this client and nothing else: whoever waits finds it closed.
+                let run = AssertUnwindSafe(driver.run()).catch_unwind();
+                if runtime.block_on(run).is_err() {
+                    tracing::error!("the client ended by a panic");
+                }
+            }
+        })?;
+        result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
+        let client = Self { calls };
+        if auto_connect {
+            client.post(Command::Connect)?;
+        }
+        Ok(client)
+    }
+
+    /// Carries out a command. Dropping the future does not undo it.
+    pub async fn execute(&self, command: Command) -> Result<Reply, Error> {
+        let (reply, result) = oneshot::channel();
+        let call = Call { command, called_at: Instant::now(), reply };
+        self.calls.send(call).await.map_err(|_| Error::closed())?;
+        result.await.map_err(|_| Error::closed())?
+    }
+
+    /// Carries out a command whose result does not matter, without waiting.
+    pub fn post(&self, command: Command) -> Result<(), Error> {
+        let client = self.clone();
+        runtime()?.spawn(async move {
+            if let Err(error) = client.execute(command).await {
+                tracing::debug!(%error, "posted command failed");
+            }
+        });
+        Ok(())
+    }
+}
+
+fn prepare(
+    config: ClientConfig,
+    endpoint: ConnectRequest,
+    calls: mpsc::Receiver<Call>,
+    sink: impl EventSink,
+) -> Result<Driver, Error> {
+    let (store, recovered) = config.open_store()?;
+    let rooms = store.rooms()?;
+    let (events, inbox) = mpsc::channel(1);
+    spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
+    let engine_config = EngineConfig {
+        settings: config.settings,
+        parser: config.parser,
+        token: config.token,
+        // The random half of the id.
+        seed: Uuid::now_v7().as_u64_pair().1,
+    };
+    let engine = Engine::new(engine_config, recovered, rooms);
+    Ok(Driver { engine, store, endpoint, parser: config.parser, calls, events })
+}
+
+fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
+    while let Some(events) = inbox.blocking_recv() {
+        let call = AssertUnwindSafe(|| sink.events(events));
+        if std::panic::catch_unwind(call).is_err() {
+            tracing::error!("the app's event callback panicked");
+        }
+    }
+}
+
+fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(stack_bytes);
+    thread
+        .spawn(body)
+        .map(drop)
+        .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
+}

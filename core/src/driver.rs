@@ -1,0 +1,297 @@
+//! The loop that owns everything impure of one client: the clock, the socket, the timer, the store.
+//!
+//! It runs on a thread of its own, because the store blocks; sockets and timers live on the runtime that all
+//! clients of the process share. Each turn goes: events, store, transmit, timer, notify.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use once_cell::sync::OnceCell;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::Engine;
+use crate::engine::io::{Command, Event, Generation, Input, Now, Output, Reply, RequestId};
+use crate::error::{Code, Error};
+use crate::metrics::Histogram;
+use crate::store::Store;
+use crate::transport::{self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, Parser, Socket, SocketEvent};
+
+/// Commands taken in one turn, and so committed together.
+const COMMANDS_PER_TURN_MAX: usize = 1024;
+/// Socket events taken in one turn.
+const SOCKET_EVENTS_PER_TURN_MAX: usize = 64;
+/// Socket events that wait for the driver; beyond, nothing is read from the network.
+pub(crate) const SOCKET_EVENTS_QUEUED_MAX: usize = 64;
+
+/// The runtime that all clients of the process share.
+pub(crate) fn runtime() -> Result<&'static Runtime, Error> {
+    static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+    RUNTIME.get_or_try_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("syncline-io")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Code::Internal, format!("no runtime: {error}")))
+    })
+}
+
+/// A command on its way to the driver.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub command: Command,
+    pub called_at: Instant,
+    pub reply: oneshot::Sender<Result<Reply, Error>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    reply: oneshot::Sender<Result<Reply, Error>>,
+    called_at: Instant,
+    is_write: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    generation: Generation,
+    socket: Socket,
+    decoder: Decoder,
+}
+
+pub(crate) struct Driver {
+    pub engine: Engine,
+    pub store: Box<dyn Store>,
+    pub endpoint: ConnectRequest,
+    pub parser: Parser,
+    pub calls: mpsc::Receiver<Call>,
+    /// Where events go. One batch at a time: while the app is busy with one, the engine coalesces the next.
+    pub events: mpsc::Sender<Vec<Event>>,
+}
+
+/// The parts of a running driver that its inputs do not come from.
+struct Running {
+    engine: Engine,
+    store: Box<dyn Store>,
+    endpoint: ConnectRequest,
+    parser: Parser,
+    socket_events: mpsc::Sender<(Generation, SocketEvent)>,
+    connection: Option<Connection>,
+    /// Finishes what it has to send.
+    closing: Option<Socket>,
+    waiting: HashMap<RequestId, Waiting>,
+    last_request: RequestId,
+    started: Instant,
+    outputs: Vec<Output>,
+    local_write_us: Histogram,
+    bytes_sent: u64,
+    bytes_received: u64,
+}
+
+impl Driver {
+    /// Runs until the client is closed or its last handle is gone.
+    pub async fn run(self) {
+        let Self { engine, store, endpoint, parser, mut calls, events } = self;
+        let (socket_events, mut socket_inbox) = mpsc::channel(SOCKET_EVENTS_QUEUED_MAX);
+        let mut running = Running {
+            engine,
+            store,
+            endpoint,
+            parser,
+            socket_events,
+            connection: None,
+            closing: None,
+            waiting: HashMap::new(),
+            last_request: 0,
+            started: Instant::now(),
+            outputs: Vec::new(),
+            local_write_us: Histogram::default(),
+            bytes_sent: 0,
+            bytes_received: 0,
+        };
+        let (mut call_batch, mut socket_batch) = (Vec::new(), Vec::new());
+        let mut app_is_busy = false;
+        while !running.engine.is_closed() {
+            let deadline = running.deadline();
+            tokio::select! {
+                count = calls.recv_many(&mut call_batch, COMMANDS_PER_TURN_MAX) => {
+                    if count == 0 {
+                        running.take_command(Command::Close);
+                    }
+                }
+                _ = socket_inbox.recv_many(&mut socket_batch, SOCKET_EVENTS_PER_TURN_MAX) => {}
+                _ = events.reserve(), if app_is_busy => {}
+                () = tokio::time::sleep_until(deadline.into()) => running.handle(Input::Tick),
+            }
+            for call in call_batch.drain(..) {
+                running.take_call(call);
+            }
+            for (generation, event) in socket_batch.drain(..) {
+                running.take_socket_event(generation, event);
+            }
+            running.commit();
+            running.transmit();
+            app_is_busy = running.notify(&events).is_err();
+        }
+    }
+}
+
+/// The app has not taken the last events yet.
+struct AppIsBusy;
+
+impl Running {
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono_us: micros(self.started.elapsed()), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    fn deadline(&self) -> Instant {
+        /// Far enough to mean never.
+        const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+        let wait = self.engine.next_deadline().map_or(IDLE, Duration::from_micros);
+        self.started + wait.min(self.started.elapsed() + IDLE)
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.engine.handle(now, input, &mut *self.store, &mut self.outputs);
+    }
+
+    fn take_call(&mut self, call: Call) {
+        let is_write = matches!(call.command, Command::Write { .. });
+        let request = self.take_command(call.command);
+        self.waiting.insert(request, Waiting { reply: call.reply, called_at: call.called_at, is_write });
+    }
+
+    fn take_command(&mut self, command: Command) -> RequestId {
+        self.last_request += 1;
+        self.handle(Input::Command { request: self.last_request, command });
+        self.last_request
+    }
+
+    fn take_socket_event(&mut self, generation: Generation, event: SocketEvent) {
+        let Some(connection) = self.connection.as_mut().filter(|open| open.generation == generation) else {
+            return;
+        };
+        let input = match event {
+            SocketEvent::Opened => Input::SocketOpened(generation),
+            SocketEvent::Closed(reason) => Input::SocketClosed(generation, reason.into()),
+            SocketEvent::Frame(frame) => {
+                self.bytes_received += frame.byte_len() as u64;
+                match connection.decoder.feed(frame) {
+                    Ok(None) => return,
+                    Ok(Some(message)) => Input::SocketReceived(generation, message),
+                    Err(error) => {
+                        Input::SocketClosed(generation, Error::new(Code::Protocol, error.to_string()))
+                    }
+                }
+            }
+        };
+        self.handle(input);
+    }
+
+    /// Makes durable what the turn accepted, before anything of it is answered or sent.
+    fn commit(&mut self) {
+        if !self.engine.needs_commit() {
+            return;
+        }
+        let result = self.store.commit();
+        let committed = result.is_ok();
+        self.handle(result.map_or_else(Input::CommitFailed, |()| Input::Committed));
+        if committed {
+            let engine = &self.engine;
+            if let Err(error) = self.store.compact_if_worthwhile(&mut || engine.live_records()) {
+                tracing::warn!(%error, "journal not compacted");
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
+        let mut frames = Vec::new();
+        for output in std::mem::take(&mut self.outputs) {
+            match output {
+                Output::Send(message) => match transport::encode(self.parser, &message) {
+                    Ok(encoded) => frames.extend(encoded),
+                    Err(error) => tracing::error!(%error, "message not encoded"),
+                },
+                Output::Open(generation) => self.open(generation),
+                Output::Close(generation) => {
+                    self.send(std::mem::take(&mut frames));
+                    self.close(generation);
+                }
+                Output::Reply(request, result) => self.reply(request, result),
+            }
+        }
+        self.send(frames);
+    }
+
+    fn send(&mut self, frames: Vec<Frame>) {
+        if let Some(connection) = &self.connection
+            && !frames.is_empty()
+        {
+            self.bytes_sent += frames.iter().map(|frame| frame.byte_len() as u64).sum::<u64>();
+            connection.socket.send(frames);
+        }
+    }
+
+    fn open(&mut self, generation: Generation) {
+        let Ok(runtime) = runtime() else { return };
+        let request = self.endpoint.clone();
+        let socket = Socket::open(runtime.handle(), request, self.socket_events.clone(), generation);
+        let decoder = Decoder::new(self.parser, DecodeLimits::DEFAULT);
+        self.connection = Some(Connection { generation, socket, decoder });
+    }
+
+    fn close(&mut self, generation: Generation) {
+        if let Some(connection) = self.connection.take_if(|open| open.generation == generation) {
+            connection.socket.close();
+            self.closing = Some(connection.socket);
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, mut result: Result<Reply, Error>) {
+        // The driver's own commands have nobody waiting.
+        let Some(waiting) = self.waiting.remove(&request) else { return };
+        if waiting.is_write && result.is_ok() {
+            self.local_write_us.record(micros(waiting.called_at.elapsed()));
+        }
+        if let Ok(Reply::Stats(stats)) = &mut result {
+            stats.local_write_us = self.local_write_us.quantiles();
+            stats.bytes_sent = self.bytes_sent;
+            stats.bytes_received = self.bytes_received;
+        }
+        // The caller may have lost interest.
+        let _unheard = waiting.reply.send(result);
+    }
+
+    fn notify(&mut self, events: &mpsc::Sender<Vec<Event>>) -> Result<(), AppIsBusy> {
+        let now = self.now();
+        match events.try_reserve() {
+            Ok(permit) => {
+                let batch = self.engine.poll_events(now, &mut *self.store);
+                if !batch.is_empty() {
+                    permit.send(batch);
+                }
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err(AppIsBusy),
+            Err(mpsc::error::TrySendError::Closed(())) => Ok(()),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl From<CloseReason> for Error {
+    fn from(reason: CloseReason) -> Self {
+        let code = match &reason {
+            reason if reason.is_auth() => Code::Unauthorized,
+            CloseReason::Protocol(_) | CloseReason::TooLarge => Code::Protocol,
+            CloseReason::Timeout => Code::Timeout,
+            _ => Code::Unreachable,
+        };
+        Self::new(code, reason.to_string())
+    }
+}

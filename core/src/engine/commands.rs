@@ -1,0 +1,373 @@
+//! What an app asks for.
+
+use syncline_protocol::message::{PresenceStatus, RoomRequest, event};
+use syncline_protocol::value::fields_byte_len;
+use syncline_protocol::{Document, Fields, Mutation, Room, Write, merge};
+use uuid::Builder;
+
+use super::io::{
+    AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId, RoomPhase, WriteRequest,
+};
+use super::query::{Query, View};
+use super::wire::Request;
+use super::{Engine, Uncommitted, outbox};
+use crate::error::{Code, Error};
+use crate::metrics::{Quantiles, Stats};
+use crate::store::{DocumentKey, Entry, Record, Store};
+
+impl Engine {
+    pub(super) fn handle_command(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        command: Command,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
+        if self.closed {
+            return out.push(Output::Reply(request, Err(Error::closed())));
+        }
+        match self.execute(now, request, command, store, out) {
+            Ok(Some(reply)) => out.push(Output::Reply(request, Ok(reply))),
+            // Answered later.
+            Ok(None) => {}
+            Err(error) => out.push(Output::Reply(request, Err(error))),
+        }
+    }
+
+    fn execute(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        command: Command,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<Reply>, Error> {
+        match command {
+            Command::Connect => return Ok(self.connect(now, request, out)),
+            Command::Disconnect => {
+                let step = self.session.handle_disconnect();
+                self.apply_step(now, step, out);
+            }
+            Command::SetToken { token } => {
+                let step = self.session.handle_token(token, now);
+                self.apply_step(now, step, out);
+            }
+            Command::SetAppState { state } => self.set_app_state(now, state, store, out),
+            Command::SetNetwork { network } => {
+                let step = self.session.handle_network(network, now);
+                self.apply_step(now, step, out);
+            }
+            Command::Subscribe { room } => self.subscribe(now, &room, out)?,
+            Command::Unsubscribe { room } => self.unsubscribe(now, &room, out)?,
+            Command::Write { writes } => {
+                self.write(now, request, writes, store, out)?;
+                return Ok(None);
+            }
+            Command::NewId => return Ok(Some(Reply::NewId { id: self.new_id(now) })),
+            Command::Document { room, collection, id } => {
+                let row = self.view(now, store).row(&DocumentKey { room, collection, id })?;
+                return Ok(Some(Reply::Document { row }));
+            }
+            Command::Watch { room, collection, id } => {
+                let query = Query { room, collection, id };
+                return self.watch(now, query, store, out).map(Some);
+            }
+            Command::Unwatch { watch } => {
+                let room = self.queries.unwatch(watch);
+                let room = room.ok_or_else(|| Error::new(Code::NotFound, format!("no watch {watch}")))?;
+                self.unsubscribe(now, &room, out)?;
+            }
+            Command::PresenceJoin { room, state } => {
+                self.announce_presence(now, room, state, event::PRESENCE_JOIN, out)?;
+            }
+            Command::PresenceUpdate { room, state } => {
+                if !self.presence.is_joined(&room) {
+                    return Err(Error::new(Code::NotFound, "presence was not joined in the room"));
+                }
+                self.announce_presence(now, room, state, event::PRESENCE_UPDATE, out)?;
+            }
+            Command::PresenceLeave { room } => {
+                if self.presence.leave(&room) && self.session.is_open() {
+                    self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
+                }
+            }
+            Command::Connection => return Ok(Some(Reply::Connection(self.session.status(now)))),
+            Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
+            Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
+            Command::AcknowledgeOutcome { client_seq } => {
+                if self.outcomes.remove(&client_seq).is_none() {
+                    return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
+                }
+                self.append(now, Record::OutcomeSeen { client_seq }, store);
+            }
+            Command::SyncNow => self.sync_now(now, out),
+            Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
+            Command::Close => {
+                let step = self.session.handle_close();
+                self.apply_step(now, step, out);
+                self.flush(now, store);
+                self.closed = true;
+            }
+        }
+        Ok(Some(Reply::Done {}))
+    }
+
+    fn connect(&mut self, now: Now, request: RequestId, out: &mut Vec<Output>) -> Option<Reply> {
+        if self.session.is_open() {
+            return Some(Reply::Done {});
+        }
+        self.connect_waiters.push(request);
+        let step = self.session.handle_connect(now);
+        self.apply_step(now, step, out);
+        None
+    }
+
+    fn sync_now(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            self.ping(now, self.settings.request_timeout_ms, out);
+        } else {
+            let step = self.session.handle_connect(now);
+            self.apply_step(now, step, out);
+        }
+    }
+
+    fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let step = self.session.handle_app_state(state, now);
+        self.apply_step(now, step, out);
+        let status = match state {
+            AppState::Background => PresenceStatus::Away,
+            AppState::Active | AppState::Inactive => PresenceStatus::Active,
+        };
+        let changed = self.presence.set_status(status);
+        if state == AppState::Background {
+            self.flush(now, store);
+        }
+        if !changed || !self.session.is_open() {
+            return;
+        }
+        for presence in self.presence.announcements() {
+            self.announce(now, &presence, event::PRESENCE_UPDATE, out);
+        }
+        if status == PresenceStatus::Active && self.ping_at_us.is_some() {
+            // The socket may have died while the app was frozen.
+            self.ping(now, self.settings.probe_timeout_ms, out);
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) -> Result<(), Error> {
+        let rooms_max = self.limits.rooms_max as usize;
+        if !self.replica.is_followed(room) && self.replica.rooms().count() >= rooms_max {
+            return Err(Error::new(Code::TooLarge, format!("more than {rooms_max} rooms are subscribed")));
+        }
+        if self.replica.subscribe(room) && self.session.is_open() {
+            self.subscribe_room(now, room, out);
+        }
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) -> Result<(), Error> {
+        if !self.replica.unsubscribe(room) {
+            return Err(Error::new(Code::NotFound, format!("room {room} is not subscribed")));
+        }
+        self.forget_room_if_unused(now, room, out);
+        Ok(())
+    }
+
+    /// Lets go of a room without subscribers, once its last write is confirmed.
+    pub(super) fn forget_room_if_unused(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) {
+        if self.outbox.holds_room(room) || !self.replica.forget_if_unused(room) {
+            return;
+        }
+        if self.session.is_open() {
+            let body = RoomRequest { room: room.clone() };
+            self.request(now, event::SYNC_UNSUBSCRIBE, &body, Request::Notice, out);
+        }
+    }
+
+    fn watch(
+        &mut self,
+        now: Now,
+        query: Query,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<Reply, Error> {
+        let room = query.room.clone();
+        let view = View { store, outbox: &self.outbox, client_id: self.identity.client_id, now };
+        let (watch, rows) = self.queries.watch(query, view)?;
+        if let Err(error) = self.subscribe(now, &room, out) {
+            self.queries.unwatch(watch);
+            return Err(error);
+        }
+        Ok(Reply::Watching { watch, rows, room: self.replica.status(&room) })
+    }
+
+    fn announce_presence(
+        &mut self,
+        now: Now,
+        room: Room,
+        state: Fields,
+        name: &str,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        let bytes = fields_byte_len(&state) as u64;
+        let bytes_max = self.limits.presence_state_bytes_max;
+        if bytes > bytes_max {
+            return Err(too_large("the presence state", bytes, bytes_max));
+        }
+        let presence = self.presence.announce(room, state);
+        if self.session.is_open() {
+            self.announce(now, &presence, name, out);
+        }
+        Ok(())
+    }
+
+    /// Accepts all writes or none. The answer comes with the commit.
+    fn write(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        writes: Vec<WriteRequest>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        if writes.is_empty() {
+            return Err(Error::new(Code::Invalid, "no writes are given"));
+        }
+        let first_seq = self.identity.last_client_seq + 1;
+        let mut entries = Vec::with_capacity(writes.len());
+        for write in writes {
+            match self.accept(now, write, store) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => {
+                    self.roll_back_from(first_seq);
+                    return Err(error);
+                }
+            }
+        }
+        let record = Record::Queued(entries);
+        if let Err(error) = store.append(&record) {
+            self.roll_back_from(first_seq);
+            return Err(error.into());
+        }
+        let Record::Queued(entries) = record else { return Ok(()) };
+        let client_seqs: Vec<u64> = entries.iter().map(|entry| entry.mutation.client_seq).collect();
+        self.counters.local_writes += client_seqs.len() as u64;
+        self.uncommitted.push(Uncommitted::Write { request, client_seqs });
+        for Entry { room, mutation, .. } in &entries {
+            self.queries.touch(&outbox::document_key(room, mutation));
+            if self.replica.follow(room) && self.session.is_open() {
+                self.subscribe_room(now, room, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one write against what the app sees, numbers it, and puts it into the outbox.
+    fn accept(&mut self, now: Now, write: WriteRequest, store: &dyn Store) -> Result<Entry, Error> {
+        let WriteRequest { room, collection, id, write } = write;
+        let key = DocumentKey { room, collection, id };
+        let visible = self.view(now, store).document(&key)?;
+        self.check(&key, &write, visible.as_ref())?;
+        if let Some(document) = &visible {
+            self.clock.observe(document.newest_stamp().time);
+        }
+        let mutation = Mutation {
+            client_seq: self.identity.last_client_seq + 1,
+            collection: key.collection,
+            id: key.id,
+            write,
+            time: self.clock.tick(now.wall_ms),
+            base: None,
+        };
+        let entry = Entry { room: key.room, mutation, queued_at_ms: now.wall_ms };
+        let bytes = self.outbox.bytes() + entry.mutation.byte_len() as u64;
+        let Self { settings, outbox, .. } = self;
+        if outbox.len() >= settings.queue_count_max || bytes > settings.queue_bytes_max {
+            let message = format!(
+                "the outbox holds {} writes of {} bytes; its caps are {} and {}",
+                outbox.len(),
+                outbox.bytes(),
+                settings.queue_count_max,
+                settings.queue_bytes_max
+            );
+            return Err(Error::new(Code::QueueFull, message));
+        }
+        self.identity.last_client_seq = entry.mutation.client_seq;
+        self.outbox.insert(entry.clone(), Some(now.mono_us));
+        Ok(entry)
+    }
+
+    fn check(&self, key: &DocumentKey, write: &Write, visible: Option<&Document>) -> Result<(), Error> {
+        let bytes = match write {
+            Write::Create(fields) => fields_byte_len(fields),
+            Write::Update(patch) => patch.byte_len(),
+            Write::Delete => 0,
+        } as u64;
+        if bytes > self.limits.document_bytes_max {
+            return Err(too_large("the document", bytes, self.limits.document_bytes_max));
+        }
+        match (write, visible) {
+            (Write::Create(_), _) | (Write::Delete, Some(_)) => Ok(()),
+            (Write::Update(patch), Some(document)) => Ok(merge::check(&document.fields, patch)?),
+            (Write::Update(_) | Write::Delete, None) if self.replica.state(&key.room).complete => {
+                Err(Error::new(Code::NotFound, "the document does not exist"))
+            }
+            // It may exist: the room is not loaded yet.
+            (Write::Update(patch), None) => Ok(patch.validate()?),
+            (Write::Delete, None) => Ok(()),
+        }
+    }
+
+    fn roll_back_from(&mut self, first_seq: u64) {
+        for client_seq in first_seq..=self.identity.last_client_seq {
+            self.roll_back(client_seq);
+        }
+    }
+
+    pub(super) fn view<'a>(&'a self, now: Now, store: &'a dyn Store) -> View<'a> {
+        View { store, outbox: &self.outbox, client_id: self.identity.client_id, now }
+    }
+
+    fn rejected_writes(&self) -> Vec<RejectedWrite> {
+        self.outcomes.values().map(Self::rejected_write).collect()
+    }
+
+    /// A UUIDv7 from the wall clock and the seeded randomness.
+    fn new_id(&mut self, now: Now) -> String {
+        let mut random = [0; 10];
+        for chunk in random.chunks_mut(8) {
+            let bytes = super::backoff::next_random(&mut self.random).to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Builder::from_unix_timestamp_millis(now.wall_ms, &random).into_uuid().to_string()
+    }
+
+    /// What the engine knows; the driver adds what it measures.
+    fn stats(&self, store: &dyn Store) -> Stats {
+        let counters = &self.counters;
+        let sizes = store.stats();
+        let ms = |quantiles: Quantiles| Quantiles { p50: quantiles.p50 / 1e3, p99: quantiles.p99 / 1e3 };
+        #[allow(clippy::cast_precision_loss)]
+        let recovery_ms = counters.recovery_us.map(|us| us as f64 / 1e3);
+        Stats {
+            client_id: self.identity.client_id.to_string(),
+            local_writes: counters.local_writes,
+            local_write_us: Quantiles::default(),
+            sync_ms: ms(counters.sync_us.quantiles()),
+            recovery_ms,
+            rtt_ms: ms(counters.rtt_us.quantiles()),
+            bytes_sent: 0,
+            bytes_received: 0,
+            journal_bytes: sizes.journal_bytes,
+            cache_bytes: sizes.cache_bytes,
+            reconnects: counters.reconnects,
+            confirmed: counters.confirmed,
+            rejected: counters.rejected,
+        }
+    }
+}
+
+fn too_large(what: &str, bytes: u64, bytes_max: u64) -> Error {
+    Error::new(Code::TooLarge, format!("{what} has {bytes} bytes, at most {bytes_max} are allowed"))
+}

@@ -1,0 +1,409 @@
+//! What goes into the engine and what comes out of it. Read this first.
+//!
+//! A driver feeds [`Input`]s to [`Engine::handle`](super::Engine::handle) and carries out the [`Output`]s. In each
+//! turn it keeps this order: inputs, then the store's commit (told back as [`Input::Committed`] or
+//! [`Input::CommitFailed`]), then what is to be sent, then the timer for
+//! [`Engine::next_deadline`](super::Engine::next_deadline), then
+//! [`Engine::poll_events`](super::Engine::poll_events). So nothing is sent, and no promise resolves, before it is
+//! on disk.
+//!
+//! [`Command`], [`Reply`] and [`Event`] are also the façade that JavaScript sees, in camel case.
+
+use serde::{Deserialize, Serialize};
+use syncline_protocol::message::PresenceStatus;
+use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
+
+use crate::error::{Error, ErrorBody};
+use crate::store::StoreError;
+use crate::transport::Message;
+
+/// What time it is, told by the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Microseconds on a clock that never jumps; its zero means nothing.
+    pub mono_us: u64,
+    /// Milliseconds since the Unix epoch, as the device believes.
+    pub wall_ms: u64,
+}
+
+impl Now {
+    /// A deadline `ms` milliseconds from now, on the monotonic clock.
+    pub fn after_ms(self, ms: u64) -> u64 {
+        self.mono_us.saturating_add(ms.saturating_mul(1000))
+    }
+}
+
+/// Pairs a [`Command`] with its [`Output::Reply`]; chosen by the driver.
+pub type RequestId = u64;
+
+/// Numbers the sockets, so that a late event of an old one is told apart.
+pub type Generation = u64;
+
+#[derive(Debug)]
+pub enum Input {
+    Command {
+        request: RequestId,
+        command: Command,
+    },
+    /// The WebSocket is open; the Engine.IO handshake comes next.
+    SocketOpened(Generation),
+    SocketReceived(Generation, Message),
+    SocketClosed(Generation, Error),
+    /// Everything appended to the journal so far is durable.
+    Committed,
+    /// Nothing appended since the last commit is in the journal.
+    CommitFailed(StoreError),
+    /// A deadline passed.
+    Tick,
+}
+
+#[derive(Debug)]
+pub enum Output {
+    /// Open a WebSocket. A socket of an earlier generation is closed first.
+    Open(Generation),
+    Send(Message),
+    /// Close the WebSocket. No event of this generation is expected any more.
+    Close(Generation),
+    Reply(RequestId, Result<Reply, Error>),
+}
+
+/// What an app asks for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "contract", ts(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase"))]
+pub enum Command {
+    /// Answered when the session is open, or with the error of the first attempt; further attempts go on.
+    Connect,
+    Disconnect,
+    /// `null` forgets the token.
+    SetToken { token: Option<String> },
+    SetAppState { state: AppState },
+    SetNetwork { network: Network },
+    /// Counted: each needs its `unsubscribe`.
+    Subscribe {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+    },
+    Unsubscribe {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+    },
+    /// All or nothing; answered when durable.
+    Write { writes: Vec<WriteRequest> },
+    /// A fresh UUIDv7.
+    NewId,
+    Document {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        collection: Collection,
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        id: DocumentId,
+    },
+    /// Also subscribes the room until `unwatch`.
+    Watch {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        collection: Collection,
+        /// One document, or the whole collection when absent.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(type = "string | null", optional))]
+        id: Option<DocumentId>,
+    },
+    Unwatch {
+        #[cfg_attr(feature = "contract", ts(type = "number"))]
+        watch: WatchId,
+    },
+    /// Remembered, and announced again after each reconnect.
+    PresenceJoin {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+        #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
+        state: Fields,
+    },
+    PresenceUpdate {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+        #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
+        state: Fields,
+    },
+    PresenceLeave {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+    },
+    Connection,
+    Queue,
+    /// Writes that the server refused and the app has not acknowledged.
+    Outcomes,
+    AcknowledgeOutcome {
+        #[cfg_attr(feature = "contract", ts(type = "number"))]
+        client_seq: u64,
+    },
+    /// Connects without backoff, pulls and drains.
+    SyncNow,
+    Stats,
+    /// Makes everything durable and ends the client.
+    Close,
+}
+
+/// Names a watch; never used twice by a client.
+pub type WatchId = u64;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct WriteRequest {
+    #[cfg_attr(feature = "contract", ts(type = "string"))]
+    pub room: Room,
+    #[cfg_attr(feature = "contract", ts(type = "string"))]
+    pub collection: Collection,
+    #[cfg_attr(feature = "contract", ts(type = "string"))]
+    pub id: DocumentId,
+    #[cfg_attr(feature = "contract", ts(type = "Write"))]
+    pub write: Write,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum AppState {
+    #[default]
+    Active,
+    Inactive,
+    Background,
+}
+
+/// What the system says of the network: a hint, never a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct Network {
+    pub available: bool,
+    /// Metered or slow.
+    pub expensive: bool,
+    /// `wifi`, `cellular`, `ethernet`, `none`, `unknown`; a change of kind means that sockets may be dead.
+    pub kind: String,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { available: true, expensive: false, kind: "unknown".to_owned() }
+    }
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "contract", ts(untagged, rename_all_fields = "camelCase"))]
+pub enum Reply {
+    Written {
+        #[cfg_attr(feature = "contract", ts(type = "number[]"))]
+        client_seqs: Vec<u64>,
+    },
+    NewId { id: String },
+    Document { row: Option<Row> },
+    Watching {
+        #[cfg_attr(feature = "contract", ts(type = "number"))]
+        watch: WatchId,
+        rows: Vec<Row>,
+        room: RoomStatus,
+    },
+    Connection(ConnectionStatus),
+    Queue(QueueStatus),
+    Outcomes { outcomes: Vec<RejectedWrite> },
+    Stats(Box<crate::metrics::Stats>),
+    Done {},
+}
+
+/// A document as the app sees it: what the server confirmed, with pending writes applied.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct Row {
+    pub id: String,
+    #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
+    pub fields: Fields,
+    /// Where the room's log confirmed it last, 0 for never.
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub seq: u64,
+    /// Whether a write of this client is not confirmed yet.
+    pub pending: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// Never asked to connect, or disconnected by the app.
+    #[default]
+    Idle,
+    Connecting,
+    Open,
+    /// Waiting for the next attempt.
+    Backoff,
+    /// Closed in the background.
+    Suspended,
+    /// The system says that there is no network; a probe goes out now and then.
+    Offline,
+    /// Waiting for a new token.
+    Unauthorized,
+    Closed,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
+pub struct ConnectionStatus {
+    pub state: ConnectionState,
+    /// Why it is not open.
+    pub reason: Option<ErrorBody>,
+    /// Attempts since the session was last open.
+    pub attempts: u32,
+    /// Milliseconds until the next attempt.
+    #[cfg_attr(feature = "contract", ts(type = "number | null"))]
+    pub retry_in_ms: Option<u64>,
+    /// Whose token it is, once the server said so.
+    pub user_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum RoomPhase {
+    /// For the session to open.
+    Waiting,
+    Loading,
+    Live,
+    /// The server does not allow it; tried again on the next connection.
+    Denied,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct RoomStatus {
+    #[cfg_attr(feature = "contract", ts(type = "string"))]
+    pub room: Room,
+    pub state: RoomPhase,
+    /// Whether the documents on this device were once all there are; `false` tells "empty" from "not loaded".
+    pub complete: bool,
+    pub error: Option<ErrorBody>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct QueueStatus {
+    /// Writes not yet confirmed.
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub count: u64,
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub bytes: u64,
+    /// Whether any is under way to the server.
+    pub processing: bool,
+}
+
+/// A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
+pub struct RejectedWrite {
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub client_seq: u64,
+    #[serde(flatten)]
+    pub request: WriteRequest,
+    pub error: ErrorBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
+pub struct PresentMember {
+    pub client_id: String,
+    pub user_id: String,
+    #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
+    pub state: Fields,
+    pub status: PresenceStatus,
+    /// Whether it is this client.
+    pub me: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum ProgressPhase {
+    #[default]
+    Idle,
+    /// Connecting.
+    Preparing,
+    Uploading,
+    Downloading,
+    Complete,
+    Error,
+}
+
+/// How far the current round of synchronization has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
+pub struct Progress {
+    pub phase: ProgressPhase,
+    /// Writes confirmed in this round.
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub uploaded: u64,
+    /// Writes still to be confirmed.
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub to_upload: u64,
+    /// Documents received in this round.
+    #[cfg_attr(feature = "contract", ts(type = "number"))]
+    pub downloaded: u64,
+}
+
+/// What an app is told without asking, at most once per turn and thing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "contract", ts(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase"))]
+pub enum Event {
+    Connection {
+        status: ConnectionStatus,
+    },
+    Room {
+        status: RoomStatus,
+    },
+    /// What changed in a watch since the last event or its reply.
+    Rows {
+        #[cfg_attr(feature = "contract", ts(type = "number"))]
+        watch: WatchId,
+        /// Whether `upserted` are all rows there are.
+        reset: bool,
+        upserted: Vec<Row>,
+        removed: Vec<String>,
+    },
+    Queue {
+        status: QueueStatus,
+    },
+    Presence {
+        #[cfg_attr(feature = "contract", ts(type = "string"))]
+        room: Room,
+        members: Vec<PresentMember>,
+    },
+    Progress {
+        progress: Progress,
+    },
+    Outcome {
+        outcome: RejectedWrite,
+    },
+    TokenNeeded {
+        reason: ErrorBody,
+    },
+    User {
+        user_id: String,
+        online: bool,
+    },
+    Error {
+        error: ErrorBody,
+    },
+}

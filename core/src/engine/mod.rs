@@ -1,0 +1,472 @@
+//! The whole client as a pure state machine: no clock, socket, thread, randomness or async inside.
+//!
+//! - [`io`]: what goes in and what comes out. Read it first.
+//! - [`session`]: the connection's life; [`backoff`]: how long it waits.
+//! - `wire`: requests, answers, encodings.
+//! - [`outbox`]: writes on their way to the server.
+//! - [`replica`]: the rooms and how far each has come.
+//! - `commands`: what an app asks for; `sync`: what the server says.
+//! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
+
+pub mod backoff;
+mod commands;
+pub mod io;
+pub mod outbox;
+pub mod presence;
+pub mod progress;
+pub mod query;
+pub mod replica;
+pub mod session;
+mod sync;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, Presence, event};
+use syncline_protocol::{HybridClock, Limits, Room};
+
+use self::io::{
+    AppState, Command, ConnectionState, ConnectionStatus, Event, Input, Now, Output, QueueStatus,
+    RejectedWrite, Reply, RequestId, RoomPhase, WriteRequest,
+};
+use self::outbox::{BatchLimits, Outbox};
+use self::presence::PresenceBook;
+use self::progress::{ProgressMeter, Situation};
+use self::query::{Queries, View};
+use self::replica::Replica;
+use self::session::{Session, Step};
+use self::wire::{Request, Wire};
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::metrics::Histogram;
+use crate::store::{Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError};
+use crate::transport::{Message, Packet, Parser};
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct EngineConfig {
+    pub settings: Settings,
+    pub parser: Parser,
+    pub token: Option<String>,
+    /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
+    pub seed: u64,
+}
+
+/// Something appended to the journal and not committed yet.
+#[derive(Debug)]
+enum Uncommitted {
+    Write { request: RequestId, client_seqs: Vec<u64> },
+    /// Appended again if the commit fails.
+    Other(Record),
+}
+
+/// What the engine counts.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub local_writes: u64,
+    pub confirmed: u64,
+    pub rejected: u64,
+    pub reconnects: u64,
+    pub sync_us: Histogram,
+    pub rtt_us: Histogram,
+    pub recovery_us: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    limits: Limits,
+    identity: Identity,
+    clock: HybridClock,
+    random: u64,
+    session: Session,
+    wire: Wire,
+    outbox: Outbox,
+    outcomes: BTreeMap<u64, Outcome>,
+    replica: Replica,
+    queries: Queries,
+    presence: PresenceBook,
+    progress: ProgressMeter,
+    counters: Counters,
+    uncommitted: Vec<Uncommitted>,
+    connect_waiters: Vec<RequestId>,
+    /// When the cache is made durable next.
+    flush_at_us: Option<u64>,
+    ping_at_us: Option<u64>,
+    /// When the session opened, until everything is synchronized.
+    recovering_since_us: Option<u64>,
+    events: Vec<Event>,
+    changed_rooms: BTreeSet<Room>,
+    connection_changed: bool,
+    last_queue: QueueStatus,
+    closed: bool,
+}
+
+impl Engine {
+    /// Goes on from what the store recovered.
+    pub fn new(config: EngineConfig, recovered: Recovered, rooms: Vec<(Room, RoomState)>) -> Self {
+        let identity = recovered.identity;
+        let mut outbox = Outbox::default();
+        for entry in recovered.entries {
+            outbox.insert(entry, None);
+        }
+        outbox.mark_durable(identity.last_client_seq);
+        let mut replica = Replica::new(rooms);
+        let waiting: Vec<Room> = outbox.rooms().cloned().collect();
+        for room in &waiting {
+            replica.follow(room);
+        }
+        let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
+        let events: Vec<_> = damage.map(|error| Event::Error { error: error.into() }).collect();
+        Self {
+            limits: Limits {
+                document_bytes_max: config.settings.document_bytes_max,
+                ..Limits::default()
+            },
+            identity,
+            clock: HybridClock::resume(identity.last_time),
+            random: config.seed,
+            session: Session::new(config.settings.clone(), config.token, config.seed),
+            wire: Wire::new(config.parser),
+            outbox,
+            outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.mutation.client_seq, o)).collect(),
+            replica,
+            queries: Queries::default(),
+            presence: PresenceBook::default(),
+            progress: ProgressMeter::default(),
+            counters: Counters::default(),
+            uncommitted: Vec::new(),
+            connect_waiters: Vec::new(),
+            flush_at_us: None,
+            ping_at_us: None,
+            recovering_since_us: None,
+            events,
+            changed_rooms: BTreeSet::new(),
+            connection_changed: false,
+            last_queue: QueueStatus::default(),
+            closed: false,
+            settings: config.settings,
+        }
+    }
+
+    /// Takes one input and appends what is to be done to `out`.
+    pub fn handle(&mut self, now: Now, input: Input, store: &mut dyn Store, out: &mut Vec<Output>) {
+        match input {
+            Input::Command { request, command } => self.handle_command(now, request, command, store, out),
+            Input::SocketOpened(_) => {}
+            Input::SocketReceived(generation, message) => {
+                if self.session.is_current(generation) {
+                    self.handle_message(now, message, store, out);
+                }
+            }
+            Input::SocketClosed(generation, error) => {
+                if self.session.is_current(generation) {
+                    let step = self.session.fail(error, now);
+                    self.apply_step(now, step, out);
+                }
+            }
+            Input::Committed => self.handle_committed(out),
+            Input::CommitFailed(error) => self.handle_commit_failed(error, store, out),
+            Input::Tick => self.handle_tick(now, store, out),
+        }
+        self.push_batches(now, out);
+    }
+
+    /// When [`Input::Tick`] is due, on the monotonic clock.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let rooms = self.replica.rooms().filter_map(|(_, followed)| followed.retry_at_us);
+        let connected = [self.wire.next_deadline(), self.outbox.next_deadline(), self.ping_at_us];
+        let connected = connected.into_iter().flatten().chain(rooms);
+        let connected = self.session.is_open().then(|| connected.min()).flatten();
+        [self.session.next_deadline(), self.flush_at_us, connected].into_iter().flatten().min()
+    }
+
+    /// Whether the journal holds something that the driver must commit before it carries out any output.
+    pub fn needs_commit(&self) -> bool {
+        !self.uncommitted.is_empty()
+    }
+
+    /// Whether the client was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Everything that must survive a compaction of the journal.
+    pub fn live_records(&self) -> Vec<Record> {
+        let identity = Record::Identity(Identity { last_time: self.clock.last(), ..self.identity });
+        let entries: Vec<Entry> = self.outbox.entries().cloned().collect();
+        let queued = (!entries.is_empty()).then_some(Record::Queued(entries));
+        let failed = self.outcomes.values().cloned().map(Record::Failed);
+        std::iter::once(identity).chain(queued).chain(failed).collect()
+    }
+
+    /// What the app is to be told since the last call.
+    pub fn poll_events(&mut self, now: Now, store: &mut dyn Store) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.events);
+        if std::mem::take(&mut self.connection_changed) {
+            events.push(Event::Connection { status: self.session.status(now) });
+        }
+        for room in std::mem::take(&mut self.changed_rooms) {
+            events.push(Event::Room { status: self.replica.status(&room) });
+        }
+        let view =
+            View { store: &*store, outbox: &self.outbox, client_id: self.identity.client_id, now };
+        let failed = self.queries.poll_events(view, &mut events).err();
+        self.presence.poll_events(self.identity.client_id, &mut events);
+        let queue = self.queue_status();
+        if queue != self.last_queue {
+            self.last_queue = queue;
+            events.push(Event::Queue { status: queue });
+        }
+        let situation = Situation {
+            connection: self.session.state(),
+            failed: self.session.reason().is_some(),
+            pending: queue.count,
+            loading: self.replica.any_loading(),
+        };
+        events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
+        if let Some(error) = failed {
+            self.handle_store_error(error, now);
+            events.append(&mut self.events);
+        }
+        events
+    }
+
+    fn queue_status(&self) -> QueueStatus {
+        QueueStatus {
+            count: self.outbox.len(),
+            bytes: self.outbox.bytes(),
+            processing: self.outbox.is_pushing(),
+        }
+    }
+
+    fn handle_committed(&mut self, out: &mut Vec<Output>) {
+        for record in std::mem::take(&mut self.uncommitted) {
+            if let Uncommitted::Write { request, client_seqs } = record {
+                if let Some(&last) = client_seqs.last() {
+                    self.outbox.mark_durable(last);
+                }
+                out.push(Output::Reply(request, Ok(Reply::Written { client_seqs })));
+            }
+        }
+    }
+
+    fn handle_commit_failed(&mut self, error: StoreError, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let error = Error::from(error);
+        for record in std::mem::take(&mut self.uncommitted) {
+            match record {
+                Uncommitted::Write { request, client_seqs } => {
+                    for client_seq in client_seqs {
+                        self.roll_back(client_seq);
+                    }
+                    out.push(Output::Reply(request, Err(error.clone())));
+                }
+                // Kept in memory; a restart before it is saved hears the same answer from the server again.
+                Uncommitted::Other(record) => store.append_after_flush(record),
+            }
+        }
+        self.events.push(Event::Error { error: error.into() });
+    }
+
+    /// Forgets a write that was not accepted after all.
+    fn roll_back(&mut self, client_seq: u64) {
+        if let Some(pending) = self.outbox.remove(client_seq) {
+            self.queries.touch(&outbox::document_key(&pending.entry.room, &pending.entry.mutation));
+        }
+    }
+
+    fn handle_tick(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let due = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now.mono_us);
+        let step = self.session.handle_tick(now);
+        self.apply_step(now, step, out);
+        if due(self.flush_at_us) {
+            self.flush(now, store);
+        }
+        if !self.session.is_open() {
+            return;
+        }
+        if due(self.wire.next_deadline()) {
+            let step = self.session.fail(Error::new(Code::Timeout, "a request was not answered in time"), now);
+            return self.apply_step(now, step, out);
+        }
+        if due(self.ping_at_us) {
+            self.ping(now, self.settings.request_timeout_ms, out);
+        }
+        let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
+        for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
+            self.subscribe_room(now, &room, out);
+        }
+    }
+
+    fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
+        match step {
+            Step::Nothing => return,
+            Step::Dial(generation) => out.push(Output::Open(generation)),
+            Step::Greet => self.greet(now, out),
+            Step::Opened => self.handle_opened(now, out),
+            Step::Ended(generation) => {
+                out.push(Output::Close(generation));
+                self.handle_ended(out);
+            }
+            Step::Redial { old, new } => {
+                out.push(Output::Close(old));
+                self.reset_connection();
+                out.push(Output::Open(new));
+            }
+        }
+        self.connection_changed = true;
+    }
+
+    fn greet(&mut self, now: Now, out: &mut Vec<Output>) {
+        let auth = Auth {
+            token: self.session.token().map(str::to_owned),
+            client_id: Some(self.identity.client_id),
+            protocol: Some(PROTOCOL_VERSION),
+            encoding: Encoding::Compact,
+        };
+        if let Err(error) = self.wire.greet(&auth, out) {
+            let step = self.session.fail(error, now);
+            self.apply_step(now, step, out);
+        }
+    }
+
+    fn handle_opened(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.counters.reconnects += 1;
+        self.recovering_since_us = Some(now.mono_us);
+        self.ping_at_us = None;
+        out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
+        let rooms: Vec<Room> = self.replica.rooms().map(|(room, _)| room.clone()).collect();
+        for room in rooms {
+            self.subscribe_room(now, &room, out);
+        }
+        for presence in self.presence.announcements() {
+            self.announce(now, &presence, event::PRESENCE_JOIN, out);
+        }
+    }
+
+    fn handle_ended(&mut self, out: &mut Vec<Output>) {
+        self.reset_connection();
+        let reason = self.session.reason().cloned();
+        let error = reason.clone().unwrap_or_else(|| Error::new(Code::Closed, "disconnected by the app"));
+        for request in self.connect_waiters.drain(..) {
+            out.push(Output::Reply(request, Err(error.clone())));
+        }
+        if let Some(reason) = reason
+            && self.session.state() == ConnectionState::Unauthorized
+        {
+            self.events.push(Event::TokenNeeded { reason: reason.into() });
+        }
+    }
+
+    fn reset_connection(&mut self) {
+        self.wire.reset_connection();
+        self.outbox.reset_connection();
+        self.presence.reset_connection();
+        self.replica.reset_connection();
+        self.changed_rooms.extend(self.replica.rooms().map(|(room, _)| room.clone()));
+        self.ping_at_us = None;
+        self.recovering_since_us = None;
+    }
+
+    /// Pushes what may be pushed now.
+    fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
+        if !self.session.is_open() || !self.wire.is_settled() {
+            return;
+        }
+        let limits = BatchLimits {
+            count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
+            bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
+            window_bytes: self.settings.push_window_bytes,
+        };
+        while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
+            self.send_push(now, batch, after, out);
+        }
+    }
+
+    fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
+        let request = if name == event::PRESENCE_JOIN {
+            Request::PresenceJoin { room: presence.room.clone() }
+        } else {
+            Request::Notice
+        };
+        self.request(now, name, presence, request, out);
+    }
+
+    fn request<T: serde::Serialize>(
+        &mut self,
+        now: Now,
+        name: &str,
+        body: &T,
+        request: Request,
+        out: &mut Vec<Output>,
+    ) {
+        let timeout_ms = self.settings.request_timeout_ms;
+        if let Err(error) = self.wire.request(name, body, request, timeout_ms, now, out) {
+            self.events.push(Event::Error { error: error.into() });
+        }
+    }
+
+    /// Asks for the heads of the rooms; also the proof that the connection lives.
+    fn ping(&mut self, now: Now, timeout_ms: u64, out: &mut Vec<Output>) {
+        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        let body = BTreeMap::<String, String>::new();
+        if let Err(error) =
+            self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)
+        {
+            self.events.push(Event::Error { error: error.into() });
+        }
+    }
+
+    /// Appends a record that no caller waits for.
+    fn append(&mut self, now: Now, record: Record, store: &mut dyn Store) {
+        match store.append(&record) {
+            Ok(()) => self.uncommitted.push(Uncommitted::Other(record)),
+            Err(error) => self.handle_store_error(error, now),
+        }
+    }
+
+    fn schedule_flush(&mut self, now: Now) {
+        self.flush_at_us.get_or_insert(now.after_ms(self.settings.cache_flush_ms));
+    }
+
+    fn flush(&mut self, now: Now, store: &mut dyn Store) {
+        self.flush_at_us = None;
+        if let Err(error) = store.flush() {
+            self.handle_store_error(error, now);
+        }
+    }
+
+    fn handle_store_error(&mut self, error: StoreError, now: Now) {
+        if matches!(error, StoreError::CacheLost { .. }) {
+            self.replica.reset_cache();
+            for (room, followed) in self.replica.rooms_mut() {
+                followed.phase = RoomPhase::Waiting;
+                followed.retry_at_us = Some(now.mono_us);
+                self.queries.touch_room(room);
+                self.changed_rooms.insert(room.clone());
+            }
+        }
+        self.events.push(Event::Error { error: Error::from(error).into() });
+    }
+
+    fn rejected_write(outcome: &Outcome) -> RejectedWrite {
+        let Entry { room, mutation, .. } = &outcome.entry;
+        RejectedWrite {
+            client_seq: mutation.client_seq,
+            request: WriteRequest {
+                room: room.clone(),
+                collection: mutation.collection.clone(),
+                id: mutation.id.clone(),
+                write: mutation.write.clone(),
+            },
+            error: Error::from(outcome.error.clone()).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

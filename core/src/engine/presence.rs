@@ -1,0 +1,92 @@
+//! Who is present: what this client announced, and what the server said of the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syncline_protocol::message::{Member, Presence, PresenceDiff, PresenceStatus};
+use syncline_protocol::{ClientId, Fields, Room};
+
+use super::io::{Event, PresentMember};
+
+#[derive(Debug, Default)]
+pub struct PresenceBook {
+    /// What to announce, again after every reconnect.
+    announced: BTreeMap<Room, Fields>,
+    members: BTreeMap<Room, BTreeMap<ClientId, Member>>,
+    status: PresenceStatus,
+    changed: BTreeSet<Room>,
+}
+
+impl PresenceBook {
+    /// Joins a room, or changes what is announced there.
+    pub fn announce(&mut self, room: Room, state: Fields) -> Presence {
+        self.announced.insert(room.clone(), state.clone());
+        Presence { room, state, status: self.status }
+    }
+
+    pub fn is_joined(&self, room: &Room) -> bool {
+        self.announced.contains_key(room)
+    }
+
+    pub fn is_joined_anywhere(&self) -> bool {
+        !self.announced.is_empty()
+    }
+
+    /// Leaves a room; `false` when it was not joined.
+    pub fn leave(&mut self, room: &Room) -> bool {
+        self.members.remove(room);
+        self.announced.remove(room).is_some()
+    }
+
+    /// What to announce now, in every room.
+    pub fn announcements(&self) -> Vec<Presence> {
+        let rooms = self.announced.iter();
+        rooms
+            .map(|(room, state)| Presence { room: room.clone(), state: state.clone(), status: self.status })
+            .collect()
+    }
+
+    /// Returns whether the status is another one than before.
+    pub fn set_status(&mut self, status: PresenceStatus) -> bool {
+        std::mem::replace(&mut self.status, status) != status
+    }
+
+    /// The connection is gone: nobody is known to be present.
+    pub fn reset_connection(&mut self) {
+        self.changed.extend(self.members.keys().cloned());
+        self.members.clear();
+    }
+
+    pub fn handle_members(&mut self, room: &Room, members: Vec<Member>) {
+        if self.is_joined(room) {
+            let members = members.into_iter().map(|member| (member.client_id, member)).collect();
+            self.members.insert(room.clone(), members);
+            self.changed.insert(room.clone());
+        }
+    }
+
+    pub fn handle_diff(&mut self, diff: PresenceDiff) {
+        let Some(members) = self.members.get_mut(&diff.room) else { return };
+        for member in diff.joined.into_iter().chain(diff.updated) {
+            members.insert(member.client_id, member);
+        }
+        for client_id in diff.left {
+            members.remove(&client_id);
+        }
+        self.changed.insert(diff.room);
+    }
+
+    /// One event for each room with changes since the last call.
+    pub fn poll_events(&mut self, me: ClientId, events: &mut Vec<Event>) {
+        for room in std::mem::take(&mut self.changed) {
+            let members = self.members.get(&room).into_iter().flat_map(BTreeMap::values);
+            let members = members.map(|member| PresentMember {
+                client_id: member.client_id.to_string(),
+                user_id: member.user_id.clone(),
+                state: member.state.clone(),
+                status: member.status,
+                me: member.client_id == me,
+            });
+            events.push(Event::Presence { members: members.collect(), room });
+        }
+    }
+}

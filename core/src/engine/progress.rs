@@ -1,0 +1,58 @@
+//! How far the current round of synchronization has come.
+
+use super::io::{ConnectionState, Progress, ProgressPhase};
+
+/// What the phase is derived from.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation {
+    pub connection: ConnectionState,
+    /// Whether the connection ended with an error.
+    pub failed: bool,
+    pub pending: u64,
+    pub loading: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct ProgressMeter {
+    uploaded: u64,
+    downloaded: u64,
+    last: Progress,
+}
+
+impl ProgressMeter {
+    pub fn count_uploaded(&mut self) {
+        self.uploaded += 1;
+    }
+
+    pub fn count_downloaded(&mut self, documents: u64) {
+        self.downloaded += documents;
+    }
+
+    /// The progress, if it is not what was last returned. A round ends with `Complete`; the next begins at zero.
+    pub fn poll(&mut self, situation: Situation) -> Option<Progress> {
+        let phase = match situation.connection {
+            ConnectionState::Open if situation.loading => ProgressPhase::Downloading,
+            ConnectionState::Open if situation.pending > 0 => ProgressPhase::Uploading,
+            ConnectionState::Open => ProgressPhase::Complete,
+            ConnectionState::Connecting => ProgressPhase::Preparing,
+            _ if situation.failed => ProgressPhase::Error,
+            _ => ProgressPhase::Idle,
+        };
+        let idle = self.uploaded == 0 && self.downloaded == 0;
+        if phase == ProgressPhase::Complete && idle && self.last.phase == ProgressPhase::Complete {
+            return None;
+        }
+        let progress = Progress {
+            phase,
+            uploaded: self.uploaded,
+            to_upload: situation.pending,
+            downloaded: self.downloaded,
+        };
+        if phase == ProgressPhase::Complete {
+            (self.uploaded, self.downloaded) = (0, 0);
+        }
+        let changed = progress != self.last;
+        self.last = progress;
+        changed.then_some(progress)
+    }
+}

@@ -1,0 +1,282 @@
+//! The rooms this client follows: how far each has come, and what it does next.
+//!
+//! The log is the truth. Live changes are applied only where they follow the cursor; a gap, or a head seen
+//! elsewhere, means another pull.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::message::{Changes, Page};
+use syncline_protocol::{Checksum, Document, HybridTime, Room};
+
+use super::io::{RoomPhase, RoomStatus};
+use crate::error::{Code, Error};
+use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
+
+/// A room the app subscribed to, or that has writes pending.
+#[derive(Debug)]
+pub struct FollowedRoom {
+    /// Subscriptions and watches of the app.
+    pub subscribers: u32,
+    pub phase: RoomPhase,
+    pub error: Option<Error>,
+    /// When to subscribe again after a failure, on the monotonic clock.
+    pub retry_at_us: Option<u64>,
+    /// The highest place in the log that was heard of.
+    head: u64,
+    /// Whether the next page replaces everything: the checksum did not match.
+    reread: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Replica {
+    rooms: BTreeMap<Room, FollowedRoom>,
+    states: BTreeMap<Room, RoomState>,
+}
+
+/// What an applied page or live change means for the rest of the engine.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Documents whose confirmed state changed.
+    pub changed: Vec<DocumentKey>,
+    /// Whether all of the room's documents may have changed.
+    pub reset: bool,
+    /// The newest time at which any of them was written.
+    pub newest_time: Option<HybridTime>,
+    /// What to ask for next.
+    pub next: NextPull,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum NextPull {
+    #[default]
+    Nothing,
+    /// The page after this cursor.
+    After(u64),
+}
+
+impl Replica {
+    pub fn new(states: Vec<(Room, RoomState)>) -> Self {
+        Self { rooms: BTreeMap::new(), states: states.into_iter().collect() }
+    }
+
+    /// Follows a room, counting one subscriber more; `true` when it was not followed before.
+    pub fn subscribe(&mut self, room: &Room) -> bool {
+        let is_new = self.follow(room);
+        if let Some(followed) = self.rooms.get_mut(room) {
+            followed.subscribers += 1;
+        }
+        is_new
+    }
+
+    /// Follows a room without counting a subscriber; `true` when it was not followed before.
+    pub fn follow(&mut self, room: &Room) -> bool {
+        if self.rooms.contains_key(room) {
+            return false;
+        }
+        let followed = FollowedRoom {
+            subscribers: 0,
+            phase: RoomPhase::Waiting,
+            error: None,
+            retry_at_us: None,
+            head: 0,
+            reread: false,
+        };
+        self.rooms.insert(room.clone(), followed);
+        true
+    }
+
+    /// Counts one subscriber less; `false` when there was none.
+    pub fn unsubscribe(&mut self, room: &Room) -> bool {
+        match self.rooms.get_mut(room) {
+            Some(followed) if followed.subscribers > 0 => {
+                followed.subscribers -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Stops following a room that nobody subscribes to; the cache keeps its documents.
+    pub fn forget_if_unused(&mut self, room: &Room) -> bool {
+        let unused = self.rooms.get(room).is_some_and(|followed| followed.subscribers == 0);
+        if unused {
+            self.rooms.remove(room);
+        }
+        unused
+    }
+
+    pub fn rooms(&self) -> impl Iterator<Item = (&Room, &FollowedRoom)> {
+        self.rooms.iter()
+    }
+
+    pub fn rooms_mut(&mut self) -> impl Iterator<Item = (&Room, &mut FollowedRoom)> {
+        self.rooms.iter_mut()
+    }
+
+    pub fn room_mut(&mut self, room: &Room) -> Option<&mut FollowedRoom> {
+        self.rooms.get_mut(room)
+    }
+
+    pub fn is_followed(&self, room: &Room) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    pub fn state(&self, room: &Room) -> RoomState {
+        self.states.get(room).copied().unwrap_or_default()
+    }
+
+    pub fn status(&self, room: &Room) -> RoomStatus {
+        let followed = self.rooms.get(room);
+        RoomStatus {
+            room: room.clone(),
+            state: followed.map_or(RoomPhase::Waiting, |followed| followed.phase),
+            complete: self.state(room).complete,
+            error: followed.and_then(|followed| followed.error.clone()).map(Into::into),
+        }
+    }
+
+    /// Where the room's next subscription starts.
+    pub fn cursor_to_ask(&self, room: &Room) -> u64 {
+        match self.rooms.get(room) {
+            Some(followed) if followed.reread => 0,
+            _ => self.state(room).cursor,
+        }
+    }
+
+    /// The connection is gone: every room waits for the next one.
+    pub fn reset_connection(&mut self) {
+        for followed in self.rooms.values_mut() {
+            followed.phase = RoomPhase::Waiting;
+            followed.retry_at_us = None;
+        }
+    }
+
+    /// The cache was lost: every room starts from nothing.
+    pub fn reset_cache(&mut self) {
+        self.states.clear();
+    }
+
+    pub fn all_live(&self) -> bool {
+        self.rooms.values().all(|followed| matches!(followed.phase, RoomPhase::Live | RoomPhase::Denied))
+    }
+
+    pub fn any_loading(&self) -> bool {
+        self.rooms.values().any(|followed| followed.phase == RoomPhase::Loading)
+    }
+
+    /// The server said where a room's log ends. Returns the cursor to pull after if this client is behind.
+    pub fn hear_head(&mut self, room: &Room, head: u64) -> Option<u64> {
+        let cursor = self.state(room).cursor;
+        let followed = self.rooms.get_mut(room)?;
+        followed.head = followed.head.max(head);
+        let behind = followed.phase == RoomPhase::Live && head > cursor;
+        if behind {
+            followed.phase = RoomPhase::Loading;
+        }
+        behind.then_some(cursor)
+    }
+
+    /// Applies the page that was asked for after the cursor `asked`.
+    pub fn apply_page(
+        &mut self,
+        room: &Room,
+        asked: u64,
+        page: &Page,
+        store: &mut dyn Store,
+    ) -> Result<Applied, StoreError> {
+        let state = self.state(room);
+        let Some(followed) = self.rooms.get_mut(room) else { return Ok(Applied::default()) };
+        // A log that ends before the cursor is not the log this cache was filled from.
+        let reset = page.reset || followed.reread || page.cursor < asked;
+        if !reset && page.cursor < state.cursor {
+            // Live changes came in before this answer.
+            return Ok(Applied { next: followed.next_pull(state.cursor, false), ..Applied::default() });
+        }
+        let before = if reset { RoomState::default() } else { state };
+        let (documents, checksum) = newer_than_cache(room, before, &page.changes, store)?;
+        let more = page.more && page.cursor > before.cursor;
+        let new_state =
+            RoomState { cursor: page.cursor, checksum, complete: !more || (state.complete && !reset) };
+        store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
+        self.states.insert(room.clone(), new_state);
+        let damaged = !more && page.checksum.is_some_and(|expected| expected != checksum);
+        followed.error = damaged.then(|| Error::new(Code::Protocol, "the room's checksum does not match"));
+        // Once is enough: a second mismatch is the server's, and reading again would never end.
+        let reread = damaged && !std::mem::replace(&mut followed.reread, false);
+        let next = if reread {
+            followed.reread = true;
+            followed.phase = RoomPhase::Loading;
+            NextPull::After(0)
+        } else {
+            followed.next_pull(page.cursor, more)
+        };
+        Ok(Applied { next, ..Applied::of(room, &documents, reset) })
+    }
+
+    /// Applies live changes that follow the cursor; anything else is left to a pull.
+    pub fn apply_live(&mut self, live: &Changes, store: &mut dyn Store) -> Result<Applied, StoreError> {
+        let room = &live.room;
+        let state = self.state(room);
+        let Some(followed) = self.rooms.get_mut(room) else { return Ok(Applied::default()) };
+        if live.to_seq <= state.cursor {
+            return Ok(Applied::default());
+        }
+        followed.head = followed.head.max(live.to_seq);
+        if followed.phase != RoomPhase::Live {
+            return Ok(Applied::default());
+        }
+        if live.from_seq > state.cursor + 1 {
+            followed.phase = RoomPhase::Loading;
+            return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
+        }
+        let (documents, checksum) = newer_than_cache(room, state, &live.changes, store)?;
+        let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
+        store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
+        self.states.insert(room.clone(), new_state);
+        Ok(Applied::of(room, &documents, false))
+    }
+}
+
+impl Applied {
+    fn of(room: &Room, documents: &[Document], reset: bool) -> Self {
+        Self {
+            changed: documents.iter().map(|document| key(room, document)).collect(),
+            reset,
+            newest_time: documents.iter().map(|document| document.newest_stamp().time).max(),
+            next: NextPull::Nothing,
+        }
+    }
+}
+
+impl FollowedRoom {
+    fn next_pull(&mut self, cursor: u64, more: bool) -> NextPull {
+        let behind = more || self.head > cursor;
+        self.phase = if behind { RoomPhase::Loading } else { RoomPhase::Live };
+        if behind { NextPull::After(cursor) } else { NextPull::Nothing }
+    }
+}
+
+/// The documents that are newer than what the cache holds, and the room's checksum with them.
+fn newer_than_cache(
+    room: &Room,
+    before: RoomState,
+    changes: &[Document],
+    store: &dyn Store,
+) -> Result<(Vec<Document>, Checksum), StoreError> {
+    let mut checksum = before.checksum;
+    let mut documents = Vec::with_capacity(changes.len());
+    for document in changes {
+        let cached = if before.cursor == 0 { None } else { store.document(&key(room, document))? };
+        if cached.as_ref().is_some_and(|cached| cached.seq >= document.seq) {
+            continue;
+        }
+        let old = cached.map_or(Checksum::default(), |cached| cached.checksum());
+        checksum = checksum.replace(old, document.checksum());
+        documents.push(document.clone());
+    }
+    Ok((documents, checksum))
+}
+
+fn key(room: &Room, document: &Document) -> DocumentKey {
+    DocumentKey { room: room.clone(), collection: document.collection.clone(), id: document.id.clone() }
+}

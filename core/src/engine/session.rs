@@ -1,0 +1,299 @@
+//! The connection's life: when to dial, when to give up, when to wait.
+//!
+//! Knows nothing of rooms or writes. The engine tells it what happened and carries out the [`Step`] it returns.
+
+use super::backoff::Backoff;
+use super::io::{AppState, ConnectionState, ConnectionStatus, Generation, Network, Now};
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::transport::Handshake;
+
+/// What the engine does after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    Nothing,
+    /// Dial a socket of this generation.
+    Dial(Generation),
+    /// Send the Socket.IO connect packet.
+    Greet,
+    /// The session is open.
+    Opened,
+    /// The session is over; close this socket if it still exists.
+    Ended(Generation),
+    /// The session is over, and a new socket is to be dialed.
+    Redial { old: Generation, new: Generation },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// Until the Socket.IO session is open, or this deadline.
+    Connecting { deadline_us: u64 },
+    Open,
+    Backoff { until_us: u64 },
+    Offline { probe_at_us: u64 },
+    Suspended,
+    Unauthorized,
+    Closed,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    phase: Phase,
+    /// Whether the app wants a connection.
+    wanted: bool,
+    generation: Generation,
+    backoff: Backoff,
+    reason: Option<Error>,
+    token: Option<String>,
+    app: AppState,
+    network: Network,
+    /// When the socket closes in the background.
+    suspend_at_us: Option<u64>,
+    /// When the server counts as dead for want of a heartbeat.
+    heartbeat_us: Option<u64>,
+    heartbeat_ms: u64,
+    user_id: Option<String>,
+}
+
+impl Session {
+    pub fn new(settings: Settings, token: Option<String>, seed: u64) -> Self {
+        let backoff = Backoff::new(settings.reconnect_delay_ms, settings.reconnect_delay_ms_max, seed);
+        Self {
+            settings,
+            phase: Phase::Idle,
+            wanted: false,
+            generation: 0,
+            backoff,
+            reason: None,
+            token,
+            app: AppState::Active,
+            network: Network::default(),
+            suspend_at_us: None,
+            heartbeat_us: None,
+            heartbeat_ms: 0,
+            user_id: None,
+        }
+    }
+
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub fn is_current(&self, generation: Generation) -> bool {
+        generation == self.generation && matches!(self.phase, Phase::Connecting { .. } | Phase::Open)
+    }
+
+    pub fn reason(&self) -> Option<&Error> {
+        self.reason.as_ref()
+    }
+
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
+    pub fn set_user_id(&mut self, user_id: String) {
+        self.user_id = Some(user_id);
+    }
+
+    pub fn state(&self) -> ConnectionState {
+        match self.phase {
+            Phase::Idle => ConnectionState::Idle,
+            Phase::Connecting { .. } => ConnectionState::Connecting,
+            Phase::Open => ConnectionState::Open,
+            Phase::Backoff { .. } => ConnectionState::Backoff,
+            Phase::Offline { .. } => ConnectionState::Offline,
+            Phase::Suspended => ConnectionState::Suspended,
+            Phase::Unauthorized => ConnectionState::Unauthorized,
+            Phase::Closed => ConnectionState::Closed,
+        }
+    }
+
+    pub fn status(&self, now: Now) -> ConnectionStatus {
+        let retry_at_us = match self.phase {
+            Phase::Backoff { until_us } => Some(until_us),
+            Phase::Offline { probe_at_us } => Some(probe_at_us),
+            _ => None,
+        };
+        ConnectionStatus {
+            state: self.state(),
+            reason: self.reason.clone().map(Into::into),
+            attempts: self.backoff.attempts(),
+            retry_in_ms: retry_at_us.map(|at_us| at_us.saturating_sub(now.mono_us) / 1000),
+            user_id: self.user_id.clone(),
+        }
+    }
+
+    /// When [`handle_tick`](Self::handle_tick) has something to do, on the monotonic clock.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let phase = match self.phase {
+            Phase::Connecting { deadline_us } => Some(deadline_us),
+            Phase::Backoff { until_us } => Some(until_us),
+            Phase::Offline { probe_at_us } => Some(probe_at_us),
+            Phase::Open => self.heartbeat_us,
+            Phase::Idle | Phase::Suspended | Phase::Unauthorized | Phase::Closed => None,
+        };
+        phase.into_iter().chain(self.suspend_at_us).min()
+    }
+
+    pub fn handle_connect(&mut self, now: Now) -> Step {
+        self.wanted = true;
+        match self.phase {
+            Phase::Connecting { .. } | Phase::Open | Phase::Closed => Step::Nothing,
+            _ if !self.network.available => self.fail(offline(), now),
+            _ => self.dial(now),
+        }
+    }
+
+    pub fn handle_disconnect(&mut self) -> Step {
+        self.wanted = false;
+        self.reason = None;
+        self.end(Phase::Idle)
+    }
+
+    pub fn handle_close(&mut self) -> Step {
+        self.wanted = false;
+        self.end(Phase::Closed)
+    }
+
+    pub fn handle_token(&mut self, token: Option<String>, now: Now) -> Step {
+        let changed = self.token != token;
+        self.token = token;
+        match self.phase {
+            Phase::Unauthorized if self.token.is_some() => self.dial(now),
+            // The server goes by the token of the handshake.
+            Phase::Open | Phase::Connecting { .. } if changed => self.redial(now),
+            _ => Step::Nothing,
+        }
+    }
+
+    pub fn handle_app_state(&mut self, app: AppState, now: Now) -> Step {
+        let was = std::mem::replace(&mut self.app, app);
+        if app == AppState::Background {
+            if was != AppState::Background {
+                self.suspend_at_us = Some(now.after_ms(self.settings.background_grace_ms));
+            }
+            return Step::Nothing;
+        }
+        self.suspend_at_us = None;
+        match self.phase {
+            Phase::Suspended | Phase::Backoff { .. } | Phase::Offline { .. } if was == AppState::Background => {
+                self.dial(now)
+            }
+            _ => Step::Nothing,
+        }
+    }
+
+    pub fn handle_network(&mut self, network: Network, now: Now) -> Step {
+        let was = std::mem::replace(&mut self.network, network);
+        let changed_route = was.kind != self.network.kind || !was.available;
+        match self.phase {
+            Phase::Backoff { .. } | Phase::Offline { .. } if self.network.available => self.dial(now),
+            Phase::Backoff { .. } | Phase::Connecting { .. } if !self.network.available => {
+                self.fail(offline(), now)
+            }
+            // A socket that was opened over another route may be dead without knowing.
+            Phase::Open if self.network.available && changed_route && was.kind != "unknown" => {
+                self.redial(now)
+            }
+            _ => Step::Nothing,
+        }
+    }
+
+    /// The Engine.IO handshake arrived.
+    pub fn handle_handshake(&mut self, handshake: &Handshake, now: Now) -> Step {
+        self.heartbeat_ms = handshake.ping_interval_ms.saturating_add(handshake.ping_timeout_ms);
+        self.handle_heartbeat(now);
+        Step::Greet
+    }
+
+    /// A sign of life from the server.
+    pub fn handle_heartbeat(&mut self, now: Now) {
+        self.heartbeat_us = Some(now.after_ms(self.heartbeat_ms));
+    }
+
+    /// The Socket.IO session is open.
+    pub fn handle_session(&mut self) -> Step {
+        if !matches!(self.phase, Phase::Connecting { .. }) {
+            return Step::Nothing;
+        }
+        self.phase = Phase::Open;
+        self.backoff.reset();
+        self.reason = None;
+        Step::Opened
+    }
+
+    /// The socket closed, the server refused, or the engine gave up on it.
+    pub fn fail(&mut self, error: Error, now: Now) -> Step {
+        let phase = match error.code {
+            Code::Unauthorized | Code::NoAuthToken => Phase::Unauthorized,
+            Code::UnsupportedProtocol => Phase::Idle,
+            _ if !self.wanted => Phase::Idle,
+            _ if self.app == AppState::Background && self.suspend_at_us.is_none() => Phase::Suspended,
+            _ if !self.network.available => {
+                Phase::Offline { probe_at_us: now.after_ms(self.settings.offline_probe_ms) }
+            }
+            _ => {
+                let delay_ms = self.backoff.next_delay_ms().max(error.retry_after_ms.unwrap_or(0));
+                Phase::Backoff { until_us: now.after_ms(delay_ms) }
+            }
+        };
+        self.reason = Some(error);
+        self.end(phase)
+    }
+
+    pub fn handle_tick(&mut self, now: Now) -> Step {
+        let due = |at_us: u64| at_us <= now.mono_us;
+        if self.suspend_at_us.is_some_and(due) {
+            self.suspend_at_us = None;
+            if self.wanted && !matches!(self.phase, Phase::Unauthorized | Phase::Closed) {
+                return self.end(Phase::Suspended);
+            }
+        }
+        match self.phase {
+            Phase::Connecting { deadline_us } if due(deadline_us) => {
+                self.fail(Error::new(Code::Timeout, "the server did not answer the handshake in time"), now)
+            }
+            Phase::Open if self.heartbeat_us.is_some_and(due) => {
+                self.fail(Error::new(Code::Timeout, "the server's heartbeat stopped"), now)
+            }
+            Phase::Backoff { until_us } if due(until_us) => self.dial(now),
+            Phase::Offline { probe_at_us } if due(probe_at_us) => self.dial(now),
+            _ => Step::Nothing,
+        }
+    }
+
+    fn dial(&mut self, now: Now) -> Step {
+        if self.token.is_none() && self.settings.token_required {
+            return self.fail(Error::new(Code::NoAuthToken, "no auth token is set"), now);
+        }
+        self.generation += 1;
+        self.phase = Phase::Connecting { deadline_us: now.after_ms(self.settings.connect_timeout_ms) };
+        self.heartbeat_us = None;
+        Step::Dial(self.generation)
+    }
+
+    fn redial(&mut self, now: Now) -> Step {
+        let old = self.generation;
+        match self.dial(now) {
+            Step::Dial(new) => Step::Redial { old, new },
+            other => other,
+        }
+    }
+
+    fn end(&mut self, phase: Phase) -> Step {
+        self.phase = phase;
+        self.heartbeat_us = None;
+        Step::Ended(self.generation)
+    }
+}
+
+fn offline() -> Error {
+    Error::new(Code::Offline, "the system reports no network")
+}

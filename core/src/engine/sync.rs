@@ -1,0 +1,395 @@
+//! What the server says.
+
+use syncline_protocol::message::{
+    Changes, Hello, Members, MutationResult, MutationStatus, Page, PresenceDiff, PresencePong, Pull, Push,
+    PushAnswer, Subscribe, UserStatus, event,
+};
+use syncline_protocol::error::Retry;
+use syncline_protocol::{ErrorCode, Room, WireError};
+
+use super::io::{Event, Now, Output, RoomPhase};
+use super::outbox::{Batch, document_key};
+use super::replica::{Applied, NextPull};
+use super::wire::{Request, decode, decode_answer};
+use super::{Engine, wire};
+use crate::error::{Code, Error};
+use crate::store::{Outcome, Record, Store, StoreError};
+use crate::transport::{Message, Packet, Payload};
+
+impl Engine {
+    pub(super) fn handle_message(
+        &mut self,
+        now: Now,
+        message: Message,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
+        let step = match message {
+            Message::Open(handshake) => self.session.handle_handshake(&handshake, now),
+            Message::Ping => {
+                self.session.handle_heartbeat(now);
+                return out.push(Output::Send(Message::Pong));
+            }
+            Message::Close => self.session.fail(ended_by_server(), now),
+            Message::Pong | Message::Upgrade | Message::Noop => return,
+            Message::Socket { namespace, packet } if namespace.is_root() => {
+                return self.handle_packet(now, packet, store, out);
+            }
+            Message::Socket { .. } => return,
+        };
+        self.apply_step(now, step, out);
+    }
+
+    fn handle_packet(&mut self, now: Now, packet: Packet, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let result = match packet {
+            Packet::Connect { .. } => {
+                let step = self.session.handle_session();
+                return self.apply_step(now, step, out);
+            }
+            Packet::ConnectError { data } => Err(connect_error(data.as_ref())),
+            Packet::Disconnect => Err(ended_by_server()),
+            Packet::Event { name, args, .. } => self.handle_event(now, &name, &args, store, out),
+            Packet::Ack { id, args } => self.handle_ack(now, id, &args, store, out),
+        };
+        if let Err(error) = result {
+            let step = self.session.fail(error, now);
+            self.apply_step(now, step, out);
+        }
+    }
+
+    /// An error ends the session: the two ends no longer agree.
+    fn handle_event(
+        &mut self,
+        now: Now,
+        name: &str,
+        args: &[Payload],
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        match name {
+            event::SYNC_HELLO => self.handle_hello(now, decode(args)?),
+            event::SYNC_CHANGES => {
+                let live: Changes = decode(args)?;
+                let applied = self.replica.apply_live(&live, store);
+                self.handle_applied(now, &live.room, applied, store, out);
+            }
+            event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
+            event::USER_ONLINE | event::USER_OFFLINE => {
+                let UserStatus { user_id } = decode(args)?;
+                self.events.push(Event::User { user_id, online: name == event::USER_ONLINE });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_hello(&mut self, now: Now, hello: Hello) {
+        self.wire.set_encoding(hello.encoding);
+        let own = syncline_protocol::Limits {
+            document_bytes_max: self.settings.document_bytes_max,
+            ..Default::default()
+        };
+        self.limits = hello.limits.min(own);
+        self.session.set_user_id(hello.user_id);
+        self.connection_changed = true;
+        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+    }
+
+    fn handle_ack(
+        &mut self,
+        now: Now,
+        id: u64,
+        args: &[Payload],
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        // Unknown: an answer that came twice.
+        let Some((request, took_us)) = self.wire.take(id, now) else { return Ok(()) };
+        self.counters.rtt_us.record(took_us);
+        match request {
+            Request::Page { room, asked } => match decode_answer::<Page>(args) {
+                Ok(page) => {
+                    let applied = self.replica.apply_page(&room, asked, &page, store);
+                    self.handle_applied(now, &room, applied, store, out);
+                }
+                Err(error) => return self.handle_room_refused(now, &room, error),
+            },
+            Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
+                Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
+                Err(error) => return self.handle_push_refused(now, &batch, error, store, out),
+            },
+            Request::PresenceJoin { room } => match decode_answer::<Members>(args) {
+                Ok(members) => self.presence.handle_members(&room, members.members),
+                Err(error) => self.events.push(Event::Error { error: error.into() }),
+            },
+            Request::Ping => {
+                for (room, head) in decode_answer::<PresencePong>(args)?.heads {
+                    if let Some(cursor) = self.replica.hear_head(&room, head) {
+                        self.pull(now, &room, cursor, out);
+                    }
+                }
+            }
+            Request::Notice => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn subscribe_room(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) {
+        let asked = self.replica.cursor_to_ask(room);
+        let Some(followed) = self.replica.room_mut(room) else { return };
+        followed.phase = RoomPhase::Loading;
+        followed.retry_at_us = None;
+        self.changed_rooms.insert(room.clone());
+        let body = Subscribe { room: room.clone(), cursor: asked, collections: None };
+        let request = Request::Page { room: room.clone(), asked };
+        self.request(now, event::SYNC_SUBSCRIBE, &body, request, out);
+    }
+
+    fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
+        let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
+        let limit = page_count_max.min(self.limits.page_count_max);
+        let body = Pull { room: room.clone(), cursor, limit };
+        let request = Request::Page { room: room.clone(), asked: cursor };
+        self.request(now, event::SYNC_PULL, &body, request, out);
+    }
+
+    /// The cache took a page or live changes, or could not.
+    fn handle_applied(
+        &mut self,
+        now: Now,
+        room: &Room,
+        applied: Result<Applied, StoreError>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(error) => return self.handle_cache_refused(now, room, error),
+        };
+        self.progress.count_downloaded(applied.changed.len() as u64);
+        if applied.reset {
+            self.queries.touch_room(room);
+        }
+        if let Some(newest) = applied.newest_time {
+            self.clock.observe(newest);
+        }
+        for key in &applied.changed {
+            self.queries.touch(key);
+        }
+        self.changed_rooms.insert(room.clone());
+        self.schedule_flush(now);
+        let cursor = self.replica.state(room).cursor;
+        for client_seq in self.outbox.confirmed_at(room, cursor) {
+            self.settle(now, client_seq, store);
+        }
+        match applied.next {
+            NextPull::After(cursor) => self.pull(now, room, cursor, out),
+            NextPull::Nothing => self.forget_room_if_unused(now, room, out),
+        }
+        self.note_recovery(now);
+    }
+
+    /// The disk could not take it: the room stays where it is, and asks again later.
+    fn handle_cache_refused(&mut self, now: Now, room: &Room, error: StoreError) {
+        let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
+        if let Some(followed) = self.replica.room_mut(room) {
+            followed.phase = RoomPhase::Waiting;
+            followed.retry_at_us = Some(retry_at_us);
+        }
+        self.changed_rooms.insert(room.clone());
+        self.handle_store_error(error, now);
+    }
+
+    fn handle_room_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
+        let retry = match error.code.retry() {
+            Retry::AfterAuth => return Err(error),
+            Retry::Later => {
+                Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms)))
+            }
+            Retry::Never => None,
+        };
+        if let Some(followed) = self.replica.room_mut(room) {
+            followed.phase = if retry.is_some() { RoomPhase::Waiting } else { RoomPhase::Denied };
+            followed.retry_at_us = retry;
+            followed.error = Some(error);
+            self.changed_rooms.insert(room.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_push(&mut self, now: Now, batch: Batch, after: Option<u64>, out: &mut Vec<Output>) {
+        let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
+        let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
+        let push = Push { room: batch.room.clone(), after, mutations };
+        self.request(now, event::SYNC_PUSH, &push, Request::Push(batch), out);
+    }
+
+    fn handle_push_answer(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        answer: PushAnswer,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        let answered = answer.results.len();
+        for result in answer.results {
+            if batch.client_seqs.binary_search(&result.client_seq).is_ok() {
+                self.handle_result(now, batch, result, store);
+            }
+        }
+        match answer.error.map(Error::from) {
+            None if answered >= batch.client_seqs.len() => self.outbox.complete(batch),
+            None => self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms)),
+            Some(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
+            Some(error) => {
+                let delay_ms = error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms);
+                self.outbox.restart(batch, now.after_ms(delay_ms));
+            }
+        }
+        self.forget_room_if_unused(now, &batch.room, out);
+        self.note_recovery(now);
+        Ok(())
+    }
+
+    fn handle_result(&mut self, now: Now, batch: &Batch, result: MutationResult, store: &mut dyn Store) {
+        let MutationResult { client_seq, status, seq, error, .. } = result;
+        let state = self.replica.state(&batch.room);
+        match (status, error) {
+            (MutationStatus::Applied | MutationStatus::Duplicate, None) => {
+                let seq = seq.unwrap_or(state.cursor);
+                self.outbox.mark_applied(client_seq, seq);
+                // A room that may not be read never confirms.
+                let denied =
+                    self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
+                if seq <= state.cursor || denied {
+                    self.settle(now, client_seq, store);
+                }
+            }
+            (status, error) => {
+                let code = match status {
+                    MutationStatus::Conflict => ErrorCode::Conflict,
+                    _ => ErrorCode::Invalid,
+                };
+                let error = error.unwrap_or_else(|| WireError::new(code, "the server refused the write"));
+                self.reject(now, client_seq, error, store);
+            }
+        }
+    }
+
+    /// The server refused a whole push.
+    fn handle_push_refused(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        error: Error,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        let retry_at_us = now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms));
+        match (error.code, error.code.retry()) {
+            (_, Retry::AfterAuth) | (Code::Protocol, _) => return Err(error),
+            (_, Retry::Later) => self.outbox.restart(batch, retry_at_us),
+            (Code::Forbidden, _) => {
+                // Rights can come back: the writes are kept, and the app is told.
+                self.outbox.deny(batch);
+                if let Some(followed) = self.replica.room_mut(&batch.room) {
+                    followed.error = Some(error.clone());
+                }
+                self.changed_rooms.insert(batch.room.clone());
+                self.events.push(Event::Error { error: error.into() });
+            }
+            (_, Retry::Never) => match batch.client_seqs.as_slice() {
+                [only] => {
+                    self.outbox.restart(batch, now.mono_us);
+                    self.outbox.end_isolation(&batch.room);
+                    self.reject(now, *only, wire_error(&error), store);
+                    self.forget_room_if_unused(now, &batch.room, out);
+                }
+                _ => self.outbox.isolate(batch, now.mono_us),
+            },
+        }
+        Ok(())
+    }
+
+    /// The write is in the cache as confirmed: it leaves the outbox.
+    fn settle(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
+        let Some(pending) = self.outbox.remove(client_seq) else { return };
+        store.append_after_flush(Record::Settled { client_seq });
+        self.schedule_flush(now);
+        self.counters.confirmed += 1;
+        self.progress.count_uploaded();
+        if let Some(accepted_us) = pending.accepted_us {
+            self.counters.sync_us.record(now.mono_us.saturating_sub(accepted_us));
+        }
+        self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+    }
+
+    /// The write is rolled back, alone; its outcome stays until the app has seen it.
+    fn reject(&mut self, now: Now, client_seq: u64, error: WireError, store: &mut dyn Store) {
+        let Some(pending) = self.outbox.remove(client_seq) else { return };
+        self.counters.rejected += 1;
+        self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        let outcome = Outcome { entry: pending.entry, error };
+        self.events.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
+        self.outcomes.insert(client_seq, outcome.clone());
+        self.append(now, Record::Failed(outcome), store);
+    }
+
+    fn note_recovery(&mut self, now: Now) {
+        if let Some(since_us) = self.recovering_since_us
+            && self.outbox.is_empty()
+            && self.replica.all_live()
+        {
+            self.recovering_since_us = None;
+            self.counters.recovery_us = Some(now.mono_us.saturating_sub(since_us));
+        }
+    }
+}
+
+fn ended_by_server() -> Error {
+    Error::new(Code::Unavailable, "the server ended the session")
+}
+
+fn wire_error(error: &Error) -> WireError {
+    let code = match error.code {
+        Code::TooLarge => ErrorCode::TooLarge,
+        Code::NotFound => ErrorCode::NotFound,
+        Code::Conflict => ErrorCode::Conflict,
+        Code::UnsupportedProtocol => ErrorCode::UnsupportedProtocol,
+        _ => ErrorCode::Invalid,
+    };
+    WireError::new(code, error.message.clone())
+}
+
+/// What a server sends with a refused connection: `{message, data?: {code, ...}}`, or only text.
+#[derive(serde::Deserialize)]
+struct ConnectErrorBody {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    data: Option<ConnectErrorDetails>,
+    #[serde(default)]
+    code: Option<ErrorCode>,
+}
+
+#[derive(serde::Deserialize)]
+struct ConnectErrorDetails {
+    #[serde(default)]
+    code: Option<ErrorCode>,
+    #[serde(default)]
+    retry_after_ms: Option<u64>,
+}
+
+/// A refusal without a code counts as `unauthorized`, which is what auth middleware is for, unless its text says
+/// otherwise.
+fn connect_error(data: Option<&Payload>) -> Error {
+    let Some(body) = data.and_then(|data| wire::decode::<ConnectErrorBody>(std::slice::from_ref(data)).ok())
+    else {
+        return Error::new(Code::Unauthorized, "the server refused the connection");
+    };
+    let details = body.data.as_ref();
+    let code = body.code.or(details.and_then(|details| details.code)).unwrap_or(ErrorCode::Unauthorized);
+    let retry_after_ms = details.and_then(|details| details.retry_after_ms);
+    Error::from(WireError { code, message: body.message, retry_after_ms })
+}

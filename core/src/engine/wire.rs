@@ -1,0 +1,143 @@
+//! Requests and their answers on one Socket.IO session: ack ids, deadlines, encodings.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use syncline_protocol::Room;
+use syncline_protocol::message::{self, Encoding, Failure};
+
+use super::io::{Now, Output};
+use super::outbox::Batch;
+use crate::error::{Code, Error};
+use crate::transport::{Message, Namespace, Packet, Parser, Payload};
+
+/// What a request was about, for when its answer comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// `sync:subscribe` or `sync:pull` after the cursor `asked`.
+    Page { room: Room, asked: u64 },
+    Push(Batch),
+    PresenceJoin { room: Room },
+    Ping,
+    /// The answer does not matter.
+    Notice,
+}
+
+#[derive(Debug)]
+struct Sent {
+    request: Request,
+    sent_us: u64,
+    deadline_us: u64,
+}
+
+#[derive(Debug)]
+pub struct Wire {
+    parser: Parser,
+    encoding: Encoding,
+    /// Whether the server has said anything on this session, so that its encoding is known.
+    heard: bool,
+    last_id: u64,
+    sent: HashMap<u64, Sent>,
+}
+
+impl Wire {
+    pub fn new(parser: Parser) -> Self {
+        Self { parser, encoding: Encoding::Plain, heard: false, last_id: 0, sent: HashMap::new() }
+    }
+
+    pub fn reset_connection(&mut self) {
+        self.encoding = Encoding::Plain;
+        self.heard = false;
+        self.sent.clear();
+    }
+
+    /// The server said hello.
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+        self.heard = true;
+    }
+
+    /// Whether the server said hello, or answered anything: then it is known how to encode for it.
+    pub fn is_settled(&self) -> bool {
+        self.heard
+    }
+
+    /// The earliest time at which a request counts as unanswered.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.sent.values().map(|sent| sent.deadline_us).min()
+    }
+
+    /// Sends a request whose answer is awaited for `timeout_ms`.
+    pub fn request<T: Serialize>(
+        &mut self,
+        event: &str,
+        body: &T,
+        request: Request,
+        timeout_ms: u64,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        let args = vec![self.encode(body)?];
+        self.last_id += 1;
+        let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
+        self.sent.insert(self.last_id, sent);
+        out.push(send(Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) }));
+        Ok(())
+    }
+
+    /// The request that an ack answers, and how long it took, in microseconds.
+    pub fn take(&mut self, id: u64, now: Now) -> Option<(Request, u64)> {
+        self.heard = true;
+        let sent = self.sent.remove(&id)?;
+        Some((sent.request, now.mono_us.saturating_sub(sent.sent_us)))
+    }
+
+    /// A connect packet's auth object: always plain.
+    pub fn greet<T: Serialize>(&self, auth: &T, out: &mut Vec<Output>) -> Result<(), Error> {
+        let data = Payload::encode(self.parser, auth).map_err(internal)?;
+        out.push(send(Packet::Connect { data: Some(data) }));
+        Ok(())
+    }
+
+    fn encode<T: Serialize>(&self, body: &T) -> Result<Payload, Error> {
+        match self.encoding {
+            Encoding::Plain => Payload::encode(self.parser, body).map_err(internal),
+            Encoding::Compact => {
+                message::encode_compact(body).map(|body| Payload::Binary(Bytes::from(body))).map_err(internal)
+            }
+        }
+    }
+}
+
+pub fn send(packet: Packet) -> Output {
+    Output::Send(Message::Socket { namespace: Namespace::ROOT, packet })
+}
+
+/// Reads an event's or an answer's first argument, in either encoding.
+pub fn decode<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
+    let Some(argument) = args.first() else {
+        return Err(Error::new(Code::Protocol, "a message without an argument"));
+    };
+    match argument.as_binary() {
+        Some(bytes) => message::decode_compact(bytes).map_err(protocol),
+        None => argument.decode().map_err(protocol),
+    }
+}
+
+/// Reads an answer: what was asked for, or the server's error.
+pub fn decode_answer<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
+    decode(args).or_else(|error| match decode::<Failure>(args) {
+        Ok(failure) => Err(failure.error.into()),
+        Err(_) => Err(error),
+    })
+}
+
+fn internal(error: impl std::fmt::Display) -> Error {
+    Error::new(Code::Internal, format!("a message could not be encoded: {error}"))
+}
+
+fn protocol(error: impl std::fmt::Display) -> Error {
+    Error::new(Code::Protocol, format!("a message could not be read: {error}"))
+}

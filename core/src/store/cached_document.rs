@@ -1,0 +1,111 @@
+//! How documents are named and stored in the cache.
+//!
+//! A document is one value, unless it is too long for the database's comfort: then the value only says how its
+//! chunks add up, and these stand in a tree of their own.
+
+use syncline_protocol::message::{decode_compact, encode_compact};
+use syncline_protocol::{Collection, Document, Room};
+
+use super::DocumentKey;
+use super::envelope::{ENVELOPE_BYTES, seal, unseal};
+
+/// No value in the database is longer, in bytes.
+const VALUE_BYTES_MAX: usize = 32 << 10;
+const CHUNK_BYTES: usize = VALUE_BYTES_MAX - ENVELOPE_BYTES;
+const INLINE_BYTES_MAX: usize = CHUNK_BYTES - 1;
+
+const INLINE: u8 = 0;
+const CHUNKED: u8 = 1;
+// Count and checksum, 4 bytes each.
+const CHUNKED_HEAD_BYTES: usize = 8;
+
+/// Names hold no control characters, so a zero separates them without doubt.
+const SEPARATOR: u8 = 0;
+
+/// The first part of the keys of a room's documents.
+pub(super) fn room_prefix(room: &Room) -> Vec<u8> {
+    joined(&[room.as_str()], true)
+}
+
+/// The first part of the keys of a collection's documents.
+pub(super) fn collection_prefix(room: &Room, collection: &Collection) -> Vec<u8> {
+    joined(&[room.as_str(), collection.as_str()], true)
+}
+
+pub(super) fn key(key: &DocumentKey) -> Vec<u8> {
+    joined(&[key.room.as_str(), key.collection.as_str(), key.id.as_str()], false)
+}
+
+pub(super) fn chunk_key(document_key: &[u8], index: u32) -> Vec<u8> {
+    let mut key = document_key.to_vec();
+    key.push(SEPARATOR);
+    key.extend_from_slice(&index.to_be_bytes());
+    key
+}
+
+fn joined(names: &[&str], ends_with_separator: bool) -> Vec<u8> {
+    let mut key = names.join("\0").into_bytes();
+    if ends_with_separator {
+        key.push(SEPARATOR);
+    }
+    key
+}
+
+/// A document as it is stored.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) value: Vec<u8>,
+    pub(super) chunks: Vec<Vec<u8>>,
+}
+
+pub(super) fn encode(document: &Document) -> Result<Stored, rmp_serde::encode::Error> {
+    let encoded = encode_compact(document)?;
+    if encoded.len() <= INLINE_BYTES_MAX {
+        let contents = [&[INLINE], &encoded[..]].concat();
+        return Ok(Stored { value: seal(&contents), chunks: Vec::new() });
+    }
+    let chunks: Vec<_> = encoded.chunks(CHUNK_BYTES).map(seal).collect();
+    let count = u32::try_from(chunks.len())
+        .map_err(|_| rmp_serde::encode::Error::Syntax("the document is too long".to_owned()))?;
+    let contents = [&[CHUNKED][..], &count.to_le_bytes(), &crc32c::crc32c(&encoded).to_le_bytes()].concat();
+    Ok(Stored { value: seal(&contents), chunks })
+}
+
+/// How many chunks belong to a stored value.
+pub(super) fn chunk_count(value: &[u8]) -> Result<u32, String> {
+    Ok(chunked_head(unseal(value)?)?.map_or(0, |(count, _)| count))
+}
+
+/// Puts a document together; `chunk` fetches the chunk with an index.
+pub(super) fn decode<E: From<String>>(
+    value: &[u8],
+    mut chunk: impl FnMut(u32) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Document, E> {
+    let contents = unseal(value).map_err(|reason| E::from(reason.to_owned()))?;
+    let Some((count, crc)) = chunked_head(contents).map_err(E::from)? else {
+        return decode_compact(&contents[1..]).map_err(|error| E::from(error.to_string()));
+    };
+    let mut encoded = Vec::new();
+    for index in 0..count {
+        let sealed = chunk(index)?.ok_or_else(|| E::from("a chunk is missing".to_owned()))?;
+        encoded.extend_from_slice(unseal(&sealed).map_err(|reason| E::from(reason.to_owned()))?);
+    }
+    if crc32c::crc32c(&encoded) != crc {
+        return Err(E::from("a document's chunks do not belong together".to_owned()));
+    }
+    decode_compact(&encoded).map_err(|error| E::from(error.to_string()))
+}
+
+/// The count and the checksum of a chunked document; `None` for one that is not chunked.
+fn chunked_head(contents: &[u8]) -> Result<Option<(u32, u32)>, String> {
+    match contents.split_first() {
+        Some((&INLINE, _)) => Ok(None),
+        Some((&CHUNKED, rest)) => {
+            let head: &[u8; CHUNKED_HEAD_BYTES] =
+                rest.try_into().map_err(|_| "a chunked value has the wrong length".to_owned())?;
+            let [a, b, c, d, crc @ ..] = *head;
+            Ok(Some((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(crc))))
+        }
+        _ => Err("a value has an unknown layout".to_owned()),
+    }
+}

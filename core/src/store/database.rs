@@ -1,0 +1,170 @@
+//! One open sled database, and the guards around it.
+//!
+//! sled panics on some damage that it finds. Everything that calls into it goes through [`guarded`].
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use sled::Transactional;
+use sled::transaction::{ConflictableTransactionError, TransactionError};
+
+use super::envelope::{seal, unseal};
+use super::files::is_full;
+
+/// What sled may hold in memory, in bytes.
+const CACHE_CAPACITY_BYTES: u64 = 8 << 20;
+/// Of what the trees hold.
+const FORMAT_VERSION: u32 = 1;
+
+const FORMAT_KEY: &[u8] = b"format";
+const CHANGES_KEY: &[u8] = b"changes";
+
+/// Why a call failed. The database must not be used any more.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The disk is full; what is on it is intact.
+    Full,
+    Broken(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(reason: &str) -> Self {
+        Self::Broken(reason.to_owned())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Broken(error.to_string()) }
+    }
+}
+
+impl From<sled::Error> for Failure {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => error.into(),
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+/// Turns a panic into a failure.
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // After a failure nobody looks at what the call left behind: the handle is given up.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(Failure::Broken(format!("the database panicked: {message}")))
+    })
+}
+
+/// The fixed trees.
+#[derive(Debug)]
+pub(super) struct Database {
+    db: sled::Db,
+    pub(super) documents: sled::Tree,
+    pub(super) chunks: sled::Tree,
+    pub(super) rooms: sled::Tree,
+    meta: sled::Tree,
+}
+
+/// Writes to the trees that become visible together.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    pub(super) documents: sled::Batch,
+    pub(super) chunks: sled::Batch,
+    pub(super) rooms: sled::Batch,
+}
+
+impl Database {
+    /// Opens the database in a folder, or creates it.
+    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+        remove_unfinished_snapshots(folder)?;
+        let db = sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE_CAPACITY_BYTES)
+            .flush_every_ms(None)
+            .open()?;
+        let database = Self {
+            documents: db.open_tree("documents")?,
+            chunks: db.open_tree("chunks")?,
+            rooms: db.open_tree("rooms")?,
+            meta: db.open_tree("meta")?,
+            db,
+        };
+        match database.meta.get(FORMAT_KEY)? {
+            None if database.documents.is_empty() && database.rooms.is_empty() => {
+                database.meta.insert(FORMAT_KEY, seal(&FORMAT_VERSION.to_le_bytes()))?;
+            }
+            None => return Err("the format is not noted".into()),
+            Some(format) if unseal(&format)? == FORMAT_VERSION.to_le_bytes() => {}
+            // A cache of another version is not worth a migration.
+            Some(_) => return Err("the cache has another format".into()),
+        }
+        Ok(database)
+    }
+
+    /// How many changes were ever made.
+    pub(super) fn changes(&self) -> Result<u64, Failure> {
+        let Some(sealed) = self.meta.get(CHANGES_KEY)? else { return Ok(0) };
+        let bytes = unseal(&sealed)?.try_into().map_err(|_| "the count of changes has the wrong length")?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Makes a change, as one transaction; `changes` is its number.
+    pub(super) fn write(&self, writes: &Writes, changes: u64) -> Result<(), Failure> {
+        let count = seal(&changes.to_le_bytes());
+        let result = (&self.documents, &self.chunks, &self.rooms, &self.meta).transaction(
+            |(documents, chunks, rooms, meta)| {
+                documents.apply_batch(&writes.documents)?;
+                chunks.apply_batch(&writes.chunks)?;
+                rooms.apply_batch(&writes.rooms)?;
+                meta.insert(CHANGES_KEY, count.as_slice())?;
+                Ok::<(), ConflictableTransactionError<()>>(())
+            },
+        );
+        match result {
+            Ok(()) => Ok(()),
+            Err(TransactionError::Storage(error)) => Err(error.into()),
+            Err(TransactionError::Abort(())) => Err("the transaction was aborted".into()),
+        }
+    }
+
+    /// Blocks until everything written is durable.
+    pub(super) fn flush(&self) -> Result<(), Failure> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    pub(super) fn bytes_on_disk(&self) -> Result<u64, Failure> {
+        Ok(self.db.size_on_disk()?)
+    }
+}
+
+/// sled takes a snapshot that it did not finish for a damaged one, and would fail for ever.
+fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
+    let items = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        items => items?,
+    };
+    for item in items {
+        let item = item?;
+        let name = item.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(item.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! A store in memory that forgets at a crash exactly what the one on disk may forget.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::{ClientId, Collection, Document, DocumentId, Room};
+
+use super::garbage::LiveBytes;
+use super::recovery::{Fold, Outset};
+use super::{DocumentKey, Record, Recovered, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+
+/// The journal is compacted only beyond so many records, and when more than half of them are dead.
+const COMPACTION_RECORDS_MIN: usize = 64;
+
+/// A [`Store`] for tests and simulations.
+#[derive(Debug)]
+pub struct MemoryStore {
+    client_id: ClientId,
+    committed: Vec<Record>,
+    pending: Vec<Record>,
+    after_flush: Vec<Record>,
+    /// Counts records, not bytes.
+    live: LiveBytes,
+    rooms: BTreeMap<Room, CachedRoom>,
+    /// The rooms that changed since the last flush, as they were then.
+    flushed: BTreeMap<Room, Option<CachedRoom>>,
+}
+
+type Documents = BTreeMap<(Collection, DocumentId), Document>;
+
+#[derive(Debug, Clone, Default)]
+struct CachedRoom {
+    state: RoomState,
+    documents: Documents,
+}
+
+impl MemoryStore {
+    /// An empty store, and what an engine begins with.
+    pub fn new(client_id: ClientId) -> (Self, Recovered) {
+        let empty = Self {
+            client_id,
+            committed: Vec::new(),
+            pending: Vec::new(),
+            after_flush: Vec::new(),
+            live: LiveBytes::default(),
+            rooms: BTreeMap::new(),
+            flushed: BTreeMap::new(),
+        };
+        empty.crash()
+    }
+
+    /// Loses power: what was not committed is gone, and the cache is as it was at the last flush.
+    pub fn crash(mut self) -> (Self, Recovered) {
+        self.pending.clear();
+        self.after_flush.clear();
+        for (room, before) in std::mem::take(&mut self.flushed) {
+            match before {
+                Some(before) => self.rooms.insert(room, before),
+                None => self.rooms.remove(&room),
+            };
+        }
+        let mut fold = Fold::default();
+        for record in &self.committed {
+            fold.add(record.clone());
+        }
+        let Outset { recovered, repairs } = fold.finish(None, self.client_id, Vec::new());
+        for repair in repairs {
+            self.push(repair);
+        }
+        self.recount();
+        (self, recovered)
+    }
+
+    fn push(&mut self, record: Record) {
+        self.live.add(&record, 1);
+        self.committed.push(record);
+    }
+
+    fn recount(&mut self) {
+        self.live = LiveBytes::default();
+        for record in &self.committed {
+            self.live.add(record, 1);
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.pending.push(record.clone());
+        Ok(())
+    }
+
+    fn append_after_flush(&mut self, record: Record) {
+        self.after_flush.push(record);
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        for record in std::mem::take(&mut self.pending) {
+            self.push(record);
+        }
+        Ok(())
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+        let count = self.committed.len();
+        if count <= COMPACTION_RECORDS_MIN || self.live.total() as usize * 2 >= count {
+            return Ok(());
+        }
+        self.flush()?;
+        self.commit()?;
+        self.committed = live();
+        self.recount();
+        Ok(())
+    }
+
+    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
+        let name = (key.collection.clone(), key.id.clone());
+        Ok(self.rooms.get(&key.room).and_then(|room| room.documents.get(&name)).cloned())
+    }
+
+    fn visit_collection(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        let documents = self.rooms.get(room).into_iter().flat_map(|room| &room.documents);
+        documents
+            .filter(|((found, _), _)| found == collection)
+            .for_each(|(_, document)| visit(document.clone()));
+        Ok(())
+    }
+
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
+        Ok(self.rooms.iter().map(|(room, cached)| (room.clone(), cached.state)).collect())
+    }
+
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        self.flushed.entry(room.clone()).or_insert_with(|| self.rooms.get(room).cloned());
+        let cached = self.rooms.entry(room.clone()).or_default();
+        if update.reset {
+            cached.documents.clear();
+        }
+        for document in update.documents {
+            let name = (document.collection.clone(), document.id.clone());
+            if document.deleted {
+                cached.documents.remove(&name);
+            } else {
+                cached.documents.insert(name, document.clone());
+            }
+        }
+        cached.state = update.state;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.flushed.clear();
+        if !self.after_flush.is_empty() {
+            self.commit()?;
+            for record in std::mem::take(&mut self.after_flush) {
+                self.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeros: nothing is on disk.
+    fn stats(&self) -> StoreStats {
+        StoreStats::default()
+    }
+}

@@ -1,0 +1,136 @@
+//! What the journal's records add up to, and what is put right when some of them are lost.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::{ClientId, ErrorCode, HybridTime, WireError};
+
+use super::{Entry, Identity, Outcome, Record, Recovered};
+
+/// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
+/// would take a new write under a used number for a repetition. More than an outbox ever holds.
+pub(super) const SKIPPED_AFTER_DAMAGE: u32 = 1 << 20;
+
+/// The sum of the records seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    client_id: Option<ClientId>,
+    last_client_seq: u64,
+    last_time: HybridTime,
+    entries: BTreeMap<u64, Entry>,
+    outcomes: BTreeMap<u64, Outcome>,
+}
+
+/// What a restart begins with.
+#[derive(Debug)]
+pub(super) struct Outset {
+    pub(super) recovered: Recovered,
+    /// What must be added to the journal, so that the next restart finds the same.
+    pub(super) repairs: Vec<Record>,
+}
+
+impl Fold {
+    pub(super) fn add(&mut self, record: Record) {
+        match record {
+            Record::Identity(identity) => {
+                self.client_id = Some(identity.client_id);
+                self.raise(identity.last_client_seq, identity.last_time);
+            }
+            Record::Queued(entry) => {
+                let client_seq = entry.mutation.client_seq;
+                self.raise(client_seq, entry.mutation.time);
+                self.entries.insert(client_seq, entry);
+            }
+            Record::Settled { client_seq } => {
+                self.entries.remove(&client_seq);
+            }
+            Record::Failed(outcome) => {
+                let client_seq = outcome.entry.mutation.client_seq;
+                self.raise(client_seq, outcome.entry.mutation.time);
+                self.entries.remove(&client_seq);
+                self.outcomes.insert(client_seq, outcome);
+            }
+            Record::OutcomeSeen { client_seq } => {
+                self.outcomes.remove(&client_seq);
+            }
+        }
+    }
+
+    /// Ends the recovery. `spare` is the identity kept beside the journal, `fresh` the one of a new installation,
+    /// `damage` what is known of lost records.
+    pub(super) fn finish(
+        mut self,
+        spare: Option<Identity>,
+        fresh: ClientId,
+        mut damage: Vec<String>,
+    ) -> Outset {
+        let mut repairs = Vec::new();
+        let client_id = match (self.client_id, spare) {
+            (Some(client_id), Some(spare)) if spare.client_id == client_id => {
+                self.raise(spare.last_client_seq, spare.last_time);
+                client_id
+            }
+            (Some(client_id), _) => client_id,
+            (None, Some(spare)) => {
+                damage.push("the journal had lost the client's identity".to_owned());
+                self.raise(spare.last_client_seq, spare.last_time);
+                spare.client_id
+            }
+            (None, None) => {
+                if !self.entries.is_empty() {
+                    damage
+                        .push("the client's identity was lost, with it the numbers of the outbox".to_owned());
+                }
+                repairs.extend(self.fail_entries().into_iter().map(Record::Failed));
+                fresh
+            }
+        };
+        if !damage.is_empty() {
+            self.skip(SKIPPED_AFTER_DAMAGE);
+        }
+        let identity =
+            Identity { client_id, last_client_seq: self.last_client_seq, last_time: self.last_time };
+        if self.client_id.is_none() || !damage.is_empty() {
+            repairs.insert(0, Record::Identity(identity));
+        }
+        let recovered = Recovered {
+            identity,
+            entries: self.entries.into_values().collect(),
+            outcomes: self.outcomes.into_values().collect(),
+            damage,
+        };
+        Outset { recovered, repairs }
+    }
+
+    /// Without its client's identity the server cannot tell whether it has applied an entry: sent under another
+    /// one it might take effect twice. So the app decides.
+    fn fail_entries(&mut self) -> Vec<Outcome> {
+        let failed: Vec<Outcome> = std::mem::take(&mut self.entries)
+            .into_values()
+            .map(|entry| {
+                let message = "the client's identity was lost: it is unknown whether this write was applied";
+                Outcome { entry, error: WireError::new(ErrorCode::Internal, message) }
+            })
+            .collect();
+        for outcome in &failed {
+            self.outcomes.insert(outcome.entry.mutation.client_seq, outcome.clone());
+        }
+        failed
+    }
+
+    fn raise(&mut self, client_seq: u64, time: HybridTime) {
+        self.last_client_seq = self.last_client_seq.max(client_seq);
+        self.last_time = self.last_time.max(time);
+    }
+
+    fn skip(&mut self, count: u32) {
+        self.last_client_seq = self.last_client_seq.saturating_add(count.into());
+        self.last_time = match self.last_time.counter.checked_add(count) {
+            Some(counter) => HybridTime { counter, ..self.last_time },
+            None => HybridTime { wall_ms: self.last_time.wall_ms.saturating_add(1), counter: count },
+        };
+    }
+}
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! Why a socket ended, as data the engine can act on.
+
+use std::io::ErrorKind;
+
+use rustls::{CertificateError, Error as RustlsError};
+use thiserror::Error;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WebSocketError, ProtocolError};
+
+/// The close code of a close frame that has none (RFC 6455, section 7.1.5).
+pub(super) const NO_STATUS: u16 = 1005;
+
+/// Why a socket could not be opened, or ended. The text names no address, header, token or content.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CloseReason {
+    /// The host name could not be resolved.
+    #[error("host name not resolved")]
+    Dns,
+    /// Nothing listens on the port.
+    #[error("connection refused")]
+    Refused,
+    /// There is no way to the host from here.
+    #[error("host unreachable")]
+    Unreachable,
+    /// The server did not answer within
+    /// [`SocketLimits::connect_timeout_ms`](super::SocketLimits::connect_timeout_ms).
+    #[error("no answer in time")]
+    Timeout,
+    /// The TLS handshake or session failed.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
+    /// The server, or something before it, answered the upgrade with a status: 401, 502, or the 200 or 302 of a
+    /// captive portal.
+    #[error("HTTP status {0} instead of a WebSocket")]
+    HttpStatus(u16),
+    /// The answer to the upgrade was not one that a WebSocket server gives.
+    #[error("not a WebSocket server")]
+    NotWebSocket,
+    /// A message over [`SocketLimits::message_bytes_max`](super::SocketLimits::message_bytes_max).
+    #[error("message too large")]
+    TooLarge,
+    /// The server broke the WebSocket protocol.
+    #[error("WebSocket protocol: {0}")]
+    Protocol(String),
+    /// The server closed with a close frame; 1005 stands for a frame without a code.
+    #[error("closed by the server with code {code}")]
+    Remote { code: u16 },
+    /// The connection ended without a close frame.
+    #[error("connection lost")]
+    Eof,
+    /// Any other failure of the network.
+    #[error("network: {0}")]
+    Io(ErrorKind),
+    /// Closed by this end.
+    #[error("closed")]
+    Local,
+}
+
+/// What is wrong with the TLS session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TlsFailure {
+    /// No authority that is believed signed the certificate.
+    #[error("certificate of an unknown authority")]
+    UnknownIssuer,
+    /// The certificate names other hosts.
+    #[error("certificate of another host")]
+    WrongHost,
+    /// Also what a device with a wrong clock sees.
+    #[error("certificate not valid at this time")]
+    Expired,
+    /// Anything else that is wrong with the certificate.
+    #[error("certificate not accepted")]
+    Certificate,
+    /// The two ends could not agree, or the other does not speak TLS.
+    #[error("handshake failed")]
+    Handshake,
+}
+
+impl CloseReason {
+    /// The server refused who asks: a new token can help, another attempt with the same one cannot.
+    pub fn is_auth(&self) -> bool {
+        matches!(self, Self::HttpStatus(401 | 403))
+    }
+
+    pub(super) fn from_io(error: &std::io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
+        if let Some(error) = inner {
+            return Self::Tls(TlsFailure::from_rustls(error));
+        }
+        match error.kind() {
+            ErrorKind::ConnectionRefused => Self::Refused,
+            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown => {
+                Self::Unreachable
+            }
+            ErrorKind::TimedOut => Self::Timeout,
+            ErrorKind::UnexpectedEof => Self::Eof,
+            kind => Self::Io(kind),
+        }
+    }
+
+    /// A failure before the WebSocket was open.
+    pub(super) fn from_upgrade(error: &WebSocketError) -> Self {
+        match error {
+            WebSocketError::Http(response) => Self::HttpStatus(response.status().as_u16()),
+            WebSocketError::Io(error) => Self::from_io(error),
+            WebSocketError::Protocol(ProtocolError::HandshakeIncomplete) => Self::Eof,
+            _ => Self::NotWebSocket,
+        }
+    }
+
+    /// A failure of the open WebSocket.
+    pub(super) fn from_open(error: &WebSocketError) -> Self {
+        match error {
+            WebSocketError::Io(error) => Self::from_io(error),
+            WebSocketError::Capacity(CapacityError::MessageTooLong { .. }) => Self::TooLarge,
+            WebSocketError::ConnectionClosed
+            | WebSocketError::AlreadyClosed
+            | WebSocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Eof,
+            WebSocketError::Protocol(error) => Self::Protocol(error.to_string()),
+            WebSocketError::Utf8(_) => Self::Protocol("text is not UTF-8".to_owned()),
+            _ => Self::Protocol("unexpected failure".to_owned()),
+        }
+    }
+}
+
+impl TlsFailure {
+    fn from_rustls(error: &RustlsError) -> Self {
+        match error {
+            RustlsError::InvalidCertificate(error) => match error {
+                CertificateError::UnknownIssuer => Self::UnknownIssuer,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    Self::WrongHost
+                }
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => Self::Expired,
+                _ => Self::Certificate,
+            },
+            _ => Self::Handshake,
+        }
+    }
+}

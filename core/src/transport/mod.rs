@@ -1,0 +1,41 @@
+//! The way to the server: Socket.IO v5 over Engine.IO v4 over one WebSocket.
+//!
+//! ```text
+//! Message  <-- codec::Decoder --  Frame  <-- websocket::Socket --  TCP or TLS
+//!          --- codec::encode  -->        --- Socket::send      -->
+//! ```
+//!
+//! The codec is pure: no socket, no clock, and the same code reads and writes both ends of the wire, so a
+//! simulation can stand in for the server. What it reads is hostile: every size is bounded by
+//! [`DecodeLimits`] and every fault is a [`CodecError`].
+//!
+//! - [`codec`]: both layers joined, one [`Message`] per packet.
+//! - [`engineio`]: the packets of the connection: handshake, heartbeat, close.
+//! - [`socketio`]: the packets of the application, in the JSON and in the MessagePack notation.
+//! - `messagepack`: finds where a MessagePack value ends without building it.
+//! - [`endpoint`]: where to connect, checked when it is set.
+//! - [`websocket`]: the one task that owns the socket.
+//! - [`close`]: why a socket ended.
+//! - [`tls`]: which certificates are believed.
+
+pub mod close;
+pub mod codec;
+pub mod endpoint;
+pub mod engineio;
+mod error;
+mod messagepack;
+pub mod socketio;
+pub mod tls;
+pub mod websocket;
+
+pub use close::{CloseReason, TlsFailure};
+pub use codec::{DecodeLimits, Decoder, Frame, Message, encode};
+pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
+pub use engineio::Handshake;
+pub use error::CodecError;
+pub use socketio::{Namespace, Packet, Parser, Payload};
+pub use tls::{Roots, TlsError, TlsOptions};
+pub use websocket::{Socket, SocketEvent};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Which certificates are believed.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use thiserror::Error;
+
+/// What the upgrade needs, offered so that a server which also speaks HTTP/2 does not choose that.
+const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+
+/// The authorities whose certificates are believed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the operating system, by its own verifier.
+    #[default]
+    Platform,
+    /// Those in a PEM text and no others: who runs an authority for one server has no reason to believe the
+    /// public ones about it, and the verifiers of Android and iOS would not take additions alike.
+    PrivateCa { pem: Vec<u8> },
+}
+
+impl std::fmt::Debug for Roots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Platform => f.write_str("Platform"),
+            Self::PrivateCa { pem } => write!(f, "PrivateCa({} bytes)", pem.len()),
+        }
+    }
+}
+
+/// How TLS connections are made. TLS 1.2 is the oldest version spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// Who signs the server's certificate.
+    pub roots: Roots,
+}
+
+/// Why no TLS connection can be made with the options.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// The text is not PEM.
+    #[error("the private CA is not valid PEM")]
+    Pem,
+    /// The PEM text has no certificate in it.
+    #[error("the private CA holds no certificate")]
+    NoCertificate,
+    /// A certificate that cannot be an authority's.
+    #[error("a certificate of the private CA cannot be used: {0}")]
+    Certificate(rustls::Error),
+    /// The operating system's certificates could not be had.
+    #[error("the platform's certificates are not available: {0}")]
+    Platform(rustls::Error),
+    /// The cryptography does not cover the protocol versions.
+    #[error("TLS is not available: {0}")]
+    Unsupported(rustls::Error),
+}
+
+impl TlsOptions {
+    /// The configuration, to be made once and shared by all connections.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        // Named, not the process default: a library must not depend on who set that first.
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unsupported)?;
+        let builder = match &self.roots {
+            Roots::Platform => {
+                let verifier = Verifier::new(provider).map_err(TlsError::Platform)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+            Roots::PrivateCa { pem } => builder.with_root_certificates(read_roots(pem)?),
+        };
+        let mut config = builder.with_no_client_auth();
+        config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+fn read_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|_| TlsError::Pem)?).map_err(TlsError::Certificate)?;
+    }
+    if roots.is_empty() { Err(TlsError::NoCertificate) } else { Ok(roots) }
+}
