@@ -1,10 +1,10 @@
 import type {
   Command,
-  Config,
+  ClientConfig,
   ConnectionStatus,
   ErrorBody,
   Event,
-  Outcome,
+  RejectedWrite,
   QueueStatus,
   RoomStatus,
   Row,
@@ -33,7 +33,7 @@ export interface Results {
   presenceLeave: Nothing;
   connection: ConnectionStatus;
   queue: QueueStatus;
-  outcomes: { outcomes: Outcome[] };
+  outcomes: { outcomes: RejectedWrite[] };
   acknowledgeOutcome: Nothing;
   syncNow: Nothing;
   stats: Stats;
@@ -53,7 +53,7 @@ export class Channel {
   }
 
   /** Opens a client. `onEvents` gets its events, in order, and none after `close`. */
-  static async open(host: Host, config: Config, onEvents: (events: Event[]) => void): Promise<Channel> {
+  static async open(host: Host, config: ClientConfig, onEvents: (events: Event[]) => void): Promise<Channel> {
     // Events may overtake the reply that says which client they belong to.
     let early: [number, string][] | null = [];
     let client: number | null = null;

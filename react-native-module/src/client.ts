@@ -1,22 +1,21 @@
 import { Channel, type Results } from './channel.ts';
 import type {
   Command,
-  Config,
+  ClientConfig,
   ConnectionStatus,
   Event,
-  Fields,
-  Outcome,
+  RejectedWrite,
   Progress,
   QueueStatus,
   Stats,
+  WriteRequest,
   Write,
-  WriteKind,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import { toFields } from './json.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
-import { type Changes, type Document, increment, type NumberPath, toOps } from './ops.ts';
+import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import { type Auth, checkOptions, type CheckedOptions, type SyncOptions } from './options.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
 import {
@@ -65,7 +64,7 @@ export class SyncClient {
   readonly #connection = new Store(IDLE_CONNECTION);
   readonly #queue = new Store(EMPTY_QUEUE);
   readonly #progress = new Store(IDLE_PROGRESS);
-  readonly #outcomes = new Store<readonly Outcome[]>([]);
+  readonly #outcomes = new Store<readonly RejectedWrite[]>([]);
   readonly #watches = new Watches(() => this.#open());
   readonly #presences = new Presences(() => this.#open());
   readonly #writes = new WriteQueue(
@@ -106,7 +105,7 @@ export class SyncClient {
   }
 
   /** Writes that the server has rejected and the app has not acknowledged. */
-  get outcomes(): Observable<readonly Outcome[]> {
+  get outcomes(): Observable<readonly RejectedWrite[]> {
     return this.#outcomes;
   }
 
@@ -181,7 +180,7 @@ export class SyncClient {
   }
 
   /** Writes to several documents, all or none. Resolves when they are on disk, connected or not. */
-  async write(writes: readonly Write[]): Promise<number[]> {
+  async write(writes: readonly WriteRequest[]): Promise<number[]> {
     return this.#writes.push([...writes]);
   }
 
@@ -270,7 +269,7 @@ export class SyncClient {
     return () => listeners.delete(entry);
   }
 
-  async #writeOne(ref: DocumentRef, write: WriteKind): Promise<void> {
+  async #writeOne(ref: DocumentRef, write: Write): Promise<void> {
     await this.#writes.push([{ ...ref, write }]);
   }
 
@@ -304,7 +303,7 @@ export class SyncClient {
     });
   }
 
-  #config(host: Host): Config {
+  #config(host: Host): ClientConfig {
     const { config, name } = this.#options;
     const directory = config.directory ?? (config.store === 'memory' ? null : host.defaultDirectory(name));
     return {

@@ -1,10 +1,8 @@
 // What crosses between JavaScript and the core, as JSON. Generated from the Rust types; do not edit.
 
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]?: JsonValue } | null;
 
-export type Fields = { [key: string]: Json };
-
-export type ErrorCode =
+export type Code =
   | 'no_auth_token'
   | 'unauthorized'
   | 'forbidden'
@@ -27,36 +25,57 @@ export type ErrorCode =
   | 'unavailable'
   | 'internal';
 
-export type ErrorBody = { code: ErrorCode; message: string; retryable: boolean };
+export type ErrorBody = { code: Code; message: string; retryable: boolean };
 
-export type Settings = { [name: string]: number };
+export type Settings = {
+  connectTimeoutMs: number;
+  reconnectDelayMs: number;
+  reconnectDelayMsMax: number;
+  offlineProbeMs: number;
+  requestTimeoutMs: number;
+  probeTimeoutMs: number;
+  presencePingMs: number;
+  backgroundGraceMs: number;
+  cacheFlushMs: number;
+  retryDelayMs: number;
+  queueCountMax: number;
+  queueBytesMax: number;
+  documentBytesMax: number;
+  pushCountMax: number;
+  pushBytesMax: number;
+  pushWindowBytes: number;
+  pageCountMax: number;
+  tokenRequired: boolean;
+};
 
-export type Config = {
+export type StoreKind = 'disk' | 'memory';
+
+export type ClientConfig = {
   url: string;
-  directory?: string;
-  store?: 'disk' | 'memory';
   path?: string;
+  directory?: string;
+  store?: StoreKind;
   token?: string;
-  parser?: 'msgpack' | 'json';
+  parser?: 'json' | 'msgpack';
   caPem?: string;
   autoConnect?: boolean;
   settings?: Partial<Settings>;
 };
 
 export type Op =
-  | { set: Json }
+  | { set: JsonValue }
   | 'unset'
   | { increment: number }
-  | { union: Json[] }
-  | { remove: Json[] }
-  | { append: Json[] }
+  | { union: JsonValue[] }
+  | { remove: JsonValue[] }
+  | { append: JsonValue[] }
   | 'server_time';
 
-export type WriteKind = { create: Fields } | { update: { [path: string]: Op } } | 'delete';
+export type Write = { create: Record<string, JsonValue> } | { update: { [path: string]: Op } } | 'delete';
 
-export type Write = { room: string; collection: string; id: string; write: WriteKind };
+export type WriteRequest = { room: string; collection: string; id: string; write: Write };
 
-export type Row = { id: string; fields: Fields; seq: number; pending: boolean };
+export type Row = { id: string; fields: Record<string, JsonValue>; seq: number; pending: boolean };
 
 export type ConnectionState =
   'idle' | 'connecting' | 'open' | 'backoff' | 'suspended' | 'offline' | 'unauthorized' | 'closed';
@@ -78,19 +97,19 @@ export type RoomStatus = {
 
 export type QueueStatus = { count: number; bytes: number; processing: boolean };
 
-export type Outcome = {
+export type RejectedWrite = {
   clientSeq: number;
   room: string;
   collection: string;
   id: string;
-  write: WriteKind;
+  write: Write;
   error: ErrorBody;
 };
 
-export type Member = {
+export type PresentMember = {
   clientId: string;
   userId: string;
-  state: Fields;
+  state: Record<string, JsonValue>;
   status: 'active' | 'away';
   me: boolean;
 };
@@ -102,15 +121,15 @@ export type Progress = {
   downloaded: number;
 };
 
-export type Percentiles = { p50: number; p99: number };
+export type Quantiles = { p50: number; p99: number };
 
 export type Stats = {
   clientId: string;
   localWrites: number;
-  localWriteUs: Percentiles;
-  syncMs: Percentiles;
+  localWriteUs: Quantiles;
+  syncMs: Quantiles;
   recoveryMs: number | null;
-  rttMs: Percentiles;
+  rttMs: Quantiles;
   bytesSent: number;
   bytesReceived: number;
   journalBytes: number;
@@ -126,13 +145,13 @@ export type Command =
   | { type: 'setToken'; token: string | null }
   | { type: 'subscribe'; room: string }
   | { type: 'unsubscribe'; room: string }
-  | { type: 'write'; writes: Write[] }
+  | { type: 'write'; writes: WriteRequest[] }
   | { type: 'newId' }
   | { type: 'document'; room: string; collection: string; id: string }
-  | { type: 'watch'; room: string; collection: string; id?: string }
+  | { type: 'watch'; room: string; collection: string; id?: string | null }
   | { type: 'unwatch'; watch: number }
-  | { type: 'presenceJoin'; room: string; state: Fields }
-  | { type: 'presenceUpdate'; room: string; state: Fields }
+  | { type: 'presenceJoin'; room: string; state: Record<string, JsonValue> }
+  | { type: 'presenceUpdate'; room: string; state: Record<string, JsonValue> }
   | { type: 'presenceLeave'; room: string }
   | { type: 'connection' }
   | { type: 'queue' }
@@ -147,9 +166,9 @@ export type Event =
   | { type: 'room'; status: RoomStatus }
   | { type: 'rows'; watch: number; reset: boolean; upserted: Row[]; removed: string[] }
   | { type: 'queue'; status: QueueStatus }
-  | { type: 'presence'; room: string; members: Member[] }
+  | { type: 'presence'; room: string; members: PresentMember[] }
   | { type: 'progress'; progress: Progress }
-  | { type: 'outcome'; outcome: Outcome }
+  | { type: 'outcome'; outcome: RejectedWrite }
   | { type: 'tokenNeeded'; reason: ErrorBody }
   | { type: 'user'; userId: string; online: boolean }
   | { type: 'error'; error: ErrorBody };

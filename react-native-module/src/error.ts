@@ -1,9 +1,9 @@
-import type { ErrorBody, ErrorCode } from './contract.ts';
+import type { ErrorBody, Code } from './contract.ts';
 
 /** What every operation of Syncline rejects with. `retryable` says whether the same call may succeed later. */
 export class SynclineError extends Error {
   override readonly name = 'SynclineError';
-  readonly code: ErrorCode;
+  readonly code: Code;
   readonly retryable: boolean;
 
   constructor(body: ErrorBody, options?: ErrorOptions) {

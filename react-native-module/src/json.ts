@@ -1,4 +1,4 @@
-import type { Json } from './contract.ts';
+import type { JsonValue } from './contract.ts';
 import { invalid } from './error.ts';
 
 /** How deep values may nest: the core refuses deeper ones, and a cycle is infinitely deep. */
@@ -8,7 +8,7 @@ const DEPTH_MAX = 64;
  * A copy of `value` that JSON carries without loss. `undefined` members are left out; anything that JSON would
  * silently change (`NaN`, dates, maps, functions) is refused, naming the place.
  */
-export function toJson(value: unknown, place: string, depth = 0): Json {
+export function toJson(value: unknown, place: string, depth = 0): JsonValue {
   if (depth > DEPTH_MAX) throw invalid(`${place} nests deeper than ${DEPTH_MAX} levels, or in a circle`);
   switch (typeof value) {
     case 'string':
@@ -28,7 +28,7 @@ export function toJson(value: unknown, place: string, depth = 0): Json {
   }
 }
 
-function objectToJson(value: object, place: string, depth: number): Record<string, Json> {
+function objectToJson(value: object, place: string, depth: number): Record<string, JsonValue> {
   const prototype: unknown = Object.getPrototypeOf(value);
   // By name, not identity: the object may come from another realm.
   if (prototype !== null && (prototype as object).constructor.name !== 'Object') {
@@ -41,7 +41,7 @@ function objectToJson(value: object, place: string, depth: number): Record<strin
 }
 
 /** The fields of a document, or the state of a presence: a JSON object. */
-export function toFields(value: unknown, place: string): Record<string, Json> {
+export function toFields(value: unknown, place: string): Record<string, JsonValue> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(`${place} must be an object`);
   }

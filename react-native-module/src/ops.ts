@@ -1,7 +1,10 @@
-import type { Json, Op } from './contract.ts';
+import type { JsonValue, Op } from './contract.ts';
 import { invalid } from './error.ts';
 import { toJson } from './json.ts';
 import type { PathOf, PathValues } from './paths.ts';
+
+/** What a document holds when its type is not told. */
+export type Fields = Record<string, JsonValue>;
 
 /** A change of one field that is more than a new value. `T` is the type of the field it fits. */
 export class FieldOp<out T> {
@@ -53,7 +56,7 @@ type Change<V> = V | FieldOp<V | undefined>;
 
 /** What `update` takes: for each dotted path a value or an operation. */
 export type Changes<T> = string extends keyof T
-  ? Record<string, Json | FieldOp<unknown>>
+  ? Record<string, JsonValue | FieldOp<unknown>>
   : { readonly [Path in PathOf<T>]?: Change<PathValues<T>[Path]> };
 
 /** The paths of numbers, which can be incremented. */

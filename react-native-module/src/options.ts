@@ -1,11 +1,11 @@
-import type { Config } from './contract.ts';
+import type { ClientConfig } from './contract.ts';
 import { invalid } from './error.ts';
 
 /** A fixed token, or a function that fetches one: it is called whenever the core needs another. */
 export type Auth =
   { readonly token: string } | { readonly getToken: () => Promise<string | null> | string | null };
 
-export interface SyncOptions extends Omit<Config, 'token'> {
+export interface SyncOptions extends Omit<ClientConfig, 'token'> {
   /** Tells several clients of one app apart, such as one per account. `default` when absent. */
   readonly name?: string;
   readonly auth?: Auth;
@@ -52,7 +52,7 @@ export interface CheckedOptions {
   readonly name: string;
   readonly auth: Auth | null;
   /** All that the core is told, but for the token and the default directory. */
-  readonly config: Config;
+  readonly config: ClientConfig;
 }
 
 /** Checks the options' shapes. Throws a `SynclineError` with the code `invalid` that names the wrong one. */

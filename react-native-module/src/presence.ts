@@ -1,7 +1,8 @@
 import type { Channel } from './channel.ts';
-import type { Command, Fields, Member } from './contract.ts';
+import type { Command, PresentMember } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import { type Observable, Store } from './observable.ts';
+import type { Fields } from './ops.ts';
 import { share } from './share.ts';
 
 /** How long a presence outlives its last holder: a remount within this time is not seen by others. */
@@ -9,9 +10,9 @@ const LINGER_MS = 50;
 
 /** Who is in a room. */
 export interface PresenceSnapshot {
-  readonly members: readonly Member[];
+  readonly members: readonly PresentMember[];
   /** This client among the members, once the server has let it in. */
-  readonly me: Member | null;
+  readonly me: PresentMember | null;
   readonly error: SynclineError | null;
 }
 
@@ -83,7 +84,7 @@ export class Presences {
     }
   }
 
-  handleMembers(room: string, members: Member[]): void {
+  handleMembers(room: string, members: PresentMember[]): void {
     const entry = this.#rooms.get(room);
     if (!entry) return;
     const shared = share(entry.store.get().members, members);

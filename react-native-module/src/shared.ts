@@ -1,19 +1,20 @@
 // What every entry point of the package offers, on phones and on Node alike.
 export type { SyncClient } from './client.ts';
 export type {
+  Code as ErrorCode,
   ConnectionState,
   ConnectionStatus,
   ErrorBody,
-  ErrorCode,
   Event,
-  Fields,
-  Json,
-  Member,
-  Outcome,
+  JsonValue,
+  PresentMember,
   Progress,
   QueueStatus,
+  RejectedWrite,
+  RoomStatus,
+  Settings,
   Stats,
-  Write,
+  WriteRequest,
 } from './contract.ts';
 export { SynclineError } from './error.ts';
 export type { EventsListener, Host } from './host.ts';
@@ -23,6 +24,7 @@ export {
   type Changes,
   type Document,
   FieldOp,
+  type Fields,
   increment,
   type NumberPath,
   remove,

@@ -1,10 +1,10 @@
-import type { Write } from './contract.ts';
+import type { WriteRequest } from './contract.ts';
 
 /** The most writes that are sent as one. */
 const BATCH_WRITES_MAX = 500;
 
 interface Job {
-  readonly writes: Write[];
+  readonly writes: WriteRequest[];
   resolve(clientSeqs: number[]): void;
   reject(error: unknown): void;
 }
@@ -14,16 +14,16 @@ interface Job {
  * while one is on its way travel together and share one flush to disk.
  */
 export class WriteQueue {
-  readonly #send: (writes: Write[]) => Promise<number[]>;
+  readonly #send: (writes: WriteRequest[]) => Promise<number[]>;
   #waiting: Job[] = [];
   #sending = false;
 
-  constructor(send: (writes: Write[]) => Promise<number[]>) {
+  constructor(send: (writes: WriteRequest[]) => Promise<number[]>) {
     this.#send = send;
   }
 
   /** Resolves when the writes are durable, all or none of them. */
-  push(writes: Write[]): Promise<number[]> {
+  push(writes: WriteRequest[]): Promise<number[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ writes, resolve, reject });
       if (!this.#sending) void this.#drain();

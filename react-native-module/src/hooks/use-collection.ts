@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 
 import type { SyncClient } from '../client.ts';
-import type { Fields } from '../contract.ts';
+import type { Fields } from '../ops.ts';
 import type { Changes, NumberPath } from '../ops.ts';
 import type { CollectionRef } from '../refs.ts';
 import { type CollectionSnapshot, LOADING } from '../watches.ts';

@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 
 import type { SyncClient } from '../client.ts';
-import type { Fields } from '../contract.ts';
+import type { Fields } from '../ops.ts';
 import type { SynclineError } from '../error.ts';
 import type { Changes, Document, NumberPath } from '../ops.ts';
 import type { DocumentRef } from '../refs.ts';

@@ -1,14 +1,14 @@
 import { useCallback } from 'react';
 
-import type { Outcome } from '../contract.ts';
+import type { RejectedWrite } from '../contract.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
-const NONE: readonly Outcome[] = [];
+const NONE: readonly RejectedWrite[] = [];
 
 export interface UseOutcomes {
   /** Writes that the server has rejected and the app has not acknowledged. They outlive the app. */
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: readonly RejectedWrite[];
   /** The user has seen it: it is forgotten. */
   acknowledge(clientSeq: number): Promise<void>;
 }

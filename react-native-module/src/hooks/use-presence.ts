@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'react';
 
-import type { Fields } from '../contract.ts';
+import type { Fields } from '../ops.ts';
 import { toFields } from '../json.ts';
 import { NOBODY, type PresenceSnapshot } from '../presence.ts';
 import { useSyncClient } from './context.ts';
