@@ -28,17 +28,15 @@ const EVENTS_STACK_BYTES: usize = 512 << 10;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase", optional_fields))]
+#[cfg_attr(feature = "contract", ts(optional_fields))]
 pub struct ClientConfig {
     /// Scheme, host and port of the server: `https://sync.example.com`.
-    #[cfg_attr(feature = "contract", ts(optional = false))]
     pub url: String,
     /// Where Socket.IO listens; `/socket.io/` when absent.
     #[serde(default)]
     pub path: Option<String>,
     /// Where everything is kept; owned by this client. Needed unless `store` is `memory`.
     #[serde(default)]
-    #[cfg_attr(feature = "contract", ts(type = "string"))]
     pub directory: Option<PathBuf>,
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<StoreKind>"))]
@@ -47,7 +45,7 @@ pub struct ClientConfig {
     pub token: Option<String>,
     /// The notation of Socket.IO packets that the server is configured with.
     #[serde(default)]
-    #[cfg_attr(feature = "contract", ts(type = "\"json\" | \"msgpack\""))]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Parser>"))]
     pub parser: Parser,
     /// A private authority to believe instead of the system's, as PEM.
     #[serde(default)]
@@ -57,7 +55,7 @@ pub struct ClientConfig {
     #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
     pub auto_connect: bool,
     #[serde(default)]
-    #[cfg_attr(feature = "contract", ts(type = "Partial<Settings>"))]
+    #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
 }
 
@@ -116,7 +114,7 @@ impl ClientConfig {
         let client_id = ClientId::from_bytes(*Uuid::now_v7().as_bytes());
         match (self.store, &self.directory) {
             (StoreKind::Memory, _) => {
-                let (store, recovered) = MemoryStore::open(client_id);
+                let (store, recovered) = MemoryStore::new(client_id);
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, Some(directory)) => {

@@ -6,57 +6,39 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
 pub struct Settings {
     /// From dialing to an open Socket.IO session.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub connect_timeout_ms: u64,
     /// The pause before the first reconnect; doubles with each attempt, with jitter.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub reconnect_delay_ms: u64,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub reconnect_delay_ms_max: u64,
     /// How often to try all the same while the system says that there is no network.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub offline_probe_ms: u64,
     /// How long a request may wait for its answer before the connection counts as dead.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub request_timeout_ms: u64,
     /// How long the first request after coming to the foreground may wait.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub probe_timeout_ms: u64,
     /// How often to ask for the heads of the rooms, which also keeps presence alive.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub presence_ping_ms: u64,
     /// How long the socket stays open in the background.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub background_grace_ms: u64,
     /// How long a change of the cache may wait until it is durable.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub cache_flush_ms: u64,
     /// How long a room or a push that was refused for now waits before the next try.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub retry_delay_ms: u64,
     /// Entries that the outbox holds.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub queue_count_max: u64,
     /// Bytes that the outbox holds.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub queue_bytes_max: u64,
     /// The fields of one document, or one patch.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub document_bytes_max: u64,
     /// Mutations in one push.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub push_count_max: u64,
     /// Bytes in one push, unless a single mutation is larger.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub push_bytes_max: u64,
     /// Bytes pushed and not yet answered.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub push_window_bytes: u64,
     /// Changes in one page.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub page_count_max: u64,
     /// Whether a connection needs a token. Without, a backend that knows no tokens can be used.
     pub token_required: bool,

@@ -15,7 +15,9 @@ use crate::engine::io::{Command, Event, Generation, Input, Now, Output, Reply, R
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
 use crate::store::Store;
-use crate::transport::{self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, Parser, Socket, SocketEvent};
+use crate::transport::{
+    self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, Parser, Socket, SocketEvent,
+};
 
 /// Commands taken in one turn, and so committed together.
 const COMMANDS_PER_TURN_MAX: usize = 1024;
@@ -80,6 +82,8 @@ struct Running {
     /// Finishes what it has to send.
     closing: Option<Socket>,
     waiting: HashMap<RequestId, Waiting>,
+    /// Sent when the store is closed, so that whoever closed the client may open its directory again.
+    last_replies: Vec<(Waiting, Result<Reply, Error>)>,
     last_request: RequestId,
     started: Instant,
     outputs: Vec<Output>,
@@ -90,7 +94,7 @@ struct Running {
 
 impl Driver {
     /// Runs until the client is closed or its last handle is gone.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let Self { engine, store, endpoint, parser, mut calls, events } = self;
         let (socket_events, mut socket_inbox) = mpsc::channel(SOCKET_EVENTS_QUEUED_MAX);
         let mut running = Running {
@@ -102,6 +106,7 @@ impl Driver {
             connection: None,
             closing: None,
             waiting: HashMap::new(),
+            last_replies: Vec::new(),
             last_request: 0,
             started: Instant::now(),
             outputs: Vec::new(),
@@ -133,6 +138,11 @@ impl Driver {
             running.transmit();
             app_is_busy = running.notify(&events).is_err();
         }
+        let Running { store, last_replies, .. } = running;
+        drop(store);
+        for (waiting, result) in last_replies {
+            let _unheard = waiting.reply.send(result);
+        }
     }
 }
 
@@ -142,7 +152,10 @@ struct AppIsBusy;
 impl Running {
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_us: micros(self.started.elapsed()), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+        Now {
+            mono_us: micros(self.started.elapsed()),
+            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     fn deadline(&self) -> Instant {
@@ -259,6 +272,9 @@ impl Running {
             stats.local_write_us = self.local_write_us.quantiles();
             stats.bytes_sent = self.bytes_sent;
             stats.bytes_received = self.bytes_received;
+        }
+        if self.engine.is_closed() {
+            return self.last_replies.push((waiting, result));
         }
         // The caller may have lost interest.
         let _unheard = waiting.reply.send(result);

@@ -14,16 +14,16 @@
 //! - [`store`]: what survives a restart: the journal and the cache.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
-//pub mod client;
+pub mod client;
 pub mod config;
-//pub mod driver;
+pub mod driver;
 pub mod engine;
 pub mod error;
 pub mod metrics;
 pub mod store;
 pub mod transport;
 
-//pub use client::{Client, ClientConfig, EventSink, StoreKind};
+pub use client::{Client, ClientConfig, EventSink, StoreKind};
 pub use config::Settings;
 pub use engine::io::{Command, Event, Reply};
 pub use error::{Code, Error, ErrorBody};

@@ -83,11 +83,9 @@ pub struct Quantiles {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
 pub struct Stats {
     pub client_id: String,
     /// Writes accepted.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub local_writes: u64,
     /// From the call to the durable write, in microseconds.
     pub local_write_us: Quantiles,
@@ -98,21 +96,14 @@ pub struct Stats {
     pub recovery_ms: Option<f64>,
     /// From a request to its answer, in milliseconds.
     pub rtt_ms: Quantiles,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub bytes_sent: u64,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub bytes_received: u64,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub journal_bytes: u64,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub cache_bytes: u64,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub reconnects: u64,
     /// Writes confirmed by the server.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub confirmed: u64,
     /// Writes refused by the server.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub rejected: u64,
 }
 

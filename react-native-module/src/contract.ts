@@ -1,174 +1,309 @@
-// What crosses between JavaScript and the core, as JSON. Generated from the Rust types; do not edit.
+// Generated from the Rust types by scripts/gen-contract. Do not edit.
 
-export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]?: JsonValue } | null;
+/** What a document's fields hold. */
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key in string]: JsonValue };
 
-export type Code =
-  | 'no_auth_token'
-  | 'unauthorized'
-  | 'forbidden'
-  | 'offline'
-  | 'unreachable'
-  | 'invalid_url'
-  | 'invalid'
-  | 'too_large'
-  | 'not_found'
-  | 'queue_full'
-  | 'in_use'
-  | 'disk_full'
-  | 'storage'
-  | 'protocol'
-  | 'unsupported_protocol'
-  | 'timeout'
-  | 'closed'
-  | 'rate_limited'
-  | 'conflict'
-  | 'unavailable'
-  | 'internal';
+/** Operations by path: names joined by dots; a dot or a backslash within a name is escaped by a backslash. */
+export type Patch = { [path in string]: Op };
 
-export type ErrorBody = { code: Code; message: string; retryable: boolean };
+/** What every call of the façade answers. */
+export type Envelope<T> = { ok: T } | { error: ErrorBody };
 
-export type Settings = {
-  connectTimeoutMs: number;
-  reconnectDelayMs: number;
-  reconnectDelayMsMax: number;
-  offlineProbeMs: number;
-  requestTimeoutMs: number;
-  probeTimeoutMs: number;
-  presencePingMs: number;
-  backgroundGraceMs: number;
-  cacheFlushMs: number;
-  retryDelayMs: number;
-  queueCountMax: number;
-  queueBytesMax: number;
-  documentBytesMax: number;
-  pushCountMax: number;
-  pushBytesMax: number;
-  pushWindowBytes: number;
-  pageCountMax: number;
-  tokenRequired: boolean;
-};
+/**
+ * How a client is opened.
+ */
+export type ClientConfig = { 
+/**
+ * Scheme, host and port of the server: `https://sync.example.com`.
+ */
+url: string, 
+/**
+ * Where Socket.IO listens; `/socket.io/` when absent.
+ */
+path?: string, 
+/**
+ * Where everything is kept; owned by this client. Needed unless `store` is `memory`.
+ */
+directory?: string, store?: StoreKind, token?: string, 
+/**
+ * The notation of Socket.IO packets that the server is configured with.
+ */
+parser?: Parser, 
+/**
+ * A private authority to believe instead of the system's, as PEM.
+ */
+caPem?: string, 
+/**
+ * Whether to connect at once; `true` when absent.
+ */
+autoConnect?: boolean, settings?: Partial<Settings>, };
 
-export type StoreKind = 'disk' | 'memory';
+/**
+ * Limits and times of the client. Names end in their unit; JavaScript sees them in camel case.
+ */
+export type Settings = { 
+/**
+ * From dialing to an open Socket.IO session.
+ */
+connectTimeoutMs: number, 
+/**
+ * The pause before the first reconnect; doubles with each attempt, with jitter.
+ */
+reconnectDelayMs: number, reconnectDelayMsMax: number, 
+/**
+ * How often to try all the same while the system says that there is no network.
+ */
+offlineProbeMs: number, 
+/**
+ * How long a request may wait for its answer before the connection counts as dead.
+ */
+requestTimeoutMs: number, 
+/**
+ * How long the first request after coming to the foreground may wait.
+ */
+probeTimeoutMs: number, 
+/**
+ * How often to ask for the heads of the rooms, which also keeps presence alive.
+ */
+presencePingMs: number, 
+/**
+ * How long the socket stays open in the background.
+ */
+backgroundGraceMs: number, 
+/**
+ * How long a change of the cache may wait until it is durable.
+ */
+cacheFlushMs: number, 
+/**
+ * How long a room or a push that was refused for now waits before the next try.
+ */
+retryDelayMs: number, 
+/**
+ * Entries that the outbox holds.
+ */
+queueCountMax: number, 
+/**
+ * Bytes that the outbox holds.
+ */
+queueBytesMax: number, 
+/**
+ * The fields of one document, or one patch.
+ */
+documentBytesMax: number, 
+/**
+ * Mutations in one push.
+ */
+pushCountMax: number, 
+/**
+ * Bytes in one push, unless a single mutation is larger.
+ */
+pushBytesMax: number, 
+/**
+ * Bytes pushed and not yet answered.
+ */
+pushWindowBytes: number, 
+/**
+ * Changes in one page.
+ */
+pageCountMax: number, 
+/**
+ * Whether a connection needs a token. Without, a backend that knows no tokens can be used.
+ */
+tokenRequired: boolean, };
 
-export type ClientConfig = {
-  url: string;
-  path?: string;
-  directory?: string;
-  store?: StoreKind;
-  token?: string;
-  parser?: 'json' | 'msgpack';
-  caPem?: string;
-  autoConnect?: boolean;
-  settings?: Partial<Settings>;
-};
+/**
+ * Where a client keeps its data.
+ */
+export type StoreKind = "disk" | "memory";
 
-export type Op =
-  | { set: JsonValue }
-  | 'unset'
-  | { increment: number }
-  | { union: JsonValue[] }
-  | { remove: JsonValue[] }
-  | { append: JsonValue[] }
-  | 'server_time';
+/**
+ * The notation of Socket.IO packets. Both ends must be configured with the same one.
+ */
+export type Parser = "json" | "msgpack";
 
-export type Write = { create: Record<string, JsonValue> } | { update: { [path: string]: Op } } | 'delete';
+/**
+ * What an app asks for.
+ */
+export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
+/**
+ * One document, or the whole collection when absent.
+ */
+id?: string, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
 
-export type WriteRequest = { room: string; collection: string; id: string; write: Write };
+export type WriteRequest = { room: string, collection: string, id: string, write: Write, };
 
-export type Row = { id: string; fields: Record<string, JsonValue>; seq: number; pending: boolean };
+/**
+ * What a mutation does.
+ */
+export type Write = { "create": { [key in string]: JsonValue } } | { "update": Patch } | "delete";
 
-export type ConnectionState =
-  'idle' | 'connecting' | 'open' | 'backoff' | 'suspended' | 'offline' | 'unauthorized' | 'closed';
+/**
+ * What happens to the value at a path.
+ *
+ * An operation that does not fit the value it finds (an increment of a string, a union into a number, a path
+ * through an array) changes nothing, on both ends. A client refuses such a patch before it accepts it, so this
+ * happens only when somebody else changed the type meanwhile.
+ */
+export type Op = { "set": JsonValue } | "unset" | { "increment": JsonValue } | { "union": Array<JsonValue> } | { "remove": Array<JsonValue> } | { "append": Array<JsonValue> } | "server_time";
 
-export type ConnectionStatus = {
-  state: ConnectionState;
-  reason: ErrorBody | null;
-  attempts: number;
-  retryInMs: number | null;
-  userId: string | null;
-};
+export type AppState = "active" | "inactive" | "background";
 
-export type RoomStatus = {
-  room: string;
-  state: 'waiting' | 'loading' | 'live' | 'denied';
-  complete: boolean;
-  error: ErrorBody | null;
-};
+/**
+ * What the system says of the network: a hint, never a gate.
+ */
+export type Network = { available: boolean, 
+/**
+ * Metered or slow.
+ */
+expensive: boolean, 
+/**
+ * `wifi`, `cellular`, `ethernet`, `none`, `unknown`; a change of kind means that sockets may be dead.
+ */
+kind: string, };
 
-export type QueueStatus = { count: number; bytes: number; processing: boolean };
+/**
+ * The answer to a [`Command`].
+ */
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | Stats | Record<symbol, never>;
 
-export type RejectedWrite = {
-  clientSeq: number;
-  room: string;
-  collection: string;
-  id: string;
-  write: Write;
-  error: ErrorBody;
-};
+/**
+ * A document as the app sees it: what the server confirmed, with pending writes applied.
+ */
+export type Row = { id: string, fields: { [key in string]: JsonValue }, 
+/**
+ * Where the room's log confirmed it last, 0 for never.
+ */
+seq: number, 
+/**
+ * Whether a write of this client is not confirmed yet.
+ */
+pending: boolean, };
 
-export type PresentMember = {
-  clientId: string;
-  userId: string;
-  state: Record<string, JsonValue>;
-  status: 'active' | 'away';
-  me: boolean;
-};
+export type ConnectionStatus = { state: ConnectionState, 
+/**
+ * Why it is not open.
+ */
+reason: ErrorBody | null, 
+/**
+ * Attempts since the session was last open.
+ */
+attempts: number, 
+/**
+ * Milliseconds until the next attempt.
+ */
+retryInMs: number | null, 
+/**
+ * Whose token it is, once the server said so.
+ */
+userId: string | null, };
 
-export type Progress = {
-  phase: 'idle' | 'preparing' | 'uploading' | 'downloading' | 'complete' | 'error';
-  uploaded: number;
-  toUpload: number;
-  downloaded: number;
-};
+export type ConnectionState = "idle" | "connecting" | "open" | "backoff" | "suspended" | "offline" | "unauthorized" | "closed";
 
-export type Quantiles = { p50: number; p99: number };
+export type RoomStatus = { room: string, state: RoomPhase, 
+/**
+ * Whether the documents on this device were once all there are; `false` tells "empty" from "not loaded".
+ */
+complete: boolean, error: ErrorBody | null, };
 
-export type Stats = {
-  clientId: string;
-  localWrites: number;
-  localWriteUs: Quantiles;
-  syncMs: Quantiles;
-  recoveryMs: number | null;
-  rttMs: Quantiles;
-  bytesSent: number;
-  bytesReceived: number;
-  journalBytes: number;
-  cacheBytes: number;
-  reconnects: number;
-  confirmed: number;
-  rejected: number;
-};
+export type RoomPhase = "waiting" | "loading" | "live" | "denied";
 
-export type Command =
-  | { type: 'connect' }
-  | { type: 'disconnect' }
-  | { type: 'setToken'; token: string | null }
-  | { type: 'subscribe'; room: string }
-  | { type: 'unsubscribe'; room: string }
-  | { type: 'write'; writes: WriteRequest[] }
-  | { type: 'newId' }
-  | { type: 'document'; room: string; collection: string; id: string }
-  | { type: 'watch'; room: string; collection: string; id?: string | null }
-  | { type: 'unwatch'; watch: number }
-  | { type: 'presenceJoin'; room: string; state: Record<string, JsonValue> }
-  | { type: 'presenceUpdate'; room: string; state: Record<string, JsonValue> }
-  | { type: 'presenceLeave'; room: string }
-  | { type: 'connection' }
-  | { type: 'queue' }
-  | { type: 'outcomes' }
-  | { type: 'acknowledgeOutcome'; clientSeq: number }
-  | { type: 'syncNow' }
-  | { type: 'stats' }
-  | { type: 'close' };
+export type QueueStatus = { 
+/**
+ * Writes not yet confirmed.
+ */
+count: number, bytes: number, 
+/**
+ * Whether any is under way to the server.
+ */
+processing: boolean, };
 
-export type Event =
-  | { type: 'connection'; status: ConnectionStatus }
-  | { type: 'room'; status: RoomStatus }
-  | { type: 'rows'; watch: number; reset: boolean; upserted: Row[]; removed: string[] }
-  | { type: 'queue'; status: QueueStatus }
-  | { type: 'presence'; room: string; members: PresentMember[] }
-  | { type: 'progress'; progress: Progress }
-  | { type: 'outcome'; outcome: RejectedWrite }
-  | { type: 'tokenNeeded'; reason: ErrorBody }
-  | { type: 'user'; userId: string; online: boolean }
-  | { type: 'error'; error: ErrorBody };
+/**
+ * A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
+ */
+export type RejectedWrite = { clientSeq: number, error: ErrorBody, room: string, collection: string, id: string, write: Write, };
+
+export type PresentMember = { clientId: string, userId: string, state: { [key in string]: JsonValue }, status: PresenceStatus, 
+/**
+ * Whether it is this client.
+ */
+me: boolean, };
+
+export type PresenceStatus = "active" | "away";
+
+/**
+ * How far the current round of synchronization has come.
+ */
+export type Progress = { phase: ProgressPhase, 
+/**
+ * Writes confirmed in this round.
+ */
+uploaded: number, 
+/**
+ * Writes still to be confirmed.
+ */
+toUpload: number, 
+/**
+ * Documents received in this round.
+ */
+downloaded: number, };
+
+export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" | "complete" | "error";
+
+/**
+ * What a client did since it was opened.
+ */
+export type Stats = { clientId: string, 
+/**
+ * Writes accepted.
+ */
+localWrites: number, 
+/**
+ * From the call to the durable write, in microseconds.
+ */
+localWriteUs: Quantiles, 
+/**
+ * From the accepted write to its confirmation in the cache, in milliseconds, for writes made while
+ * connected.
+ */
+syncMs: Quantiles, 
+/**
+ * From the last open connection to an empty outbox and live rooms, in milliseconds.
+ */
+recoveryMs: number | null, 
+/**
+ * From a request to its answer, in milliseconds.
+ */
+rttMs: Quantiles, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, reconnects: number, 
+/**
+ * Writes confirmed by the server.
+ */
+confirmed: number, 
+/**
+ * Writes refused by the server.
+ */
+rejected: number, };
+
+/**
+ * The median and the 99th percentile.
+ */
+export type Quantiles = { p50: number, p99: number, };
+
+/**
+ * What an app is told without asking, at most once per turn and thing.
+ */
+export type Event = { "type": "connection", status: ConnectionStatus, } | { "type": "room", status: RoomStatus, } | { "type": "rows", watch: number, 
+/**
+ * Whether `upserted` are all rows there are.
+ */
+reset: boolean, upserted: Array<Row>, removed: Array<string>, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
+
+/**
+ * `{code, message, retryable}`: how an error reaches JavaScript.
+ */
+export type ErrorBody = { code: Code, message: string, retryable: boolean, };
+
+/**
+ * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
+ * language.
+ */
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

@@ -1,1 +1,33 @@
+//! The Syncline reference server, as a library: [`Server::bind`] and [`Server::run`].
+//!
+//! - [`config`]: every setting.
+//! - [`server`]: a server from start to stop.
+//! - [`http`](crate::http): the routes beside Socket.IO.
+//! - [`gateway`](crate::gateway): the Socket.IO end, its handshake.
+//! - [`inbox`](crate::inbox): the requests of one socket, in order and bounded.
+//! - [`session`](crate::session): one socket's requests and live events.
+//! - [`wire`]: how arguments and answers are encoded.
+//! - [`auth`]: tokens and rights.
+//! - [`hub`]: pure: what a room does with pushes and pulls.
+//! - [`presence`]: pure: who is connected, and what they show.
+//! - [`storage`]: where rooms are kept.
+//! - [`fanout`]: how what happens reaches the connections that care.
+//! - [`error`]: why a server did not start.
 
+pub mod auth;
+pub mod config;
+pub mod error;
+pub mod fanout;
+mod gateway;
+mod http;
+pub mod hub;
+mod inbox;
+pub mod presence;
+pub mod server;
+mod session;
+pub mod storage;
+pub mod wire;
+
+pub use config::{Config, Mode};
+pub use error::ServerError;
+pub use server::Server;

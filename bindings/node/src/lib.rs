@@ -2,11 +2,8 @@
 //! and to TypeScript only.
 
 use std::fmt;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use napi::bindgen_prelude::{Error, FnArgs, Result, Status};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
@@ -37,8 +34,8 @@ impl EventSink for CallbackSink {
 
 /// Opens a client; resolves to the reply envelope. `on_events` gets the client's number and a JSON array.
 #[napi(ts_args_type = "config: string, onEvents: (client: number, events: string) => void")]
-pub async fn open(config: String, on_events: EventsCallback) -> Result<String> {
-    contain(json::open(config, Arc::new(CallbackSink(on_events)))).await
+pub async fn open(config: String, on_events: EventsCallback) -> String {
+    json::open(config, Arc::new(CallbackSink(on_events))).await
 }
 
 /// Sends one command to an open client; resolves to the reply envelope.
@@ -46,7 +43,7 @@ pub async fn open(config: String, on_events: EventsCallback) -> Result<String> {
 pub async fn call(client: i64, command: String) -> Result<String> {
     let client = u64::try_from(client)
         .map_err(|_| Error::new(Status::InvalidArg, format!("client {client} is negative")))?;
-    contain(json::call(client, command)).await
+    Ok(json::call(client, command).await)
 }
 
 /// Tells every client of the process whether the app is seen: `active`, `inactive` or `background`.
@@ -69,18 +66,6 @@ pub fn set_network(available: bool, expensive: bool, kind: String) {
 
 /// Closes every client of the process; resolves when their files are closed.
 #[napi]
-pub async fn close_all() -> Result<()> {
-    contain(json::close_all()).await
-}
-
-/// Makes a panic a rejected promise: unwinding into Node would end the process.
-async fn contain<T>(future: impl Future<Output = T>) -> Result<T> {
-    AssertUnwindSafe(future).catch_unwind().await.map_err(|panic| {
-        let reason = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "unknown panic".to_owned());
-        Error::from_reason(reason)
-    })
+pub async fn close_all() {
+    json::close_all().await;
 }

@@ -11,6 +11,8 @@
 //! - [`error`]: error codes on the wire.
 //! - [`limits`]: sizes both ends enforce.
 
+#[cfg(feature = "contract")]
+mod contract;
 pub mod document;
 pub mod error;
 pub mod limits;

@@ -165,6 +165,7 @@ impl Mutation {
 
 /// What a mutation does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Write {
     /// Makes the document; where it exists, sets these fields.

@@ -123,6 +123,7 @@ impl<'de> Deserialize<'de> for Path {
 /// through an array) changes nothing, on both ends. A client refuses such a patch before it accepts it, so this
 /// happens only when somebody else changed the type meanwhile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// Replaces the value. The newer stamp wins.

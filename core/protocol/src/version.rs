@@ -31,6 +31,15 @@ impl VersionVector {
         self.0.get(&client).copied().unwrap_or(0)
     }
 
+    /// How many clients it names.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Records that `client_seq` is contained; never lowers a number.
     pub fn record(&mut self, client: ClientId, client_seq: u64) {
         let seen = self.0.entry(client).or_insert(0);

@@ -5,9 +5,7 @@ use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Document, Fields, Mutation, Room, Write, merge};
 use uuid::Builder;
 
-use super::io::{
-    AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId, RoomPhase, WriteRequest,
-};
+use super::io::{AppState, Command, Now, Output, RejectedWrite, Reply, RequestId, WriteRequest};
 use super::query::{Query, View};
 use super::wire::Request;
 use super::{Engine, Uncommitted, outbox};

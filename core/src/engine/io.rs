@@ -71,66 +71,60 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-#[cfg_attr(feature = "contract", ts(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase"))]
 pub enum Command {
     /// Answered when the session is open, or with the error of the first attempt; further attempts go on.
     Connect,
     Disconnect,
     /// `null` forgets the token.
-    SetToken { token: Option<String> },
-    SetAppState { state: AppState },
-    SetNetwork { network: Network },
+    SetToken {
+        token: Option<String>,
+    },
+    SetAppState {
+        state: AppState,
+    },
+    SetNetwork {
+        network: Network,
+    },
     /// Counted: each needs its `unsubscribe`.
     Subscribe {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
     },
     Unsubscribe {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
     },
     /// All or nothing; answered when durable.
-    Write { writes: Vec<WriteRequest> },
+    Write {
+        writes: Vec<WriteRequest>,
+    },
     /// A fresh UUIDv7.
     NewId,
     Document {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         collection: Collection,
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         id: DocumentId,
     },
     /// Also subscribes the room until `unwatch`.
     Watch {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         collection: Collection,
         /// One document, or the whole collection when absent.
         #[serde(default)]
-        #[cfg_attr(feature = "contract", ts(type = "string | null", optional))]
+        #[cfg_attr(feature = "contract", ts(optional))]
         id: Option<DocumentId>,
     },
     Unwatch {
-        #[cfg_attr(feature = "contract", ts(type = "number"))]
         watch: WatchId,
     },
     /// Remembered, and announced again after each reconnect.
     PresenceJoin {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
-        #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
         state: Fields,
     },
     PresenceUpdate {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
-        #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
         state: Fields,
     },
     PresenceLeave {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
     },
     Connection,
@@ -138,7 +132,6 @@ pub enum Command {
     /// Writes that the server refused and the app has not acknowledged.
     Outcomes,
     AcknowledgeOutcome {
-        #[cfg_attr(feature = "contract", ts(type = "number"))]
         client_seq: u64,
     },
     /// Connects without backoff, pulls and drains.
@@ -154,13 +147,9 @@ pub type WatchId = u64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct WriteRequest {
-    #[cfg_attr(feature = "contract", ts(type = "string"))]
     pub room: Room,
-    #[cfg_attr(feature = "contract", ts(type = "string"))]
     pub collection: Collection,
-    #[cfg_attr(feature = "contract", ts(type = "string"))]
     pub id: DocumentId,
-    #[cfg_attr(feature = "contract", ts(type = "Write"))]
     pub write: Write,
 }
 
@@ -195,20 +184,11 @@ impl Default for Network {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(untagged, rename_all_fields = "camelCase")]
-#[cfg_attr(feature = "contract", ts(untagged, rename_all_fields = "camelCase"))]
 pub enum Reply {
-    Written {
-        #[cfg_attr(feature = "contract", ts(type = "number[]"))]
-        client_seqs: Vec<u64>,
-    },
+    Written { client_seqs: Vec<u64> },
     NewId { id: String },
     Document { row: Option<Row> },
-    Watching {
-        #[cfg_attr(feature = "contract", ts(type = "number"))]
-        watch: WatchId,
-        rows: Vec<Row>,
-        room: RoomStatus,
-    },
+    Watching { watch: WatchId, rows: Vec<Row>, room: RoomStatus },
     Connection(ConnectionStatus),
     Queue(QueueStatus),
     Outcomes { outcomes: Vec<RejectedWrite> },
@@ -221,10 +201,8 @@ pub enum Reply {
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct Row {
     pub id: String,
-    #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
     pub fields: Fields,
     /// Where the room's log confirmed it last, 0 for never.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub seq: u64,
     /// Whether a write of this client is not confirmed yet.
     pub pending: bool,
@@ -253,7 +231,6 @@ pub enum ConnectionState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
 pub struct ConnectionStatus {
     pub state: ConnectionState,
     /// Why it is not open.
@@ -261,7 +238,6 @@ pub struct ConnectionStatus {
     /// Attempts since the session was last open.
     pub attempts: u32,
     /// Milliseconds until the next attempt.
-    #[cfg_attr(feature = "contract", ts(type = "number | null"))]
     pub retry_in_ms: Option<u64>,
     /// Whose token it is, once the server said so.
     pub user_id: Option<String>,
@@ -282,7 +258,6 @@ pub enum RoomPhase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct RoomStatus {
-    #[cfg_attr(feature = "contract", ts(type = "string"))]
     pub room: Room,
     pub state: RoomPhase,
     /// Whether the documents on this device were once all there are; `false` tells "empty" from "not loaded".
@@ -294,9 +269,7 @@ pub struct RoomStatus {
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct QueueStatus {
     /// Writes not yet confirmed.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub count: u64,
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub bytes: u64,
     /// Whether any is under way to the server.
     pub processing: bool,
@@ -306,9 +279,7 @@ pub struct QueueStatus {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
 pub struct RejectedWrite {
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub client_seq: u64,
     #[serde(flatten)]
     pub request: WriteRequest,
@@ -318,11 +289,9 @@ pub struct RejectedWrite {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
 pub struct PresentMember {
     pub client_id: String,
     pub user_id: String,
-    #[cfg_attr(feature = "contract", ts(type = "Record<string, JsonValue>"))]
     pub state: Fields,
     pub status: PresenceStatus,
     /// Whether it is this client.
@@ -347,17 +316,13 @@ pub enum ProgressPhase {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "contract", ts(rename_all = "camelCase"))]
 pub struct Progress {
     pub phase: ProgressPhase,
     /// Writes confirmed in this round.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub uploaded: u64,
     /// Writes still to be confirmed.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub to_upload: u64,
     /// Documents received in this round.
-    #[cfg_attr(feature = "contract", ts(type = "number"))]
     pub downloaded: u64,
 }
 
@@ -365,7 +330,6 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-#[cfg_attr(feature = "contract", ts(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase"))]
 pub enum Event {
     Connection {
         status: ConnectionStatus,
@@ -375,7 +339,6 @@ pub enum Event {
     },
     /// What changed in a watch since the last event or its reply.
     Rows {
-        #[cfg_attr(feature = "contract", ts(type = "number"))]
         watch: WatchId,
         /// Whether `upserted` are all rows there are.
         reset: bool,
@@ -386,7 +349,6 @@ pub enum Event {
         status: QueueStatus,
     },
     Presence {
-        #[cfg_attr(feature = "contract", ts(type = "string"))]
         room: Room,
         members: Vec<PresentMember>,
     },

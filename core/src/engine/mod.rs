@@ -26,8 +26,8 @@ use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, Presence, eve
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::io::{
-    AppState, Command, ConnectionState, ConnectionStatus, Event, Input, Now, Output, QueueStatus,
-    RejectedWrite, Reply, RequestId, RoomPhase, WriteRequest,
+    ConnectionState, Event, Input, Now, Output, QueueStatus, RejectedWrite, Reply, RequestId, RoomPhase,
+    WriteRequest,
 };
 use self::outbox::{BatchLimits, Outbox};
 use self::presence::PresenceBook;
@@ -40,7 +40,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
 use crate::store::{Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError};
-use crate::transport::{Message, Packet, Parser};
+use crate::transport::Parser;
 
 /// What an engine is made of.
 #[derive(Debug)]
@@ -52,10 +52,16 @@ pub struct EngineConfig {
     pub seed: u64,
 }
 
+/// Entries of one journal record when the journal is written anew.
+const ENTRIES_PER_RECORD: usize = 64;
+
 /// Something appended to the journal and not committed yet.
 #[derive(Debug)]
 enum Uncommitted {
-    Write { request: RequestId, client_seqs: Vec<u64> },
+    Write {
+        request: RequestId,
+        client_seqs: Vec<u64>,
+    },
     /// Appended again if the commit fails.
     Other(Record),
 }
@@ -119,10 +125,7 @@ impl Engine {
         let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
         let events: Vec<_> = damage.map(|error| Event::Error { error: error.into() }).collect();
         Self {
-            limits: Limits {
-                document_bytes_max: config.settings.document_bytes_max,
-                ..Limits::default()
-            },
+            limits: Limits { document_bytes_max: config.settings.document_bytes_max, ..Limits::default() },
             identity,
             clock: HybridClock::resume(identity.last_time),
             random: config.seed,
@@ -199,7 +202,7 @@ impl Engine {
     pub fn live_records(&self) -> Vec<Record> {
         let identity = Record::Identity(Identity { last_time: self.clock.last(), ..self.identity });
         let entries: Vec<Entry> = self.outbox.entries().cloned().collect();
-        let queued = (!entries.is_empty()).then_some(Record::Queued(entries));
+        let queued = entries.chunks(ENTRIES_PER_RECORD).map(|entries| Record::Queued(entries.to_vec()));
         let failed = self.outcomes.values().cloned().map(Record::Failed);
         std::iter::once(identity).chain(queued).chain(failed).collect()
     }
@@ -213,8 +216,7 @@ impl Engine {
         for room in std::mem::take(&mut self.changed_rooms) {
             events.push(Event::Room { status: self.replica.status(&room) });
         }
-        let view =
-            View { store: &*store, outbox: &self.outbox, client_id: self.identity.client_id, now };
+        let view = View { store: &*store, outbox: &self.outbox, client_id: self.identity.client_id, now };
         let failed = self.queries.poll_events(view, &mut events).err();
         self.presence.poll_events(self.identity.client_id, &mut events);
         let queue = self.queue_status();
@@ -290,7 +292,8 @@ impl Engine {
             return;
         }
         if due(self.wire.next_deadline()) {
-            let step = self.session.fail(Error::new(Code::Timeout, "a request was not answered in time"), now);
+            let step =
+                self.session.fail(Error::new(Code::Timeout, "a request was not answered in time"), now);
             return self.apply_step(now, step, out);
         }
         if due(self.ping_at_us) {

@@ -192,10 +192,11 @@ impl Outbox {
 
     /// Takes the next batch to push, of any room; `None` when there is nothing to do now.
     pub fn next_batch(&mut self, now_us: u64, limits: BatchLimits) -> Option<(Batch, Option<u64>)> {
-        let (room, lane) = self
-            .lanes
-            .iter_mut()
-            .find(|(_, lane)| lane.can_push(now_us, self.durable_through))?;
+        let mut lanes = self.lanes.iter_mut();
+        let (room, lane) = lanes.find_map(|(room, lane)| {
+            let ready = lane.can_push(now_us, self.durable_through);
+            ready.then_some((room, lane))
+        })?;
         let count_max = if lane.isolate { 1 } else { limits.count_max.max(1) };
         let first = lane.pushed_through.map_or(0, |through| through + 1);
         let mut client_seqs = Vec::new();

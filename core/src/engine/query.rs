@@ -48,6 +48,7 @@ pub struct Queries {
 
 /// Reads rows: what the cache holds, with the pending writes of this client applied.
 #[derive(Clone, Copy)]
+#[allow(missing_debug_implementations)]
 pub struct View<'a> {
     pub store: &'a dyn Store,
     pub outbox: &'a Outbox,

@@ -22,17 +22,26 @@ pub enum Step {
     /// The session is over; close this socket if it still exists.
     Ended(Generation),
     /// The session is over, and a new socket is to be dialed.
-    Redial { old: Generation, new: Generation },
+    Redial {
+        old: Generation,
+        new: Generation,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Idle,
     /// Until the Socket.IO session is open, or this deadline.
-    Connecting { deadline_us: u64 },
+    Connecting {
+        deadline_us: u64,
+    },
     Open,
-    Backoff { until_us: u64 },
-    Offline { probe_at_us: u64 },
+    Backoff {
+        until_us: u64,
+    },
+    Offline {
+        probe_at_us: u64,
+    },
     Suspended,
     Unauthorized,
     Closed,
@@ -183,7 +192,9 @@ impl Session {
         }
         self.suspend_at_us = None;
         match self.phase {
-            Phase::Suspended | Phase::Backoff { .. } | Phase::Offline { .. } if was == AppState::Background => {
+            Phase::Suspended | Phase::Backoff { .. } | Phase::Offline { .. }
+                if was == AppState::Background =>
+            {
                 self.dial(now)
             }
             _ => Step::Nothing,

@@ -1,10 +1,10 @@
 //! What the server says.
 
+use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
     Changes, Hello, Members, MutationResult, MutationStatus, Page, PresenceDiff, PresencePong, Pull, Push,
     PushAnswer, Subscribe, UserStatus, event,
 };
-use syncline_protocol::error::Retry;
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::io::{Event, Now, Output, RoomPhase};
@@ -203,9 +203,7 @@ impl Engine {
     fn handle_room_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
-            Retry::Later => {
-                Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms)))
-            }
+            Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
             Retry::Never => None,
         };
         if let Some(followed) = self.replica.room_mut(room) {

@@ -15,11 +15,16 @@ use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
 /// What a request was about, for when its answer comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub(super) enum Request {
     /// `sync:subscribe` or `sync:pull` after the cursor `asked`.
-    Page { room: Room, asked: u64 },
+    Page {
+        room: Room,
+        asked: u64,
+    },
     Push(Batch),
-    PresenceJoin { room: Room },
+    PresenceJoin {
+        room: Room,
+    },
     Ping,
     /// The answer does not matter.
     Notice,
@@ -33,7 +38,7 @@ struct Sent {
 }
 
 #[derive(Debug)]
-pub struct Wire {
+pub(super) struct Wire {
     parser: Parser,
     encoding: Encoding,
     /// Whether the server has said anything on this session, so that its encoding is known.
@@ -43,34 +48,34 @@ pub struct Wire {
 }
 
 impl Wire {
-    pub fn new(parser: Parser) -> Self {
+    pub(super) fn new(parser: Parser) -> Self {
         Self { parser, encoding: Encoding::Plain, heard: false, last_id: 0, sent: HashMap::new() }
     }
 
-    pub fn reset_connection(&mut self) {
+    pub(super) fn reset_connection(&mut self) {
         self.encoding = Encoding::Plain;
         self.heard = false;
         self.sent.clear();
     }
 
     /// The server said hello.
-    pub fn set_encoding(&mut self, encoding: Encoding) {
+    pub(super) fn set_encoding(&mut self, encoding: Encoding) {
         self.encoding = encoding;
         self.heard = true;
     }
 
     /// Whether the server said hello, or answered anything: then it is known how to encode for it.
-    pub fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.heard
     }
 
     /// The earliest time at which a request counts as unanswered.
-    pub fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         self.sent.values().map(|sent| sent.deadline_us).min()
     }
 
     /// Sends a request whose answer is awaited for `timeout_ms`.
-    pub fn request<T: Serialize>(
+    pub(super) fn request<T: Serialize>(
         &mut self,
         event: &str,
         body: &T,
@@ -88,14 +93,14 @@ impl Wire {
     }
 
     /// The request that an ack answers, and how long it took, in microseconds.
-    pub fn take(&mut self, id: u64, now: Now) -> Option<(Request, u64)> {
+    pub(super) fn take(&mut self, id: u64, now: Now) -> Option<(Request, u64)> {
         self.heard = true;
         let sent = self.sent.remove(&id)?;
         Some((sent.request, now.mono_us.saturating_sub(sent.sent_us)))
     }
 
     /// A connect packet's auth object: always plain.
-    pub fn greet<T: Serialize>(&self, auth: &T, out: &mut Vec<Output>) -> Result<(), Error> {
+    pub(super) fn greet<T: Serialize>(&self, auth: &T, out: &mut Vec<Output>) -> Result<(), Error> {
         let data = Payload::encode(self.parser, auth).map_err(internal)?;
         out.push(send(Packet::Connect { data: Some(data) }));
         Ok(())
@@ -111,12 +116,12 @@ impl Wire {
     }
 }
 
-pub fn send(packet: Packet) -> Output {
+pub(super) fn send(packet: Packet) -> Output {
     Output::Send(Message::Socket { namespace: Namespace::ROOT, packet })
 }
 
 /// Reads an event's or an answer's first argument, in either encoding.
-pub fn decode<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
+pub(super) fn decode<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
     let Some(argument) = args.first() else {
         return Err(Error::new(Code::Protocol, "a message without an argument"));
     };
@@ -127,11 +132,8 @@ pub fn decode<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
 }
 
 /// Reads an answer: what was asked for, or the server's error.
-pub fn decode_answer<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
-    decode(args).or_else(|error| match decode::<Failure>(args) {
-        Ok(failure) => Err(failure.error.into()),
-        Err(_) => Err(error),
-    })
+pub(super) fn decode_answer<T: DeserializeOwned>(args: &[Payload]) -> Result<T, Error> {
+    decode(args).map_err(|error| decode::<Failure>(args).map_or(error, |failure| failure.error.into()))
 }
 
 fn internal(error: impl std::fmt::Display) -> Error {

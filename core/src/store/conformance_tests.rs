@@ -113,10 +113,10 @@ fn a_new_store_is_empty_and_has_the_given_identity<S: Subject>() {
 
 fn committed_records_survive_a_kill_and_others_do_not<S: Subject>() {
     let (mut store, _) = S::fresh();
-    store.append(&Record::Queued(entry(1))).unwrap();
-    store.append(&Record::Queued(entry(2))).unwrap();
+    store.append(&Record::Queued(vec![entry(1)])).unwrap();
+    store.append(&Record::Queued(vec![entry(2)])).unwrap();
     store.commit().unwrap();
-    store.append(&Record::Queued(entry(3))).unwrap();
+    store.append(&Record::Queued(vec![entry(3)])).unwrap();
     let (_, recovered) = store.killed();
     assert_eq!(recovered.entries, [entry(1), entry(2)]);
     assert_eq!(recovered.identity, identity(2));
@@ -126,9 +126,9 @@ fn committed_records_survive_a_kill_and_others_do_not<S: Subject>() {
 fn records_replace_settle_and_fail_entries<S: Subject>() {
     let (mut store, _) = S::fresh();
     for client_seq in 1..=4 {
-        store.append(&Record::Queued(entry(client_seq))).unwrap();
+        store.append(&Record::Queued(vec![entry(client_seq)])).unwrap();
     }
-    store.append(&Record::Queued(entry_with(2, "newer"))).unwrap();
+    store.append(&Record::Queued(vec![entry_with(2, "newer")])).unwrap();
     store.append(&Record::Settled { client_seq: 1 }).unwrap();
     store.append(&Record::Failed(outcome(3))).unwrap();
     store.append(&Record::Failed(outcome(4))).unwrap();
@@ -142,7 +142,7 @@ fn records_replace_settle_and_fail_entries<S: Subject>() {
 
 fn a_record_that_waits_for_a_flush_does_not_exist_before_it<S: Subject>() {
     let (mut store, _) = S::fresh();
-    store.append(&Record::Queued(entry(1))).unwrap();
+    store.append(&Record::Queued(vec![entry(1)])).unwrap();
     store.append_after_flush(Record::Settled { client_seq: 1 });
     store.commit().unwrap();
     let (mut store, recovered) = store.killed();
@@ -213,7 +213,7 @@ fn a_collection_is_visited_in_the_order_of_ids<S: Subject>() {
 fn compaction_keeps_what_is_alive_and_what_still_waits_is_settled_first<S: Subject>() {
     let (mut store, _) = S::fresh();
     for client_seq in 1..=8000 {
-        store.append(&Record::Queued(entry(client_seq))).unwrap();
+        store.append(&Record::Queued(vec![entry(client_seq)])).unwrap();
         if client_seq < 7999 {
             store.append(&Record::Settled { client_seq }).unwrap();
         }
@@ -225,12 +225,12 @@ fn compaction_keeps_what_is_alive_and_what_still_waits_is_settled_first<S: Subje
     store
         .compact_if_worthwhile(&mut || {
             asked += 1;
-            vec![Record::Identity(identity(8000)), Record::Queued(entry(8000))]
+            vec![Record::Identity(identity(8000)), Record::Queued(vec![entry(8000)])]
         })
         .unwrap();
     assert_eq!(asked, 1);
     store.compact_if_worthwhile(&mut || unreachable!("nothing is dead any more")).unwrap();
-    store.append(&Record::Queued(entry(8001))).unwrap();
+    store.append(&Record::Queued(vec![entry(8001)])).unwrap();
     store.commit().unwrap();
     let (store, recovered) = store.killed();
     assert_eq!(recovered.identity, identity(8001));

@@ -21,9 +21,12 @@ impl LiveBytes {
                 self.total = self.total - self.identity + bytes;
                 self.identity = bytes;
             }
-            Record::Queued(entry) => {
-                let old = self.entries.insert(entry.mutation.client_seq, bytes);
-                self.total = self.total + bytes - old.unwrap_or(0);
+            Record::Queued(entries) => {
+                let share = (bytes / entries.len().max(1) as u64).max(1);
+                for entry in entries {
+                    let old = self.entries.insert(entry.mutation.client_seq, share);
+                    self.total = self.total + share - old.unwrap_or(0);
+                }
             }
             Record::Settled { client_seq } => self.total -= self.entries.remove(client_seq).unwrap_or(0),
             Record::Failed(outcome) => {
@@ -51,9 +54,9 @@ mod tests {
     #[test]
     fn only_what_a_rewrite_keeps_counts() {
         let mut live = LiveBytes::default();
-        live.add(&Record::Queued(entry(1)), 100);
-        live.add(&Record::Queued(entry(1)), 130);
-        live.add(&Record::Queued(entry(2)), 50);
+        live.add(&Record::Queued(vec![entry(1)]), 100);
+        live.add(&Record::Queued(vec![entry(1)]), 130);
+        live.add(&Record::Queued(vec![entry(2)]), 50);
         assert_eq!(live.total(), 180);
         live.add(&Record::Settled { client_seq: 2 }, 20);
         live.add(&Record::Settled { client_seq: 2 }, 20);

@@ -35,10 +35,12 @@ impl Fold {
                 self.client_id = Some(identity.client_id);
                 self.raise(identity.last_client_seq, identity.last_time);
             }
-            Record::Queued(entry) => {
-                let client_seq = entry.mutation.client_seq;
-                self.raise(client_seq, entry.mutation.time);
-                self.entries.insert(client_seq, entry);
+            Record::Queued(entries) => {
+                for entry in entries {
+                    let client_seq = entry.mutation.client_seq;
+                    self.raise(client_seq, entry.mutation.time);
+                    self.entries.insert(client_seq, entry);
+                }
             }
             Record::Settled { client_seq } => {
                 self.entries.remove(&client_seq);

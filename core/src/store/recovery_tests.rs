@@ -12,7 +12,7 @@ fn finish(records: &[Record], spare: Option<Identity>, damage: &[&str]) -> Outse
 #[test]
 fn numbers_and_clock_go_on_after_the_newest_entry_even_if_it_is_settled() {
     let records =
-        [Record::Identity(identity(3)), Record::Queued(entry(8)), Record::Settled { client_seq: 8 }];
+        [Record::Identity(identity(3)), Record::Queued(vec![entry(8)]), Record::Settled { client_seq: 8 }];
     let outset = finish(&records, None, &[]);
     assert_eq!(outset.recovered.identity, identity(8));
     assert_eq!(outset.repairs, []);
@@ -20,7 +20,7 @@ fn numbers_and_clock_go_on_after_the_newest_entry_even_if_it_is_settled() {
 
 #[test]
 fn the_spare_identity_takes_the_place_of_a_lost_one() {
-    let outset = finish(&[Record::Queued(entry(8))], Some(identity(5)), &[]);
+    let outset = finish(&[Record::Queued(vec![entry(8)])], Some(identity(5)), &[]);
     let recovered = outset.recovered;
     assert_eq!(recovered.identity.client_id, CLIENT);
     assert_eq!(recovered.entries, [entry(8)]);
@@ -30,7 +30,7 @@ fn the_spare_identity_takes_the_place_of_a_lost_one() {
 
 #[test]
 fn entries_without_any_identity_are_left_to_the_app() {
-    let outset = finish(&[Record::Queued(entry(8)), Record::Failed(outcome(2))], None, &[]);
+    let outset = finish(&[Record::Queued(vec![entry(8)]), Record::Failed(outcome(2))], None, &[]);
     let recovered = &outset.recovered;
     assert_eq!(recovered.identity.client_id, OTHER_CLIENT);
     assert_eq!(recovered.entries, []);
@@ -39,7 +39,7 @@ fn entries_without_any_identity_are_left_to_the_app() {
     assert_eq!(recovered.outcomes[1].entry, entry(8));
     // Once repaired, the next restart finds the same.
     let again = finish(
-        &[&[Record::Queued(entry(8)), Record::Failed(outcome(2))], &outset.repairs[..]].concat(),
+        &[&[Record::Queued(vec![entry(8)]), Record::Failed(outcome(2))], &outset.repairs[..]].concat(),
         None,
         &[],
     );
@@ -50,7 +50,7 @@ fn entries_without_any_identity_are_left_to_the_app() {
 
 #[test]
 fn after_damage_no_number_or_time_that_a_lost_record_may_have_used_comes_again() {
-    let records = [Record::Identity(identity(3)), Record::Queued(entry(8))];
+    let records = [Record::Identity(identity(3)), Record::Queued(vec![entry(8)])];
     let outset = finish(&records, Some(identity(3)), &["a bit flipped"]);
     let identity = outset.recovered.identity;
     assert_eq!(identity.last_client_seq, 8 + u64::from(SKIPPED_AFTER_DAMAGE));

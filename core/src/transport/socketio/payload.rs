@@ -9,6 +9,7 @@ use crate::transport::error::CodecError;
 
 /// The notation of Socket.IO packets. Both ends must be configured with the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Parser {
     /// The parser a Socket.IO server has unless told otherwise.

@@ -1,0 +1,74 @@
+//! The TypeScript declarations of the façade, from the types that serde encodes.
+
+use syncline::engine::io::{
+    AppState, Command, ConnectionState, ConnectionStatus, Event, Network, PresentMember, Progress,
+    ProgressPhase, QueueStatus, RejectedWrite, Reply, RoomPhase, RoomStatus, Row, WriteRequest,
+};
+use syncline::metrics::{Quantiles, Stats};
+use syncline::transport::Parser;
+use syncline::{ClientConfig, Code, ErrorBody, Settings, StoreKind};
+use syncline_protocol::message::PresenceStatus;
+use syncline_protocol::{Op, Write};
+use ts_rs::{Config, TS};
+
+const HEAD: &str = "\
+// Generated from the Rust types by scripts/gen-contract. Do not edit.
+
+/** What a document's fields hold. */
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key in string]: JsonValue };
+
+/** Operations by path: names joined by dots; a dot or a backslash within a name is escaped by a backslash. */
+export type Patch = { [path in string]: Op };
+
+/** What every call of the façade answers. */
+export type Envelope<T> = { ok: T } | { error: ErrorBody };
+";
+
+/// The contents of `contract.ts`.
+pub fn typescript() -> String {
+    let config = Config::default().with_large_int("number");
+    let mut text = HEAD.to_owned();
+    macro_rules! declare {
+        ($($type:ty),* $(,)?) => { $( declare::<$type>(&config, &mut text); )* };
+    }
+    declare!(
+        ClientConfig,
+        Settings,
+        StoreKind,
+        Parser,
+        Command,
+        WriteRequest,
+        Write,
+        Op,
+        AppState,
+        Network,
+        Reply,
+        Row,
+        ConnectionStatus,
+        ConnectionState,
+        RoomStatus,
+        RoomPhase,
+        QueueStatus,
+        RejectedWrite,
+        PresentMember,
+        PresenceStatus,
+        Progress,
+        ProgressPhase,
+        Stats,
+        Quantiles,
+        Event,
+        ErrorBody,
+        Code,
+    );
+    text
+}
+
+fn declare<T: TS>(config: &Config, text: &mut String) {
+    text.push('\n');
+    if let Some(docs) = T::docs() {
+        text.push_str(&docs);
+    }
+    text.push_str("export ");
+    text.push_str(&T::decl(config));
+    text.push('\n');
+}

@@ -1,0 +1,123 @@
+//! What an app is told without asking.
+
+use syncline::Event;
+use syncline::engine::io::AppState as CoreAppState;
+
+use crate::json::{self, EventSink};
+use crate::types::{
+    AppState, ConnectionInfo, ErrorInfo, Member, ProgressInfo, QueueInfo, RejectedWrite, RoomInfo, Row,
+};
+
+/// An event of a client.
+#[derive(Debug, Clone, uniffi::Enum)]
+pub enum ClientEvent {
+    Connection {
+        status: ConnectionInfo,
+    },
+    Room {
+        status: RoomInfo,
+    },
+    /// What changed in a watch; with `reset`, `upserted` are all rows there are.
+    Rows {
+        watch: u64,
+        reset: bool,
+        upserted: Vec<Row>,
+        removed: Vec<String>,
+    },
+    Queue {
+        status: QueueInfo,
+    },
+    Presence {
+        room: String,
+        members: Vec<Member>,
+    },
+    Progress {
+        progress: ProgressInfo,
+    },
+    Outcome {
+        outcome: RejectedWrite,
+    },
+    /// A new token is needed: pass it to `set_token`.
+    TokenNeeded {
+        reason: ErrorInfo,
+    },
+    User {
+        user_id: String,
+        online: bool,
+    },
+    Failure {
+        error: ErrorInfo,
+    },
+}
+
+impl From<Event> for ClientEvent {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Connection { status } => Self::Connection { status: status.into() },
+            Event::Room { status } => Self::Room { status: status.into() },
+            Event::Rows { watch, reset, upserted, removed } => {
+                Self::Rows { watch, reset, upserted: upserted.into_iter().map(Into::into).collect(), removed }
+            }
+            Event::Queue { status } => Self::Queue { status: status.into() },
+            Event::Presence { room, members } => Self::Presence {
+                room: room.to_string(),
+                members: members.into_iter().map(Into::into).collect(),
+            },
+            Event::Progress { progress } => Self::Progress { progress: progress.into() },
+            Event::Outcome { outcome } => Self::Outcome { outcome: outcome.into() },
+            Event::TokenNeeded { reason } => Self::TokenNeeded { reason: reason.into() },
+            Event::User { user_id, online } => Self::User { user_id, online },
+            Event::Error { error } => Self::Failure { error: error.into() },
+        }
+    }
+}
+
+/// Takes events in batches, in order, on a thread of the client.
+#[uniffi::export(with_foreign)]
+pub trait ClientListener: Send + Sync {
+    fn on_events(&self, events: Vec<ClientEvent>);
+}
+
+/// Takes the façade's events: a JSON array.
+#[uniffi::export(with_foreign)]
+pub trait JsonListener: Send + Sync {
+    fn on_events(&self, client: u64, events: String);
+}
+
+struct ForeignSink(std::sync::Arc<dyn JsonListener>);
+
+impl EventSink for ForeignSink {
+    fn events(&self, client: u64, events: String) {
+        self.0.on_events(client, events);
+    }
+}
+
+/// See [`json::open`].
+#[uniffi::export]
+pub async fn json_open(config: String, listener: std::sync::Arc<dyn JsonListener>) -> String {
+    json::open(config, std::sync::Arc::new(ForeignSink(listener))).await
+}
+
+/// See [`json::call`].
+#[uniffi::export]
+pub async fn json_call(client: u64, command: String) -> String {
+    json::call(client, command).await
+}
+
+/// See [`json::close_all`].
+#[uniffi::export]
+pub async fn json_close_all() {
+    json::close_all().await;
+}
+
+/// Tells every client of the façade whether the app is on screen.
+#[uniffi::export]
+pub fn set_app_state(state: AppState) {
+    json::set_app_state(CoreAppState::from(state));
+}
+
+/// Tells every client of the façade what the system says of the network.
+#[uniffi::export]
+pub fn set_network(available: bool, expensive: bool, kind: String) {
+    json::set_network(available, expensive, kind);
+}

@@ -1,0 +1,282 @@
+//! The values of the typed API. Document fields, states and patches cross as JSON text, which every platform reads
+//! into its own types.
+
+use syncline::engine::io::{self, ConnectionState, ProgressPhase, RoomPhase};
+use syncline::{Error, ErrorBody, StoreKind};
+use syncline_protocol::message::PresenceStatus;
+
+use crate::error::SynclineError;
+
+/// How a client is opened.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ClientOptions {
+    /// Scheme, host and port: `https://sync.example.com`.
+    pub url: String,
+    /// Where everything is kept, owned by this client; nothing is kept when absent.
+    pub directory: Option<String>,
+    pub token: Option<String>,
+    /// A private authority to believe instead of the system's, as PEM.
+    #[uniffi(default = None)]
+    pub ca_pem: Option<String>,
+    #[uniffi(default = true)]
+    pub auto_connect: bool,
+    /// Settings that differ from their defaults, as a JSON object.
+    #[uniffi(default = None)]
+    pub settings_json: Option<String>,
+}
+
+impl TryFrom<ClientOptions> for syncline::ClientConfig {
+    type Error = SynclineError;
+
+    fn try_from(options: ClientOptions) -> Result<Self, SynclineError> {
+        let store = if options.directory.is_some() { StoreKind::Disk } else { StoreKind::Memory };
+        let settings = options.settings_json.as_deref().map(from_json).transpose()?.unwrap_or_default();
+        Ok(Self {
+            directory: options.directory.map(Into::into),
+            store,
+            token: options.token,
+            ca_pem: options.ca_pem,
+            auto_connect: options.auto_connect,
+            settings,
+            ..Self::new(options.url)
+        })
+    }
+}
+
+/// Reads JSON that the app gave.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, SynclineError> {
+    serde_json::from_str(json).map_err(|error| Error::new(syncline::Code::Invalid, error.to_string()).into())
+}
+
+/// Writes JSON for the app; the types it is used on always have a JSON form.
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A document as the app sees it: what the server confirmed, with pending writes applied.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct Row {
+    pub id: String,
+    pub fields_json: String,
+    /// Where the room's log confirmed it last, 0 for never.
+    pub seq: u64,
+    pub pending: bool,
+}
+
+impl From<io::Row> for Row {
+    fn from(row: io::Row) -> Self {
+        Self { fields_json: to_json(&row.fields), id: row.id, seq: row.seq, pending: row.pending }
+    }
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ErrorInfo {
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+}
+
+impl From<ErrorBody> for ErrorInfo {
+    fn from(error: ErrorBody) -> Self {
+        Self { code: error.code.as_str().to_owned(), message: error.message, retryable: error.retryable }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum AppState {
+    Active,
+    Inactive,
+    Background,
+}
+
+impl From<AppState> for io::AppState {
+    fn from(state: AppState) -> Self {
+        match state {
+            AppState::Active => Self::Active,
+            AppState::Inactive => Self::Inactive,
+            AppState::Background => Self::Background,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum State {
+    Idle,
+    Connecting,
+    Open,
+    Backoff,
+    Suspended,
+    Offline,
+    Unauthorized,
+    Closed,
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ConnectionInfo {
+    pub state: State,
+    pub reason: Option<ErrorInfo>,
+    pub attempts: u32,
+    pub retry_in_ms: Option<u64>,
+    pub user_id: Option<String>,
+}
+
+impl From<io::ConnectionStatus> for ConnectionInfo {
+    fn from(status: io::ConnectionStatus) -> Self {
+        let state = match status.state {
+            ConnectionState::Idle => State::Idle,
+            ConnectionState::Connecting => State::Connecting,
+            ConnectionState::Open => State::Open,
+            ConnectionState::Backoff => State::Backoff,
+            ConnectionState::Suspended => State::Suspended,
+            ConnectionState::Offline => State::Offline,
+            ConnectionState::Unauthorized => State::Unauthorized,
+            ConnectionState::Closed => State::Closed,
+        };
+        Self {
+            state,
+            reason: status.reason.map(Into::into),
+            attempts: status.attempts,
+            retry_in_ms: status.retry_in_ms,
+            user_id: status.user_id,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum RoomState {
+    Waiting,
+    Loading,
+    Live,
+    Denied,
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct RoomInfo {
+    pub room: String,
+    pub state: RoomState,
+    /// Whether the documents on this device were once all there are.
+    pub complete: bool,
+    pub error: Option<ErrorInfo>,
+}
+
+impl From<io::RoomStatus> for RoomInfo {
+    fn from(status: io::RoomStatus) -> Self {
+        let state = match status.state {
+            RoomPhase::Waiting => RoomState::Waiting,
+            RoomPhase::Loading => RoomState::Loading,
+            RoomPhase::Live => RoomState::Live,
+            RoomPhase::Denied => RoomState::Denied,
+        };
+        Self {
+            room: status.room.to_string(),
+            state,
+            complete: status.complete,
+            error: status.error.map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct QueueInfo {
+    pub count: u64,
+    pub bytes: u64,
+    pub processing: bool,
+}
+
+impl From<io::QueueStatus> for QueueInfo {
+    fn from(status: io::QueueStatus) -> Self {
+        Self { count: status.count, bytes: status.bytes, processing: status.processing }
+    }
+}
+
+/// The rows a watch begins with.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct Watching {
+    pub watch: u64,
+    pub rows: Vec<Row>,
+    pub room: RoomInfo,
+}
+
+/// A write that the server refused, kept until it is acknowledged.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct RejectedWrite {
+    pub client_seq: u64,
+    pub room: String,
+    pub collection: String,
+    pub id: String,
+    pub write_json: String,
+    pub error: ErrorInfo,
+}
+
+impl From<io::RejectedWrite> for RejectedWrite {
+    fn from(rejected: io::RejectedWrite) -> Self {
+        Self {
+            client_seq: rejected.client_seq,
+            room: rejected.request.room.to_string(),
+            collection: rejected.request.collection.to_string(),
+            id: rejected.request.id.to_string(),
+            write_json: to_json(&rejected.request.write),
+            error: rejected.error.into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct Member {
+    pub client_id: String,
+    pub user_id: String,
+    pub state_json: String,
+    /// Whether the app is in the background there.
+    pub away: bool,
+    /// Whether it is this client.
+    pub me: bool,
+}
+
+impl From<io::PresentMember> for Member {
+    fn from(member: io::PresentMember) -> Self {
+        Self {
+            state_json: to_json(&member.state),
+            client_id: member.client_id,
+            user_id: member.user_id,
+            away: member.status == PresenceStatus::Away,
+            me: member.me,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Phase {
+    Idle,
+    Preparing,
+    Uploading,
+    Downloading,
+    Complete,
+    Error,
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ProgressInfo {
+    pub phase: Phase,
+    pub uploaded: u64,
+    pub to_upload: u64,
+    pub downloaded: u64,
+}
+
+impl From<io::Progress> for ProgressInfo {
+    fn from(progress: io::Progress) -> Self {
+        let phase = match progress.phase {
+            ProgressPhase::Idle => Phase::Idle,
+            ProgressPhase::Preparing => Phase::Preparing,
+            ProgressPhase::Uploading => Phase::Uploading,
+            ProgressPhase::Downloading => Phase::Downloading,
+            ProgressPhase::Complete => Phase::Complete,
+            ProgressPhase::Error => Phase::Error,
+        };
+        Self {
+            phase,
+            uploaded: progress.uploaded,
+            to_upload: progress.to_upload,
+            downloaded: progress.downloaded,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a server did not start, or stopped.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::storage::StorageError;
+
+/// Errors of [`Server::bind`](crate::Server::bind) and of running it.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("development mode issues tokens to anybody, so it listens on loopback only, not on {listen}")]
+    DevelopmentNotOnLoopback { listen: SocketAddr },
+    #[error("the JWT secret has {bytes} bytes, at least {bytes_min} are needed")]
+    SecretTooShort { bytes: usize, bytes_min: usize },
+    #[error("cannot read the JWT secret from {path}: {source}")]
+    SecretUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("cannot listen on {listen}: {source}")]
+    Listen { listen: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("cannot serve: {0}")]
+    Serve(std::io::Error),
+}
+
+impl ServerError {
+    /// Whether the caller asked for something that cannot be, rather than the machine refusing it.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::DevelopmentNotOnLoopback { .. }
+                | Self::SecretTooShort { .. }
+                | Self::SecretUnreadable { .. }
+        )
+    }
+}

@@ -1,0 +1,165 @@
+//! What waits for one connection.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use syncline_protocol::Room;
+use tokio::sync::Notify;
+
+use super::{LiveEvent, News};
+
+/// A bounded queue of live events for one connection. Changes that do not fit are dropped and remembered as a
+/// head: the reader lags, and catches up by its cursor. Other events cannot be caught up, so they overflow.
+#[derive(Debug)]
+pub struct Mailbox {
+    content: Mutex<Content>,
+    wake: Notify,
+    count_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    events: VecDeque<Arc<LiveEvent>>,
+    bytes: usize,
+    /// Rooms of which changes were dropped, and where their logs end.
+    lagging: BTreeMap<Room, u64>,
+    overflowed: bool,
+}
+
+/// What a reader takes out.
+#[derive(Debug, Clone)]
+pub enum Mail {
+    Event(Arc<LiveEvent>),
+    /// Changes up to `head` were dropped.
+    Lagging {
+        room: Room,
+        head: u64,
+    },
+    /// Something was dropped that the reader cannot ask for again.
+    Overflowed,
+}
+
+impl Mailbox {
+    pub fn new(count_max: usize, bytes_max: usize) -> Self {
+        Self { content: Mutex::default(), wake: Notify::new(), count_max, bytes_max }
+    }
+
+    /// Puts an event in; never blocks.
+    pub fn post(&self, event: &Arc<LiveEvent>) {
+        let mut content = self.lock();
+        let full = content.events.len() >= self.count_max
+            || (!content.events.is_empty() && content.bytes + event.byte_len() > self.bytes_max);
+        match &event.news {
+            News::Changes(changes) if full || content.lagging.contains_key(&changes.room) => {
+                content.lag(&changes.room, changes.to_seq);
+            }
+            _ if full => content.overflowed = true,
+            _ => {
+                content.bytes += event.byte_len();
+                content.events.push_back(Arc::clone(event));
+            }
+        }
+        drop(content);
+        self.wake.notify_one();
+    }
+
+    /// Tells the reader where a room's log ends, instead of its changes.
+    pub fn post_head(&self, room: &Room, head: u64) {
+        self.lock().lag(room, head);
+        self.wake.notify_one();
+    }
+
+    /// Forgets a room that is no longer subscribed to.
+    pub fn forget(&self, room: &Room) {
+        self.lock().lagging.remove(room);
+    }
+
+    /// Waits for the next event. For one reader only; nothing is lost when it is dropped.
+    pub async fn next(&self) -> Mail {
+        loop {
+            if let Some(mail) = self.take() {
+                return mail;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Mail> {
+        let mut content = self.lock();
+        if content.overflowed {
+            return Some(Mail::Overflowed);
+        }
+        if let Some(event) = content.events.pop_front() {
+            content.bytes -= event.byte_len();
+            return Some(Mail::Event(event));
+        }
+        content.lagging.pop_first().map(|(room, head)| Mail::Lagging { room, head })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    fn lag(&mut self, room: &Room, head: u64) {
+        let known = self.lagging.entry(room.clone()).or_default();
+        *known = head.max(*known);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use syncline_protocol::message::{Changes, UserStatus};
+
+    use super::*;
+
+    fn changes(seq: u64) -> Arc<LiveEvent> {
+        let room = Room::new("r").unwrap();
+        let changes = Changes { room, from_seq: seq, to_seq: seq, changes: Vec::new() };
+        Arc::new(LiveEvent::new(News::Changes(changes)))
+    }
+
+    fn drain(mailbox: &Mailbox) -> Vec<String> {
+        std::iter::from_fn(|| mailbox.take())
+            .map(|mail| match mail {
+                Mail::Event(event) => match &event.news {
+                    News::Changes(changes) => format!("changes to {}", changes.to_seq),
+                    other => other.event().to_owned(),
+                },
+                Mail::Lagging { head, .. } => format!("lagging at {head}"),
+                Mail::Overflowed => panic!("overflowed"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_reader_that_lags_gets_what_fits_and_then_the_head() {
+        let mailbox = Mailbox::new(2, usize::MAX);
+        for seq in 1..=5 {
+            mailbox.post(&changes(seq));
+        }
+        assert_eq!(drain(&mailbox), ["changes to 1", "changes to 2", "lagging at 5"]);
+        mailbox.post(&changes(6));
+        assert_eq!(drain(&mailbox), ["changes to 6"]);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_bytes_as_well() {
+        let mailbox = Mailbox::new(usize::MAX, changes(1).byte_len());
+        mailbox.post(&changes(1));
+        mailbox.post(&changes(2));
+        assert_eq!(drain(&mailbox), ["changes to 1", "lagging at 2"]);
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_caught_up_overflows() {
+        let mailbox = Mailbox::new(1, usize::MAX);
+        let online = Arc::new(LiveEvent::new(News::Online(UserStatus { user_id: "u".to_owned() })));
+        mailbox.post(&online);
+        mailbox.post(&online);
+        assert!(matches!(mailbox.take(), Some(Mail::Overflowed)));
+    }
+}

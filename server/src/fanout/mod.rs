@@ -1,0 +1,95 @@
+//! How what happens in a room reaches the connections that care.
+
+pub mod local;
+mod mailbox;
+
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use syncline_protocol::Room;
+use syncline_protocol::message::{Changes, Encoding, PresenceDiff, UserStatus, event};
+
+pub use local::LocalFanout;
+pub use mailbox::{Mail, Mailbox};
+
+use crate::hub::document_byte_len;
+use crate::wire::{self, Body};
+
+/// Something that happened, encoded once per encoding however many hear of it.
+#[derive(Debug)]
+pub struct LiveEvent {
+    pub news: News,
+    bytes: usize,
+    plain: OnceLock<Option<Body>>,
+    compact: OnceLock<Option<Body>>,
+}
+
+/// What a connection may hear unasked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    Changes(Changes),
+    Presence(PresenceDiff),
+    Online(UserStatus),
+    Offline(UserStatus),
+}
+
+impl News {
+    /// The Socket.IO event.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Changes(_) => event::SYNC_CHANGES,
+            Self::Presence(_) => event::PRESENCE_DIFF,
+            Self::Online(_) => event::USER_ONLINE,
+            Self::Offline(_) => event::USER_OFFLINE,
+        }
+    }
+
+    /// The payload, or `None` when it cannot be encoded.
+    pub fn encode(&self, encoding: Encoding) -> Option<Body> {
+        fn body<T: Serialize>(message: &T, encoding: Encoding) -> Option<Body> {
+            wire::encode(message, encoding)
+                .inspect_err(|error| tracing::error!(%error, "an event cannot be encoded"))
+                .ok()
+        }
+        match self {
+            Self::Changes(changes) => body(changes, encoding),
+            Self::Presence(diff) => body(diff, encoding),
+            Self::Online(status) | Self::Offline(status) => body(status, encoding),
+        }
+    }
+}
+
+impl LiveEvent {
+    pub fn new(news: News) -> Self {
+        const SMALL_EVENT_BYTES: usize = 256;
+        let bytes = match &news {
+            News::Changes(changes) => changes.changes.iter().map(document_byte_len).sum(),
+            News::Presence(diff) => {
+                let members = diff.joined.iter().chain(&diff.updated);
+                members.map(|member| syncline_protocol::value::fields_byte_len(&member.state)).sum()
+            }
+            News::Online(_) | News::Offline(_) => 0,
+        };
+        Self { news, bytes: bytes + SMALL_EVENT_BYTES, plain: OnceLock::new(), compact: OnceLock::new() }
+    }
+
+    /// Roughly, in memory and on the wire.
+    pub fn byte_len(&self) -> usize {
+        self.bytes
+    }
+
+    /// The payload in one encoding, or `None` when it cannot be encoded.
+    pub fn body(&self, encoding: Encoding) -> Option<Body> {
+        let slot = match encoding {
+            Encoding::Plain => &self.plain,
+            Encoding::Compact => &self.compact,
+        };
+        slot.get_or_init(|| self.news.encode(encoding)).clone()
+    }
+}
+
+/// Tells a subscriber that lags where the log ends, without the changes: the empty range after `seq`, a gap to
+/// whoever holds less.
+pub fn head_hint(room: Room, seq: u64) -> Changes {
+    Changes { room, from_seq: seq + 1, to_seq: seq, changes: Vec::new() }
+}

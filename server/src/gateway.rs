@@ -1,0 +1,246 @@
+//! The Socket.IO end: two parsers on one path, the handshake, and a session for each socket.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::Request as HttpRequest;
+use axum::response::{IntoResponse, Response};
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::SocketRef;
+use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
+use socketioxide::service::SocketIoService;
+use socketioxide::socket::Socket;
+use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder};
+use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+use syncline_protocol::{ClientId, ErrorCode, WireError};
+use tokio::sync::{Notify, mpsc};
+use tower::ServiceExt;
+
+use crate::auth::{Authenticator, Identity};
+use crate::config::ConnectionConfig;
+use crate::fanout::LocalFanout;
+use crate::inbox::{Enqueue, Inbox, Request, RequestKind};
+use crate::presence::{ConnectionId, Roster};
+use crate::session;
+use crate::storage::Storage;
+use crate::wire;
+
+const PATH: &str = "/socket.io";
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) fanout: Arc<LocalFanout>,
+    pub(crate) auth: Authenticator,
+    pub(crate) limits: syncline_protocol::Limits,
+    pub(crate) connection: ConnectionConfig,
+    roster: Mutex<Roster>,
+    next_connection: AtomicU64,
+    /// Held by every session, so that a shutdown can wait for them; gone once it started.
+    open: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        fanout: Arc<LocalFanout>,
+        auth: Authenticator,
+        config: &crate::config::Config,
+    ) -> (Arc<Self>, mpsc::Receiver<()>) {
+        let (open, closed) = mpsc::channel(1);
+        let shared = Self {
+            storage,
+            fanout,
+            auth,
+            limits: config.limits,
+            connection: config.connection.clone(),
+            roster: Mutex::default(),
+            next_connection: AtomicU64::new(1),
+            open: Mutex::new(Some(open)),
+        };
+        (Arc::new(shared), closed)
+    }
+
+    /// The roster, locked: what it answers is told to the others before it is released, so that they hear of
+    /// changes in their order.
+    pub(crate) fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes no more sessions.
+    pub(crate) fn close(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn admit(&self) -> Result<mpsc::Sender<()>, WireError> {
+        let unavailable = |message: &str| WireError::new(ErrorCode::Unavailable, message);
+        if self.roster().connection_count() >= self.connection.connections_max {
+            return Err(unavailable("the server has all the connections it takes"));
+        }
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clone().ok_or_else(|| unavailable("the server is shutting down"))
+    }
+}
+
+/// An accepted handshake, on its way to its session.
+pub(crate) struct Accepted {
+    pub(crate) identity: Identity,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) encoding: Encoding,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    /// Woken when the socket is gone.
+    pub(crate) gone: Arc<Notify>,
+    pub(crate) open: mpsc::Sender<()>,
+}
+
+/// [`Accepted`] as a socket's extension.
+#[derive(Clone)]
+struct Handover(Arc<Mutex<Option<Accepted>>>);
+
+/// Both Socket.IO servers, as one HTTP service.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    json: SocketIoService<axum::routing::RouterIntoService<axum::body::Body>>,
+    msgpack: SocketIoService<axum::routing::RouterIntoService<axum::body::Body>>,
+    io: [SocketIo; 2],
+}
+
+impl Gateway {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let config = &shared.connection;
+        let message_bytes_max = usize::try_from(shared.limits.message_bytes_max).unwrap_or(usize::MAX);
+        let common = ParserConfig::common()
+            .max_incoming_binary_buf_size(message_bytes_max)
+            .max_incoming_binaries(config.attachments_max)
+            .packet_completion_timeout(Duration::from_millis(config.attachments_timeout_ms));
+        let not_found = || axum::Router::new().into_service();
+        let (json, json_io) = builder(shared).with_parser(common).build_with_inner_svc(not_found());
+        let (msgpack, msgpack_io) =
+            builder(shared).with_parser(ParserConfig::msgpack()).build_with_inner_svc(not_found());
+        for io in [&json_io, &msgpack_io] {
+            serve_namespace(io, shared);
+        }
+        Self { json, msgpack, io: [json_io, msgpack_io] }
+    }
+
+    /// Serves a request for the Socket.IO path: `?parser=msgpack` asks for the MessagePack parser.
+    pub(crate) async fn serve(self, request: HttpRequest) -> Response {
+        let query = request.uri().query().unwrap_or_default();
+        let wants_msgpack = query.split('&').any(|pair| pair == "parser=msgpack");
+        let service = if wants_msgpack { self.msgpack } else { self.json };
+        match service.oneshot(request).await {
+            Ok(response) => response.into_response(),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Closes every socket.
+    pub(crate) async fn close(&self) {
+        for io in &self.io {
+            io.close().await;
+        }
+    }
+}
+
+fn builder(shared: &Arc<Shared>) -> SocketIoBuilder {
+    let config = &shared.connection;
+    let message_bytes_max = usize::try_from(shared.limits.message_bytes_max).unwrap_or(usize::MAX);
+    SocketIo::builder()
+        .req_path(PATH)
+        .ping_interval(Duration::from_millis(config.ping_interval_ms))
+        .ping_timeout(Duration::from_millis(config.ping_timeout_ms))
+        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+        .upgrade_timeout(Duration::from_millis(config.upgrade_timeout_ms))
+        .max_buffer_size(config.packets_queued_max)
+        .max_payload(shared.limits.message_bytes_max)
+        .ws_max_message_size(message_bytes_max)
+        .ws_max_frame_size(message_bytes_max)
+        .ws_read_buffer_size(config.websocket_read_buffer_bytes)
+}
+
+fn serve_namespace(io: &SocketIo, shared: &Arc<Shared>) {
+    let at_handshake = Arc::clone(shared);
+    let handshake = async move |socket: SocketRef, RawAuth(auth): RawAuth| {
+        let accepted = accept(&at_handshake, &socket, auth.as_ref()).await;
+        accepted.inspect_err(|error| tracing::debug!(%error, "a handshake was refused"))
+    };
+    let at_connect = Arc::clone(shared);
+    let connected = async move |socket: SocketRef| {
+        let Some(Handover(accepted)) = socket.extensions.remove::<Handover>() else { return };
+        let accepted = accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(accepted) = accepted {
+            session::run(at_connect, socket, accepted).await;
+        }
+    };
+    io.ns("/", connected.with(handshake));
+}
+
+/// The handshake's auth payload, unread.
+struct RawAuth(Option<Value>);
+
+impl FromConnectParts<LocalAdapter> for RawAuth {
+    type Error = std::convert::Infallible;
+
+    fn from_connect_parts(
+        _: &Arc<Socket<LocalAdapter>>,
+        auth: &Option<Value>,
+    ) -> Result<Self, std::convert::Infallible> {
+        Ok(Self(auth.clone()))
+    }
+}
+
+/// Checks a handshake, and makes the socket ready for requests before the client can send any. Socket.IO sends an
+/// error as `{message}` alone, so its code leads the message: `unauthorized: the token has expired`.
+async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) -> Result<(), WireError> {
+    let auth: Auth = wire::decode_auth(auth)?;
+    let version = auth.protocol.unwrap_or(PROTOCOL_VERSION);
+    if version != PROTOCOL_VERSION {
+        let message = format!("this server speaks version {PROTOCOL_VERSION}, not {version}");
+        return Err(WireError::new(ErrorCode::UnsupportedProtocol, message));
+    }
+    let Some(token) = auth.token else {
+        return Err(WireError::new(ErrorCode::Unauthorized, "there is no token"));
+    };
+    let identity = shared.auth.verify(&token)?;
+    let open = shared.admit()?;
+    if let Some(client) = auth.client_id {
+        let owner = shared.storage.owner(client).await?;
+        if owner.is_some_and(|owner| owner != identity.user) {
+            return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
+        }
+    }
+    let (inbox, requests) = Inbox::new(&shared.connection);
+    receive_requests(socket, &inbox);
+    let gone = Arc::new(Notify::new());
+    let gone_later = Arc::clone(&gone);
+    socket.on_disconnect(async move || gone_later.notify_one());
+    let accepted =
+        Accepted { identity, client: auth.client_id, encoding: auth.encoding, inbox, requests, gone, open };
+    socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
+    Ok(())
+}
+
+fn receive_requests(socket: &SocketRef, inbox: &Arc<Inbox>) {
+    let kinds = [
+        (event::ROOM_JOIN, RequestKind::RoomJoin),
+        (event::ROOM_LEAVE, RequestKind::RoomLeave),
+        (event::SYNC_SUBSCRIBE, RequestKind::Subscribe),
+        (event::SYNC_UNSUBSCRIBE, RequestKind::Unsubscribe),
+        (event::SYNC_PULL, RequestKind::Pull),
+        (event::SYNC_PUSH, RequestKind::Push),
+        (event::PRESENCE_JOIN, RequestKind::PresenceJoin),
+        (event::PRESENCE_UPDATE, RequestKind::PresenceUpdate),
+        (event::PRESENCE_LEAVE, RequestKind::PresenceLeave),
+        (event::PRESENCE_PING, RequestKind::PresencePing),
+    ];
+    for (name, kind) in kinds {
+        socket.on(name, Enqueue { kind, inbox: Arc::clone(inbox) });
+    }
+    socket.on_fallback(Enqueue { kind: RequestKind::Unknown, inbox: Arc::clone(inbox) });
+}

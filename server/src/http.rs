@@ -1,0 +1,163 @@
+//! The routes beside Socket.IO: health, and what development mode adds.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use syncline_protocol::message::Failure;
+use syncline_protocol::{ErrorCode, Room, WireError};
+
+use crate::gateway::{Gateway, Shared};
+use crate::hub::PageRequest;
+use crate::storage::sled::now_ms;
+
+/// How long a development token lives unless asked otherwise.
+const DEV_TOKEN_TTL_S: u64 = 60 * 60;
+
+/// The longest that a development token lives.
+const DEV_TOKEN_TTL_S_MAX: u64 = 30 * 24 * 60 * 60;
+
+/// Marks every answer of a server in development mode.
+const MODE_HEADER: &str = "x-syncline-mode";
+
+#[derive(Clone)]
+pub(crate) struct HttpState {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) mode: &'static str,
+    pub(crate) started: Instant,
+}
+
+/// All routes of a server; the development ones when `development`.
+pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> Router {
+    let socket_io = any(move |request: Request| gateway.clone().serve(request));
+    let mut router = Router::new()
+        .route("/health", get(health))
+        .route("/socket.io", socket_io.clone())
+        .route("/socket.io/", socket_io);
+    if development {
+        let routes = Router::new()
+            .route("/dev/token", post(issue_token))
+            .route("/dev/rooms/{room}/documents", get(room_documents))
+            .layer(middleware::from_fn(only_for_loopback));
+        router = router.merge(routes).layer(middleware::map_response(mark_development));
+    }
+    router.with_state(state)
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    connected_clients: usize,
+    users: usize,
+    uptime_s: u64,
+    mode: &'static str,
+    version: &'static str,
+}
+
+async fn health(State(state): State<HttpState>) -> Response {
+    let healthy = state.shared.storage.is_healthy();
+    let (connected_clients, users) = {
+        let roster = state.shared.roster();
+        (roster.connection_count(), roster.user_count())
+    };
+    let health = Health {
+        status: if healthy { "ok" } else { "failing" },
+        connected_clients,
+        users,
+        uptime_s: state.started.elapsed().as_secs(),
+        mode: state.mode,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
+}
+
+#[derive(Deserialize)]
+struct TokenRequest {
+    sub: String,
+    #[serde(default)]
+    rooms: Vec<String>,
+    ttl_s: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct TokenAnswer {
+    token: String,
+}
+
+async fn issue_token(State(state): State<HttpState>, Json(request): Json<TokenRequest>) -> Response {
+    let ttl_s = request.ttl_s.unwrap_or(DEV_TOKEN_TTL_S).min(DEV_TOKEN_TTL_S_MAX);
+    match state.shared.auth.issue(&request.sub, request.rooms, now_ms() / 1000 + ttl_s) {
+        Ok(token) => Json(TokenAnswer { token }).into_response(),
+        Err(error) => refused(error),
+    }
+}
+
+/// All live documents of a room as NDJSON, in the order of its log, a page at a time.
+async fn room_documents(State(state): State<HttpState>, Path(room): Path<String>) -> Response {
+    let room = match Room::new(room) {
+        Ok(room) => room,
+        Err(error) => return refused(WireError::new(ErrorCode::Invalid, error.to_string())),
+    };
+    let lines = stream::unfold(Some(0), move |cursor| {
+        let (state, room) = (state.clone(), room.clone());
+        async move {
+            let cursor = cursor?;
+            let limit = state.shared.limits.page_count_max;
+            let request = PageRequest { room, cursor, limit, collections: None };
+            Some(match state.shared.storage.page(request).await {
+                Ok(page) => {
+                    let next = page.more.then_some(page.cursor);
+                    (ndjson(&page.changes).map_err(std::io::Error::other), next)
+                }
+                Err(error) => (Err(std::io::Error::other(error)), None),
+            })
+        }
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+fn ndjson(documents: &[syncline_protocol::Document]) -> Result<Bytes, serde_json::Error> {
+    let mut lines = Vec::new();
+    for document in documents.iter().filter(|document| !document.deleted) {
+        serde_json::to_writer(&mut lines, document)?;
+        lines.push(b'\n');
+    }
+    Ok(lines.into())
+}
+
+fn refused(error: WireError) -> Response {
+    let status = match error.code {
+        ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, Json(Failure { error })).into_response()
+}
+
+/// A page of another origin can reach loopback by a name of its own that resolves to it, but then that is the
+/// host it names.
+async fn only_for_loopback(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    match host {
+        Some("localhost" | "[::1]") => next.run(request).await,
+        Some(ip) if ip.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()) => {
+            next.run(request).await
+        }
+        _ => StatusCode::FORBIDDEN.into_response(),
+    }
+}
+
+async fn mark_development(mut response: Response) -> Result<Response, Infallible> {
+    response.headers_mut().insert(MODE_HEADER, HeaderValue::from_static("development"));
+    Ok(response)
+}

@@ -1,0 +1,176 @@
+//! What one socket asked and was not served yet: in order, bounded, rate limited.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::AckSender;
+use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
+use socketioxide::socket::Socket;
+use syncline_protocol::{ErrorCode, WireError};
+use tokio::sync::{Notify, mpsc};
+
+use crate::config::ConnectionConfig;
+use crate::wire::{self, Body};
+
+/// When a refused client may try again.
+const RETRY_AFTER_MS: u64 = 1000;
+
+/// The requests a client can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    RoomJoin,
+    RoomLeave,
+    Subscribe,
+    Unsubscribe,
+    Pull,
+    Push,
+    PresenceJoin,
+    PresenceUpdate,
+    PresenceLeave,
+    PresencePing,
+    Unknown,
+}
+
+/// One request, unread.
+pub(crate) struct Request {
+    pub(crate) kind: RequestKind,
+    pub(crate) packet: Value,
+    bytes: usize,
+    socket: Arc<Socket<LocalAdapter>>,
+    ack_id: Option<i64>,
+}
+
+impl Request {
+    /// Sends the answer; nothing happens when none was asked for. May be tried again.
+    pub(crate) fn answer(&self, body: &Body) -> Result<(), socketioxide::SendError> {
+        let mut unused = Value::Bytes(bytes::Bytes::new());
+        let Ok(sender) = AckSender::from_message_parts(&self.socket, &mut unused, &self.ack_id);
+        sender.send(body)
+    }
+}
+
+/// Takes requests as they are read from the socket, in their order: socketioxide would spawn a task for each.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    requests: mpsc::Sender<Request>,
+    waiting_bytes: AtomicUsize,
+    bytes_max: usize,
+    bucket: Mutex<TokenBucket>,
+    refusals: AtomicU32,
+    refusals_max: u32,
+    /// Woken when the client must go.
+    pub(crate) flooded: Notify,
+}
+
+impl Inbox {
+    pub(crate) fn new(config: &ConnectionConfig) -> (Arc<Self>, mpsc::Receiver<Request>) {
+        let (requests, waiting) = mpsc::channel(config.requests_queued_max.max(1));
+        let inbox = Self {
+            requests,
+            waiting_bytes: AtomicUsize::new(0),
+            bytes_max: config.requests_queued_bytes_max,
+            bucket: Mutex::new(TokenBucket::full(config.requests_per_s_max, config.requests_burst_max)),
+            refusals: AtomicU32::new(0),
+            refusals_max: config.refusals_max,
+            flooded: Notify::new(),
+        };
+        (Arc::new(inbox), waiting)
+    }
+
+    /// Makes room for others once a request is served.
+    pub(crate) fn served(&self, request: &Request) {
+        self.waiting_bytes.fetch_sub(request.bytes, Ordering::Relaxed);
+    }
+
+    fn put(&self, request: Request) {
+        let allowed = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let bytes = request.bytes;
+        let fits = self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max;
+        if !allowed || !fits {
+            return self.refuse(&request);
+        }
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match self.requests.try_send(request) {
+            Ok(()) => self.refusals.store(0, Ordering::Relaxed),
+            Err(mpsc::error::TrySendError::Full(request)) => {
+                self.served(&request);
+                self.refuse(&request);
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+    }
+
+    fn refuse(&self, request: &Request) {
+        let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
+        if refusals >= self.refusals_max {
+            self.flooded.notify_one();
+            return;
+        }
+        let mut error = WireError::new(ErrorCode::RateLimited, "too many requests at once");
+        error.retry_after_ms = Some(RETRY_AFTER_MS);
+        // A client that does not read its answers either goes on unanswered until it has gone too far.
+        let _ = request.answer(&wire::failure(error));
+    }
+}
+
+/// Puts requests of one kind into an inbox.
+pub(crate) struct Enqueue {
+    pub(crate) kind: RequestKind,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+/// Tells this handler from socketioxide's own, which are functions.
+pub(crate) enum InOrder {}
+
+impl MessageHandler<LocalAdapter, InOrder> for Enqueue {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, packet: Value, ack_id: Option<i64>) {
+        let bytes = wire::byte_len(&packet);
+        self.inbox.put(Request { kind: self.kind, packet, bytes, socket, ack_id });
+    }
+}
+
+/// So many per second, after a first burst.
+#[derive(Debug)]
+struct TokenBucket {
+    per_s: f64,
+    burst: f64,
+    tokens: f64,
+    filled: Option<Instant>,
+}
+
+impl TokenBucket {
+    fn full(per_s: u32, burst: u32) -> Self {
+        Self { per_s: per_s.into(), burst: burst.into(), tokens: burst.into(), filled: None }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let elapsed = self.filled.map_or(0.0, |filled| now.saturating_duration_since(filled).as_secs_f64());
+        self.filled = Some(now);
+        self.tokens = (self.tokens + elapsed * self.per_s).min(self.burst);
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_allows_a_burst_and_then_its_rate() {
+        let mut bucket = TokenBucket::full(10, 3);
+        let start = Instant::now();
+        let taken: Vec<bool> = (0..4).map(|_| bucket.take(start)).collect();
+        assert_eq!(taken, [true, true, true, false]);
+        assert!(!bucket.take(start + Duration::from_millis(50)));
+        assert!(bucket.take(start + Duration::from_millis(150)));
+        assert!(!bucket.take(start + Duration::from_millis(150)));
+    }
+}

@@ -1,0 +1,113 @@
+//! A server from start to stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::auth::{Authenticator, SECRET_BYTES_MIN};
+use crate::config::{Config, Mode};
+use crate::error::ServerError;
+use crate::fanout::LocalFanout;
+use crate::gateway::{Gateway, Shared};
+use crate::http::{self, HttpState};
+use crate::storage::sled::SledStorage;
+
+/// A server that listens, and serves once it is [run](Server::run).
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    shared: Arc<Shared>,
+    gateway: Gateway,
+    router: axum::Router,
+    sessions_closed: mpsc::Receiver<()>,
+    shutdown_timeout: Duration,
+}
+
+impl Server {
+    /// Opens the data and starts to listen; a connection made from now on waits for [`Server::run`].
+    pub async fn bind(config: Config) -> Result<Self, ServerError> {
+        let (secret, development) = match &config.mode {
+            Mode::Production { jwt_secret } => (jwt_secret.clone(), false),
+            Mode::Development { .. } if !config.listen.ip().is_loopback() => {
+                return Err(ServerError::DevelopmentNotOnLoopback { listen: config.listen });
+            }
+            Mode::Development { jwt_secret } => (jwt_secret.clone().unwrap_or_else(random_secret), true),
+        };
+        if secret.len() < SECRET_BYTES_MIN {
+            return Err(ServerError::SecretTooShort { bytes: secret.len(), bytes_min: SECRET_BYTES_MIN });
+        }
+        let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
+        let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
+        let publish = Arc::clone(&fanout);
+        let storage = SledStorage::open(
+            &config.data_dir,
+            config.limits,
+            config.hub.clone(),
+            &config.storage,
+            Arc::new(move |changes| publish.publish(changes)),
+        )?;
+        let listen = |source| ServerError::Listen { listen: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let local_addr = listener.local_addr().map_err(listen)?;
+        let (shared, sessions_closed) = Shared::new(Arc::new(storage), fanout, auth, &config);
+        let gateway = Gateway::new(&shared);
+        let state =
+            HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
+        let router = http::router(state, gateway.clone(), development);
+        let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
+        Ok(Self { listener, local_addr, shared, gateway, router, sessions_closed, shutdown_timeout })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let Self { listener, shared, gateway, router, mut sessions_closed, shutdown_timeout, .. } = self;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
+            let _ = stopped.await;
+        });
+        let mut serving = tokio::spawn(async move { serve.await });
+        let served = tokio::select! {
+            () = shutdown => None,
+            served = &mut serving => Some(served),
+        };
+        shared.close();
+        let _ = stop.send(());
+        let closing = async {
+            gateway.close().await;
+            // No session sends; this ends when the last one has dropped its sender.
+            while sessions_closed.recv().await.is_some() {}
+        };
+        if tokio::time::timeout(shutdown_timeout, closing).await.is_err() {
+            tracing::warn!("some connections did not close in time");
+        }
+        serving.abort();
+        if let Err(error) = shared.storage.close().await {
+            tracing::error!(%error, "the storage was not closed cleanly");
+        }
+        match served {
+            Some(Ok(Err(error))) => Err(ServerError::Serve(error)),
+            Some(Err(error)) => Err(ServerError::Serve(std::io::Error::other(error))),
+            Some(Ok(Ok(()))) | None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+/// Two random UUIDs: 244 bits from the system's generator.
+fn random_secret() -> Vec<u8> {
+    [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat()
+}

@@ -1,0 +1,429 @@
+//! One socket: its requests served strictly in order, its live events sent in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, SocketError};
+use syncline_protocol::message::{
+    Changes, Done, Encoding, Hello, Member, Members, PROTOCOL_VERSION, Page, Presence, PresenceDiff,
+    PresencePong, Pull, Push, PushAnswer, RoomRequest, Subscribe, UserStatus, event,
+};
+use syncline_protocol::value::fields_byte_len;
+use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
+use tokio::sync::mpsc;
+
+use crate::auth::Identity;
+use crate::fanout::{Mail, Mailbox, News, head_hint};
+use crate::gateway::{Accepted, Shared};
+use crate::hub::{Author, PageRequest};
+use crate::inbox::{Inbox, Request, RequestKind};
+use crate::presence::{Arrival, ConnectionId};
+use crate::storage::sled::now_ms;
+use crate::wire::{self, Body};
+
+/// How long to wait before a full transport is tried again.
+const SEND_RETRY_MS: u64 = 10;
+
+/// Serves a connection until it ends.
+pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
+    let Accepted { identity, client, encoding, inbox, mut requests, gone, open } = accepted;
+    let ends_in = Duration::from_secs(identity.ends_s).saturating_sub(Duration::from_millis(now_ms()));
+    let mailbox = Arc::new(Mailbox::new(
+        shared.connection.events_queued_max,
+        shared.connection.events_queued_bytes_max,
+    ));
+    let membership = Membership::register(&shared, &identity.user, &mailbox);
+    let mut session =
+        Session { shared, socket, identity, client, encoding, mailbox, membership, chains: BTreeMap::new() };
+    let end = tokio::select! {
+        () = gone.notified() => End::Gone,
+        () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
+        () = tokio::time::sleep(ends_in) => End::Dismissed("its token expired"),
+        Err(end) = session.live(&inbox, &mut requests) => end,
+    };
+    if let End::Dismissed(reason) = end {
+        tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
+        session.dismiss().await;
+    }
+    drop(session);
+    drop(open);
+}
+
+/// Why a session is over.
+enum End {
+    /// The socket is closed.
+    Gone,
+    /// The server ends it.
+    Dismissed(&'static str),
+}
+
+/// A step of a session, or its end.
+type Running<T = ()> = Result<T, End>;
+
+struct Session {
+    shared: Arc<Shared>,
+    socket: SocketRef,
+    identity: Identity,
+    client: Option<ClientId>,
+    /// Of live events.
+    encoding: Encoding,
+    mailbox: Arc<Mailbox>,
+    membership: Membership,
+    /// The last number of each room's last successful push.
+    chains: BTreeMap<Room, u64>,
+}
+
+impl Session {
+    /// Serves requests and sends live events.
+    async fn live(&mut self, inbox: &Inbox, requests: &mut mpsc::Receiver<Request>) -> Running<Infallible> {
+        self.greet().await?;
+        loop {
+            tokio::select! {
+                Some(request) = requests.recv() => {
+                    let body = self.serve(&request).await;
+                    inbox.served(&request);
+                    self.send(|| request.answer(&body)).await?;
+                }
+                mail = self.mailbox.next() => self.deliver(mail).await?,
+            }
+        }
+    }
+
+    /// Says hello, in maps whatever the encoding: the client learns from it what it will be.
+    async fn greet(&self) -> Running {
+        let hello = Hello {
+            protocol: PROTOCOL_VERSION,
+            encoding: self.encoding,
+            limits: self.shared.limits,
+            server_time_ms: now_ms(),
+            user_id: self.identity.user.clone(),
+        };
+        let body = wire::encode_answer(Ok(hello), Encoding::Plain);
+        self.send(|| self.socket.emit(event::SYNC_HELLO, &body)).await
+    }
+
+    /// Reads, serves and answers one request.
+    async fn serve(&mut self, request: &Request) -> Body {
+        macro_rules! serve {
+            ($method:ident) => {{
+                let (encoding, message) = wire::decode(&request.packet);
+                let answer = match message {
+                    Ok(message) => self.$method(message).await,
+                    Err(error) => Err(error),
+                };
+                wire::encode_answer(answer, encoding)
+            }};
+        }
+        match request.kind {
+            RequestKind::RoomJoin => serve!(room_join),
+            RequestKind::RoomLeave => serve!(room_leave),
+            RequestKind::Subscribe => serve!(subscribe),
+            RequestKind::Unsubscribe => serve!(unsubscribe),
+            RequestKind::Pull => serve!(pull),
+            RequestKind::Push => serve!(push),
+            RequestKind::PresenceJoin => serve!(presence_join),
+            RequestKind::PresenceUpdate => serve!(presence_update),
+            RequestKind::PresenceLeave => serve!(presence_leave),
+            RequestKind::PresencePing => {
+                wire::encode_answer(self.presence_ping().await, wire::encoding(&request.packet))
+            }
+            RequestKind::Unknown => {
+                wire::failure(WireError::new(ErrorCode::Invalid, "the server does not know this event"))
+            }
+        }
+    }
+
+    async fn room_join(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
+        self.identity.authorize(&room)?;
+        let rooms_max = self.shared.limits.rooms_max;
+        bound(&self.membership.joined, &room, rooms_max)?;
+        self.socket.join(room.as_str().to_owned());
+        self.membership.joined.insert(room.clone());
+        self.membership.enter(&room);
+        Ok(Done { ok: true })
+    }
+
+    async fn room_leave(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
+        self.socket.leave(room.as_str().to_owned());
+        self.membership.joined.remove(&room);
+        self.membership.exit_if_unused(&room);
+        Ok(Done { ok: true })
+    }
+
+    async fn subscribe(&mut self, request: Subscribe) -> Result<Page, WireError> {
+        let Subscribe { room, cursor, collections } = request;
+        self.identity.authorize(&room)?;
+        let count_max = self.shared.connection.collections_max;
+        if collections.as_ref().is_some_and(|collections| collections.len() > count_max) {
+            let message = format!("at most {count_max} collections are allowed");
+            return Err(WireError::new(ErrorCode::TooLarge, message));
+        }
+        let rooms_max = self.shared.limits.rooms_max as usize;
+        if !self.membership.subscribed.contains_key(&room) && self.membership.subscribed.len() >= rooms_max {
+            return Err(too_many_rooms(rooms_max));
+        }
+        // Subscribed before the page is read: a change in between waits in the mailbox.
+        self.shared.fanout.subscribe(self.membership.id, &room);
+        self.membership.subscribed.insert(room.clone(), collections.clone());
+        self.membership.enter(&room);
+        let limit = self.shared.limits.page_count_max;
+        self.shared.storage.page(PageRequest { room, cursor, limit, collections }).await
+    }
+
+    async fn unsubscribe(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
+        self.shared.fanout.unsubscribe(self.membership.id, &room);
+        self.membership.subscribed.remove(&room);
+        self.membership.exit_if_unused(&room);
+        Ok(Done { ok: true })
+    }
+
+    async fn pull(&mut self, Pull { room, cursor, limit }: Pull) -> Result<Page, WireError> {
+        self.identity.authorize(&room)?;
+        let collections = self.membership.subscribed.get(&room).cloned().flatten();
+        self.shared.storage.page(PageRequest { room, cursor, limit, collections }).await
+    }
+
+    async fn push(&mut self, push: Push) -> Result<PushAnswer, WireError> {
+        self.identity.authorize(&push.room)?;
+        let client = self.client()?;
+        let room = push.room.clone();
+        // Whatever goes wrong from here on ends the chain.
+        let previous = self.chains.remove(&room);
+        if push.after.is_some() && push.after != previous {
+            return Err(WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed"));
+        }
+        let last = push.mutations.last().map(|mutation| mutation.client_seq);
+        let author = Author { user: self.identity.user.clone(), client };
+        let answer = self.shared.storage.push(push, author).await?;
+        if answer.error.is_none()
+            && let Some(last) = last
+        {
+            if self.chains.len() >= self.shared.limits.rooms_max as usize {
+                self.chains.pop_first();
+            }
+            self.chains.insert(room, last);
+        }
+        Ok(answer)
+    }
+
+    async fn presence_join(&mut self, presence: Presence) -> Result<Members, WireError> {
+        let (room, member) = self.member(presence)?;
+        bound(&self.membership.present, &room, self.shared.limits.rooms_max)?;
+        self.membership.show(&room, member)?;
+        let members = self.shared.roster().members(&room);
+        Ok(Members { members })
+    }
+
+    async fn presence_update(&mut self, presence: Presence) -> Result<Done, WireError> {
+        let (room, member) = self.member(presence)?;
+        if !self.shared.roster().is_present(self.membership.id, &room) {
+            return Err(WireError::new(ErrorCode::NotFound, "the client is not present in this room"));
+        }
+        self.membership.show(&room, member)?;
+        Ok(Done { ok: true })
+    }
+
+    async fn presence_leave(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
+        self.membership.hide(&room);
+        Ok(Done { ok: true })
+    }
+
+    async fn presence_ping(&mut self) -> Result<PresencePong, WireError> {
+        let rooms = self.membership.subscribed.keys().cloned().collect();
+        let heads = self.shared.storage.heads(rooms).await?;
+        Ok(PresencePong { heads: heads.into_iter().collect() })
+    }
+
+    fn member(&self, presence: Presence) -> Result<(Room, Member), WireError> {
+        let Presence { room, state, status } = presence;
+        self.identity.authorize(&room)?;
+        let client_id = self.client()?;
+        let bytes = fields_byte_len(&state) as u64;
+        let bytes_max = self.shared.limits.presence_state_bytes_max;
+        if bytes > bytes_max {
+            let message = format!("the state takes {bytes} bytes, at most {bytes_max} are allowed");
+            return Err(WireError::new(ErrorCode::TooLarge, message));
+        }
+        Ok((room, Member { client_id, user_id: self.identity.user.clone(), state, status }))
+    }
+
+    fn client(&self) -> Result<ClientId, WireError> {
+        self.client.ok_or_else(|| WireError::new(ErrorCode::Invalid, "the handshake named no client id"))
+    }
+
+    async fn deliver(&self, mail: Mail) -> Running {
+        match mail {
+            Mail::Overflowed => Err(End::Dismissed("it does not read its events")),
+            Mail::Lagging { room, head } => {
+                if !self.membership.subscribed.contains_key(&room) {
+                    return Ok(());
+                }
+                let hint = News::Changes(head_hint(room, head));
+                self.emit(hint.event(), hint.encode(self.encoding)).await
+            }
+            Mail::Event(live) => {
+                let body = match &live.news {
+                    News::Changes(changes) => match self.membership.subscribed.get(&changes.room) {
+                        Some(None) => live.body(self.encoding),
+                        Some(Some(collections)) => narrowed(changes, collections).encode(self.encoding),
+                        None => return Ok(()),
+                    },
+                    News::Presence(diff) if !self.membership.present.contains(&diff.room) => return Ok(()),
+                    News::Presence(_) | News::Online(_) | News::Offline(_) => live.body(self.encoding),
+                };
+                self.emit(live.news.event(), body).await
+            }
+        }
+    }
+
+    async fn emit(&self, name: &str, body: Option<Body>) -> Running {
+        match body {
+            Some(body) => self.send(|| self.socket.emit(name, &body)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Hands a packet to the transport, and waits while that is full.
+    async fn send(&self, attempt: impl Fn() -> Result<(), SendError>) -> Running {
+        let retries = self.shared.connection.send_timeout_ms / SEND_RETRY_MS;
+        for _ in 0..=retries {
+            match attempt() {
+                Ok(()) => return Ok(()),
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                    tokio::time::sleep(Duration::from_millis(SEND_RETRY_MS)).await;
+                }
+                Err(SendError::Socket(SocketError::Closed)) => return Err(End::Gone),
+                Err(SendError::Serialize(error)) => {
+                    tracing::error!(%error, "a packet cannot be encoded");
+                    return Err(End::Dismissed("a packet for it cannot be encoded"));
+                }
+            }
+        }
+        Err(End::Dismissed("it does not read"))
+    }
+
+    /// Disconnects. A client that does not even read that is left to the ping timeout.
+    async fn dismiss(&self) {
+        let retries = self.shared.connection.send_timeout_ms / SEND_RETRY_MS;
+        for _ in 0..=retries {
+            match self.socket.clone().disconnect() {
+                Err(SocketError::InternalChannelFull) => {
+                    tokio::time::sleep(Duration::from_millis(SEND_RETRY_MS)).await;
+                }
+                Ok(()) | Err(SocketError::Closed) => return,
+            }
+        }
+    }
+}
+
+/// Changes without the collections that a subscription left out.
+fn narrowed(changes: &Changes, collections: &[Collection]) -> News {
+    let wanted = changes.changes.iter().filter(|document| collections.contains(&document.collection));
+    News::Changes(Changes { changes: wanted.cloned().collect(), ..changes.clone() })
+}
+
+fn bound(rooms: &BTreeSet<Room>, room: &Room, rooms_max: u32) -> Result<(), WireError> {
+    let rooms_max = rooms_max as usize;
+    if !rooms.contains(room) && rooms.len() >= rooms_max { Err(too_many_rooms(rooms_max)) } else { Ok(()) }
+}
+
+fn too_many_rooms(rooms_max: usize) -> WireError {
+    WireError::new(ErrorCode::TooLarge, format!("at most {rooms_max} rooms are allowed"))
+}
+
+/// A connection's place among the others, given up when dropped, however the session ends.
+struct Membership {
+    shared: Arc<Shared>,
+    id: ConnectionId,
+    subscribed: BTreeMap<Room, Option<Vec<Collection>>>,
+    joined: BTreeSet<Room>,
+    present: BTreeSet<Room>,
+    user: String,
+}
+
+impl Membership {
+    fn register(shared: &Arc<Shared>, user: &str, mailbox: &Arc<Mailbox>) -> Self {
+        let id = shared.next_connection();
+        shared.fanout.connect(id, Arc::clone(mailbox));
+        shared.roster().connect(id, user);
+        Self {
+            shared: Arc::clone(shared),
+            id,
+            subscribed: BTreeMap::new(),
+            joined: BTreeSet::new(),
+            present: BTreeSet::new(),
+            user: user.to_owned(),
+        }
+    }
+
+    fn enter(&self, room: &Room) {
+        let mut roster = self.shared.roster();
+        let see_it = roster.enter(self.id, room);
+        self.shared.fanout.tell(see_it, News::Online(self.status()));
+    }
+
+    fn exit_if_unused(&self, room: &Room) {
+        let used =
+            self.subscribed.contains_key(room) || self.joined.contains(room) || self.present.contains(room);
+        if !used {
+            self.shared.roster().exit(self.id, room);
+        }
+    }
+
+    /// Shows the client's state in a room, and tells the others there.
+    fn show(&mut self, room: &Room, member: Member) -> Result<(), WireError> {
+        self.enter(room);
+        self.present.insert(room.clone());
+        let mut roster = self.shared.roster();
+        let arrival = match roster.join(self.id, room, member.clone()) {
+            Ok(arrival) => arrival,
+            Err(error) => {
+                drop(roster);
+                self.present.remove(room);
+                self.exit_if_unused(room);
+                return Err(error);
+            }
+        };
+        let mut diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![] };
+        match arrival {
+            Arrival::Joined => diff.joined.push(member),
+            Arrival::Updated => diff.updated.push(member),
+        }
+        self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
+        Ok(())
+    }
+
+    fn hide(&mut self, room: &Room) {
+        self.present.remove(room);
+        let mut roster = self.shared.roster();
+        if let Some(client) = roster.leave(self.id, room) {
+            self.tell_left(&roster, room, client);
+        }
+        drop(roster);
+        self.exit_if_unused(room);
+    }
+
+    fn tell_left(&self, roster: &crate::presence::Roster, room: &Room, client: ClientId) {
+        let diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![client] };
+        self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
+    }
+
+    fn status(&self) -> UserStatus {
+        UserStatus { user_id: self.user.clone() }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.shared.fanout.disconnect(self.id, std::mem::take(&mut self.subscribed).into_keys());
+        let mut roster = self.shared.roster();
+        let departure = roster.disconnect(self.id);
+        for (room, client) in &departure.left {
+            self.tell_left(&roster, room, *client);
+        }
+        self.shared.fanout.tell(departure.offline_to, News::Offline(self.status()));
+    }
+}

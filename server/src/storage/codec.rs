@@ -1,0 +1,130 @@
+//! How records look on disk: a version byte, a CRC32C and the record in MessagePack; keys that sort as needed.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use syncline_protocol::message::{decode_compact, encode_compact};
+use syncline_protocol::{ClientId, Room};
+
+use super::StorageError;
+use crate::hub::DocumentKey;
+
+const RECORD_VERSION: u8 = 1;
+const ENVELOPE_BYTES: usize = 5;
+
+/// A larger value is split: sled keeps a page of several values in memory at a time.
+pub(crate) const CHUNK_BYTES_MAX: usize = 24 << 10;
+
+pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StorageError> {
+    let payload = encode_compact(record)?;
+    let mut bytes = Vec::with_capacity(ENVELOPE_BYTES + payload.len());
+    bytes.push(RECORD_VERSION);
+    bytes.extend_from_slice(&crc32c::crc32c(&payload).to_le_bytes());
+    bytes.extend_from_slice(&payload);
+    Ok(bytes)
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(tree: &'static str, bytes: &[u8]) -> Result<T, StorageError> {
+    let damaged = |reason: String| StorageError::Damaged { tree, reason };
+    let Some((&[version, ref crc @ ..], payload)) = bytes.split_first_chunk::<ENVELOPE_BYTES>() else {
+        return Err(damaged("shorter than its envelope".to_owned()));
+    };
+    if version != RECORD_VERSION {
+        return Err(damaged(format!("version {version}")));
+    }
+    if u32::from_le_bytes(*crc) != crc32c::crc32c(payload) {
+        return Err(damaged("its checksum does not match".to_owned()));
+    }
+    decode_compact(payload).map_err(|error| damaged(error.to_string()))
+}
+
+// Names hold no control characters, so a zero byte ends one without doubt.
+
+pub(crate) fn room_prefix(room: &Room) -> Vec<u8> {
+    let mut key = room.as_str().as_bytes().to_vec();
+    key.push(0);
+    key
+}
+
+pub(crate) fn log_key(room: &Room, seq: u64) -> Vec<u8> {
+    let mut key = room_prefix(room);
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+pub(crate) fn chunk_key(room: &Room, (collection, id): &DocumentKey, chunk: u16) -> Vec<u8> {
+    let mut key = room_prefix(room);
+    for name in [collection.as_str(), id.as_str()] {
+        key.extend_from_slice(name.as_bytes());
+        key.push(0);
+    }
+    key.extend_from_slice(&chunk.to_be_bytes());
+    key
+}
+
+pub(crate) fn client_key(room: &Room, client: ClientId) -> Vec<u8> {
+    let mut key = room_prefix(room);
+    key.extend_from_slice(client.as_bytes());
+    key
+}
+
+pub(crate) fn rejection_key(room: &Room, client: ClientId, client_seq: u64) -> Vec<u8> {
+    let mut key = client_key(room, client);
+    key.extend_from_slice(&client_seq.to_be_bytes());
+    key
+}
+
+/// Splits a value; the first chunk starts with how many there are.
+pub(crate) fn split(value: &[u8]) -> Result<Vec<Vec<u8>>, StorageError> {
+    let count = value.len().div_ceil(CHUNK_BYTES_MAX).max(1);
+    let count = u16::try_from(count).map_err(|_| {
+        StorageError::Io(std::io::Error::other(format!("a record of {} bytes is too large", value.len())))
+    })?;
+    let mut chunks: Vec<Vec<u8>> = value.chunks(CHUNK_BYTES_MAX).map(<[u8]>::to_vec).collect();
+    let first = chunks.first().map_or(&[][..], Vec::as_slice);
+    let headed = [&count.to_be_bytes(), first].concat();
+    if chunks.is_empty() {
+        chunks.push(headed);
+    } else {
+        chunks[0] = headed;
+    }
+    Ok(chunks)
+}
+
+/// How many chunks a value has, and the first one's part of it.
+pub(crate) fn read_first_chunk<'a>(
+    tree: &'static str,
+    chunk: &'a [u8],
+) -> Result<(u16, &'a [u8]), StorageError> {
+    let (count, part) = chunk
+        .split_first_chunk::<2>()
+        .ok_or_else(|| StorageError::Damaged { tree, reason: "shorter than its chunk count".to_owned() })?;
+    Ok((u16::from_be_bytes(*count), part))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_bit_is_noticed() {
+        let bytes = encode(&"record".to_owned()).unwrap();
+        assert_eq!(decode::<String>("t", &bytes).unwrap(), "record");
+        for index in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[index] ^= 1;
+            assert!(matches!(decode::<String>("t", &damaged), Err(StorageError::Damaged { .. })));
+        }
+        assert!(decode::<String>("t", &bytes[..3]).is_err());
+    }
+
+    #[test]
+    fn a_large_value_is_split_and_says_so() {
+        let value = vec![7; 2 * CHUNK_BYTES_MAX + 1];
+        let chunks = split(&value).unwrap();
+        let (count, first) = read_first_chunk("t", &chunks[0]).unwrap();
+        assert_eq!((count, chunks.len()), (3, 3));
+        assert_eq!([first, &chunks[1], &chunks[2]].concat(), value);
+        assert_eq!(split(&[]).unwrap(), [vec![0, 1]]);
+    }
+}

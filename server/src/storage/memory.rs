@@ -1,0 +1,112 @@
+//! Rooms in memory, for tests and simulations.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+
+use syncline_protocol::{ClientId, Document, Room, WireError};
+
+use crate::hub::{Commit, DocumentKey, Head, RoomStore};
+
+/// A [`RoomStore`] that forgets everything with the process.
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    rooms: BTreeMap<Room, RoomState>,
+    owners: BTreeMap<ClientId, String>,
+    rejections_kept_max: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct RoomState {
+    head: Head,
+    documents: BTreeMap<DocumentKey, Document>,
+    log: BTreeMap<u64, DocumentKey>,
+    clients: BTreeMap<ClientId, ClientState>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct ClientState {
+    last_client_seq: u64,
+    rejections: BTreeMap<u64, WireError>,
+}
+
+impl MemoryStore {
+    pub fn new(rejections_kept_max: usize) -> Self {
+        Self { rooms: BTreeMap::new(), owners: BTreeMap::new(), rejections_kept_max }
+    }
+
+    /// Makes the effect of a push, as a transaction would.
+    pub fn apply(&mut self, commit: Commit) {
+        if let Some(owner) = commit.owner {
+            self.owners.insert(commit.client, owner);
+        }
+        let room = self.rooms.entry(commit.room).or_default();
+        room.head = commit.head;
+        for (seq_before, document) in commit.documents {
+            let key = (document.collection.clone(), document.id.clone());
+            if let Some(seq) = seq_before {
+                room.log.remove(&seq);
+            }
+            room.log.insert(document.seq, key.clone());
+            room.documents.insert(key, document);
+        }
+        let client = room.clients.entry(commit.client).or_default();
+        client.last_client_seq = commit.last_client_seq;
+        client.rejections.extend(commit.rejections);
+        while client.rejections.len() > self.rejections_kept_max {
+            client.rejections.pop_first();
+        }
+    }
+
+    /// Every document of a room, deleted ones included.
+    pub fn documents(&self, room: &Room) -> impl Iterator<Item = &Document> {
+        self.rooms.get(room).into_iter().flat_map(|room| room.documents.values())
+    }
+}
+
+impl RoomStore for MemoryStore {
+    type Error = Infallible;
+
+    fn head(&self, room: &Room) -> Result<Head, Infallible> {
+        Ok(self.rooms.get(room).map(|room| room.head).unwrap_or_default())
+    }
+
+    fn document(&self, room: &Room, key: &DocumentKey) -> Result<Option<Document>, Infallible> {
+        Ok(self.rooms.get(room).and_then(|room| room.documents.get(key)).cloned())
+    }
+
+    fn owner(&self, client: ClientId) -> Result<Option<String>, Infallible> {
+        Ok(self.owners.get(&client).cloned())
+    }
+
+    fn last_client_seq(&self, room: &Room, client: ClientId) -> Result<u64, Infallible> {
+        let client = self.rooms.get(room).and_then(|room| room.clients.get(&client));
+        Ok(client.map_or(0, |client| client.last_client_seq))
+    }
+
+    fn rejection(
+        &self,
+        room: &Room,
+        client: ClientId,
+        client_seq: u64,
+    ) -> Result<Option<WireError>, Infallible> {
+        let client = self.rooms.get(room).and_then(|room| room.clients.get(&client));
+        Ok(client.and_then(|client| client.rejections.get(&client_seq)).cloned())
+    }
+
+    fn changes_after(
+        &self,
+        room: &Room,
+        seq: u64,
+        visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
+        let Some(room) = self.rooms.get(room) else { return Ok(()) };
+        let newer = room.log.range((std::ops::Bound::Excluded(seq), std::ops::Bound::Unbounded));
+        for document in newer.filter_map(|(_, key)| room.documents.get(key)) {
+            if visit(document.clone()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

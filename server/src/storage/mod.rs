@@ -1,0 +1,75 @@
+//! Where rooms are kept.
+
+mod codec;
+pub mod memory;
+pub mod sled;
+mod tables;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
+use syncline_protocol::{ClientId, ErrorCode, Room, WireError};
+
+use crate::hub::{Author, PageRequest};
+
+/// Why a store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("cannot open the data in {path}: {reason}")]
+    Open { path: PathBuf, reason: String },
+    #[error("a record in {tree} is damaged: {reason}")]
+    Damaged { tree: &'static str, reason: String },
+    #[error("cannot encode a record: {0}")]
+    Encode(#[from] rmp_serde::encode::Error),
+    #[error("the database failed: {0}")]
+    Database(#[from] ::sled::Error),
+    #[error("cannot write: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A store's answer, later.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, WireError>> + Send + 'a>>;
+
+/// Told of every durable push, in the order of its room's log, before the push is answered.
+pub type OnCommit = Arc<dyn Fn(Changes) + Send + Sync>;
+
+/// A store of rooms, shared by all connections. A failure is answered `unavailable`, or `internal` for a damaged
+/// record.
+pub trait Storage: Send + Sync + 'static {
+    /// Applies a push: durable when it is answered.
+    fn push(&self, push: Push, author: Author) -> Reply<'_, PushAnswer>;
+
+    /// Reads a page; never sees what is not yet durable.
+    fn page(&self, request: PageRequest) -> Reply<'_, Page>;
+
+    /// Where the log of each room ends.
+    fn heads(&self, rooms: Vec<Room>) -> Reply<'_, Vec<(Room, u64)>>;
+
+    /// Whose client it is, once it has pushed.
+    fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
+
+    /// Whether it still works.
+    fn is_healthy(&self) -> bool;
+
+    /// Finishes what was accepted and closes.
+    fn close(&self) -> Reply<'_, ()>;
+}
+
+impl StorageError {
+    /// What a client is told; the reason goes to the log only.
+    pub(crate) fn to_wire(&self) -> WireError {
+        match self {
+            Self::Damaged { .. } | Self::Encode(_) => {
+                WireError::new(ErrorCode::Internal, "the server cannot read or write this")
+            }
+            Self::Open { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
+        }
+    }
+}
+
+pub(crate) fn unavailable() -> WireError {
+    WireError::new(ErrorCode::Unavailable, "the server's storage does not answer")
+}

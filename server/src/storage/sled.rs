@@ -1,0 +1,242 @@
+//! The embedded store: sled behind one thread.
+//!
+//! The thread takes every job that waits, applies each push as one transaction, flushes once for all of them, and
+//! only then answers. Reads run on the same thread and are answered after the same flush, so nobody sees what a
+//! crash could take back. After a failure of the database it answers nothing but `unavailable`: what sled holds in
+//! memory then is no longer what is on disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
+use syncline_protocol::{ClientId, Limits, Room, WireError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::tables::Tables;
+use super::{OnCommit, Reply, Storage, StorageError, unavailable};
+use crate::config::{HubConfig, StorageConfig};
+use crate::hub::{self, Author, PageRequest, PushError, RoomStore};
+
+/// A [`Storage`] in one folder of this machine.
+#[derive(Debug)]
+pub struct SledStorage {
+    jobs: mpsc::Sender<Job>,
+    healthy: Arc<AtomicBool>,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, WireError>>;
+
+#[derive(Debug)]
+enum Job {
+    Push { push: Push, author: Author, answer: Answer<PushAnswer> },
+    Page { request: PageRequest, answer: Answer<Page> },
+    Heads { rooms: Vec<Room>, answer: Answer<Vec<(Room, u64)>> },
+    Owner { client: ClientId, answer: Answer<Option<String>> },
+    Close { answer: Answer<()> },
+}
+
+/// A job's answer, held back until the flush.
+type Finish = Box<dyn FnOnce(Result<(), WireError>)>;
+
+impl SledStorage {
+    /// Opens or makes the database in a folder, and starts its thread.
+    pub fn open(
+        path: &Path,
+        limits: Limits,
+        hub: HubConfig,
+        config: &StorageConfig,
+        on_commit: OnCommit,
+    ) -> Result<Self, StorageError> {
+        let tables = Tables::open(path, config.cache_bytes, config.rejections_kept_max)?;
+        let (jobs, waiting) = mpsc::channel(config.jobs_queued_max.max(1));
+        let healthy = Arc::new(AtomicBool::new(true));
+        let worker = Worker {
+            tables,
+            limits,
+            hub,
+            on_commit,
+            healthy: Arc::clone(&healthy),
+            group_jobs_max: config.group_jobs_max.max(1),
+        };
+        std::thread::Builder::new().name("storage".to_owned()).spawn(move || worker.run(waiting))?;
+        Ok(Self { jobs, healthy })
+    }
+
+    fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job + Send + 'static) -> Reply<'_, T> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.jobs.send(job(answer)).await.map_err(|_| unavailable())?;
+            answered.await.map_err(|_| unavailable())?
+        })
+    }
+}
+
+impl Storage for SledStorage {
+    fn push(&self, push: Push, author: Author) -> Reply<'_, PushAnswer> {
+        self.ask(|answer| Job::Push { push, author, answer })
+    }
+
+    fn page(&self, request: PageRequest) -> Reply<'_, Page> {
+        self.ask(|answer| Job::Page { request, answer })
+    }
+
+    fn heads(&self, rooms: Vec<Room>) -> Reply<'_, Vec<(Room, u64)>> {
+        self.ask(|answer| Job::Heads { rooms, answer })
+    }
+
+    fn owner(&self, client: ClientId) -> Reply<'_, Option<String>> {
+        self.ask(move |answer| Job::Owner { client, answer })
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed) && !self.jobs.is_closed()
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        self.ask(|answer| Job::Close { answer })
+    }
+}
+
+/// What the thread owns.
+struct Worker {
+    tables: Tables,
+    limits: Limits,
+    hub: HubConfig,
+    on_commit: OnCommit,
+    healthy: Arc<AtomicBool>,
+    group_jobs_max: usize,
+}
+
+/// Jobs that share one flush.
+#[derive(Default)]
+struct Group {
+    finishes: Vec<Finish>,
+    changes: Vec<Changes>,
+    dirty: bool,
+    closing: Option<Answer<()>>,
+}
+
+impl Worker {
+    fn run(self, mut waiting: mpsc::Receiver<Job>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut group = Group::default();
+            self.start(first, &mut group);
+            while group.finishes.len() < self.group_jobs_max
+                && group.closing.is_none()
+                && let Ok(job) = waiting.try_recv()
+            {
+                self.start(job, &mut group);
+            }
+            if let Some(answer) = self.finish(group) {
+                let outcome = if self.healthy.load(Ordering::Relaxed) { Ok(()) } else { Err(unavailable()) };
+                // The folder is free once this is answered.
+                drop(self);
+                let _ = answer.send(outcome);
+                return;
+            }
+        }
+        if let Err(error) = self.tables.flush() {
+            tracing::error!(%error, "the last flush failed");
+        }
+    }
+
+    /// Flushes for all, then answers all, save for the one who asked to close.
+    fn finish(&self, group: Group) -> Option<Answer<()>> {
+        let flushed = if (group.dirty || group.closing.is_some()) && self.healthy.load(Ordering::Relaxed) {
+            self.tables.flush()
+        } else {
+            Ok(())
+        };
+        if let Err(error) = flushed {
+            self.fail(&error);
+        }
+        let outcome = if self.healthy.load(Ordering::Relaxed) { Ok(()) } else { Err(unavailable()) };
+        if outcome.is_ok() {
+            for changes in group.changes {
+                (self.on_commit)(changes);
+            }
+        }
+        for finish in group.finishes {
+            finish(outcome.clone());
+        }
+        group.closing
+    }
+
+    fn start(&self, job: Job, group: &mut Group) {
+        match job {
+            Job::Push { push, author, answer } => {
+                let done = self.push(&push, &author, group);
+                group.answer(answer, done);
+            }
+            Job::Page { request, answer } => {
+                let page = hub::page(&self.tables, &request, &self.limits, &self.hub);
+                group.answer(answer, self.told(page));
+            }
+            Job::Heads { rooms, answer } => {
+                let heads: Result<Vec<_>, _> = rooms
+                    .into_iter()
+                    .map(|room| self.tables.head(&room).map(|head| (room, head.seq)))
+                    .collect();
+                group.answer(answer, self.told(heads));
+            }
+            Job::Owner { client, answer } => {
+                group.answer(answer, self.told(self.tables.owner(client)));
+            }
+            Job::Close { answer } => group.closing = Some(answer),
+        }
+    }
+
+    fn push(&self, push: &Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {
+        if !self.healthy.load(Ordering::Relaxed) {
+            return Err(unavailable());
+        }
+        let pushed = match hub::push(&self.tables, push, author, now_ms(), &self.limits, &self.hub) {
+            Ok(pushed) => pushed,
+            Err(PushError::Refused(error)) => return Err(error),
+            Err(PushError::Store(error)) => return self.told(Err(error)),
+        };
+        if let Some(commit) = &pushed.commit {
+            self.told(self.tables.apply(commit))?;
+            group.dirty = true;
+        }
+        group.changes.extend(pushed.changes);
+        Ok(pushed.answer)
+    }
+
+    /// A result as the client is told it. A failure other than a damaged record ends all service.
+    fn told<T>(&self, result: Result<T, StorageError>) -> Result<T, WireError> {
+        result.map_err(|error| {
+            match error {
+                StorageError::Damaged { .. } | StorageError::Encode(_) => {
+                    tracing::error!(%error, "a request failed");
+                }
+                StorageError::Open { .. } | StorageError::Database(_) | StorageError::Io(_) => {
+                    self.fail(&error);
+                }
+            }
+            error.to_wire()
+        })
+    }
+
+    fn fail(&self, error: &StorageError) {
+        tracing::error!(%error, "the storage failed; the server must be started again");
+        self.healthy.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Group {
+    fn answer<T: 'static>(&mut self, answer: Answer<T>, result: Result<T, WireError>) {
+        self.finishes.push(Box::new(move |outcome| {
+            // The asker may be gone; the effect stands.
+            let _ = answer.send(outcome.and(result));
+        }));
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

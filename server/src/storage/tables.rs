@@ -1,0 +1,281 @@
+//! The trees of the embedded database, and a push's transaction over them.
+//!
+//! | tree | key | record |
+//! |---|---|---|
+//! | rooms | room | head |
+//! | documents | room, collection, id, chunk | document, split |
+//! | log | room, seq | collection and id of the document whose newest change stands there |
+//! | owners | client | user |
+//! | clients | room, client | last number, how many rejections are kept |
+//! | rejections | room, client, number | why it was refused |
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
+use sled::{Batch, Db, Tree};
+use syncline_protocol::{Checksum, ClientId, Document, Room, WireError};
+
+use super::StorageError;
+use super::codec::{chunk_key, client_key, decode, encode, log_key, read_first_chunk, rejection_key, split};
+use crate::hub::{Commit, DocumentKey, Head, RoomStore};
+
+/// sled's log, which [`Tables::flush`] syncs itself.
+const LOG_FILE: &str = "db";
+
+pub(crate) struct Tables {
+    db: Db,
+    log_file: File,
+    rooms: Tree,
+    documents: Tree,
+    log: Tree,
+    owners: Tree,
+    clients: Tree,
+    rejections: Tree,
+    rejections_kept_max: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadRecord {
+    seq: u64,
+    checksum: Checksum,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct ClientRecord {
+    last_client_seq: u64,
+    rejections: u64,
+}
+
+/// One transaction's writes, per tree.
+#[derive(Default)]
+struct Writes {
+    rooms: Batch,
+    documents: Batch,
+    log: Batch,
+    owners: Batch,
+    clients: Batch,
+    rejections: Batch,
+}
+
+impl Tables {
+    /// Opens the database in a folder, which is made when missing. A folder in use by another process is refused.
+    pub(crate) fn open(
+        path: &Path,
+        cache_bytes: u64,
+        rejections_kept_max: usize,
+    ) -> Result<Self, StorageError> {
+        let failed = |reason: String| StorageError::Open { path: path.to_owned(), reason };
+        std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
+        remove_interrupted_snapshots(path).map_err(|error| failed(error.to_string()))?;
+        // A damaged file can make sled panic.
+        let opened = std::panic::catch_unwind(|| {
+            sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None).open()
+        });
+        let db = match opened {
+            Ok(Ok(db)) => db,
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(_) => return Err(failed("its files are damaged".to_owned())),
+        };
+        let tree = |name: &str| db.open_tree(name).map_err(|error| failed(error.to_string()));
+        let log_file = File::open(path.join(LOG_FILE)).map_err(|error| failed(error.to_string()))?;
+        Ok(Self {
+            log_file,
+            rooms: tree("rooms")?,
+            documents: tree("documents")?,
+            log: tree("log")?,
+            owners: tree("owners")?,
+            clients: tree("clients")?,
+            rejections: tree("rejections")?,
+            db,
+            rejections_kept_max,
+        })
+    }
+
+    /// Makes everything written so far durable.
+    ///
+    /// On Linux sled ends its own flush with `sync_file_range`, which leaves the file's size and the drive's cache
+    /// to chance, so its log file is synced as well. That covers every record: none is large enough for sled to
+    /// keep it in a file of its own.
+    pub(crate) fn flush(&self) -> Result<(), StorageError> {
+        self.db.flush()?;
+        self.log_file.sync_data()?;
+        Ok(())
+    }
+
+    /// Makes a push's effect in one transaction.
+    pub(crate) fn apply(&self, commit: &Commit) -> Result<(), StorageError> {
+        let writes = self.writes(commit)?;
+        let trees = (&self.rooms, &self.documents, &self.log, &self.owners, &self.clients, &self.rejections);
+        let outcome: Result<(), TransactionError<Infallible>> =
+            trees.transaction(|(rooms, documents, log, owners, clients, rejections)| {
+                rooms.apply_batch(&writes.rooms)?;
+                documents.apply_batch(&writes.documents)?;
+                log.apply_batch(&writes.log)?;
+                owners.apply_batch(&writes.owners)?;
+                clients.apply_batch(&writes.clients)?;
+                rejections.apply_batch(&writes.rejections)?;
+                Ok::<(), ConflictableTransactionError<Infallible>>(())
+            });
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(TransactionError::Storage(error)) => Err(error.into()),
+            Err(TransactionError::Abort(never)) => match never {},
+        }
+    }
+
+    fn writes(&self, commit: &Commit) -> Result<Writes, StorageError> {
+        let Commit { room, client, .. } = commit;
+        let mut writes = Writes::default();
+        let head = HeadRecord { seq: commit.head.seq, checksum: commit.head.checksum };
+        writes.rooms.insert(room.as_str(), encode(&head)?);
+        if let Some(owner) = &commit.owner {
+            writes.owners.insert(client.as_bytes(), encode(owner)?);
+        }
+        for (seq_before, document) in &commit.documents {
+            let key = (document.collection.clone(), document.id.clone());
+            if let Some(seq) = seq_before {
+                writes.log.remove(log_key(room, *seq));
+            }
+            writes.log.insert(log_key(room, document.seq), encode(&key)?);
+            self.write_document(&mut writes.documents, room, &key, document)?;
+        }
+        self.write_client(&mut writes, commit)?;
+        Ok(writes)
+    }
+
+    fn write_document(
+        &self,
+        writes: &mut Batch,
+        room: &Room,
+        key: &DocumentKey,
+        document: &Document,
+    ) -> Result<(), StorageError> {
+        let chunks = split(&encode(document)?)?;
+        let count = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
+        let count_before = match self.documents.get(chunk_key(room, key, 0))? {
+            Some(first) => read_first_chunk("documents", &first)?.0,
+            None => 0,
+        };
+        for surplus in count..count_before {
+            writes.remove(chunk_key(room, key, surplus));
+        }
+        for (chunk, part) in (0..count).zip(chunks) {
+            writes.insert(chunk_key(room, key, chunk), part);
+        }
+        Ok(())
+    }
+
+    /// Notes the client's number and rejections, and drops the oldest of too many.
+    fn write_client(&self, writes: &mut Writes, commit: &Commit) -> Result<(), StorageError> {
+        let Commit { room, client, .. } = commit;
+        let before = self.client(room, *client)?;
+        let mut kept = before.rejections + commit.rejections.len() as u64;
+        for (client_seq, error) in &commit.rejections {
+            writes.rejections.insert(rejection_key(room, *client, *client_seq), encode(error)?);
+        }
+        let surplus = kept.saturating_sub(self.rejections_kept_max as u64).min(before.rejections);
+        let oldest = self.rejections.scan_prefix(client_key(room, *client)).keys();
+        for key in oldest.take(usize::try_from(surplus).unwrap_or(usize::MAX)) {
+            writes.rejections.remove(key?);
+            kept -= 1;
+        }
+        let record = ClientRecord { last_client_seq: commit.last_client_seq, rejections: kept };
+        writes.clients.insert(client_key(room, *client), encode(&record)?);
+        Ok(())
+    }
+
+    fn client(&self, room: &Room, client: ClientId) -> Result<ClientRecord, StorageError> {
+        match self.clients.get(client_key(room, client))? {
+            Some(bytes) => decode("clients", &bytes),
+            None => Ok(ClientRecord::default()),
+        }
+    }
+}
+
+impl RoomStore for Tables {
+    type Error = StorageError;
+
+    fn head(&self, room: &Room) -> Result<Head, StorageError> {
+        let Some(bytes) = self.rooms.get(room.as_str())? else { return Ok(Head::default()) };
+        let HeadRecord { seq, checksum } = decode("rooms", &bytes)?;
+        Ok(Head { seq, checksum })
+    }
+
+    fn document(&self, room: &Room, key: &DocumentKey) -> Result<Option<Document>, StorageError> {
+        let Some(first) = self.documents.get(chunk_key(room, key, 0))? else { return Ok(None) };
+        let (count, part) = read_first_chunk("documents", &first)?;
+        if count == 1 {
+            return decode("documents", part).map(Some);
+        }
+        let mut bytes = part.to_vec();
+        for chunk in 1..count {
+            let Some(part) = self.documents.get(chunk_key(room, key, chunk))? else {
+                let reason = format!("chunk {chunk} of {count} is missing");
+                return Err(StorageError::Damaged { tree: "documents", reason });
+            };
+            bytes.extend_from_slice(&part);
+        }
+        decode("documents", &bytes).map(Some)
+    }
+
+    fn owner(&self, client: ClientId) -> Result<Option<String>, StorageError> {
+        self.owners.get(client.as_bytes())?.map(|bytes| decode("owners", &bytes)).transpose()
+    }
+
+    fn last_client_seq(&self, room: &Room, client: ClientId) -> Result<u64, StorageError> {
+        self.client(room, client).map(|client| client.last_client_seq)
+    }
+
+    fn rejection(
+        &self,
+        room: &Room,
+        client: ClientId,
+        client_seq: u64,
+    ) -> Result<Option<WireError>, StorageError> {
+        let record = self.rejections.get(rejection_key(room, client, client_seq))?;
+        record.map(|bytes| decode("rejections", &bytes)).transpose()
+    }
+
+    fn changes_after(
+        &self,
+        room: &Room,
+        seq: u64,
+        visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        let after = Bound::Excluded(log_key(room, seq));
+        let last = Bound::Included(log_key(room, u64::MAX));
+        for entry in self.log.range((after, last)) {
+            let (_, bytes) = entry?;
+            let key: DocumentKey = decode("log", &bytes)?;
+            let Some(document) = self.document(room, &key)? else {
+                let reason = "it names a document that is missing".to_owned();
+                return Err(StorageError::Damaged { tree: "log", reason });
+            };
+            if visit(document).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An interrupted snapshot otherwise keeps sled from opening, for ever.
+fn remove_interrupted_snapshots(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;

@@ -1,0 +1,187 @@
+//! Arguments and answers as they travel: a map in the plain encoding, one binary in the compact one.
+//!
+//! Both are read here from the raw packet rather than by socketioxide's extractors: those read maps through the
+//! packet's own format, in which a MessagePack client's plain map would have binary client ids, and they refuse a
+//! map whose first name needs an escape.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use socketioxide::handler::Value;
+use syncline_protocol::message::{Encoding, Failure, decode_compact, encode_compact};
+use syncline_protocol::{ErrorCode, WireError};
+
+/// A payload ready for any of the two packet formats.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Body {
+    Plain(serde_json::Value),
+    Compact(Bytes),
+}
+
+/// A payload could not be encoded.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    #[error(transparent)]
+    Plain(#[from] serde_json::Error),
+    #[error(transparent)]
+    Compact(#[from] rmp_serde::encode::Error),
+}
+
+/// Encodes a message.
+pub fn encode<T: Serialize>(message: &T, encoding: Encoding) -> Result<Body, EncodeError> {
+    Ok(match encoding {
+        Encoding::Plain => Body::Plain(serde_json::to_value(message)?),
+        Encoding::Compact => Body::Compact(encode_compact(message)?.into()),
+    })
+}
+
+/// Encodes an answer; an error is always plain.
+pub fn encode_answer<T: Serialize>(answer: Result<T, WireError>, encoding: Encoding) -> Body {
+    let encoded = answer.and_then(|answer| {
+        encode(&answer, encoding).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be encoded");
+            WireError::new(ErrorCode::Internal, "the answer cannot be encoded")
+        })
+    });
+    encoded.unwrap_or_else(failure)
+}
+
+/// An error as it is answered.
+pub fn failure(error: WireError) -> Body {
+    let error = Failure { error };
+    Body::Plain(serde_json::to_value(error).unwrap_or(serde_json::Value::Null))
+}
+
+/// Reads the first argument of a request, and how it was encoded.
+pub fn decode<T: DeserializeOwned>(packet: &Value) -> (Encoding, Result<T, WireError>) {
+    let argument = match packet {
+        Value::Str(text, attachments) => match attachments.as_ref().and_then(|parts| parts.front()) {
+            Some(part) => serde_json::from_str::<Second<Placeholder>>(text)
+                .map(|_| Argument::Compact(decode_compact(part).map_err(|error| error.to_string())))
+                .map_err(|error| error.to_string()),
+            None => serde_json::from_str::<Second<Argument<T>>>(text)
+                .map(|second| second.0)
+                .map_err(|error| error.to_string()),
+        },
+        Value::Bytes(bytes) => {
+            let mut deserializer =
+                rmp_serde::Deserializer::from_read_ref(bytes.as_ref()).with_human_readable();
+            Second::<Argument<T>>::deserialize(&mut deserializer)
+                .map(|second| second.0)
+                .map_err(|error| error.to_string())
+        }
+    };
+    let invalid =
+        |reason: String| WireError::new(ErrorCode::Invalid, format!("the request is malformed: {reason}"));
+    match argument {
+        Ok(Argument::Plain(message)) => (Encoding::Plain, Ok(message)),
+        Ok(Argument::Compact(message)) => (Encoding::Compact, message.map_err(invalid)),
+        Err(reason) => (Encoding::Plain, Err(invalid(reason))),
+    }
+}
+
+/// Reads a handshake's auth payload; an absent one reads as an empty map.
+pub fn decode_auth<T: DeserializeOwned>(packet: Option<&Value>) -> Result<T, WireError> {
+    let read = match packet {
+        None => serde_json::from_str("{}").map_err(|error| error.to_string()),
+        Some(Value::Str(text, _)) if text.is_empty() => {
+            serde_json::from_str("{}").map_err(|error| error.to_string())
+        }
+        Some(Value::Str(text, _)) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Some(Value::Bytes(bytes)) => {
+            let mut deserializer =
+                rmp_serde::Deserializer::from_read_ref(bytes.as_ref()).with_human_readable();
+            T::deserialize(&mut deserializer).map_err(|error| error.to_string())
+        }
+    };
+    read.map_err(|reason| WireError::new(ErrorCode::Invalid, format!("the handshake is malformed: {reason}")))
+}
+
+/// How a request that says nothing was encoded.
+pub fn encoding(packet: &Value) -> Encoding {
+    decode::<IgnoredMap>(packet).0
+}
+
+/// What a packet takes in memory.
+pub fn byte_len(packet: &Value) -> usize {
+    let attachments = match packet {
+        Value::Str(_, Some(parts)) => parts.iter().map(Bytes::len).sum(),
+        _ => 0,
+    };
+    packet.len() + attachments
+}
+
+#[derive(Deserialize)]
+struct IgnoredMap {}
+
+/// Where Socket.IO's own parser puts an attachment.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placeholder {
+    #[serde(rename = "_placeholder")]
+    _placeholder: bool,
+    #[serde(rename = "num")]
+    _num: u64,
+}
+
+/// The element after the event's name; further ones are ignored.
+struct Second<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Second<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SecondVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for SecondVisitor<T> {
+            type Value = Second<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event with an argument")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Second<T>, A::Error> {
+                seq.next_element::<IgnoredAny>()?;
+                let second =
+                    seq.next_element()?.ok_or_else(|| A::Error::custom("the argument is missing"))?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Second(second))
+            }
+        }
+
+        deserializer.deserialize_seq(SecondVisitor(PhantomData))
+    }
+}
+
+/// A plain or compact argument.
+enum Argument<T> {
+    Plain(T),
+    Compact(Result<T, String>),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Argument<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ArgumentVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: DeserializeOwned> Visitor<'de> for ArgumentVisitor<T> {
+            type Value = Argument<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map or a binary")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Argument<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Argument::Plain)
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Argument<T>, E> {
+                Ok(Argument::Compact(decode_compact(bytes).map_err(|error| error.to_string())))
+            }
+        }
+
+        deserializer.deserialize_any(ArgumentVisitor(PhantomData))
+    }
+}
