@@ -21,6 +21,8 @@ export interface Results {
   connect: Nothing;
   disconnect: Nothing;
   setToken: Nothing;
+  setAppState: Nothing;
+  setNetwork: Nothing;
   subscribe: Nothing;
   unsubscribe: Nothing;
   write: { clientSeqs: number[] };

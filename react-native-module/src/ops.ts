@@ -8,7 +8,8 @@ export type Fields = Record<string, JsonValue>;
 
 /** A change of one field that is more than a new value. `T` is the type of the field it fits. */
 export class FieldOp<out T> {
-  declare readonly fits: T;
+  /** Never there: it gives the type its parameter. */
+  readonly fits?: T;
   readonly op: Op;
 
   constructor(op: Op) {

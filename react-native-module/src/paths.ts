@@ -28,7 +28,7 @@ type UnionToIntersection<U> = (U extends unknown ? (member: U) => void : never) 
   : never;
 
 type Nested<Prefix extends string, Value, Depth extends number> = Value extends Primitive | readonly unknown[]
-  ? unknown
+  ? never
   : {
       [Path in keyof PathValues<Value, Depth> & string as `${Prefix}.${Path}`]: PathValues<
         Value,
