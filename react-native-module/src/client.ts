@@ -54,8 +54,10 @@ export class SyncClient {
   readonly name: string;
   readonly #options: CheckedOptions;
   readonly #host: () => Host;
-  /** What must be over before the files can be opened: another client's hold on them, or this one's last. */
-  #before: () => Promise<unknown> | undefined;
+  /** Ends another client's hold on the same files. */
+  readonly #before: () => Promise<void>;
+  /** The last `close`. */
+  #ended: Promise<void> = Promise.resolve();
   #channel: Promise<Channel> | null = null;
   #closed = false;
   #auth: Auth | null;
@@ -79,11 +81,7 @@ export class SyncClient {
   );
   readonly #listeners = new Map<Event['type'], Set<(event: Event) => void>>();
 
-  constructor(
-    options: SyncOptions,
-    host: () => Host,
-    before: () => Promise<unknown> | undefined = () => undefined,
-  ) {
+  constructor(options: SyncOptions, host: () => Host, before: () => Promise<void> = () => Promise.resolve()) {
     this.#options = checkOptions(options);
     this.#host = host;
     this.#before = before;
@@ -129,11 +127,10 @@ export class SyncClient {
     if (opened) {
       this.#watches.detach();
       this.#presences.detach();
-      const ended = opened.then((channel) => channel.close()).catch(() => undefined);
-      this.#before = () => ended;
+      this.#ended = opened.then((channel) => channel.close()).catch(() => undefined);
       this.#connection.set({ ...IDLE_CONNECTION, state: 'closed' });
-      await ended;
     }
+    await this.#ended;
   }
 
   /** Resolves when connected; rejects with what hindered the first attempt. If that may pass, attempts go on. */
@@ -296,7 +293,7 @@ export class SyncClient {
   }
 
   async #start(): Promise<Channel> {
-    await this.#before();
+    await Promise.all([this.#before(), this.#ended]);
     const host = this.#host();
     return Channel.open(host, this.#config(host), (events) => {
       this.#handle(events);

@@ -15,7 +15,12 @@ export class Lease {
 
   constructor(options: SyncOptions, fingerprint: string, host: () => Host, predecessor: Lease | undefined) {
     this.fingerprint = fingerprint;
-    this.client = new SyncClient(options, host, () => predecessor?.whenClosed());
+    let before = predecessor;
+    this.client = new SyncClient(options, host, async () => {
+      await before?.whenClosed();
+      // Needed once: the chain of predecessors must not grow for ever.
+      before = undefined;
+    });
   }
 
   hold(): void {

@@ -9,7 +9,8 @@ export class TokenSource {
   readonly #deliver: (token: string) => Promise<void>;
   readonly #report: (error: SynclineError) => void;
   #attempts = 0;
-  #flight: Promise<void> | null = null;
+  /** The fetch under way. Over once the token is there: a request that comes after is about that token. */
+  #flight: Promise<string> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
@@ -38,12 +39,12 @@ export class TokenSource {
   }
 
   /** Fetches and delivers a token now, or joins the fetch under way. Rejects when there is none. */
-  refresh(): Promise<void> {
+  async refresh(): Promise<void> {
     this.stop();
     this.#flight ??= this.#run().finally(() => {
       this.#flight = null;
     });
-    return this.#flight;
+    await this.#deliver(await this.#flight);
   }
 
   /** A connection was made: the next request is served at once. */
@@ -57,7 +58,7 @@ export class TokenSource {
     this.#timer = null;
   }
 
-  async #run(): Promise<void> {
+  async #run(): Promise<string> {
     this.#attempts += 1;
     let token: string | null;
     try {
@@ -70,6 +71,6 @@ export class TokenSource {
       // Signed out: asking again cannot help until the app signs in and connects.
       throw new SynclineError({ code: 'no_auth_token', message: 'getToken has no token', retryable: false });
     }
-    await this.#deliver(token);
+    return token;
   }
 }

@@ -49,7 +49,8 @@ function create(options: Partial<SyncOptions>): SyncClient {
 it('rejects a wrong token with `unauthorized`, and waits for another', async () => {
   const client = create({ auth: { token: 'not a token' } });
   expect(await failure(client.connect())).toEqual({ code: 'unauthorized', retryable: true });
-  expect(client.connection.get()).toMatchObject({ state: 'unauthorized', reason: { code: 'unauthorized' } });
+  const status = await until(client.connection, ({ state }) => state === 'unauthorized');
+  expect(status.reason).toMatchObject({ code: 'unauthorized', retryable: true });
 
   await client.setToken(await server.token('ada', []));
   await until(client.connection, ({ state }) => state === 'open');

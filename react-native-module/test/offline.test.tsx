@@ -121,24 +121,29 @@ async function restarted(stopped: TestServer): Promise<TestServer> {
 }
 
 it('rolls back a write that the server rejects, and keeps its outcome until it is acknowledged', async () => {
-  const ref = { room: unique('forbidden'), collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', []);
+  const ref = { room: unique('list'), collection: 'tasks' };
+  // Only the server knows that this is too much.
+  const settings = { documentBytesMax: 4 << 20, pushBytesMax: 4 << 20 };
+  const ada = await devices.client(server, 'ada', [ref.room], { settings, autoConnect: false });
   const { result } = await renderHook(
     () => ({ tasks: useCollection<Task>(ref), outcomes: useOutcomes(), queue: useOfflineQueueStatus() }),
     { wrapper: within(ada) },
   );
-  await result.current.tasks.insert({ title: 'not mine' }, 'a');
+  const title = 'x'.repeat(2 << 20);
+  await result.current.tasks.insert({ title: 'before' }, 'a');
+  await result.current.tasks.insert({ title }, 'b');
+  await result.current.tasks.insert({ title: 'after' }, 'c');
+  await ada.connect();
 
   await waitFor(() => {
     expect(result.current.outcomes.outcomes).toMatchObject([
-      {
-        ...ref,
-        id: 'a',
-        write: { create: { title: 'not mine' } },
-        error: { code: 'forbidden', retryable: false },
-      },
+      { ...ref, id: 'b', write: { create: { title } }, error: { code: 'too_large', retryable: false } },
     ]);
-    expect(result.current.tasks.data).toEqual([]);
+    expect(result.current.tasks.data).toEqual([
+      { id: 'a', title: 'before' },
+      { id: 'c', title: 'after' },
+    ]);
+    expect(result.current.tasks.pendingIds.size).toBe(0);
     expect(result.current.queue.count).toBe(0);
   });
 
@@ -146,6 +151,34 @@ it('rolls back a write that the server rejects, and keeps its outcome until it i
   await result.current.outcomes.acknowledge(outcome?.clientSeq ?? -1);
   await waitFor(() => {
     expect(result.current.outcomes.outcomes).toEqual([]);
+  });
+});
+
+it('keeps writes to a room that it may not write to until it may', async () => {
+  const ref = { room: unique('list'), collection: 'tasks' };
+  const ada = await devices.client(server, 'ada', []);
+  const { result } = await renderHook(
+    () => ({ tasks: useCollection<Task>(ref), queue: useOfflineQueueStatus() }),
+    {
+      wrapper: within(ada),
+    },
+  );
+  await result.current.tasks.insert({ title: 'early' }, 'a');
+  await waitFor(() => {
+    expect(result.current.tasks).toMatchObject({
+      status: 'error',
+      error: { code: 'forbidden' },
+      pendingIds: new Set(['a']),
+    });
+    expect(result.current.queue).toMatchObject({ count: 1, processing: false });
+  });
+
+  await ada.setToken(await server.token('ada', [ref.room]));
+  await waitFor(() => {
+    expect(result.current).toMatchObject({
+      tasks: { status: 'complete', error: null, data: [{ id: 'a', title: 'early' }], pendingIds: new Set() },
+      queue: { count: 0 },
+    });
   });
 });
 
