@@ -15,4 +15,9 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
     },
   },
+  {
+    // Mistakes are its subject.
+    files: ['types/**'],
+    rules: { 'react-hooks/immutability': 'off' },
+  },
 );
