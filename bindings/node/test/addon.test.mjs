@@ -10,6 +10,7 @@ import { after, test } from 'node:test';
 const ADDON = resolve(
   process.env.SYNCLINE_NODE_ADDON ?? join(import.meta.dirname, '../../../target/fast/syncline.node'),
 );
+const EVENT_TIMEOUT_MS = 10_000;
 const EXIT_TIMEOUT_MS = 10_000;
 
 const addon = createRequire(ADDON)(ADDON);
@@ -33,6 +34,20 @@ async function open(config = {}, onEvents = () => {}) {
 
 async function call(client, command) {
   return JSON.parse(await addon.call(client, JSON.stringify(command)));
+}
+
+/** What `start` hands to its argument. The timer bounds the wait, and keeps the process alive: events do not. */
+function arrival(start) {
+  return new Promise((resolveArrival, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`no event within ${EVENT_TIMEOUT_MS} ms`)),
+      EVENT_TIMEOUT_MS,
+    );
+    start((value) => {
+      clearTimeout(timer);
+      resolveArrival(value);
+    });
+  });
 }
 
 const WRITE = {
@@ -67,37 +82,28 @@ test('opens, calls and closes a client', async () => {
 
 test('delivers events with the number of their client', async () => {
   let client;
-  const arrived = new Promise((resolveEvents) => {
-    void open({}, (from, events) => {
+  const [from, rows] = await arrival(async (arrived) => {
+    const { ok } = await open({}, (sender, events) => {
       const rows = JSON.parse(events).find(({ type }) => type === 'rows');
-      if (rows) resolveEvents([from, rows]);
-    }).then(async ({ ok }) => {
-      client = ok.client;
-      await call(client, {
-        type: 'watch',
-        room: 'list:1',
-        collection: 'tasks',
-      });
-      await call(client, { type: 'write', writes: [WRITE] });
+      if (rows) arrived([sender, rows]);
     });
+    client = ok.client;
+    await call(client, { type: 'watch', room: 'list:1', collection: 'tasks' });
+    await call(client, { type: 'write', writes: [WRITE] });
   });
-  const [from, rows] = await arrived;
   assert.equal(from, client);
   assert.deepEqual(rows.upserted, [{ id: 'a', fields: { title: 'x' }, seq: 0, pending: true }]);
 });
 
 test('finds an open directory again, and sends its events to the newest listener', async () => {
   const directory = join(folder, 'again');
-  const first = await open({ directory, store: 'disk' }, () =>
-    assert.fail('the first listener was replaced'),
-  );
-  const arrived = new Promise((resolveEvents) => {
-    void open({ directory, store: 'disk' }, (from) => resolveEvents(from)).then(async (second) => {
-      assert.deepEqual(second, first);
-      await call(second.ok.client, { type: 'write', writes: [WRITE] });
-    });
+  const config = { directory, store: 'disk' };
+  const first = await open(config, () => assert.fail('the first listener was replaced'));
+  const from = await arrival(async (arrived) => {
+    assert.deepEqual(await open(config, arrived), first);
+    await call(first.ok.client, { type: 'write', writes: [WRITE] });
   });
-  assert.equal(await arrived, first.ok.client);
+  assert.equal(from, first.ok.client);
 });
 
 test('answers mistakes with an envelope', async () => {

@@ -58,7 +58,7 @@ export class TestServer {
       '--jwt-secret-file',
       this.#secretFile,
     ];
-    const child = spawn(built('SYNCLINE_SERVER', 'syncline-server'), [...args, '--log', 'warn'], {
+    const child = spawn(built('SYNCLINE_SERVER_BIN', 'syncline-server'), [...args, '--log', 'warn'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
