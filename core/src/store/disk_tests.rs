@@ -45,6 +45,15 @@ fn a_second_open_is_refused_until_the_first_is_closed() {
     open(directory.path());
 }
 
+#[test]
+fn the_store_may_move_to_the_thread_that_owns_it() {
+    let directory = TempDir::new().unwrap();
+    let (mut store, _) = open(directory.path());
+    let worker = std::thread::spawn(move || queue(&mut store, 1..=1));
+    worker.join().unwrap().unwrap();
+    assert_eq!(open(directory.path()).1.entries, [entry(1)]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_new_directory_is_private() {
