@@ -120,7 +120,8 @@ mod tests {
             samples.push(1, 0, b);
         }
         let report = Report::new(&SCENARIO, &samples);
-        let ratio = |name: &str, median, goal: &str, met| Ratio { name: name.into(), median, goal: goal.into(), met };
+        let ratio =
+            |name: &str, median, goal: &str, met| Ratio { name: name.into(), median, goal: goal.into(), met };
         let expected = [ratio("one: a / b", 2.0, "<= 2", true), ratio("one: b / a", 0.5, ">= 0.6", false)];
         assert_eq!(report.ratios, expected);
         assert_eq!(report.rows[0].median, 4.0);

@@ -30,8 +30,11 @@ pub(super) struct Contender {
 impl Contender {
     pub(super) fn open(directory: &Path) -> Result<Self, BenchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let settings =
-            Settings { queue_count_max: QUEUE_COUNT_MAX, queue_bytes_max: QUEUE_BYTES_MAX, ..Settings::default() };
+        let settings = Settings {
+            queue_count_max: QUEUE_COUNT_MAX,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+            ..Settings::default()
+        };
         let config = ClientConfig {
             directory: Some(directory.to_owned()),
             auto_connect: false,
@@ -51,7 +54,8 @@ impl Contender {
                 (0..order.group).map(|_| self.next_write()).collect::<Result<Vec<_>, BenchError>>()?;
             let begin = Instant::now();
             let client = &self.client;
-            let accepted = async { try_join_all(commands.into_iter().map(|write| client.execute(write))).await };
+            let accepted =
+                async { try_join_all(commands.into_iter().map(|write| client.execute(write))).await };
             self.runtime.block_on(accepted).map_err(failed)?;
             #[allow(clippy::cast_precision_loss)]
             values.push(begin.elapsed().as_secs_f64() * 1e6 / order.group as f64);
