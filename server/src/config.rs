@@ -67,7 +67,7 @@ pub struct ConnectionConfig {
     /// Requests per second, after a first burst.
     pub requests_per_s_max: u32,
     pub requests_burst_max: u32,
-    /// Requests refused in a row before the connection is closed.
+    /// Requests refused in a row, or refused and not yet told so, before the connection is closed.
     pub refusals_max: u32,
     /// Live events that wait for a slow reader, before it is marked lagging.
     pub events_queued_max: usize,
@@ -94,11 +94,11 @@ impl Default for ConnectionConfig {
             connect_timeout_ms: 10_000,
             upgrade_timeout_ms: 10_000,
             token_leeway_s: 30,
-            requests_queued_max: 64,
+            requests_queued_max: 1024,
             requests_queued_bytes_max: 16 << 20,
             requests_per_s_max: 500,
             requests_burst_max: 1000,
-            refusals_max: 1000,
+            refusals_max: 10_000,
             events_queued_max: 256,
             events_queued_bytes_max: 4 << 20,
             packets_queued_max: 64,

@@ -14,13 +14,13 @@ use socketioxide::socket::Socket;
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder};
 use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
 use syncline_protocol::{ClientId, ErrorCode, WireError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
 use crate::auth::{Authenticator, Identity};
 use crate::config::ConnectionConfig;
 use crate::fanout::LocalFanout;
-use crate::inbox::{Enqueue, Inbox, Request, RequestKind};
+use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
 use crate::presence::{ConnectionId, Roster};
 use crate::session;
 use crate::storage::Storage;
@@ -37,8 +37,8 @@ pub(crate) struct Shared {
     pub(crate) connection: ConnectionConfig,
     roster: Mutex<Roster>,
     next_connection: AtomicU64,
-    /// Held by every session, so that a shutdown can wait for them; gone once it started.
-    open: Mutex<Option<mpsc::Sender<()>>>,
+    /// Subscribed to by every session, so that a shutdown can end them and wait for them.
+    closing: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -47,9 +47,8 @@ impl Shared {
         fanout: Arc<LocalFanout>,
         auth: Authenticator,
         config: &crate::config::Config,
-    ) -> (Arc<Self>, mpsc::Receiver<()>) {
-        let (open, closed) = mpsc::channel(1);
-        let shared = Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             storage,
             fanout,
             auth,
@@ -57,9 +56,8 @@ impl Shared {
             connection: config.connection.clone(),
             roster: Mutex::default(),
             next_connection: AtomicU64::new(1),
-            open: Mutex::new(Some(open)),
-        };
-        (Arc::new(shared), closed)
+            closing: watch::Sender::new(false),
+        })
     }
 
     /// The roster, locked: what it answers is told to the others before it is released, so that they hear of
@@ -72,18 +70,19 @@ impl Shared {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Takes no more sessions.
-    pub(crate) fn close(&self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Takes no more sessions and ends those there are; done when the last one has ended.
+    pub(crate) async fn close(&self) {
+        self.closing.send_replace(true);
+        self.closing.closed().await;
     }
 
-    fn admit(&self) -> Result<mpsc::Sender<()>, WireError> {
+    fn admit(&self) -> Result<watch::Receiver<bool>, WireError> {
         let unavailable = |message: &str| WireError::new(ErrorCode::Unavailable, message);
         if self.roster().connection_count() >= self.connection.connections_max {
             return Err(unavailable("the server has all the connections it takes"));
         }
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or_else(|| unavailable("the server is shutting down"))
+        let closing = self.closing.subscribe();
+        if *closing.borrow() { Err(unavailable("the server is shutting down")) } else { Ok(closing) }
     }
 }
 
@@ -93,10 +92,11 @@ pub(crate) struct Accepted {
     pub(crate) client: Option<ClientId>,
     pub(crate) encoding: Encoding,
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) waiting: Waiting,
     /// Woken when the socket is gone.
     pub(crate) gone: Arc<Notify>,
-    pub(crate) open: mpsc::Sender<()>,
+    /// True when the server shuts down.
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
 /// [`Accepted`] as a socket's extension.
@@ -208,20 +208,20 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
         return Err(WireError::new(ErrorCode::Unauthorized, "there is no token"));
     };
     let identity = shared.auth.verify(&token)?;
-    let open = shared.admit()?;
+    let closing = shared.admit()?;
     if let Some(client) = auth.client_id {
         let owner = shared.storage.owner(client).await?;
         if owner.is_some_and(|owner| owner != identity.user) {
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
         }
     }
-    let (inbox, requests) = Inbox::new(&shared.connection);
+    let (inbox, waiting) = Inbox::new(&shared.connection);
     receive_requests(socket, &inbox);
     let gone = Arc::new(Notify::new());
     let gone_later = Arc::clone(&gone);
     socket.on_disconnect(async move || gone_later.notify_one());
     let accepted =
-        Accepted { identity, client: auth.client_id, encoding: auth.encoding, inbox, requests, gone, open };
+        Accepted { identity, client: auth.client_id, encoding: auth.encoding, inbox, waiting, gone, closing };
     socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
     Ok(())
 }

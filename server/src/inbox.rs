@@ -55,6 +55,7 @@ impl Request {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     requests: mpsc::Sender<Request>,
+    refused: mpsc::Sender<Request>,
     waiting_bytes: AtomicUsize,
     bytes_max: usize,
     bucket: Mutex<TokenBucket>,
@@ -65,10 +66,13 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(config: &ConnectionConfig) -> (Arc<Self>, mpsc::Receiver<Request>) {
-        let (requests, waiting) = mpsc::channel(config.requests_queued_max.max(1));
+    pub(crate) fn new(config: &ConnectionConfig) -> (Arc<Self>, Waiting) {
+        let (requests, requests_waiting) = mpsc::channel(config.requests_queued_max.max(1));
+        let refusals_max = usize::try_from(config.refusals_max).unwrap_or(usize::MAX);
+        let (refused, refused_waiting) = mpsc::channel(refusals_max.max(1));
         let inbox = Self {
             requests,
+            refused,
             waiting_bytes: AtomicUsize::new(0),
             bytes_max: config.requests_queued_bytes_max,
             bucket: Mutex::new(TokenBucket::full(config.requests_per_s_max, config.requests_burst_max)),
@@ -76,7 +80,7 @@ impl Inbox {
             refusals_max: config.refusals_max,
             flooded: Notify::new(),
         };
-        (Arc::new(inbox), waiting)
+        (Arc::new(inbox), Waiting { requests: requests_waiting, refused: refused_waiting })
     }
 
     /// Makes room for others once a request is served.
@@ -89,30 +93,42 @@ impl Inbox {
         let bytes = request.bytes;
         let fits = self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max;
         if !allowed || !fits {
-            return self.refuse(&request);
+            return self.refuse(request);
         }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         match self.requests.try_send(request) {
             Ok(()) => self.refusals.store(0, Ordering::Relaxed),
             Err(mpsc::error::TrySendError::Full(request)) => {
                 self.served(&request);
-                self.refuse(&request);
+                self.refuse(request);
             }
             Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
 
-    fn refuse(&self, request: &Request) {
+    /// Leaves a request to be answered with [`refusal`], without what it said.
+    fn refuse(&self, mut request: Request) {
+        request.packet = Value::Bytes(bytes::Bytes::new());
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
-        if refusals >= self.refusals_max {
+        if refusals >= self.refusals_max || self.refused.try_send(request).is_err() {
             self.flooded.notify_one();
-            return;
         }
-        let mut error = WireError::new(ErrorCode::RateLimited, "too many requests at once");
-        error.retry_after_ms = Some(RETRY_AFTER_MS);
-        // A client that does not read its answers either goes on unanswered until it has gone too far.
-        let _ = request.answer(&wire::failure(error));
     }
+}
+
+/// The other end of an inbox.
+pub(crate) struct Waiting {
+    /// To be served, in order.
+    pub(crate) requests: mpsc::Receiver<Request>,
+    /// To be answered with [`refusal`].
+    pub(crate) refused: mpsc::Receiver<Request>,
+}
+
+/// What a client that asks too much is told.
+pub(crate) fn refusal() -> Body {
+    let mut error = WireError::new(ErrorCode::RateLimited, "too many requests at once");
+    error.retry_after_ms = Some(RETRY_AFTER_MS);
+    wire::failure(error)
 }
 
 /// Puts requests of one kind into an inbox.

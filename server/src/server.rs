@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::auth::{Authenticator, SECRET_BYTES_MIN};
 use crate::config::{Config, Mode};
@@ -23,7 +23,6 @@ pub struct Server {
     shared: Arc<Shared>,
     gateway: Gateway,
     router: axum::Router,
-    sessions_closed: mpsc::Receiver<()>,
     shutdown_timeout: Duration,
 }
 
@@ -53,13 +52,13 @@ impl Server {
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let (shared, sessions_closed) = Shared::new(Arc::new(storage), fanout, auth, &config);
+        let shared = Shared::new(Arc::new(storage), fanout, auth, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
         let router = http::router(state, gateway.clone(), development);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listener, local_addr, shared, gateway, router, sessions_closed, shutdown_timeout })
+        Ok(Self { listener, local_addr, shared, gateway, router, shutdown_timeout })
     }
 
     /// Where it listens, with the real port.
@@ -69,7 +68,7 @@ impl Server {
 
     /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, shared, gateway, router, mut sessions_closed, shutdown_timeout, .. } = self;
+        let Self { listener, shared, gateway, router, shutdown_timeout, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _ = stopped.await;
@@ -79,12 +78,10 @@ impl Server {
             () = shutdown => None,
             served = &mut serving => Some(served),
         };
-        shared.close();
         let _ = stop.send(());
         let closing = async {
+            shared.close().await;
             gateway.close().await;
-            // No session sends; this ends when the last one has dropped its sender.
-            while sessions_closed.recv().await.is_some() {}
         };
         if tokio::time::timeout(shutdown_timeout, closing).await.is_err() {
             tracing::warn!("some connections did not close in time");

@@ -13,13 +13,12 @@ use syncline_protocol::message::{
 };
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
-use tokio::sync::mpsc;
 
 use crate::auth::Identity;
 use crate::fanout::{Mail, Mailbox, News, head_hint};
 use crate::gateway::{Accepted, Shared};
 use crate::hub::{Author, PageRequest};
-use crate::inbox::{Inbox, Request, RequestKind};
+use crate::inbox::{self, Inbox, Request, RequestKind, Waiting};
 use crate::presence::{Arrival, ConnectionId};
 use crate::storage::sled::now_ms;
 use crate::wire::{self, Body};
@@ -29,7 +28,7 @@ const SEND_RETRY_MS: u64 = 10;
 
 /// Serves a connection until it ends.
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
-    let Accepted { identity, client, encoding, inbox, mut requests, gone, open } = accepted;
+    let Accepted { identity, client, encoding, inbox, mut waiting, gone, mut closing } = accepted;
     let ends_in = Duration::from_secs(identity.ends_s).saturating_sub(Duration::from_millis(now_ms()));
     let mailbox = Arc::new(Mailbox::new(
         shared.connection.events_queued_max,
@@ -40,16 +39,16 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         Session { shared, socket, identity, client, encoding, mailbox, membership, chains: BTreeMap::new() };
     let end = tokio::select! {
         () = gone.notified() => End::Gone,
+        // The gateway closes the transport, after which a client connects again by itself.
+        _ = closing.wait_for(|closing| *closing) => End::Gone,
         () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
         () = tokio::time::sleep(ends_in) => End::Dismissed("its token expired"),
-        Err(end) = session.live(&inbox, &mut requests) => end,
+        Err(end) = session.live(&inbox, &mut waiting) => end,
     };
     if let End::Dismissed(reason) = end {
         tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
         session.dismiss().await;
     }
-    drop(session);
-    drop(open);
 }
 
 /// Why a session is over.
@@ -78,13 +77,17 @@ struct Session {
 
 impl Session {
     /// Serves requests and sends live events.
-    async fn live(&mut self, inbox: &Inbox, requests: &mut mpsc::Receiver<Request>) -> Running<Infallible> {
+    async fn live(&mut self, inbox: &Inbox, waiting: &mut Waiting) -> Running<Infallible> {
         self.greet().await?;
         loop {
             tokio::select! {
-                Some(request) = requests.recv() => {
+                Some(request) = waiting.requests.recv() => {
                     let body = self.serve(&request).await;
                     inbox.served(&request);
+                    self.send(|| request.answer(&body)).await?;
+                }
+                Some(request) = waiting.refused.recv() => {
+                    let body = inbox::refusal();
                     self.send(|| request.answer(&body)).await?;
                 }
                 mail = self.mailbox.next() => self.deliver(mail).await?,

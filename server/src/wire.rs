@@ -116,6 +116,9 @@ pub fn byte_len(packet: &Value) -> usize {
     packet.len() + attachments
 }
 
+/// The MessagePack extension by which the JavaScript parser marks a typed array.
+const EXTENSION_TYPED_ARRAY: i8 = 0;
+
 #[derive(Deserialize)]
 struct IgnoredMap {}
 
@@ -179,6 +182,19 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Argument<T> {
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Argument<T>, E> {
                 Ok(Argument::Compact(decode_compact(bytes).map_err(|error| error.to_string())))
+            }
+
+            // How the JavaScript parser sends a typed array, where a `Buffer` is a plain binary.
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                extension: D,
+            ) -> Result<Argument<T>, D::Error> {
+                let (kind, bytes) = <(i8, serde_bytes::ByteBuf)>::deserialize(extension)?;
+                if kind == EXTENSION_TYPED_ARRAY {
+                    self.visit_bytes(&bytes)
+                } else {
+                    Err(D::Error::custom(format_args!("extension {kind} is not known")))
+                }
             }
         }
 

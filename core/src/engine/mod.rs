@@ -213,7 +213,8 @@ impl Engine {
         if std::mem::take(&mut self.connection_changed) {
             events.push(Event::Connection { status: self.session.status(now) });
         }
-        for room in std::mem::take(&mut self.changed_rooms) {
+        let changed_rooms = std::mem::take(&mut self.changed_rooms);
+        for room in changed_rooms.into_iter().filter(|room| self.replica.is_followed(room)) {
             events.push(Event::Room { status: self.replica.status(&room) });
         }
         let view = View { store: &*store, outbox: &self.outbox, client_id: self.identity.client_id, now };

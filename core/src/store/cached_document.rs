@@ -1,13 +1,14 @@
-//! How documents are named and stored in the cache.
+//! How documents and rooms are named and stored in the cache.
 //!
 //! A document is one value, unless it is too long for the database's comfort: then the value only says how its
 //! chunks add up, and these stand in a tree of their own.
 
+use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::{Collection, Document, Room};
 
-use super::DocumentKey;
 use super::envelope::{ENVELOPE_BYTES, seal, unseal};
+use super::{DocumentKey, RoomState};
 
 /// No value in the database is longer, in bytes.
 const VALUE_BYTES_MAX: usize = 32 << 10;
@@ -21,6 +22,49 @@ const CHUNKED_HEAD_BYTES: usize = 8;
 
 /// Names hold no control characters, so a zero separates them without doubt.
 const SEPARATOR: u8 = 0;
+
+/// A room as it is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CachedRoom {
+    pub(super) state: RoomState,
+    /// Of the room's documents.
+    pub(super) digest: Digest,
+}
+
+impl CachedRoom {
+    pub(super) fn decode(value: &[u8]) -> Result<Self, String> {
+        decode_compact(unseal(value)?).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
+        encode_compact(self).map(|encoded| seal(&encoded)).map_err(|error| error.to_string())
+    }
+}
+
+/// Tells whether all documents of a room are there: sled may take damage for a page that was never written, and
+/// then documents are missing without a word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Digest {
+    count: u64,
+    /// Of the checksums of keys and values.
+    sum: u64,
+}
+
+impl Digest {
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(checksum(key, value));
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(checksum(key, value));
+    }
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u64 {
+    crc32c::crc32c_append(crc32c::crc32c(key), value).into()
+}
 
 /// The first part of the keys of a room's documents.
 pub(super) fn room_prefix(room: &Room) -> Vec<u8> {
@@ -56,6 +100,12 @@ fn joined(names: &[&str], ends_with_separator: bool) -> Vec<u8> {
 pub(super) struct Stored {
     pub(super) value: Vec<u8>,
     pub(super) chunks: Vec<Vec<u8>>,
+}
+
+impl Stored {
+    pub(super) fn byte_len(&self) -> u64 {
+        (self.value.len() + self.chunks.iter().map(Vec::len).sum::<usize>()) as u64
+    }
 }
 
 pub(super) fn encode(document: &Document) -> Result<Stored, rmp_serde::encode::Error> {

@@ -3,7 +3,7 @@
 //! sled panics on some damage that it finds. Everything that calls into it goes through [`guarded`].
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use super::envelope::{seal, unseal};
-use super::files::is_full;
+use super::files::{is_full, remove_if_there};
 
 /// What sled may hold in memory, in bytes.
 const CACHE_CAPACITY_BYTES: u64 = 8 << 20;
@@ -21,11 +21,12 @@ const FORMAT_VERSION: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const CHANGES_KEY: &[u8] = b"changes";
 
-/// Why a call failed. The database must not be used any more.
+/// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The disk is full; what is on it is intact.
+    /// The disk is full, which was noticed before the database was touched.
     Full,
+    /// The database must not be used any more.
     Broken(String),
 }
 
@@ -49,10 +50,7 @@ impl From<io::Error> for Failure {
 
 impl From<sled::Error> for Failure {
     fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Io(error) => error.into(),
-            other => Self::Broken(other.to_string()),
-        }
+        Self::Broken(error.to_string())
     }
 }
 
@@ -150,6 +148,15 @@ impl Database {
     pub(super) fn bytes_on_disk(&self) -> Result<u64, Failure> {
         Ok(self.db.size_on_disk()?)
     }
+}
+
+/// Makes sure that so many bytes fit on the disk, by writing them. sled must never meet a full disk: a flush that
+/// cannot be written waits for ever.
+pub(super) fn ensure_room(probe: &Path, bytes: u64) -> io::Result<()> {
+    let write = || io::copy(&mut io::repeat(1).take(bytes), &mut fs::File::create(probe)?);
+    let written = write();
+    remove_if_there(probe)?;
+    written.map(drop)
 }
 
 /// sled takes a snapshot that it did not finish for a damaged one, and would fail for ever.

@@ -1,49 +1,73 @@
 //! The cache in sled, which may break at any time: then it is set aside and an empty one takes its place.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::{Collection, Document, Room};
 
-use super::cached_document::{chunk_count, chunk_key, collection_prefix, decode, encode, key, room_prefix};
-use super::database::{Database, Failure, Writes, guarded};
+use super::cached_document::{
+    CachedRoom, Digest, Stored, chunk_count, chunk_key, collection_prefix, decode, encode, key, room_prefix,
+};
+use super::database::{Database, Failure, Writes, ensure_room, guarded};
 use super::envelope::{seal, unseal};
+use super::files::{harmless, remove_if_there};
 use super::{DocumentKey, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
 /// database does not cure, and every loss leaks what the broken one held in memory.
 const LOSSES_MAX: u32 = 4;
 
+/// The file beside the database that holds how many changes were flushed. sled takes some damage for the end of its
+/// log, and silently goes back to an older state, with holes: then the database holds fewer.
+const MARK_EXTENSION: &str = "mark";
+/// The file that is written, and removed, to see whether there is room.
+const PROBE_EXTENSION: &str = "probe";
+
+/// What must be free on the disk before the database may write, in bytes.
+const HEADROOM_BYTES: u64 = 2 << 20;
+/// How many bytes the database may write for each byte that changes: it writes whole pages anew.
+const WRITE_AMPLIFICATION: u64 = 8;
+/// After so many changed bytes it is looked again whether there is room.
+const UNPROBED_BYTES_MAX: u64 = 128 << 10;
+
 /// See the module's documentation. Every method may return `CacheLost`, or `Full` when the disk is full: then
-/// nothing is lost, and the cache goes on when there is room.
+/// nothing was done, nothing is lost, and the cache goes on when there is room.
 #[derive(Debug)]
 pub(super) struct SledCache {
     folder: PathBuf,
     /// Where a broken database goes, in the place of the one before.
     quarantine: PathBuf,
+    mark: PathBuf,
+    probe: PathBuf,
     state: RefCell<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     database: Option<Arc<Database>>,
-    /// How many changes the database must hold to be the one that was closed; unknown before the first open.
-    changes: Option<u64>,
+    /// How many changes the database holds.
+    changes: u64,
+    /// What was changed since there was last seen to be room.
+    unprobed_bytes: u64,
     /// Whether there are changes that were not flushed.
     dirty: bool,
+    mark: Option<File>,
+    /// The rooms whose documents were found complete.
+    verified: BTreeSet<Room>,
     losses: u32,
 }
 
 impl SledCache {
-    /// Opens the cache. The second value tells why it starts empty, if it was lost.
+    /// Opens the cache in `folder`; a broken one goes to the folder `quarantine`. The second value tells why it
+    /// starts empty, if it was lost.
     pub(super) fn open(folder: PathBuf, quarantine: PathBuf) -> (Self, Option<String>) {
-        let state = State { database: None, changes: None, dirty: false, losses: 0 };
-        let cache = Self { folder, quarantine, state: RefCell::new(state) };
+        let mark = folder.with_extension(MARK_EXTENSION);
+        let probe = folder.with_extension(PROBE_EXTENSION);
+        let cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
         let lost = match cache.database() {
             Err(StoreError::CacheLost { reason }) => Some(reason),
             // A cache that cannot be opened now is opened by the first call that needs it.
@@ -55,6 +79,7 @@ impl SledCache {
     pub(super) fn document(&self, document: &DocumentKey) -> Result<Option<Document>, StoreError> {
         let key = key(document);
         self.run(|database| {
+            self.verify(database, &document.room)?;
             let Some(value) = database.documents.get(&key)? else { return Ok(None) };
             read(database, &key, &value).map(Some)
         })
@@ -66,8 +91,10 @@ impl SledCache {
         collection: &Collection,
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
-        let mut items =
-            self.run(|database| Ok(database.documents.scan_prefix(collection_prefix(room, collection))))?;
+        let mut items = self.run(|database| {
+            self.verify(database, room)?;
+            Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
+        })?;
         loop {
             let next = self.run(|database| {
                 let Some(item) = items.next() else { return Ok(None) };
@@ -89,15 +116,13 @@ impl SledCache {
                 let (name, state) = item?;
                 let name = std::str::from_utf8(&name).map_err(|error| error.to_string())?;
                 let room = Room::new(name).map_err(|error| error.to_string())?;
-                let state = decode_compact(unseal(&state)?).map_err(|error| error.to_string())?;
-                rooms.push((room, state));
+                rooms.push((room, CachedRoom::decode(&state)?.state));
             }
             Ok(rooms)
         })
     }
 
     pub(super) fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        let state = encode_compact(&update.state).map_err(|error| StoreError::Encode(error.to_string()))?;
         let mut newest = BTreeMap::new();
         for document in update.documents {
             let stored = if document.deleted {
@@ -108,39 +133,51 @@ impl SledCache {
             let (collection, id) = (document.collection.clone(), document.id.clone());
             newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), stored);
         }
+        let bytes = newest.values().flatten().map(Stored::byte_len).sum();
+        self.ensure_room(bytes)?;
         let changes = self.run(|database| {
+            let mut digest = self.verify(database, room)?;
             let mut writes = Writes::default();
-            writes.rooms.insert(room.as_str(), seal(&state));
             if update.reset {
                 for item in database.documents.scan_prefix(room_prefix(room)) {
                     let (key, value) = item?;
-                    remove(&mut writes, &key, &value)?;
+                    remove(&mut writes, &mut digest, &key, &value)?;
                 }
             }
             for (key, stored) in &newest {
-                if let Some(value) = database.documents.get(key)? {
-                    remove(&mut writes, key, &value)?;
+                let replaced = if update.reset { None } else { database.documents.get(key)? };
+                if let Some(value) = replaced {
+                    remove(&mut writes, &mut digest, key, &value)?;
                 }
                 let Some(stored) = stored else { continue };
+                digest.add(key, &stored.value);
                 writes.documents.insert(key.as_slice(), stored.value.as_slice());
                 for (index, chunk) in (0..).zip(&stored.chunks) {
                     writes.chunks.insert(chunk_key(key, index), chunk.as_slice());
                 }
             }
+            writes.rooms.insert(room.as_str(), CachedRoom { state: update.state, digest }.encode()?);
             let changes = database.changes()? + 1;
             database.write(&writes, changes)?;
             Ok(changes)
         })?;
         let state = self.state.get_mut();
-        state.changes = Some(changes);
+        state.changes = changes;
         state.dirty = true;
         Ok(())
     }
 
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
-        if self.state.get_mut().dirty {
-            self.run(Database::flush)?;
-            self.state.get_mut().dirty = false;
+        if !self.state.get_mut().dirty {
+            return Ok(());
+        }
+        self.ensure_room(UNPROBED_BYTES_MAX)?;
+        self.run(Database::flush)?;
+        let state = self.state.get_mut();
+        state.dirty = false;
+        if let Some(mark) = &mut state.mark {
+            // A mark that lags behind notices less, and does no harm.
+            let _ = mark.rewind().and_then(|()| mark.write_all(&seal(&state.changes.to_le_bytes())));
         }
         Ok(())
     }
@@ -148,6 +185,42 @@ impl SledCache {
     /// In bytes; 0 if unknown.
     pub(super) fn bytes_on_disk(&self) -> u64 {
         self.run(Database::bytes_on_disk).unwrap_or(0)
+    }
+
+    /// Looks whether there is room for a change of so many bytes, unless it looked not long ago.
+    fn ensure_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let mut state = self.state.borrow_mut();
+        let unprobed_bytes = state.unprobed_bytes + bytes;
+        if state.database.is_none() || unprobed_bytes < UNPROBED_BYTES_MAX {
+            // An open looks as well.
+            state.unprobed_bytes = unprobed_bytes;
+            return Ok(());
+        }
+        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes).map_err(harmless)?;
+        state.unprobed_bytes = 0;
+        Ok(())
+    }
+
+    /// Makes sure, once, that a room's documents are complete. Returns their digest.
+    fn verify(&self, database: &Database, room: &Room) -> Result<Digest, Failure> {
+        let stored = database.rooms.get(room.as_str())?;
+        let expected = stored.map_or(Ok(CachedRoom::default()), |value| CachedRoom::decode(&value))?.digest;
+        if self.state.borrow().verified.contains(room) {
+            return Ok(expected);
+        }
+        let mut found = Digest::default();
+        for item in database.documents.scan_prefix(room_prefix(room)) {
+            let (key, value) = item?;
+            unseal(&value)?;
+            found.add(&key, &value);
+        }
+        if found != expected {
+            return Err("documents are missing".into());
+        }
+        if expected != Digest::default() {
+            self.state.borrow_mut().verified.insert(room.clone());
+        }
+        Ok(expected)
     }
 
     fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
@@ -167,53 +240,45 @@ impl SledCache {
         if state.losses >= LOSSES_MAX {
             return Err(StoreError::CacheLost { reason: "it was lost too often".to_owned() });
         }
-        let expected = state.changes;
         drop(state);
         let opened = guarded(|| {
+            // Even an open writes.
+            ensure_room(&self.probe, HEADROOM_BYTES)?;
+            let (mark, flushed) = open_mark(&self.mark)?;
             let database = Database::open(&self.folder)?;
             let changes = database.changes()?;
-            if expected.is_some_and(|expected| expected != changes) {
-                return Err("changes were lost when the disk was full".into());
+            if changes < flushed {
+                return Err(format!("only {changes} of {flushed} changes are left").into());
             }
-            Ok((Arc::new(database), changes))
+            Ok((Arc::new(database), changes, mark))
         });
-        let (database, changes) = opened.map_err(|failure| self.give_up(failure))?;
+        let (database, changes, mark) = opened.map_err(|failure| self.give_up(failure))?;
         let mut state = self.state.borrow_mut();
         state.database = Some(Arc::clone(&database));
-        state.changes = Some(changes);
+        state.changes = changes;
+        state.mark = Some(mark);
         Ok(database)
     }
 
     /// Parts with a database that failed.
     fn give_up(&self, failure: Failure) -> StoreError {
+        let reason = match failure {
+            Failure::Full => return StoreError::Full,
+            Failure::Broken(reason) => reason,
+        };
         let mut state = self.state.borrow_mut();
-        let database = state.database.take();
-        match failure {
-            Failure::Full => {
-                // What is on disk is sound: whether it is all, the next open finds out.
-                let _ = guarded(|| {
-                    drop(database);
-                    Ok(())
-                });
-                StoreError::Full
-            }
-            Failure::Broken(reason) => {
-                // Dropping it would write to it, which may panic, or wait for ever.
-                std::mem::forget(database);
-                state.changes = None;
-                state.dirty = false;
-                state.losses += 1;
-                match self.set_aside() {
-                    Ok(()) => StoreError::CacheLost { reason },
-                    Err(error) => {
-                        StoreError::CacheLost { reason: format!("{reason}; left in place: {error}") }
-                    }
-                }
-            }
+        // Dropping it would write to it, which may panic, or wait for ever.
+        std::mem::forget(state.database.take());
+        *state = State { losses: state.losses + 1, ..State::default() };
+        match self.set_aside() {
+            Ok(()) => StoreError::CacheLost { reason },
+            Err(error) => StoreError::CacheLost { reason: format!("{reason}; left in place: {error}") },
         }
     }
 
     fn set_aside(&self) -> io::Result<()> {
+        // First: an empty database must not be measured by the mark of another.
+        remove_if_there(&self.mark)?;
         if let Some(parent) = self.quarantine.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -229,11 +294,13 @@ impl SledCache {
 
 impl Drop for SledCache {
     fn drop(&mut self) {
+        if self.flush().is_err() {
+            // Dropping the database would write as well.
+            std::mem::forget(self.state.get_mut().database.take());
+        }
         let database = self.state.get_mut().database.take();
         let _ = guarded(|| {
-            if let Some(database) = database {
-                database.flush()?;
-            }
+            drop(database);
             Ok(())
         });
     }
@@ -243,7 +310,8 @@ fn read(database: &Database, key: &[u8], value: &[u8]) -> Result<Document, Failu
     decode(value, |index| Ok(database.chunks.get(chunk_key(key, index))?.map(|chunk| chunk.to_vec())))
 }
 
-fn remove(writes: &mut Writes, key: &[u8], value: &[u8]) -> Result<(), Failure> {
+fn remove(writes: &mut Writes, digest: &mut Digest, key: &[u8], value: &[u8]) -> Result<(), Failure> {
+    digest.remove(key, value);
     writes.documents.remove(key);
     for index in 0..chunk_count(value)? {
         writes.chunks.remove(chunk_key(key, index));
@@ -251,7 +319,19 @@ fn remove(writes: &mut Writes, key: &[u8], value: &[u8]) -> Result<(), Failure> 
     Ok(())
 }
 
-fn remove_folder(path: &std::path::Path) -> io::Result<()> {
+/// The mark, and how many changes it says were flushed; 0 if it is missing or torn.
+fn open_mark(path: &Path) -> io::Result<(File, u64)> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut sealed = Vec::new();
+    file.read_to_end(&mut sealed)?;
+    let flushed = unseal(&sealed).ok().and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
+    Ok((file, flushed))
+}
+
+fn remove_folder(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -1,1 +1,180 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::fixtures::{Random, collection, copy_directory, document, key, room, state};
+
+const SEEDS: u64 = 150;
+const DOCUMENTS: u64 = 300;
+
+fn open(directory: &Path) -> (SledCache, Option<String>) {
+    SledCache::open(directory.join("cache"), directory.join("quarantine").join("cache"))
+}
+
+fn fill(cache: &mut SledCache) {
+    for round in 0..DOCUMENTS / 10 {
+        let documents: Vec<_> = (round * 10..round * 10 + 10)
+            .map(|n| document(&format!("d{n:04}"), n, &"text ".repeat(if n % 50 == 0 { 30_000 } else { 60 })))
+            .collect();
+        let update = RoomUpdate { reset: false, documents: &documents, state: state(round + 1) };
+        cache.apply(&room("user:42"), &update).unwrap();
+        cache.flush().unwrap();
+    }
+}
+
+fn contents(cache: &SledCache) -> Result<Vec<Document>, StoreError> {
+    let mut found = Vec::new();
+    cache.visit_collection(&room("user:42"), &collection("tasks"), &mut |document| found.push(document))?;
+    Ok(found)
+}
+
+fn is_usable(cache: &mut SledCache) {
+    let documents = [document("new", 1, "text")];
+    let update = RoomUpdate { reset: true, documents: &documents, state: state(1) };
+    cache.apply(&room("list:9"), &update).unwrap();
+    cache.flush().unwrap();
+    assert_eq!(cache.document(&key("list:9", "new")).unwrap(), Some(documents[0].clone()));
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+/// Damages a file, one way or another.
+fn damage(path: &Path, random: &mut Random) -> String {
+    let mut bytes = fs::read(path).unwrap();
+    let length = bytes.len() as u64;
+    let what = match random.below(4) {
+        0 => {
+            bytes.truncate(random.below(length) as usize);
+            format!("truncated to {}", bytes.len())
+        }
+        1 => {
+            let flips: Vec<_> = (0..=random.below(3)).map(|_| random.below(length) as usize).collect();
+            flips.iter().for_each(|&at| bytes[at] ^= 1 << random.below(8));
+            format!("flipped at {flips:?}")
+        }
+        2 => {
+            let at = random.below(length) as usize / 4096 * 4096;
+            let end = bytes.len().min(at + 4096);
+            bytes[at..end].fill(0);
+            format!("zeroed at {at}")
+        }
+        _ => {
+            bytes.iter_mut().for_each(|byte| *byte = random.next() as u8);
+            "replaced by garbage".to_owned()
+        }
+    };
+    fs::write(path, bytes).unwrap();
+    format!("{} {what}", path.display())
+}
+
+#[test]
+fn damage_costs_the_cache_at_most_and_never_more() {
+    let original = TempDir::new().unwrap();
+    let mut cache = open(original.path()).0;
+    fill(&mut cache);
+    drop(cache);
+    // A second run leaves a snapshot as well.
+    drop(open(original.path()));
+    let whole = contents(&open(original.path()).0).unwrap();
+    assert_eq!(whole.len() as u64, DOCUMENTS);
+    for seed in 0..SEEDS {
+        let mut random = Random(seed);
+        let copy = TempDir::new().unwrap();
+        copy_directory(original.path(), copy.path());
+        let mut files = files(&copy.path().join("cache"));
+        // Half of the time the log itself, which is where it hurts.
+        if random.below(2) == 0 {
+            files.retain(|path| path.ends_with("db"));
+        }
+        let what = damage(&files[random.below(files.len() as u64) as usize], &mut random);
+        let (mut cache, lost) = open(copy.path());
+        match contents(&cache) {
+            // Everything is there, or nothing is, and then it was said.
+            Ok(found) if lost.is_none() => assert!(found == whole, "seed {seed}: {what}: {}", found.len()),
+            Ok(found) => assert_eq!(found.len(), 0, "seed {seed}: {what}"),
+            Err(StoreError::CacheLost { .. }) => {
+                assert_eq!(contents(&cache).unwrap().len(), 0, "seed {seed}: {what}");
+                assert_eq!(cache.rooms().unwrap(), [], "seed {seed}: {what}");
+            }
+            Err(error) => panic!("seed {seed}: {what}: {error}"),
+        }
+        if lost.is_some() {
+            assert!(copy.path().join("quarantine").join("cache").exists(), "seed {seed}: {what}");
+        }
+        is_usable(&mut cache);
+    }
+}
+
+#[test]
+fn an_unfinished_snapshot_does_not_keep_the_cache_from_opening() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    drop(cache);
+    fs::write(directory.path().join("cache").join("snap.00000000000FFFFF.generating"), b"half").unwrap();
+    let (cache, lost) = open(directory.path());
+    assert_eq!(lost, None);
+    assert_eq!(contents(&cache).unwrap().len() as u64, DOCUMENTS);
+}
+
+#[test]
+fn a_value_that_does_not_check_costs_the_cache_and_the_old_one_is_kept_for_a_look() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    let stored = cached_key("user:42", "d0007");
+    cache.run(|database| Ok(database.documents.insert(stored, b"nonsense")?.map(drop))).unwrap();
+    assert!(matches!(cache.document(&key("user:42", "d0007")), Ok(None) | Err(StoreError::CacheLost { .. })));
+    assert_eq!(cache.rooms().unwrap(), []);
+    assert!(directory.path().join("quarantine").join("cache").join("db").exists());
+    is_usable(&mut cache);
+}
+
+fn cached_key(room_name: &str, id: &str) -> Vec<u8> {
+    super::key(&key(room_name, id))
+}
+
+#[test]
+fn a_cache_that_went_back_in_time_is_not_trusted() {
+    let directory = TempDir::new().unwrap();
+    let earlier = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    copy_directory(&directory.path().join("cache"), earlier.path());
+    let documents = [document("later", 1, "text")];
+    cache
+        .apply(&room("list:9"), &RoomUpdate { reset: false, documents: &documents, state: state(1) })
+        .unwrap();
+    cache.flush().unwrap();
+    drop(cache);
+    fs::remove_dir_all(directory.path().join("cache")).unwrap();
+    copy_directory(earlier.path(), &directory.path().join("cache"));
+    let (cache, lost) = open(directory.path());
+    assert!(lost.is_some());
+    assert_eq!(cache.rooms().unwrap(), []);
+}
+
+#[test]
+fn a_cache_that_keeps_breaking_is_given_up() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    for _ in 0..LOSSES_MAX {
+        is_usable(&mut cache);
+        assert!(matches!(
+            cache.run(|_| -> Result<(), _> { panic!("as sled does") }),
+            Err(StoreError::CacheLost { .. })
+        ));
+    }
+    assert!(matches!(cache.rooms(), Err(StoreError::CacheLost { .. })));
+}

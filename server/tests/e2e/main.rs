@@ -1,0 +1,13 @@
+//! The server over a real socket, spoken to by the npm package `socket.io-client`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// `json!` literals read better without a borrow.
+#![allow(clippy::needless_pass_by_value)]
+
+mod access;
+mod development;
+mod durability;
+mod load;
+mod presence;
+mod support;
+mod sync;
