@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import Database from 'better-sqlite3';
 
-import { serve } from './contender.mjs';
+import { operationsOf, serve } from './contender.mjs';
 
 /** The document that Syncline writes, 206 bytes of JSON. */
 const TEXT = 'x'.repeat(164);
@@ -32,15 +32,15 @@ function nextDocument() {
   return { id: randomUUID(), fields: { done: false, position: written, text: TEXT } };
 }
 
-await serve(({ samples, group }) =>
+await serve(({ samples, work }) =>
   Array.from({ length: samples }, () => {
-    const documents = Array.from({ length: group }, nextDocument);
+    const documents = Array.from({ length: operationsOf(work) }, nextDocument);
     const begin = performance.now();
-    if (group === 1) {
+    if (work === 'one') {
       write(documents[0]);
     } else {
       writeAll(documents);
     }
-    return ((performance.now() - begin) * 1000) / group;
+    return ((performance.now() - begin) * 1000) / documents.length;
   }),
 );
