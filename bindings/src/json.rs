@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use syncline::engine::io::{AppState, Network};
+use syncline::engine::io::Network;
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event};
+
+pub use syncline::engine::io::AppState;
 
 /// Takes the events of a client: a JSON array of [`Event`]s.
 pub trait EventSink: Send + Sync + 'static {

@@ -2,10 +2,11 @@
 //!
 //! - [`config`]: every setting.
 //! - [`server`]: a server from start to stop.
-//! - [`http`](crate::http): the routes beside Socket.IO.
-//! - [`gateway`](crate::gateway): the Socket.IO end, its handshake.
-//! - [`inbox`](crate::inbox): the requests of one socket, in order and bounded.
-//! - [`session`](crate::session): one socket's requests and live events.
+//! - `http`: the routes beside Socket.IO.
+//! - `gateway`: the Socket.IO end, its handshake.
+//! - `inbox`: the requests of one socket, in order and bounded.
+//! - `session`: one socket's requests and live events.
+//! - `membership`: the rooms one connection is in.
 //! - [`wire`]: how arguments and answers are encoded.
 //! - [`auth`]: tokens and rights.
 //! - [`hub`]: pure: what a room does with pushes and pulls.
@@ -22,6 +23,7 @@ mod gateway;
 mod http;
 pub mod hub;
 mod inbox;
+mod membership;
 pub mod presence;
 pub mod server;
 mod session;

@@ -116,6 +116,7 @@ fn init_log(directives: &str) -> Result<(), tracing_subscriber::filter::ParseErr
     Ok(())
 }
 
+/// Says so on stderr, whatever is logged.
 fn warn_of_development(address: SocketAddr) {
     let lines = [
         "DEVELOPMENT MODE: anybody who can reach this server gets a token",
@@ -123,12 +124,10 @@ fn warn_of_development(address: SocketAddr) {
         &format!("tokens: POST http://{address}/dev/token {{\"sub\": \"...\"}}"),
     ];
     let width = lines.iter().map(|line| line.len()).max().unwrap_or(0);
-    let mut notice = format!("\n  +{}+", "-".repeat(width + 2));
-    for line in lines {
-        notice.push_str(&format!("\n  | {line:width$} |"));
-    }
-    notice.push_str(&format!("\n  +{}+", "-".repeat(width + 2)));
-    tracing::warn!("{notice}");
+    let edge = format!("+{}+", "-".repeat(width + 2));
+    let rows: String = lines.iter().map(|line| format!("| {line:width$} |\n")).collect();
+    // Nobody to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{edge}\n{rows}{edge}");
 }
 
 /// Done at SIGTERM or SIGINT.

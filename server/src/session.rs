@@ -8,8 +8,8 @@ use std::time::Duration;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{
-    Changes, Done, Encoding, Hello, Member, Members, PROTOCOL_VERSION, Page, Presence, PresenceDiff,
-    PresencePong, Pull, Push, PushAnswer, RoomRequest, Subscribe, UserStatus, event,
+    Changes, Done, Encoding, Hello, Member, Members, PROTOCOL_VERSION, Page, Presence, PresencePong, Pull,
+    Push, PushAnswer, RoomRequest, Subscribe, event,
 };
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
@@ -19,7 +19,7 @@ use crate::fanout::{Mail, Mailbox, News, head_hint};
 use crate::gateway::{Accepted, Shared};
 use crate::hub::{Author, PageRequest};
 use crate::inbox::{self, Inbox, Request, RequestKind, Waiting};
-use crate::presence::{Arrival, ConnectionId};
+use crate::membership::Membership;
 use crate::storage::sled::now_ms;
 use crate::wire::{self, Body};
 
@@ -173,14 +173,23 @@ impl Session {
         self.membership.subscribed.insert(room.clone(), collections.clone());
         self.membership.enter(&room);
         let limit = self.shared.limits.page_count_max;
-        self.shared.storage.page(PageRequest { room, cursor, limit, collections }).await
+        let request = PageRequest { room: room.clone(), cursor, limit, collections };
+        let page = self.shared.storage.page(request).await;
+        if page.is_err() {
+            self.leave_subscription(&room);
+        }
+        page
     }
 
     async fn unsubscribe(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
-        self.shared.fanout.unsubscribe(self.membership.id, &room);
-        self.membership.subscribed.remove(&room);
-        self.membership.exit_if_unused(&room);
+        self.leave_subscription(&room);
         Ok(Done { ok: true })
+    }
+
+    fn leave_subscription(&mut self, room: &Room) {
+        self.shared.fanout.unsubscribe(self.membership.id, room);
+        self.membership.subscribed.remove(room);
+        self.membership.exit_if_unused(room);
     }
 
     async fn pull(&mut self, Pull { room, cursor, limit }: Pull) -> Result<Page, WireError> {
@@ -335,98 +344,4 @@ fn bound(rooms: &BTreeSet<Room>, room: &Room, rooms_max: u32) -> Result<(), Wire
 
 fn too_many_rooms(rooms_max: usize) -> WireError {
     WireError::new(ErrorCode::TooLarge, format!("at most {rooms_max} rooms are allowed"))
-}
-
-/// A connection's place among the others, given up when dropped, however the session ends.
-struct Membership {
-    shared: Arc<Shared>,
-    id: ConnectionId,
-    subscribed: BTreeMap<Room, Option<Vec<Collection>>>,
-    joined: BTreeSet<Room>,
-    present: BTreeSet<Room>,
-    user: String,
-}
-
-impl Membership {
-    fn register(shared: &Arc<Shared>, user: &str, mailbox: &Arc<Mailbox>) -> Self {
-        let id = shared.next_connection();
-        shared.fanout.connect(id, Arc::clone(mailbox));
-        shared.roster().connect(id, user);
-        Self {
-            shared: Arc::clone(shared),
-            id,
-            subscribed: BTreeMap::new(),
-            joined: BTreeSet::new(),
-            present: BTreeSet::new(),
-            user: user.to_owned(),
-        }
-    }
-
-    fn enter(&self, room: &Room) {
-        let mut roster = self.shared.roster();
-        let see_it = roster.enter(self.id, room);
-        self.shared.fanout.tell(see_it, News::Online(self.status()));
-    }
-
-    fn exit_if_unused(&self, room: &Room) {
-        let used =
-            self.subscribed.contains_key(room) || self.joined.contains(room) || self.present.contains(room);
-        if !used {
-            self.shared.roster().exit(self.id, room);
-        }
-    }
-
-    /// Shows the client's state in a room, and tells the others there.
-    fn show(&mut self, room: &Room, member: Member) -> Result<(), WireError> {
-        self.enter(room);
-        self.present.insert(room.clone());
-        let mut roster = self.shared.roster();
-        let arrival = match roster.join(self.id, room, member.clone()) {
-            Ok(arrival) => arrival,
-            Err(error) => {
-                drop(roster);
-                self.present.remove(room);
-                self.exit_if_unused(room);
-                return Err(error);
-            }
-        };
-        let mut diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![] };
-        match arrival {
-            Arrival::Joined => diff.joined.push(member),
-            Arrival::Updated => diff.updated.push(member),
-        }
-        self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
-        Ok(())
-    }
-
-    fn hide(&mut self, room: &Room) {
-        self.present.remove(room);
-        let mut roster = self.shared.roster();
-        if let Some(client) = roster.leave(self.id, room) {
-            self.tell_left(&roster, room, client);
-        }
-        drop(roster);
-        self.exit_if_unused(room);
-    }
-
-    fn tell_left(&self, roster: &crate::presence::Roster, room: &Room, client: ClientId) {
-        let diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![client] };
-        self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
-    }
-
-    fn status(&self) -> UserStatus {
-        UserStatus { user_id: self.user.clone() }
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        self.shared.fanout.disconnect(self.id, std::mem::take(&mut self.subscribed).into_keys());
-        let mut roster = self.shared.roster();
-        let departure = roster.disconnect(self.id);
-        for (room, client) in &departure.left {
-            self.tell_left(&roster, room, *client);
-        }
-        self.shared.fanout.tell(departure.offline_to, News::Offline(self.status()));
-    }
 }

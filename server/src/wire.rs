@@ -201,3 +201,91 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Argument<T> {
         deserializer.deserialize_any(ArgumentVisitor(PhantomData))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use syncline_protocol::message::RoomRequest;
+    use syncline_protocol::{ClientId, Room};
+
+    use super::*;
+
+    fn text(text: &'static str, attachments: &[&[u8]]) -> Value {
+        let parts = attachments.iter().map(|part| Bytes::copy_from_slice(part)).collect();
+        Value::Str(text.into(), (!attachments.is_empty()).then_some(parts))
+    }
+
+    fn packed(argument: &[u8]) -> Value {
+        Value::Bytes([b"\x92\xa1e", argument].concat().into())
+    }
+
+    fn request() -> RoomRequest {
+        RoomRequest { room: Room::new("r").unwrap() }
+    }
+
+    #[test]
+    fn a_request_reads_the_same_in_every_form() {
+        let compact = encode_compact(&request()).unwrap();
+        let binary = [&[0xc4, u8::try_from(compact.len()).unwrap()], compact.as_slice()].concat();
+        let typed_array = [&[0xc7, u8::try_from(compact.len()).unwrap(), 0], compact.as_slice()].concat();
+        for (packet, encoding) in [
+            (text(r#"["e",{"room":"r"}]"#, &[]), Encoding::Plain),
+            (text(r#"["e",{"room":"r","new":[1]},"more"]"#, &[]), Encoding::Plain),
+            (text(r#"["e",{"_placeholder":true,"num":0}]"#, &[&compact]), Encoding::Compact),
+            (packed(&rmp_serde::to_vec_named(&request()).unwrap()), Encoding::Plain),
+            (packed(&binary), Encoding::Compact),
+            (packed(&typed_array), Encoding::Compact),
+        ] {
+            assert_eq!(decode::<RoomRequest>(&packet), (encoding, Ok(request())), "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_read_is_invalid() {
+        let compact = encode_compact(&request()).unwrap();
+        let nested = [vec![0x91; 10_000], vec![0xc0]].concat();
+        for packet in [
+            text("", &[]),
+            text(r#"["e"]"#, &[]),
+            text(r#"["e",null]"#, &[]),
+            text(r#"["e",{"room":1}]"#, &[]),
+            text(r#"["e",{"room":{"_placeholder":true,"num":0}}]"#, &[&compact]),
+            text(r#"["e",{"_placeholder":true,"num":0}]"#, &[b"\x91"]),
+            text(r#"["e",{"_placeholder":true,"num":0}]"#, &[&[compact.as_slice(), b"\xc0"].concat()]),
+            Value::Bytes(Bytes::new()),
+            Value::Bytes(Bytes::from_static(b"\x91\xa1e")),
+            packed(b"\xc0"),
+            packed(b"\xc4\xff"),
+            packed(b"\xc7\x01\x05\x00"),
+            packed(b"\xdf\xff\xff\xff\xff"),
+            packed(&nested),
+        ] {
+            let (_, request) = decode::<RoomRequest>(&packet);
+            assert_eq!(request.unwrap_err().code, ErrorCode::Invalid, "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_map_has_client_ids_as_text_over_either_parser() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Named {
+            client: ClientId,
+        }
+        let named = Named { client: ClientId::from_bytes([7; 16]) };
+        let Body::Plain(body) = encode(&named, Encoding::Plain).unwrap() else { panic!("a map") };
+        assert_eq!(body["client"], "07070707-0707-0707-0707-070707070707");
+        let packet = packed(&rmp_serde::to_vec_named(&body).unwrap());
+        assert_eq!(decode(&packet), (Encoding::Plain, Ok(named)));
+    }
+
+    #[test]
+    fn an_absent_auth_payload_reads_as_empty() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Empty {}
+        for packet in
+            [None, Some(text("", &[])), Some(text("{}", &[])), Some(Value::Bytes(b"\x80"[..].into()))]
+        {
+            assert_eq!(decode_auth(packet.as_ref()), Ok(Empty {}));
+        }
+    }
+}

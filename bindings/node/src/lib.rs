@@ -1,1 +1,71 @@
+//! Carries the façade for JavaScript into Node: strings in, strings out. What they mean is known to `syncline-ffi`
+//! and to TypeScript only.
 
+use std::fmt;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Error, FnArgs, Result, Status};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+use syncline_ffi::json::{self, AppState, EventSink};
+
+/// Batches of events that may wait for a busy JavaScript thread; the core waits when they are spent.
+const EVENT_BATCHES_MAX: usize = 1024;
+
+/// `(client, events) => void`. Weak: listening alone does not keep the process alive.
+type EventsCallback =
+    ThreadsafeFunction<FnArgs<(i64, String)>, (), FnArgs<(i64, String)>, Status, false, true, EVENT_BATCHES_MAX>;
+
+struct CallbackSink(EventsCallback);
+
+impl fmt::Debug for CallbackSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallbackSink")
+    }
+}
+
+impl EventSink for CallbackSink {
+    fn events(&self, client: u64, events: String) {
+        let Ok(client) = i64::try_from(client) else { return };
+        // Fails only while the JavaScript environment is closing: nobody is left to tell.
+        self.0.call(FnArgs::from((client, events)), ThreadsafeFunctionCallMode::Blocking);
+    }
+}
+
+/// Opens a client; resolves to the reply envelope. `on_events` gets the client's number and a JSON array.
+#[napi(ts_args_type = "config: string, onEvents: (client: number, events: string) => void")]
+pub async fn open(config: String, on_events: EventsCallback) -> String {
+    json::open(config, Arc::new(CallbackSink(on_events))).await
+}
+
+/// Sends one command to an open client; resolves to the reply envelope.
+#[napi]
+pub async fn call(client: i64, command: String) -> Result<String> {
+    let client = u64::try_from(client)
+        .map_err(|_| Error::new(Status::InvalidArg, format!("client {client} is negative")))?;
+    Ok(json::call(client, command).await)
+}
+
+/// Tells every client of the process whether the app is seen: `active`, `inactive` or `background`.
+#[napi(ts_args_type = "state: 'active' | 'inactive' | 'background'")]
+pub fn set_app_state(state: String) -> Result<()> {
+    json::set_app_state(match state.as_str() {
+        "active" => AppState::Active,
+        "inactive" => AppState::Inactive,
+        "background" => AppState::Background,
+        _ => return Err(Error::new(Status::InvalidArg, format!("unknown app state {state}"))),
+    });
+    Ok(())
+}
+
+/// Tells every client of the process about the network.
+#[napi]
+pub fn set_network(available: bool, expensive: bool, kind: String) {
+    json::set_network(available, expensive, kind);
+}
+
+/// Closes every client of the process; resolves when their files are closed.
+#[napi]
+pub async fn close_all() {
+    json::close_all().await;
+}

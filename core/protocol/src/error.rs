@@ -53,6 +53,25 @@ impl ErrorCode {
         }
     }
 
+    /// Reads the code's spelling on the wire; `None` for text that is no code of this version.
+    pub fn from_wire(text: &str) -> Option<Self> {
+        [
+            Self::Unauthorized,
+            Self::Forbidden,
+            Self::NotFound,
+            Self::Invalid,
+            Self::Conflict,
+            Self::TooLarge,
+            Self::RateLimited,
+            Self::UnsupportedProtocol,
+            Self::OutOfOrder,
+            Self::Unavailable,
+            Self::Internal,
+        ]
+        .into_iter()
+        .find(|code| code.as_str() == text)
+    }
+
     /// The code as it is spelled on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -438,6 +438,11 @@ impl Engine {
     }
 
     fn flush(&mut self, now: Now, store: &mut dyn Store) {
+        if self.needs_commit() {
+            // A flush also writes the journal: on its own, so that an error there is the commit's.
+            self.flush_at_us = Some(now.mono_us);
+            return;
+        }
         self.flush_at_us = None;
         if let Err(error) = store.flush() {
             self.handle_store_error(error, now);

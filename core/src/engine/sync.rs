@@ -46,7 +46,7 @@ impl Engine {
                 let step = self.session.handle_session();
                 return self.apply_step(now, step, out);
             }
-            Packet::ConnectError { data } => Err(connect_error(data.as_ref())),
+            Packet::ConnectError { data } => Err(refusal(data.as_ref())),
             Packet::Disconnect => Err(ended_by_server()),
             Packet::Event { name, args, .. } => self.handle_event(now, &name, &args, store, out),
             Packet::Ack { id, args } => self.handle_ack(now, id, &args, store, out),
@@ -360,34 +360,32 @@ fn wire_error(error: &Error) -> WireError {
     WireError::new(code, error.message.clone())
 }
 
-/// What a server sends with a refused connection: `{message, data?: {code, ...}}`, or only text.
+/// What a server sends with a refused connection: `{message, data?: {code, ...}}`, or only text. A server that can
+/// send nothing but a message begins it with the code: `unauthorized: the token has expired`.
 #[derive(serde::Deserialize)]
-struct ConnectErrorBody {
+struct Refusal {
     #[serde(default)]
     message: String,
     #[serde(default)]
-    data: Option<ConnectErrorDetails>,
-    #[serde(default)]
-    code: Option<ErrorCode>,
+    data: Option<RefusalDetails>,
 }
 
-#[derive(serde::Deserialize)]
-struct ConnectErrorDetails {
+#[derive(Default, serde::Deserialize)]
+struct RefusalDetails {
     #[serde(default)]
     code: Option<ErrorCode>,
     #[serde(default)]
     retry_after_ms: Option<u64>,
 }
 
-/// A refusal without a code counts as `unauthorized`, which is what auth middleware is for, unless its text says
-/// otherwise.
-fn connect_error(data: Option<&Payload>) -> Error {
-    let Some(body) = data.and_then(|data| wire::decode::<ConnectErrorBody>(std::slice::from_ref(data)).ok())
-    else {
+/// A refusal without a code counts as `unauthorized`: refusing is what a backend's auth middleware is for.
+fn refusal(data: Option<&Payload>) -> Error {
+    let refusal = data.and_then(|data| wire::decode::<Refusal>(std::slice::from_ref(data)).ok());
+    let Some(Refusal { message, data }) = refusal else {
         return Error::new(Code::Unauthorized, "the server refused the connection");
     };
-    let details = body.data.as_ref();
-    let code = body.code.or(details.and_then(|details| details.code)).unwrap_or(ErrorCode::Unauthorized);
-    let retry_after_ms = details.and_then(|details| details.retry_after_ms);
-    Error::from(WireError { code, message: body.message, retry_after_ms })
+    let RefusalDetails { code, retry_after_ms } = data.unwrap_or_default();
+    let spelled = message.split(": ").next().and_then(ErrorCode::from_wire);
+    let code = code.or(spelled).unwrap_or(ErrorCode::Unauthorized);
+    Error::from(WireError { code, message, retry_after_ms })
 }

@@ -17,7 +17,7 @@ fn open(directory: &Path) -> (DiskStore, Recovered) {
 
 fn queue(store: &mut DiskStore, numbers: std::ops::RangeInclusive<u64>) -> Result<(), StoreError> {
     for number in numbers {
-        store.append(&Record::Queued(entry(number)))?;
+        store.append(&Record::Queued(vec![entry(number)]))?;
     }
     store.commit()
 }
@@ -43,6 +43,15 @@ fn a_second_open_is_refused_until_the_first_is_closed() {
     assert!(matches!(DiskStore::open(&detour, CLIENT), Err(StoreError::InUse)));
     drop(store);
     open(directory.path());
+}
+
+#[test]
+fn the_store_may_move_to_the_thread_that_owns_it() {
+    let directory = TempDir::new().unwrap();
+    let (mut store, _) = open(directory.path());
+    let worker = std::thread::spawn(move || queue(&mut store, 1..=1));
+    worker.join().unwrap().unwrap();
+    assert_eq!(open(directory.path()).1.entries, [entry(1)]);
 }
 
 #[cfg(unix)]

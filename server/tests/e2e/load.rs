@@ -49,7 +49,9 @@ fn a_client_that_goes_on_flooding_is_disconnected() {
     let agent = Agent::start();
     connect(&agent, &server.url, "a", 1, json!(["websocket"]));
     agent.begin("burst", json!({"name": "a", "event": "presence:ping", "plains": vec![json!({}); 200]}));
-    assert_eq!(agent.next("a", "$disconnect")["value"], "io server disconnect");
+    // Which of the two it hears depends on whether the goodbye or the end of the transport comes first.
+    let reason = agent.next("a", "$disconnect")["value"].clone();
+    assert!(["io server disconnect", "transport close"].contains(&reason.as_str().unwrap()), "{reason}");
 }
 
 #[test]

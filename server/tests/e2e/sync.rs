@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, ServerProcess, client_id, create, push, token};
+use crate::support::{Agent, ServerProcess, client_id, create, http, push, token};
 
 const ROOM: &str = "list:1";
 
@@ -119,6 +119,30 @@ fn compact_binaries_over_the_default_parser() {
 #[test]
 fn compact_binaries_over_the_messagepack_parser() {
     compact_round(Some("msgpack"));
+}
+
+#[test]
+fn both_parsers_and_encodings_share_rooms() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path());
+    let agent = Agent::start();
+    agent.connect("json", &server.url, auth("ann", 1, "plain"));
+    let connect = json!({
+        "name": "msgpack", "url": server.url, "auth": auth("bob", 2, "compact"), "parser": "msgpack",
+    });
+    agent.call("connect", connect);
+    agent.ask("json", "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
+    agent.ask_compact("msgpack", "sync:subscribe", json!([ROOM, 0, null]));
+    agent.ask("json", "sync:push", push(ROOM, None, &[create(1, "d", 1)]));
+    let created = json!([1, "todos", "e", {"create": {}}, [1000, 0], null]);
+    agent.ask_compact("msgpack", "sync:push", json!([ROOM, null, [created]]));
+    for place in [1, 2] {
+        assert_eq!(agent.next("json", "sync:changes")["value"]["to_seq"], place);
+        assert_eq!(agent.next("msgpack", "sync:changes")["value"][2], place);
+    }
+    let (_, _, health) = http(&server.url, "GET", "/health", None, "");
+    let health: Value = serde_json::from_str(&health).unwrap();
+    assert_eq!((&health["connected_clients"], &health["users"]), (&json!(2), &json!(2)));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use syncline_protocol::limits::VALUE_DEPTH_MAX;
+use syncline_protocol::message::{MutationStatus, Page};
 use syncline_protocol::value::Fields;
-use syncline_protocol::{HybridTime, Op, Patch};
+use syncline_protocol::{HybridTime, Op, Patch, Path, Value, Write};
 
 use super::*;
 use crate::storage::memory::MemoryStore;

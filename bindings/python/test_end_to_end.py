@@ -1,0 +1,140 @@
+"""The generated Python binding against a real server: what every generated binding must be able to do."""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+import urllib.request
+
+import syncline_ffi as syncline
+
+PATIENCE_S = 20
+ROOM = "user:ada"
+
+
+class Server:
+    """A server process in development mode, on a port of its own."""
+
+    def __init__(self, data):
+        self.process = subprocess.Popen(
+            [os.environ["SYNCLINE_SERVER_BIN"], "--listen", "127.0.0.1:0", "--data", data, "--dev"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def token(self, user):
+        body = json.dumps({"sub": user}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/dev/token", body, headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+            return json.load(response)["token"]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=PATIENCE_S)
+        self.process.stdout.close()
+
+
+class Listener(syncline.ClientListener):
+    """Keeps the newest of each event, and wakes whoever waits. Called on a thread of the client."""
+
+    def __init__(self):
+        self.loop = asyncio.get_running_loop()
+        self.changed = asyncio.Event()
+        self.queue = None
+        self.rows = {}
+        self.connection = None
+
+    def on_events(self, events):
+        self.loop.call_soon_threadsafe(self._take, events)
+
+    def _take(self, events):
+        for event in events:
+            if event.is_queue():
+                self.queue = event.status
+            elif event.is_connection():
+                self.connection = event.status
+            elif event.is_rows():
+                self.rows.update({row.id: json.loads(row.fields_json) for row in event.upserted})
+                for removed in event.removed:
+                    self.rows.pop(removed, None)
+        self.changed.set()
+
+    async def until(self, condition):
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+class EndToEnd(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.server = Server(f"{self.folder.name}/server")
+        self.addCleanup(self.server.stop)
+
+    async def open(self, name, **options):
+        listener = Listener()
+        options = {"token": self.server.token("ada"), "auto_connect": True, **options}
+        client = await syncline.SynclineClient.open(
+            syncline.ClientOptions(
+                url=self.server.url, directory=f"{self.folder.name}/{name}", **options
+            ),
+            listener,
+        )
+        return client, listener
+
+    async def test_an_offline_edit_reaches_the_other_device(self):
+        a, a_listener = await self.open("a", auto_connect=False)
+        b, b_listener = await self.open("b")
+        await b.watch(ROOM, "notes", None)
+
+        note = await a.new_id()
+        await a.create(ROOM, "notes", note, json.dumps({"title": "written offline", "likes": 1}))
+        await a.update(ROOM, "notes", note, json.dumps({"likes": {"increment": 2}}))
+        row = await a.document(ROOM, "notes", note)
+        self.assertTrue(row.pending)
+        self.assertEqual(json.loads(row.fields_json), {"title": "written offline", "likes": 3})
+
+        await a.connect()
+        expected = {"title": "written offline", "likes": 3}
+        await b_listener.until(lambda: b_listener.rows.get(note) == expected)
+        await a_listener.until(lambda: a_listener.queue is not None and a_listener.queue.count == 0)
+        for client in (a, b):
+            await client.close()
+
+    async def test_an_error_has_its_code_and_says_whether_to_retry(self):
+        a, _ = await self.open("a", auto_connect=False, token="not a token")
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.connect()
+        self.assertEqual(refused.exception.code, "unauthorized")
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.create("", "notes", "n", "{}")
+        self.assertEqual(refused.exception.code, "invalid")
+        self.assertFalse(refused.exception.retryable)
+        await a.close()
+
+    async def test_the_facade_carries_strings(self):
+        class Sink(syncline.JsonListener):
+            def on_events(self, client, events):
+                json.loads(events)
+
+        config = {"url": self.server.url, "store": "memory", "autoConnect": False}
+        opened = json.loads(await syncline.json_open(json.dumps(config), Sink()))
+        client = opened["ok"]["client"]
+        queue = json.loads(await syncline.json_call(client, json.dumps({"type": "queue"})))
+        self.assertEqual(queue["ok"], {"count": 0, "bytes": 0, "processing": False})
+        unknown = json.loads(await syncline.json_call(client, '{"type": "noSuchCommand"}'))
+        self.assertEqual(unknown["error"]["code"], "invalid")
+        await syncline.json_close_all()
+        closed = json.loads(await syncline.json_call(client, '{"type": "queue"}'))
+        self.assertEqual(closed["error"]["code"], "closed")
+
+
+if __name__ == "__main__":
+    unittest.main()

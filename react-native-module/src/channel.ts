@@ -1,0 +1,106 @@
+import type {
+  Command,
+  ClientConfig,
+  ConnectionStatus,
+  ErrorBody,
+  Event,
+  RejectedWrite,
+  QueueStatus,
+  RoomStatus,
+  Row,
+  Stats,
+} from './contract.ts';
+import { asSynclineError, SynclineError } from './error.ts';
+import type { Host } from './host.ts';
+import type { Unsubscribe } from './observable.ts';
+
+type Nothing = Readonly<Record<string, never>>;
+
+/** What each command resolves to. */
+export interface Results {
+  connect: Nothing;
+  disconnect: Nothing;
+  setToken: Nothing;
+  setAppState: Nothing;
+  setNetwork: Nothing;
+  subscribe: Nothing;
+  unsubscribe: Nothing;
+  write: { clientSeqs: number[] };
+  newId: { id: string };
+  document: { row: Row | null };
+  watch: { watch: number; rows: Row[]; room: RoomStatus };
+  unwatch: Nothing;
+  presenceJoin: Nothing;
+  presenceUpdate: Nothing;
+  presenceLeave: Nothing;
+  connection: ConnectionStatus;
+  queue: QueueStatus;
+  outcomes: { outcomes: RejectedWrite[] };
+  acknowledgeOutcome: Nothing;
+  syncNow: Nothing;
+  stats: Stats;
+  close: Nothing;
+}
+
+/** One open client of the core: commands in, replies and events out. */
+export class Channel {
+  readonly #host: Host;
+  readonly #client: number;
+  readonly #stopListening: Unsubscribe;
+
+  private constructor(host: Host, client: number, stopListening: Unsubscribe) {
+    this.#host = host;
+    this.#client = client;
+    this.#stopListening = stopListening;
+  }
+
+  /** Opens a client. `onEvents` gets its events, in order, and none after `close`. */
+  static async open(host: Host, config: ClientConfig, onEvents: (events: Event[]) => void): Promise<Channel> {
+    // Events may overtake the reply that says which client they belong to.
+    let early: [number, string][] | null = [];
+    let client: number | null = null;
+    const stopListening = host.addEventsListener((from, events) => {
+      if (early) early.push([from, events]);
+      else if (from === client) onEvents(parseEvents(events));
+    });
+    try {
+      ({ client } = decode(await host.open(JSON.stringify(config))) as { client: number });
+    } catch (error) {
+      stopListening();
+      throw asSynclineError(error);
+    }
+    const channel = new Channel(host, client, stopListening);
+    // After the caller has the channel, as for every later event.
+    queueMicrotask(() => {
+      const waiting = early ?? [];
+      early = null;
+      for (const [from, events] of waiting) if (from === client) onEvents(parseEvents(events));
+    });
+    return channel;
+  }
+
+  async call<C extends Command>(command: C): Promise<Results[C['type']]> {
+    try {
+      const reply = await this.#host.call(this.#client, JSON.stringify(command));
+      return decode(reply) as Results[C['type']];
+    } catch (error) {
+      throw asSynclineError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening();
+    await this.call({ type: 'close' });
+  }
+}
+
+function parseEvents(text: string): Event[] {
+  return JSON.parse(text) as Event[];
+}
+
+/** Takes the result out of its envelope. */
+function decode(reply: string): unknown {
+  const envelope = JSON.parse(reply) as { ok: unknown } | { error: ErrorBody };
+  if ('error' in envelope) throw new SynclineError(envelope.error);
+  return envelope.ok;
+}

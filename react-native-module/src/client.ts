@@ -1,0 +1,377 @@
+import { Channel, type Results } from './channel.ts';
+import type {
+  Command,
+  ClientConfig,
+  ConnectionStatus,
+  Event,
+  RejectedWrite,
+  Progress,
+  QueueStatus,
+  Stats,
+  WriteRequest,
+  Write,
+} from './contract.ts';
+import { asSynclineError, SynclineError } from './error.ts';
+import type { Host } from './host.ts';
+import { toFields } from './json.ts';
+import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
+import { type Auth, checkOptions, type CheckedOptions, type SyncOptions } from './options.ts';
+import { type PresenceSnapshot, Presences } from './presence.ts';
+import {
+  checkCollectionRef,
+  checkDocumentRef,
+  checkText,
+  type CollectionRef,
+  type DocumentRef,
+  type WatchRef,
+} from './refs.ts';
+import { TokenSource } from './tokens.ts';
+import { type CollectionSnapshot, Watches } from './watches.ts';
+import { WriteQueue } from './writes.ts';
+
+export const IDLE_CONNECTION: ConnectionStatus = {
+  state: 'idle',
+  reason: null,
+  attempts: 0,
+  retryInMs: null,
+  userId: null,
+};
+export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
+export const IDLE_PROGRESS: Progress = { phase: 'idle', uploaded: 0, toUpload: 0, downloaded: 0 };
+
+type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
+
+function closed(): SynclineError {
+  return new SynclineError({ code: 'closed', message: 'the client is closed', retryable: false });
+}
+
+/**
+ * A client of the sync core. It opens by itself at its first use; after `close`, only `open` opens it again.
+ * Every method that returns a promise rejects with a `SynclineError`.
+ */
+export class SyncClient {
+  readonly name: string;
+  readonly #options: CheckedOptions;
+  readonly #host: () => Host;
+  /** Ends another client's hold on the same files. */
+  readonly #before: () => Promise<void>;
+  /** The last `close`. */
+  #ended: Promise<void> = Promise.resolve();
+  #channel: Promise<Channel> | null = null;
+  #closed = false;
+  #auth: Auth | null;
+  #token: string | null;
+
+  readonly #connection = new Store(IDLE_CONNECTION);
+  readonly #queue = new Store(EMPTY_QUEUE);
+  readonly #progress = new Store(IDLE_PROGRESS);
+  readonly #outcomes = new Store<readonly RejectedWrite[]>([]);
+  readonly #watches = new Watches(() => this.#open());
+  readonly #presences = new Presences(() => this.#open());
+  readonly #writes = new WriteQueue(
+    async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
+  );
+  readonly #tokens = new TokenSource(
+    () => (this.#auth && 'getToken' in this.#auth ? this.#auth.getToken() : null),
+    (token) => this.setToken(token),
+    (error) => {
+      this.#report(error);
+    },
+  );
+  readonly #listeners = new Map<Event['type'], Set<(event: Event) => void>>();
+
+  constructor(options: SyncOptions, host: () => Host, before: () => Promise<void> = () => Promise.resolve()) {
+    this.#options = checkOptions(options);
+    this.#host = host;
+    this.#before = before;
+    this.name = this.#options.name;
+    this.#auth = this.#options.auth;
+    this.#token = this.#auth && 'token' in this.#auth ? this.#auth.token : null;
+  }
+
+  get connection(): Observable<ConnectionStatus> {
+    return this.#connection;
+  }
+
+  get queue(): Observable<QueueStatus> {
+    return this.#queue;
+  }
+
+  get progress(): Observable<Progress> {
+    return this.#progress;
+  }
+
+  /** Writes that the server has rejected and the app has not acknowledged. */
+  get outcomes(): Observable<readonly RejectedWrite[]> {
+    return this.#outcomes;
+  }
+
+  /** How many watches this client holds in the core. */
+  get watchCount(): number {
+    return this.#watches.size;
+  }
+
+  /** Opens the files, and connects unless `autoConnect` is false. Not needed before other calls. */
+  async open(): Promise<void> {
+    this.#closed = false;
+    await this.#open();
+  }
+
+  /** Closes the connection and the files. What was written stays on disk. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#tokens.stop();
+    const opened = this.#channel;
+    this.#channel = null;
+    if (opened) {
+      this.#watches.detach();
+      this.#presences.detach();
+      this.#ended = opened.then((channel) => channel.close()).catch(() => undefined);
+      this.#connection.set({ ...IDLE_CONNECTION, state: 'closed' });
+    }
+    await this.#ended;
+  }
+
+  /** Resolves when connected; rejects with what hindered the first attempt. If that may pass, attempts go on. */
+  async connect(): Promise<void> {
+    if (this.#token === null && this.#auth && 'getToken' in this.#auth) await this.#tokens.refresh();
+    await this.#call({ type: 'connect' });
+  }
+
+  /** Closes the connection until `connect`. Writes are still accepted. */
+  async disconnect(): Promise<void> {
+    await this.#call({ type: 'disconnect' });
+  }
+
+  /** Replaces the token; null signs out. */
+  async setToken(token: string | null): Promise<void> {
+    this.#token = token;
+    await this.#call({ type: 'setToken', token });
+  }
+
+  /** Replaces where tokens come from; a fixed token that is new is used at once. */
+  setAuth(auth: Auth): void {
+    const previous = this.#auth;
+    this.#auth = auth;
+    if (!('token' in auth) || (previous && 'token' in previous && previous.token === auth.token)) return;
+    this.#token = auth.token;
+    if (!this.#channel) return;
+    this.setToken(auth.token).catch((error: unknown) => {
+      this.#report(asSynclineError(error));
+    });
+  }
+
+  /** Connects without delay if need be, fetches what is new and sends what waits. */
+  async syncNow(): Promise<void> {
+    await this.#call({ type: 'syncNow' });
+  }
+
+  stats(): Promise<Stats> {
+    return this.#call({ type: 'stats' });
+  }
+
+  /** A fresh document id, a UUIDv7. */
+  async newId(): Promise<string> {
+    return (await this.#call({ type: 'newId' })).id;
+  }
+
+  /** Writes to several documents, all or none. Resolves when they are on disk, connected or not. */
+  async write(writes: readonly WriteRequest[]): Promise<number[]> {
+    return this.#writes.push([...writes]);
+  }
+
+  /** Creates a document, with a fresh id unless one is given. Resolves to its id. */
+  async insert<T extends object = Fields>(
+    ref: CollectionRef & { readonly id?: string },
+    fields: T,
+  ): Promise<string> {
+    const { room, collection } = checkCollectionRef(ref);
+    const create = toFields(fields, 'the document');
+    const id = ref.id === undefined ? await this.newId() : checkText(ref.id, 'id');
+    await this.#writeOne({ room, collection, id }, { create });
+    return id;
+  }
+
+  /** Changes fields of a document: dotted paths to values or operations such as `increment(1)`. */
+  async update<T extends object = Fields>(ref: DocumentRef, changes: Changes<T>): Promise<void> {
+    await this.#writeOne(checkDocumentRef(ref), { update: toOps(changes) });
+  }
+
+  /** Adds `by` to a number. */
+  async increment<T extends object = Fields>(ref: DocumentRef, path: NumberPath<T>, by = 1): Promise<void> {
+    await this.#writeOne(checkDocumentRef(ref), { update: toOps({ [path]: increment(by) }) });
+  }
+
+  /** Deletes a document. */
+  async remove(ref: DocumentRef): Promise<void> {
+    await this.#writeOne(checkDocumentRef(ref), 'delete');
+  }
+
+  /** Reads a document as this client sees it, pending changes included; null when there is none. */
+  async document<T extends object = Fields>(ref: DocumentRef): Promise<Document<T> | null> {
+    const { row } = await this.#call({ type: 'document', ...checkDocumentRef(ref) });
+    return row && ({ ...row.fields, id: row.id } as unknown as Document<T>);
+  }
+
+  /** The documents of a collection, or one of them, live while there is a subscriber. */
+  watch<T extends object = Fields>(ref: WatchRef): Observable<CollectionSnapshot<T>> {
+    const checked = ref.id === undefined ? checkCollectionRef(ref) : checkDocumentRef({ ...ref, id: ref.id });
+    return this.#watches.observe(checked) as Observable<CollectionSnapshot<T>>;
+  }
+
+  /** Keeps a room in sync, also while nothing of it is watched, until the returned function is called. */
+  subscribe(room: string): Unsubscribe {
+    const subscribed = this.#call({ type: 'subscribe', room: checkText(room, 'room') });
+    subscribed.catch((error: unknown) => {
+      this.#report(asSynclineError(error));
+    });
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      subscribed.then(() => this.#call({ type: 'unsubscribe', room })).catch(() => undefined);
+    };
+  }
+
+  /** Who is in a room: known while this client is in it, see `announce`. */
+  presence(room: string): Observable<PresenceSnapshot> {
+    return this.#presences.observe(checkText(room, 'room'));
+  }
+
+  /** Enters a room on behalf of `holder`, with a state for the others to see, or changes that state. */
+  announce(room: string, holder: symbol, state: object): void {
+    this.#presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
+  }
+
+  /** Ends what `announce` began; the client leaves the room after its last holder. */
+  withdraw(room: string, holder: symbol): void {
+    this.#presences.withdraw(room, holder);
+  }
+
+  /** The app has seen the outcome of this write: it is forgotten. */
+  async acknowledge(clientSeq: number): Promise<void> {
+    await this.#call({ type: 'acknowledgeOutcome', clientSeq });
+    this.#outcomes.set(this.#outcomes.get().filter((outcome) => outcome.clientSeq !== clientSeq));
+  }
+
+  /** Listens to one kind of the core's events. */
+  on<Type extends Event['type']>(type: Type, listener: (event: EventOf<Type>) => void): Unsubscribe {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners);
+    const entry = (event: Event) => {
+      listener(event as EventOf<Type>);
+    };
+    listeners.add(entry);
+    return () => listeners.delete(entry);
+  }
+
+  async #writeOne(ref: DocumentRef, write: Write): Promise<void> {
+    await this.#writes.push([{ ...ref, write }]);
+  }
+
+  async #call<C extends Command>(command: C): Promise<Results[C['type']]> {
+    return (await this.#open()).call(command);
+  }
+
+  #open(): Promise<Channel> {
+    if (this.#closed) return Promise.reject(closed());
+    if (!this.#channel) {
+      const opening = this.#start();
+      this.#channel = opening;
+      opening.then(
+        (channel) => {
+          if (this.#channel === opening) this.#attach(channel);
+        },
+        (error: unknown) => {
+          if (this.#channel === opening) this.#channel = null;
+          this.#connection.set({ ...IDLE_CONNECTION, state: 'closed', reason: asSynclineError(error).body });
+        },
+      );
+    }
+    return this.#channel;
+  }
+
+  async #start(): Promise<Channel> {
+    await Promise.all([this.#before(), this.#ended]);
+    const host = this.#host();
+    return Channel.open(host, this.#config(host), (events) => {
+      this.#handle(events);
+    });
+  }
+
+  #config(host: Host): ClientConfig {
+    const { config, name } = this.#options;
+    const directory = config.directory ?? (config.store === 'memory' ? null : host.defaultDirectory(name));
+    return {
+      ...config,
+      ...(directory !== null && { directory }),
+      ...(this.#token !== null && { token: this.#token }),
+    };
+  }
+
+  #attach(channel: Channel): void {
+    this.#watches.attach();
+    this.#presences.attach();
+    void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
+    void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
+    void this.#readInto(this.#outcomes, async () => (await channel.call({ type: 'outcomes' })).outcomes);
+  }
+
+  /** Reads a first value, unless an event brings a newer one meanwhile. */
+  async #readInto<T>(store: Store<T>, read: () => Promise<T>): Promise<void> {
+    const { version } = store;
+    try {
+      const value = await read();
+      if (store.version === version) store.set(value);
+    } catch (error) {
+      this.#report(asSynclineError(error));
+    }
+  }
+
+  #handle(events: Event[]): void {
+    for (const event of events) {
+      this.#apply(event);
+      for (const listener of this.#listeners.get(event.type) ?? []) listener(event);
+    }
+    this.#watches.publish();
+  }
+
+  #apply(event: Event): void {
+    switch (event.type) {
+      case 'connection':
+        this.#connection.set(event.status);
+        if (event.status.state === 'open') this.#tokens.accepted();
+        break;
+      case 'room':
+        this.#watches.handleRoom(event.status);
+        break;
+      case 'rows':
+        this.#watches.handleRows(event);
+        break;
+      case 'queue':
+        this.#queue.set(event.status);
+        break;
+      case 'presence':
+        this.#presences.handleMembers(event.room, event.members);
+        break;
+      case 'progress':
+        this.#progress.set(event.progress);
+        break;
+      case 'outcome':
+        this.#outcomes.set([...this.#outcomes.get(), event.outcome]);
+        break;
+      case 'tokenNeeded':
+        if (this.#auth && 'getToken' in this.#auth) this.#tokens.request();
+        break;
+      case 'user':
+      case 'error':
+        break;
+    }
+  }
+
+  /** What went wrong outside of any call goes to those who listen to errors. */
+  #report(error: SynclineError): void {
+    this.#handle([{ type: 'error', error: error.body }]);
+  }
+}

@@ -1,0 +1,65 @@
+import { type ReactNode, useEffect, useState } from 'react';
+
+import type { SyncClient } from '../client.ts';
+import type { Host } from '../host.ts';
+import { nativeHost } from '../native.ts';
+import { checkOptions, type SyncOptions } from '../options.ts';
+import { lease } from '../registry.ts';
+import { SynclineContext } from './context.ts';
+
+export type SynclineProviderProps =
+  | {
+      readonly client: SyncClient;
+      readonly options?: never;
+      readonly host?: never;
+      readonly children?: ReactNode;
+    }
+  | {
+      readonly options: SyncOptions;
+      readonly client?: never;
+      /** Where the core runs: by default in the app's native module. */
+      readonly host?: Host;
+      readonly children?: ReactNode;
+    };
+
+/**
+ * Gives the hooks below it a client: the given one, or one made from options. A client made here is kept by name, so
+ * that it survives Fast Refresh, and is closed after its last provider.
+ */
+export function SynclineProvider(props: SynclineProviderProps): ReactNode {
+  if (props.client) {
+    return <SynclineContext value={props.client}>{props.children}</SynclineContext>;
+  }
+  return (
+    <NamedClient options={props.options} host={props.host}>
+      {props.children}
+    </NamedClient>
+  );
+}
+
+interface NamedClientProps {
+  readonly options: SyncOptions;
+  readonly host: Host | undefined;
+  readonly children: ReactNode;
+}
+
+function NamedClient({ options, host, children }: NamedClientProps): ReactNode {
+  const { name, auth, config } = checkOptions(options);
+  const fingerprint = JSON.stringify(config);
+  const [getHost] = useState(() => () => host ?? nativeHost());
+  const held = lease(name, options, fingerprint, getHost);
+
+  useEffect(() => {
+    held.hold();
+    return () => {
+      held.release();
+    };
+  }, [held]);
+
+  // After every render: a new token, or a new closure that fetches one, is no reason for a new client.
+  useEffect(() => {
+    if (auth) held.client.setAuth(auth);
+  });
+
+  return <SynclineContext value={held.client}>{children}</SynclineContext>;
+}

@@ -1,0 +1,13 @@
+import { EMPTY_QUEUE } from '../client.ts';
+import type { QueueStatus } from '../contract.ts';
+import { useSyncClient } from './context.ts';
+import { all, useObservable } from './use-observable.ts';
+
+/** What waits to be sent. With `select`, renders again only when the selected part changes. */
+export function useOfflineQueueStatus(): QueueStatus;
+export function useOfflineQueueStatus<S>(select: (status: QueueStatus) => S): S;
+export function useOfflineQueueStatus<S>(
+  select: (status: QueueStatus) => S | QueueStatus = all,
+): S | QueueStatus {
+  return useObservable(useSyncClient().queue, EMPTY_QUEUE, select);
+}

@@ -1,0 +1,40 @@
+import { useCallback } from 'react';
+
+import { IDLE_CONNECTION } from '../client.ts';
+import type { ConnectionState, ConnectionStatus, ErrorBody } from '../contract.ts';
+import { useSyncClient } from './context.ts';
+import { all, useObservable } from './use-observable.ts';
+
+export interface SocketConnection {
+  readonly isConnected: boolean;
+  /** Failed attempts since the last connection. */
+  readonly reconnectAttempts: number;
+  readonly state: ConnectionState;
+  /** Why the connection is not open; null while nothing is wrong. */
+  readonly reason: ErrorBody | null;
+  /** The wait before the next attempt, in milliseconds from when the state changed. */
+  readonly nextRetryMs: number | null;
+  /** Whom the server takes this client for. */
+  readonly userId: string | null;
+}
+
+/** The state of the connection. With `select`, renders again only when the selected part changes. */
+export function useSocketConnection(): SocketConnection;
+export function useSocketConnection<S>(select: (connection: SocketConnection) => S): S;
+export function useSocketConnection<S>(
+  select: (connection: SocketConnection) => S | SocketConnection = all,
+): S | SocketConnection {
+  const selectStatus = useCallback((status: ConnectionStatus) => select(toConnection(status)), [select]);
+  return useObservable(useSyncClient().connection, IDLE_CONNECTION, selectStatus);
+}
+
+function toConnection({ state, reason, attempts, retryInMs, userId }: ConnectionStatus): SocketConnection {
+  return {
+    isConnected: state === 'open',
+    reconnectAttempts: attempts,
+    state,
+    reason,
+    nextRetryMs: retryInMs,
+    userId,
+  };
+}

@@ -1,0 +1,14 @@
+import type { Unsubscribe } from './observable.ts';
+
+/** Gets the events of every client of the process: a client's number and a JSON array. */
+export type EventsListener = (client: number, events: string) => void;
+
+/** Carries strings between JavaScript and the core. Implemented by the Expo module and the Node addon. */
+export interface Host {
+  open(config: string): Promise<string>;
+  call(client: number, command: string): Promise<string>;
+  closeAll(): Promise<void>;
+  /** Where a client of this name keeps its files. */
+  defaultDirectory(name: string): string;
+  addEventsListener(listener: EventsListener): Unsubscribe;
+}

@@ -1,0 +1,25 @@
+import { SyncClient } from './client.ts';
+import type { Host } from './host.ts';
+import { nativeHost } from './native.ts';
+import type { SyncOptions } from './options.ts';
+
+/** Makes a client for use with or without React. It opens at its first use. */
+export function createSyncClient(options: SyncOptions, host?: Host): SyncClient {
+  return new SyncClient(options, () => host ?? nativeHost());
+}
+
+export { useSyncClient } from './hooks/context.ts';
+export { SynclineProvider, type SynclineProviderProps } from './hooks/provider.tsx';
+export { type CollectionActions, useCollection, type UseCollection } from './hooks/use-collection.ts';
+export {
+  type DocumentActions,
+  type DocumentSnapshot,
+  useDocument,
+  type UseDocument,
+} from './hooks/use-document.ts';
+export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
+export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
+export { usePresence } from './hooks/use-presence.ts';
+export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
+export { useSyncProgress } from './hooks/use-sync-progress.ts';
+export * from './shared.ts';

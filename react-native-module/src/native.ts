@@ -1,0 +1,49 @@
+import { requireNativeModule } from 'expo-modules-core';
+
+import { SynclineError } from './error.ts';
+import type { Host } from './host.ts';
+
+interface SynclineModule {
+  open(config: string): Promise<string>;
+  call(client: number, command: string): Promise<string>;
+  closeAll(): Promise<void>;
+  defaultDirectory(name: string): string;
+  addListener(
+    event: 'onEvents',
+    listener: (payload: { client: number; events: string }) => void,
+  ): { remove(): void };
+}
+
+let host: Host | null = null;
+
+/** The core within the app, through the Expo module. */
+export function nativeHost(): Host {
+  host ??= adapt(findModule());
+  return host;
+}
+
+function findModule(): SynclineModule {
+  try {
+    return requireNativeModule<SynclineModule>('Syncline');
+  } catch (cause) {
+    const message = 'The native module Syncline is missing: build the app anew (Expo Go cannot load it)';
+    throw new SynclineError({ code: 'unavailable', message, retryable: false }, { cause });
+  }
+}
+
+function adapt(module: SynclineModule): Host {
+  return {
+    open: (config) => module.open(config),
+    call: (client, command) => module.call(client, command),
+    closeAll: () => module.closeAll(),
+    defaultDirectory: (name) => module.defaultDirectory(name),
+    addEventsListener(listener) {
+      const subscription = module.addListener('onEvents', ({ client, events }) => {
+        listener(client, events);
+      });
+      return () => {
+        subscription.remove();
+      };
+    },
+  };
+}

@@ -1,0 +1,41 @@
+export type Unsubscribe = () => void;
+
+/** A value that changes. `get` returns the same object until it does. */
+export interface Observable<T> {
+  readonly get: () => T;
+  readonly subscribe: (listener: () => void) => Unsubscribe;
+}
+
+/** The source side of an observable. */
+export class Store<T> implements Observable<T> {
+  #value: T;
+  #version = 0;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  /** Grows with every `set`, also with one that changes nothing: tells whether news came while waiting. */
+  get version(): number {
+    return this.#version;
+  }
+
+  readonly get = (): T => this.#value;
+
+  readonly subscribe = (listener: () => void): Unsubscribe => {
+    // Wrapped, so that one function subscribed twice counts twice.
+    const entry = () => {
+      listener();
+    };
+    this.#listeners.add(entry);
+    return () => this.#listeners.delete(entry);
+  };
+
+  set(value: T): void {
+    this.#version += 1;
+    if (Object.is(value, this.#value)) return;
+    this.#value = value;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

@@ -1,0 +1,71 @@
+import type { ClientConfig } from './contract.ts';
+import { invalid } from './error.ts';
+
+/** A fixed token, or a function that fetches one: it is called whenever the core needs another. */
+export type Auth =
+  { readonly token: string } | { readonly getToken: () => Promise<string | null> | string | null };
+
+export interface SyncOptions extends Omit<ClientConfig, 'token'> {
+  /** Tells several clients of one app apart, such as one per account. `default` when absent. */
+  readonly name?: string;
+  readonly auth?: Auth;
+}
+
+const NAME_DEFAULT = 'default';
+
+/** A name becomes a folder's name. */
+const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+type Check = (value: unknown) => boolean;
+
+const isString: Check = (value) => typeof value === 'string' && value !== '';
+const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+const oneOf =
+  (...values: string[]): Check =>
+  (value) =>
+    typeof value === 'string' && values.includes(value);
+
+const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
+  url: [isString, 'a URL such as "https://sync.example.com"'],
+  name: [
+    (value) => typeof value === 'string' && NAME_PATTERN.test(value),
+    '1 to 64 letters, digits, dots, dashes and underscores',
+  ],
+  auth: [isAuth, '{ token: string } or { getToken: () => Promise<string | null> }'],
+  directory: [isString, 'a path'],
+  store: [oneOf('disk', 'memory'), '"disk" or "memory"'],
+  path: [isString, 'a path such as "/socket.io/"'],
+  parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
+  caPem: [isString, 'a certificate in PEM'],
+  autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
+  settings: [isObject, 'an object of limits and timeouts'],
+};
+
+function isAuth(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if ('getToken' in value) return typeof value.getToken === 'function' && !('token' in value);
+  return 'token' in value && isString(value.token);
+}
+
+/** Options that have been checked. */
+export interface CheckedOptions {
+  readonly name: string;
+  readonly auth: Auth | null;
+  /** All that the core is told, but for the token and the default directory. */
+  readonly config: ClientConfig;
+}
+
+/** Checks the options' shapes. Throws a `SynclineError` with the code `invalid` that names the wrong one. */
+export function checkOptions(options: SyncOptions): CheckedOptions {
+  if (!isObject(options)) throw invalid('options must be an object with at least { url }');
+  for (const [key, value] of Object.entries(options) as [string, unknown][]) {
+    if (!Object.hasOwn(CHECKS, key)) throw invalid(`there is no option ${key}`);
+    const [isRight, expected] = CHECKS[key as keyof SyncOptions];
+    if (value !== undefined && !isRight(value)) throw invalid(`option ${key} must be ${expected}`);
+  }
+  const { name = NAME_DEFAULT, auth = null, ...config } = options;
+  if ((config.url as string | undefined) === undefined) {
+    throw invalid(`option url must be ${CHECKS.url[1]}`);
+  }
+  return { name, auth, config };
+}

@@ -1,0 +1,40 @@
+// What every entry point of the package offers, on phones and on Node alike.
+export type { SyncClient } from './client.ts';
+export type {
+  Code as ErrorCode,
+  ConnectionState,
+  ConnectionStatus,
+  ErrorBody,
+  Event,
+  JsonValue,
+  PresentMember,
+  Progress,
+  QueueStatus,
+  RejectedWrite,
+  RoomStatus,
+  Settings,
+  Stats,
+  WriteRequest,
+} from './contract.ts';
+export { SynclineError } from './error.ts';
+export type { EventsListener, Host } from './host.ts';
+export type { Observable, Unsubscribe } from './observable.ts';
+export {
+  append,
+  type Changes,
+  type Document,
+  FieldOp,
+  type Fields,
+  increment,
+  type NumberPath,
+  remove,
+  serverTime,
+  set,
+  union,
+  unset,
+} from './ops.ts';
+export type { Auth, SyncOptions } from './options.ts';
+export { path, type PathOf, type PathValues } from './paths.ts';
+export type { PresenceSnapshot } from './presence.ts';
+export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';
+export type { CollectionSnapshot, DataStatus } from './watches.ts';

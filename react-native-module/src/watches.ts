@@ -1,0 +1,266 @@
+import type { Channel } from './channel.ts';
+import type { Event, RoomStatus, Row } from './contract.ts';
+import { asSynclineError, SynclineError } from './error.ts';
+import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import type { Document } from './ops.ts';
+import type { WatchRef } from './refs.ts';
+import { share } from './share.ts';
+
+/** How long a watch outlives its last subscriber: a remount within this time costs nothing. */
+const LINGER_MS = 50;
+
+/**
+ * `loading`: nothing to show yet, which is not the same as empty. `partial`: some rows, there may be more.
+ * `complete`: every row that the server had when it was last reached. `error`: see the error.
+ */
+export type DataStatus = 'loading' | 'partial' | 'complete' | 'error';
+
+/** The rows of a watch, ordered by id. Whatever did not change keeps its identity from snapshot to snapshot. */
+export interface CollectionSnapshot<T> {
+  readonly data: readonly Document<T>[];
+  readonly status: DataStatus;
+  readonly error: SynclineError | null;
+  /** The documents with changes that the server has not confirmed. */
+  readonly pendingIds: ReadonlySet<string>;
+}
+
+type Snapshot = CollectionSnapshot<object>;
+type RowsEvent = Extract<Event, { type: 'rows' }>;
+
+export const LOADING: Snapshot = { data: [], status: 'loading', error: null, pendingIds: new Set() };
+
+/** The rows of one watch, shared by all of its subscribers. */
+class Source {
+  readonly ref: WatchRef;
+  readonly store = new Store<Snapshot>(LOADING);
+  subscribers = 0;
+  linger: ReturnType<typeof setTimeout> | null = null;
+  /** The core's number for this watch, while there is one. */
+  watch: number | null = null;
+  /** The last attempt to start: an earlier one that answers late is void. */
+  attempt = 0;
+  isStarting = false;
+  /** Counts room events, to tell whether one overtook the reply to `watch`. */
+  roomEvents = 0;
+  #documents = new Map<string, Document<object>>();
+  #pending = new Set<string>();
+  #room: RoomStatus | null = null;
+  #failure: SynclineError | null = null;
+
+  constructor(ref: WatchRef) {
+    this.ref = ref;
+  }
+
+  reset(rows: Row[]): void {
+    const previous = this.#documents;
+    this.#documents = new Map();
+    this.#pending = new Set();
+    this.#failure = null;
+    this.#upsert(rows, previous);
+  }
+
+  apply(event: RowsEvent): void {
+    if (event.reset) this.reset(event.upserted);
+    else this.#upsert(event.upserted, this.#documents);
+    for (const id of event.removed) {
+      this.#documents.delete(id);
+      this.#pending.delete(id);
+    }
+  }
+
+  setRoom(status: RoomStatus): void {
+    this.#room = status;
+  }
+
+  fail(error: SynclineError): void {
+    this.#failure = error;
+  }
+
+  publish(): void {
+    const previous = this.store.get();
+    const error = this.#failure ?? this.#roomError(previous.error);
+    const next: Snapshot = {
+      data: this.#sorted(previous.data),
+      status: this.#status(error),
+      error,
+      pendingIds: sameSet(previous.pendingIds, this.#pending) ? previous.pendingIds : new Set(this.#pending),
+    };
+    const changed = (Object.keys(next) as (keyof Snapshot)[]).some((key) => next[key] !== previous[key]);
+    if (changed) this.store.set(next);
+  }
+
+  #upsert(rows: Row[], previous: ReadonlyMap<string, Document<object>>): void {
+    for (const row of rows) {
+      this.#documents.set(row.id, share(previous.get(row.id), { ...row.fields, id: row.id }));
+      if (row.pending) this.#pending.add(row.id);
+      else this.#pending.delete(row.id);
+    }
+  }
+
+  #roomError(previous: SynclineError | null): SynclineError | null {
+    const body = this.#room?.error ?? null;
+    if (!body) return null;
+    return previous?.code === body.code && previous.message === body.message
+      ? previous
+      : new SynclineError(body);
+  }
+
+  #status(error: SynclineError | null): DataStatus {
+    if (error) return 'error';
+    if (this.#room?.complete) return 'complete';
+    return this.#documents.size === 0 ? 'loading' : 'partial';
+  }
+
+  #sorted(previous: readonly Document<object>[]): readonly Document<object>[] {
+    const documents = [...this.#documents.values()];
+    // Ids are UUIDv7 by default, so this is the order of creation.
+    documents.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
+    const same =
+      documents.length === previous.length &&
+      documents.every((document, index) => document === previous[index]);
+    return same ? previous : documents;
+  }
+}
+
+function sameSet(left: ReadonlySet<string>, right: ReadonlySet<string>): boolean {
+  return left.size === right.size && [...left].every((item) => right.has(item));
+}
+
+/** One watch in the core per distinct query, however many components show it. */
+export class Watches {
+  /** Opens the client when it is not open. */
+  readonly #channel: () => Promise<Channel>;
+  readonly #sources = new Map<string, Source>();
+  readonly #byWatch = new Map<number, Source>();
+  readonly #dirty = new Set<Source>();
+  /** Events for watches whose reply is still on its way. */
+  readonly #early = new Map<number, RowsEvent[]>();
+  #starting = 0;
+
+  constructor(channel: () => Promise<Channel>) {
+    this.#channel = channel;
+  }
+
+  /** How many watches are held in the core. */
+  get size(): number {
+    return this.#byWatch.size;
+  }
+
+  /** The rows of a query: watched in the core while there is a subscriber. */
+  observe(ref: WatchRef): Observable<Snapshot> {
+    const key = JSON.stringify([ref.room, ref.collection, ref.id ?? null]);
+    return {
+      get: () => this.#sources.get(key)?.store.get() ?? LOADING,
+      subscribe: (listener) => this.#subscribe(key, ref, listener),
+    };
+  }
+
+  /** The client was opened: every query that is not watched yet is watched. */
+  attach(): void {
+    for (const source of this.#sources.values()) {
+      if (source.watch === null && !source.isStarting) void this.#start(source);
+    }
+  }
+
+  /** The client is closing: its watches end with it. The rows stay visible. */
+  detach(): void {
+    this.#byWatch.clear();
+    for (const source of this.#sources.values()) {
+      source.watch = null;
+      source.attempt += 1;
+      source.isStarting = false;
+    }
+  }
+
+  handleRows(event: RowsEvent): void {
+    const source = this.#byWatch.get(event.watch);
+    if (source) {
+      source.apply(event);
+      this.#dirty.add(source);
+    } else if (this.#starting > 0) {
+      const waiting = this.#early.get(event.watch);
+      if (waiting) waiting.push(event);
+      else this.#early.set(event.watch, [event]);
+    }
+  }
+
+  handleRoom(status: RoomStatus): void {
+    for (const source of this.#sources.values()) {
+      if (source.ref.room !== status.room) continue;
+      source.setRoom(status);
+      source.roomEvents += 1;
+      this.#dirty.add(source);
+    }
+  }
+
+  /** Shows what the events handled so far have changed: once per batch, not once per event. */
+  publish(): void {
+    for (const source of this.#dirty) source.publish();
+    this.#dirty.clear();
+  }
+
+  #subscribe(key: string, ref: WatchRef, listener: () => void): Unsubscribe {
+    let source = this.#sources.get(key);
+    if (!source) {
+      source = new Source(ref);
+      this.#sources.set(key, source);
+      void this.#start(source);
+    }
+    const held = source;
+    held.subscribers += 1;
+    if (held.linger) clearTimeout(held.linger);
+    held.linger = null;
+    const unsubscribe = held.store.subscribe(listener);
+    return () => {
+      unsubscribe();
+      held.subscribers -= 1;
+      if (held.subscribers === 0) {
+        held.linger = setTimeout(() => {
+          this.#stop(key, held);
+        }, LINGER_MS);
+      }
+    };
+  }
+
+  async #start(source: Source): Promise<void> {
+    const attempt = ++source.attempt;
+    const roomEvents = source.roomEvents;
+    source.isStarting = true;
+    this.#starting += 1;
+    try {
+      const channel = await this.#channel();
+      if (attempt !== source.attempt) return;
+      const { watch, rows, room } = await channel.call({ type: 'watch', ...source.ref });
+      if (attempt !== source.attempt) {
+        await channel.call({ type: 'unwatch', watch });
+        return;
+      }
+      source.watch = watch;
+      this.#byWatch.set(watch, source);
+      source.reset(rows);
+      // An event that overtook the reply is at least as new as the reply.
+      if (roomEvents === source.roomEvents) source.setRoom(room);
+      for (const event of this.#early.get(watch) ?? []) source.apply(event);
+    } catch (error) {
+      if (attempt === source.attempt) source.fail(asSynclineError(error));
+    } finally {
+      if (attempt === source.attempt) source.isStarting = false;
+      this.#starting -= 1;
+      if (this.#starting === 0) this.#early.clear();
+      source.publish();
+    }
+  }
+
+  #stop(key: string, source: Source): void {
+    this.#sources.delete(key);
+    source.attempt += 1;
+    const { watch } = source;
+    if (watch === null) return;
+    source.watch = null;
+    this.#byWatch.delete(watch);
+    // A client that has been closed meanwhile has no watches to end.
+    void this.#channel()
+      .then((channel) => channel.call({ type: 'unwatch', watch }))
+      .catch(() => undefined);
+  }
+}

@@ -1,0 +1,206 @@
+import { renderHook, waitFor } from '@testing-library/react-native';
+import type { ReactNode } from 'react';
+
+import {
+  type SyncClient,
+  SynclineProvider,
+  useCollection,
+  useOfflineQueueStatus,
+  useOutcomes,
+  useSocketConnection,
+  useSyncProgress,
+} from '../src/index.ts';
+import { Devices, settled, unique, until } from './support/devices.ts';
+import { TestServer } from './support/server.ts';
+
+interface Task {
+  title: string;
+}
+
+let server: TestServer;
+let devices: Devices;
+
+beforeEach(async () => {
+  server = await TestServer.start();
+  devices = new Devices();
+});
+
+afterEach(async () => {
+  await devices.dispose();
+  await server.dispose();
+});
+
+function within(client: SyncClient) {
+  return function Wrapper({ children }: { children: ReactNode }) {
+    return <SynclineProvider client={client}>{children}</SynclineProvider>;
+  };
+}
+
+it('keeps what is written without a server, and sends it when the server is back', async () => {
+  const ref = { room: unique('list'), collection: 'tasks' };
+  const ada = await devices.client(server, 'ada', [ref.room]);
+  const { result } = await renderHook(
+    () => ({
+      tasks: useCollection<Task>(ref),
+      queue: useOfflineQueueStatus(),
+      connection: useSocketConnection(),
+      progress: useSyncProgress(),
+    }),
+    { wrapper: within(ada) },
+  );
+  await waitFor(() => {
+    expect(result.current).toMatchObject({
+      tasks: { status: 'complete' },
+      connection: { isConnected: true, state: 'open', reconnectAttempts: 0, reason: null, userId: 'ada' },
+    });
+  });
+
+  await server.stop();
+  await result.current.tasks.insert({ title: 'one' }, 'a');
+  await result.current.tasks.insert({ title: 'two' }, 'b');
+  await waitFor(() => {
+    expect(result.current.tasks).toMatchObject({
+      status: 'complete',
+      data: [
+        { id: 'a', title: 'one' },
+        { id: 'b', title: 'two' },
+      ],
+      pendingIds: new Set(['a', 'b']),
+    });
+    expect(result.current.queue).toMatchObject({ count: 2, processing: false });
+    expect(result.current.connection).toMatchObject({ isConnected: false, reason: { code: 'unreachable' } });
+    expect(result.current.connection.reconnectAttempts).toBeGreaterThan(0);
+  });
+
+  await server.start();
+  await waitFor(() => {
+    expect(result.current).toMatchObject({
+      tasks: { status: 'complete', pendingIds: new Set() },
+      queue: { count: 0, bytes: 0, processing: false },
+      connection: { isConnected: true, reconnectAttempts: 0, nextRetryMs: null },
+      progress: { phase: 'complete', toUpload: 0 },
+    });
+  });
+
+  const bob = await devices.client(server, 'bob', [ref.room]);
+  const { data } = await until(bob.watch<Task>(ref), ({ status }) => status === 'complete');
+  expect(data).toEqual([
+    { id: 'a', title: 'one' },
+    { id: 'b', title: 'two' },
+  ]);
+});
+
+it('finds its data and its unsent writes again after it was closed', async () => {
+  const ref = { room: unique('list'), collection: 'tasks' };
+  const options = await devices.options(server, 'ada', [ref.room]);
+  const first = await devices.client(server, 'ada', [ref.room], options);
+  await first.insert<Task>({ ...ref, id: 'a' }, { title: 'sent' });
+  await settled(first);
+  await server.stop();
+  await first.update<Task>({ ...ref, id: 'a' }, { title: 'unsent' });
+  await first.close();
+
+  const second = await devices.client(await restarted(server), 'ada', [ref.room], {
+    ...options,
+    autoConnect: false,
+  });
+  const { result } = await renderHook(() => useCollection<Task>(ref), { wrapper: within(second) });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ data: [{ title: 'unsent' }], pendingIds: new Set(['a']) });
+  });
+  await second.connect();
+  await settled(second);
+
+  const bob = await devices.client(server, 'bob', [ref.room]);
+  await until(bob.watch<Task>(ref), ({ data }) => data[0]?.title === 'unsent');
+});
+
+async function restarted(stopped: TestServer): Promise<TestServer> {
+  await stopped.start();
+  return stopped;
+}
+
+it('rolls back a write that the server rejects, and keeps its outcome until it is acknowledged', async () => {
+  const ref = { room: unique('list'), collection: 'tasks' };
+  // Only the server knows that this is too much.
+  const settings = { documentBytesMax: 4 << 20, pushBytesMax: 4 << 20 };
+  const ada = await devices.client(server, 'ada', [ref.room], { settings, autoConnect: false });
+  const { result } = await renderHook(
+    () => ({ tasks: useCollection<Task>(ref), outcomes: useOutcomes(), queue: useOfflineQueueStatus() }),
+    { wrapper: within(ada) },
+  );
+  const title = 'x'.repeat(2 << 20);
+  await result.current.tasks.insert({ title: 'before' }, 'a');
+  await result.current.tasks.insert({ title }, 'b');
+  await result.current.tasks.insert({ title: 'after' }, 'c');
+  await ada.connect();
+
+  await waitFor(() => {
+    expect(result.current.outcomes.outcomes).toMatchObject([
+      { ...ref, id: 'b', write: { create: { title } }, error: { code: 'too_large', retryable: false } },
+    ]);
+    expect(result.current.tasks.data).toEqual([
+      { id: 'a', title: 'before' },
+      { id: 'c', title: 'after' },
+    ]);
+    expect(result.current.tasks.pendingIds.size).toBe(0);
+    expect(result.current.queue.count).toBe(0);
+  });
+
+  const [outcome] = result.current.outcomes.outcomes;
+  await result.current.outcomes.acknowledge(outcome?.clientSeq ?? -1);
+  await waitFor(() => {
+    expect(result.current.outcomes.outcomes).toEqual([]);
+  });
+});
+
+it('keeps writes to a room that it may not write to until it may', async () => {
+  const ref = { room: unique('list'), collection: 'tasks' };
+  const ada = await devices.client(server, 'ada', []);
+  const { result } = await renderHook(
+    () => ({ tasks: useCollection<Task>(ref), queue: useOfflineQueueStatus() }),
+    {
+      wrapper: within(ada),
+    },
+  );
+  await result.current.tasks.insert({ title: 'early' }, 'a');
+  await waitFor(() => {
+    expect(result.current.tasks).toMatchObject({
+      status: 'error',
+      error: { code: 'forbidden' },
+      pendingIds: new Set(['a']),
+    });
+    expect(result.current.queue).toMatchObject({ count: 1, processing: false });
+  });
+
+  await ada.setToken(await server.token('ada', [ref.room]));
+  await waitFor(() => {
+    expect(result.current).toMatchObject({
+      tasks: { status: 'complete', error: null, data: [{ id: 'a', title: 'early' }], pendingIds: new Set() },
+      queue: { count: 0 },
+    });
+  });
+});
+
+it('renders a selected part of the connection only when that part changes', async () => {
+  const ada = await devices.client(server, 'ada', []);
+  let renders = 0;
+  const { result } = await renderHook(
+    () => {
+      renders += 1;
+      return useSocketConnection(({ userId }) => ({ userId }));
+    },
+    { wrapper: within(ada) },
+  );
+  await ada.connect();
+  await waitFor(() => {
+    expect(result.current).toEqual({ userId: 'ada' });
+  });
+  const before = renders;
+
+  await ada.disconnect();
+  await until(ada.connection, ({ state }) => state === 'idle');
+  await ada.connect();
+  await until(ada.connection, ({ state }) => state === 'open');
+  expect(renders).toBe(before);
+});

@@ -1,0 +1,101 @@
+import { renderHook, waitFor } from '@testing-library/react-native';
+import { type ReactNode, StrictMode } from 'react';
+
+import { type SyncClient, SynclineProvider, usePresence } from '../src/index.ts';
+import { Devices, unique, until } from './support/devices.ts';
+import { TestServer } from './support/server.ts';
+
+let server: TestServer;
+let devices: Devices;
+
+beforeAll(async () => {
+  server = await TestServer.start();
+  devices = new Devices();
+});
+
+afterAll(async () => {
+  await devices.dispose();
+  await server.dispose();
+});
+
+function within(client: SyncClient) {
+  return function Wrapper({ children }: { children: ReactNode }) {
+    return (
+      <StrictMode>
+        <SynclineProvider client={client}>{children}</SynclineProvider>
+      </StrictMode>
+    );
+  };
+}
+
+async function pair() {
+  const room = unique('doc');
+  const ada = await devices.client(server, 'ada', [room]);
+  const bob = await devices.client(server, 'bob', [room]);
+  return { room, ada, bob };
+}
+
+it('shows two devices each other, and themselves', async () => {
+  const { room, ada, bob } = await pair();
+  const here = await renderHook(() => usePresence(room, { cursor: 1 }), { wrapper: within(ada) });
+  const there = await renderHook(() => usePresence(room, { cursor: 2 }), { wrapper: within(bob) });
+
+  await waitFor(() => {
+    expect(here.result.current.members.map(({ userId }) => userId).sort()).toEqual(['ada', 'bob']);
+    expect(there.result.current.members).toHaveLength(2);
+  });
+  expect(here.result.current.me).toMatchObject({
+    userId: 'ada',
+    state: { cursor: 1 },
+    status: 'active',
+    me: true,
+  });
+  expect(here.result.current.members.find(({ me }) => !me)).toMatchObject({
+    userId: 'bob',
+    state: { cursor: 2 },
+  });
+  expect(here.result.current.error).toBeNull();
+});
+
+it('tells the others about a new state, and about leaving', async () => {
+  const { room, ada, bob } = await pair();
+  const here = await renderHook(({ cursor }: { cursor: number }) => usePresence(room, { cursor }), {
+    wrapper: within(ada),
+    initialProps: { cursor: 1 },
+  });
+  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  const adaSeen = () => there.result.current.members.find(({ userId }) => userId === 'ada');
+  await waitFor(() => {
+    expect(adaSeen()?.state).toEqual({ cursor: 1 });
+  });
+
+  await here.rerender({ cursor: 2 });
+  await waitFor(() => {
+    expect(adaSeen()?.state).toEqual({ cursor: 2 });
+  });
+
+  await here.unmount();
+  await waitFor(() => {
+    expect(adaSeen()).toBeUndefined();
+  });
+  expect(there.result.current.me).not.toBeNull();
+});
+
+it('does not see a device again that was closed', async () => {
+  const { room, ada, bob } = await pair();
+  await renderHook(() => usePresence(room), { wrapper: within(ada) });
+  bob.announce(room, Symbol('bob'), {});
+  await until(ada.presence(room), ({ members }) => members.length === 2);
+
+  await bob.close();
+  await until(ada.presence(room), ({ members }) => members.length === 1);
+});
+
+it('reports a room that it may not enter', async () => {
+  const ada = await devices.client(server, 'ada', []);
+  const { result } = await renderHook(() => usePresence(unique('secret')), { wrapper: within(ada) });
+  await ada.connect();
+  await waitFor(() => {
+    expect(result.current.members).toEqual([]);
+  });
+});

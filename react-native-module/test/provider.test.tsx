@@ -1,0 +1,188 @@
+import { render, renderHook, screen, waitFor } from '@testing-library/react-native';
+import { type ReactNode, StrictMode } from 'react';
+import { Text } from 'react-native';
+
+import {
+  type SyncClient,
+  SynclineProvider,
+  type SyncOptions,
+  useCollection,
+  usePresence,
+  useSocketConnection,
+  useSyncClient,
+} from '../src/index.ts';
+import { Devices, unique, until } from './support/devices.ts';
+import { TestServer } from './support/server.ts';
+
+let server: TestServer;
+let devices: Devices;
+
+beforeAll(async () => {
+  server = await TestServer.start();
+  devices = new Devices();
+});
+
+afterAll(async () => {
+  await devices.dispose();
+  await server.dispose();
+});
+
+/** Shows the collection, and hands out the client it uses. */
+function Tasks({ room, onClient }: { room: string; onClient: (client: SyncClient) => void }) {
+  const client = useSyncClient();
+  onClient(client);
+  const { data, status } = useCollection<{ title: string }>({ room, collection: 'tasks' });
+  const { isConnected } = useSocketConnection();
+  return (
+    <Text>{`${isConnected ? 'online' : 'offline'} ${status} ${data.map(({ title }) => title).join(',')}`}</Text>
+  );
+}
+
+async function setUp() {
+  const room = unique('list');
+  const writer = await devices.client(server, 'bob', [room]);
+  await writer.insert({ room, collection: 'tasks' }, { title: 'one' });
+  const clients = new Set<SyncClient>();
+  const app = (options: SyncOptions) => (
+    <SynclineProvider options={options} host={devices.host}>
+      <Tasks room={room} onClient={(client) => clients.add(client)} />
+    </SynclineProvider>
+  );
+  return { room, app, clients, options: await devices.options(server, 'ada', [room]) };
+}
+
+function only(clients: Set<SyncClient>): SyncClient {
+  const [client, ...others] = clients;
+  expect(others).toEqual([]);
+  if (!client) throw new Error('no client was made');
+  return client;
+}
+
+it('makes a client from options, opens it, and closes it after its last provider', async () => {
+  const { app, clients, options } = await setUp();
+  const view = await render(app(options));
+  await screen.findByText('online complete one');
+
+  await view.unmount();
+  await until(only(clients).connection, ({ state }) => state === 'closed');
+});
+
+it('makes one client and one watch under StrictMode', async () => {
+  const { app, clients, options } = await setUp();
+  const open = jest.spyOn(devices.host, 'open');
+  await render(<StrictMode>{app(options)}</StrictMode>);
+  await screen.findByText('online complete one');
+
+  const client = only(clients);
+  expect(open).toHaveBeenCalledTimes(1);
+  expect(client.watchCount).toBe(1);
+  open.mockRestore();
+});
+
+it('keeps the client when the tree is made anew, as by Fast Refresh', async () => {
+  const { app, clients, options } = await setUp();
+  const open = jest.spyOn(devices.host, 'open');
+  const view = await render(<Tree key="before">{app(options)}</Tree>);
+  await screen.findByText('online complete one');
+
+  // Options written in place are new objects each time.
+  await view.rerender(<Tree key="after">{app({ ...options })}</Tree>);
+  await screen.findByText('online complete one');
+  expect(only(clients).connection.get().state).toBe('open');
+  expect(open).toHaveBeenCalledTimes(1);
+  open.mockRestore();
+});
+
+function Tree({ children }: { children: ReactNode }) {
+  return children;
+}
+
+it('opens a client anew, with its data, when options change', async () => {
+  const { app, clients, options } = await setUp();
+  const view = await render(app(options));
+  await screen.findByText('online complete one');
+
+  await view.rerender(app({ ...options, autoConnect: false }));
+  await screen.findByText('offline complete one');
+  const [first, second] = [...clients];
+  expect(clients.size).toBe(2);
+  expect(first?.connection.get().state).toBe('closed');
+  expect(second?.connection.get().state).toBe('idle');
+});
+
+it('takes a new token into the client that it has', async () => {
+  const { app, clients, options, room } = await setUp();
+  const view = await render(app({ ...options, auth: { token: 'stale' } }));
+  await waitFor(() => {
+    expect(only(clients).connection.get().state).toBe('unauthorized');
+  });
+
+  await view.rerender(app({ ...options, auth: { token: await server.token('ada', [room]) } }));
+  await screen.findByText('online complete one');
+  only(clients);
+});
+
+it('does not close a client that it was given', async () => {
+  const room = unique('list');
+  const client = await devices.client(server, 'ada', [room]);
+  const view = await render(
+    <SynclineProvider client={client}>
+      <Tasks room={room} onClient={() => undefined} />
+    </SynclineProvider>,
+  );
+  await screen.findByText('online complete ');
+  await view.unmount();
+
+  await waitFor(() => {
+    expect(client.watchCount).toBe(0);
+  });
+  expect(client.connection.get().state).toBe('open');
+});
+
+it('shares one watch among components, and leaves none behind', async () => {
+  const ref = { room: unique('list'), collection: 'tasks' };
+  const client = await devices.client(server, 'ada', [ref.room]);
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <SynclineProvider client={client}>{children}</SynclineProvider>
+  );
+  const first = await renderHook(() => useCollection(ref), { wrapper });
+  const second = await renderHook(() => [useCollection({ ...ref }), usePresence(ref.room)] as const, {
+    wrapper,
+  });
+  await waitFor(() => {
+    expect(second.result.current[0].status).toBe('complete');
+  });
+  expect(client.watchCount).toBe(1);
+  expect(second.result.current[0].data).toBe(first.result.current.data);
+
+  await first.unmount();
+  expect(client.watchCount).toBe(1);
+  await second.unmount();
+  await waitFor(() => {
+    expect(client.watchCount).toBe(0);
+  });
+});
+
+it('follows a hook to another collection', async () => {
+  const room = unique('list');
+  const client = await devices.client(server, 'ada', [room]);
+  await client.insert({ room, collection: 'tasks', id: 't' }, { title: 'task' });
+  await client.insert({ room, collection: 'notes', id: 'n' }, { title: 'note' });
+  const { result, rerender } = await renderHook(
+    ({ collection }: { collection: string }) => useCollection({ room, collection }),
+    {
+      initialProps: { collection: 'tasks' },
+      wrapper: ({ children }: { children: ReactNode }) => (
+        <SynclineProvider client={client}>{children}</SynclineProvider>
+      ),
+    },
+  );
+  await waitFor(() => {
+    expect(result.current.data.map(({ id }) => id)).toEqual(['t']);
+  });
+  await rerender({ collection: 'notes' });
+  await waitFor(() => {
+    expect(result.current.data.map(({ id }) => id)).toEqual(['n']);
+    expect(client.watchCount).toBe(1);
+  });
+});

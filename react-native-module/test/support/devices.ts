@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { createSyncClient, type Observable, type SyncClient, type SyncOptions } from '../../src/index.ts';
+import { createNodeHost, type NodeHost } from '../../src/node.ts';
+import { built, type TestServer } from './server.ts';
+
+const UNTIL_TIMEOUT_MS = 10_000;
+
+let names = 0;
+
+/** A name that no other test uses: rooms and users are shared by all tests of a server. */
+export function unique(prefix: string): string {
+  names += 1;
+  return `${prefix}:${process.pid}-${names}`;
+}
+
+/** Where the clients of one test file live. */
+export class Devices {
+  readonly folder = mkdtempSync(join(tmpdir(), 'syncline-devices-'));
+  readonly host: NodeHost = createNodeHost({
+    addon: built('SYNCLINE_NODE_ADDON', 'syncline.node'),
+    directory: this.folder,
+  });
+
+  /** Options for a client of a new device, with a token for these rooms. */
+  async options(server: TestServer, user: string, rooms: string[]): Promise<SyncOptions> {
+    names += 1;
+    return { url: server.url, name: `device-${names}`, auth: { token: await server.token(user, rooms) } };
+  }
+
+  async client(
+    server: TestServer,
+    user: string,
+    rooms: string[],
+    more: Partial<SyncOptions> = {},
+  ): Promise<SyncClient> {
+    return createSyncClient({ ...(await this.options(server, user, rooms)), ...more }, this.host);
+  }
+
+  async dispose(): Promise<void> {
+    await this.host.closeAll();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Resolves to the first value that passes, now or later. */
+export function until<T>(source: Observable<T>, passes: (value: T) => boolean): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const check = () => {
+      const value = source.get();
+      if (!passes(value)) return;
+      clearTimeout(timer);
+      unsubscribe();
+      resolve(value);
+    };
+    const timer = setTimeout(() => {
+      unsubscribe();
+      reject(new Error(`waited ${UNTIL_TIMEOUT_MS} ms; the last value was ${JSON.stringify(source.get())}`));
+    }, UNTIL_TIMEOUT_MS);
+    const unsubscribe = source.subscribe(check);
+    check();
+  });
+}
+
+/** Resolves when the client is connected and every write is confirmed. */
+export async function settled(client: SyncClient): Promise<void> {
+  await until(client.connection, ({ state }) => state === 'open');
+  await until(client.queue, ({ count }) => count === 0);
+}

@@ -1,0 +1,80 @@
+import { SynclineError } from '../../src/index.ts';
+import { TokenSource } from '../../src/tokens.ts';
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+function setUp(fetch: () => Promise<string | null>) {
+  const fetched = jest.fn(fetch);
+  const deliver = jest.fn(() => Promise.resolve());
+  const report = jest.fn<undefined, [SynclineError]>();
+  return { fetched, deliver, report, tokens: new TokenSource(fetched, deliver, report) };
+}
+
+it('fetches once for any number of requests', async () => {
+  const { fetched, deliver, tokens } = setUp(() => Promise.resolve('t'));
+  tokens.request();
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
+  expect(fetched).toHaveBeenCalledTimes(1);
+  expect(deliver.mock.calls).toEqual([['t']]);
+});
+
+it('joins a fetch under way', async () => {
+  let answer: (token: string) => void = () => undefined;
+  const { fetched, tokens } = setUp(() => new Promise((resolve) => (answer = resolve)));
+  const both = Promise.all([tokens.refresh(), tokens.refresh()]);
+  answer('t');
+  await both;
+  expect(fetched).toHaveBeenCalledTimes(1);
+});
+
+it('fetches ever more slowly while tokens are not accepted', async () => {
+  const { fetched, tokens } = setUp(() => Promise.resolve('bad'));
+  const delays: number[] = [];
+  for (let round = 0; round < 8; round += 1) {
+    tokens.request();
+    const asked = Date.now();
+    const before = fetched.mock.calls.length;
+    while (fetched.mock.calls.length === before) await jest.advanceTimersByTimeAsync(500);
+    delays.push(Date.now() - asked);
+  }
+  expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+
+  tokens.accepted();
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
+  expect(fetched).toHaveBeenCalledTimes(9);
+});
+
+it('reports a failed fetch, and tries again by itself', async () => {
+  const { fetched, deliver, report, tokens } = setUp(() => Promise.resolve('t'));
+  fetched.mockRejectedValueOnce(new Error('no network'));
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
+  expect(report.mock.calls[0]?.[0]).toMatchObject({ code: 'no_auth_token', retryable: true });
+  expect(report.mock.calls[0]?.[0].message).toContain('no network');
+  await jest.advanceTimersByTimeAsync(1_000);
+  expect(deliver).toHaveBeenCalledTimes(1);
+});
+
+it('does not ask again for the token of somebody who is signed out', async () => {
+  const { fetched, report, tokens } = setUp(() => Promise.resolve(null));
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(120_000);
+  expect(fetched).toHaveBeenCalledTimes(1);
+  expect(report.mock.calls[0]?.[0]).toMatchObject({ code: 'no_auth_token', retryable: false });
+});
+
+it('forgets what waits when it is stopped', async () => {
+  const { fetched, tokens } = setUp(() => Promise.resolve('t'));
+  tokens.request();
+  tokens.stop();
+  await jest.advanceTimersByTimeAsync(120_000);
+  expect(fetched).not.toHaveBeenCalled();
+});

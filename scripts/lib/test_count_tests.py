@@ -1,0 +1,57 @@
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from count_tests import count
+
+
+def outcomes(log: str) -> tuple[int, int, int]:
+    sums = count(log)
+    return sums["passed"], sums["failed"], sums["skipped"]
+
+
+class CountTests(unittest.TestCase):
+    def test_cargo_binaries_are_summed(self):
+        log = (
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n"
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n"
+        )
+        self.assertEqual(outcomes(log), (15, 2, 1))
+
+    def test_node_counts_cancelled_as_failed(self):
+        log = "ℹ tests 9\nℹ suites 1\nℹ pass 4\nℹ fail 1\nℹ cancelled 2\nℹ skipped 1\nℹ todo 1\n"
+        self.assertEqual(outcomes(log), (4, 3, 2))
+
+    def test_jest_is_read_through_its_colours(self):
+        log = (
+            "Test Suites: 1 failed, 3 passed, 4 total\n"
+            "\x1b[1mTests:       \x1b[22m\x1b[31m1 failed\x1b[39m, 2 skipped, 7 passed, 10 total\n"
+        )
+        self.assertEqual(outcomes(log), (7, 1, 2))
+
+    def test_unittest_tells_what_did_not_pass(self):
+        log = "Ran 10 tests in 0.5s\n\nFAILED (failures=1, errors=2, skipped=3)\n"
+        self.assertEqual(outcomes(log), (4, 3, 3))
+
+    def test_unittest_all_passed(self):
+        self.assertEqual(outcomes("Ran 2 tests in 0.001s\n\nOK\n"), (2, 0, 0))
+
+    def run_script(self, exit_code: int, log: str) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "log"
+            path.write_text(log)
+            script = Path(__file__).with_name("count_tests.py")
+            arguments = [sys.executable, str(script), str(exit_code), str(path)]
+            return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip()
+
+    def test_a_suite_that_ended_badly_counts_as_a_failure(self):
+        self.assertEqual(self.run_script(101, "error: could not compile\n"), "0 1 0")
+
+    def test_a_suite_without_tests_counts_as_a_failure(self):
+        self.assertEqual(self.run_script(0, ""), "0 1 0")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,287 @@
+//! A push, mutation by mutation.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::limits::VALUE_DEPTH_MAX;
+use syncline_protocol::message::{Changes, MutationResult, MutationStatus};
+use syncline_protocol::value::fields_byte_len;
+use syncline_protocol::{
+    Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Path, Room, Stamp, Value, VersionVector,
+    WireError, Write, merge,
+};
+
+use super::{Commit, DocumentKey, Head, RoomStore};
+
+/// A push under way: what it has read and will write.
+pub(super) struct Batch<'a, S> {
+    store: &'a S,
+    room: &'a Room,
+    client: ClientId,
+    limits: &'a Limits,
+    head_before: Head,
+    head: Head,
+    last_client_seq_before: u64,
+    last_client_seq: u64,
+    documents: BTreeMap<DocumentKey, Working>,
+    rejections: Vec<(u64, WireError)>,
+    pub(super) written_bytes: usize,
+}
+
+struct Working {
+    seq_before: Option<u64>,
+    document: Option<Document>,
+    changed: bool,
+}
+
+impl<'a, S: RoomStore> Batch<'a, S> {
+    pub(super) fn open(
+        store: &'a S,
+        room: &'a Room,
+        client: ClientId,
+        limits: &'a Limits,
+    ) -> Result<Self, S::Error> {
+        let head = store.head(room)?;
+        let last_client_seq = store.last_client_seq(room, client)?;
+        Ok(Self {
+            store,
+            room,
+            client,
+            limits,
+            head_before: head,
+            head,
+            last_client_seq_before: last_client_seq,
+            last_client_seq,
+            documents: BTreeMap::new(),
+            rejections: Vec::new(),
+            written_bytes: 0,
+        })
+    }
+
+    pub(super) fn apply(&mut self, mutation: &Mutation, now_ms: u64) -> Result<MutationResult, S::Error> {
+        let key = (mutation.collection.clone(), mutation.id.clone());
+        if mutation.client_seq <= self.last_client_seq_before {
+            return self.duplicate(mutation, &key);
+        }
+        self.last_client_seq = mutation.client_seq;
+        let current = self.working(&key)?.document.clone();
+        if let Some(document) = &current
+            && let Some(base) = &mutation.base
+            && let Some(fields) = conflict(document, mutation, base, self.client)
+        {
+            let error = WireError::new(ErrorCode::Conflict, "the document changed since the mutation's base");
+            self.rejections.push((mutation.client_seq, error));
+            return Ok(MutationResult {
+                document: Some(document.clone().for_clients()),
+                fields: Some(fields),
+                ..result(mutation, MutationStatus::Conflict)
+            });
+        }
+        let checksum_before = current.as_ref().map(Document::checksum).unwrap_or_default();
+        match merged(current, mutation, self.client, now_ms, self.limits) {
+            Ok(document) => Ok(self.put(mutation, &key, document, checksum_before)),
+            Err(error) => {
+                self.rejections.push((mutation.client_seq, error.clone()));
+                Ok(MutationResult { error: Some(error), ..result(mutation, MutationStatus::Rejected) })
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        mutation: &Mutation,
+        key: &DocumentKey,
+        mut document: Document,
+        checksum_before: Checksum,
+    ) -> MutationResult {
+        self.head.seq += 1;
+        document.seq = self.head.seq;
+        self.head.checksum = self.head.checksum.replace(checksum_before, document.checksum());
+        self.written_bytes += document_byte_len(&document);
+        let seq = Some(document.seq);
+        if let Some(working) = self.documents.get_mut(key) {
+            if working.changed {
+                self.written_bytes -= working.document.as_ref().map_or(0, document_byte_len);
+            }
+            working.document = Some(document);
+            working.changed = true;
+        }
+        MutationResult { seq, ..result(mutation, MutationStatus::Applied) }
+    }
+
+    fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
+        if !self.documents.contains_key(key) {
+            let document = self.store.document(self.room, key)?;
+            let seq_before = document.as_ref().map(|document| document.seq);
+            self.documents.insert(key.clone(), Working { seq_before, document, changed: false });
+        }
+        Ok(&self.documents[key])
+    }
+
+    /// The first outcome of a number used before.
+    fn duplicate(&mut self, mutation: &Mutation, key: &DocumentKey) -> Result<MutationResult, S::Error> {
+        let rejection = self.store.rejection(self.room, self.client, mutation.client_seq)?;
+        let client = self.client;
+        let document = self.working(key)?.document.clone();
+        let duplicate = result(mutation, MutationStatus::Duplicate);
+        let holds = document.as_ref().is_some_and(|held| held.version.seen(client) >= mutation.client_seq);
+        Ok(match rejection {
+            Some(error) if error.code == ErrorCode::Conflict => MutationResult {
+                document: document.map(Document::for_clients),
+                error: Some(error),
+                ..duplicate
+            },
+            Some(error) => MutationResult { error: Some(error), ..duplicate },
+            None if holds => MutationResult { seq: document.map(|document| document.seq), ..duplicate },
+            // Its number was used up without a trace in the document: it was refused, so long ago that the
+            // reason is gone.
+            None => {
+                let error =
+                    WireError::new(ErrorCode::Invalid, "refused before; the reason is no longer kept");
+                MutationResult { error: Some(error), ..duplicate }
+            }
+        })
+    }
+
+    pub(super) fn close(self, owner: Option<String>) -> (Option<Commit>, Option<Changes>) {
+        if self.last_client_seq == self.last_client_seq_before {
+            return (None, None);
+        }
+        let mut documents: Vec<_> = self
+            .documents
+            .into_values()
+            .filter(|working| working.changed)
+            .filter_map(|working| Some((working.seq_before, working.document?)))
+            .collect();
+        documents.sort_by_key(|(_, document)| document.seq);
+        let changes = (self.head.seq > self.head_before.seq).then(|| Changes {
+            room: self.room.clone(),
+            from_seq: self.head_before.seq + 1,
+            to_seq: self.head.seq,
+            changes: documents.iter().map(|(_, document)| document.clone().for_clients()).collect(),
+        });
+        let commit = Commit {
+            room: self.room.clone(),
+            client: self.client,
+            owner,
+            head: self.head,
+            last_client_seq: self.last_client_seq,
+            documents,
+            rejections: self.rejections,
+        };
+        (Some(commit), changes)
+    }
+}
+
+fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
+    MutationResult {
+        client_seq: mutation.client_seq,
+        status,
+        seq: None,
+        document: None,
+        fields: None,
+        error: None,
+    }
+}
+
+/// The document after the mutation, or why the mutation is refused.
+fn merged(
+    current: Option<Document>,
+    mutation: &Mutation,
+    client: ClientId,
+    now_ms: u64,
+    limits: &Limits,
+) -> Result<Document, WireError> {
+    let bytes_max = usize::try_from(limits.document_bytes_max).unwrap_or(usize::MAX);
+    let too_large = |bytes: usize| {
+        let message = format!("the document takes {bytes} bytes, at most {bytes_max} are allowed");
+        WireError::new(ErrorCode::TooLarge, message)
+    };
+    let written = match &mutation.write {
+        Write::Create(fields) => fields_byte_len(fields),
+        Write::Update(patch) => {
+            patch.validate().map_err(|error| WireError::new(ErrorCode::Invalid, error.to_string()))?;
+            patch.byte_len()
+        }
+        Write::Delete => 0,
+    };
+    if written > bytes_max {
+        return Err(too_large(written));
+    }
+    let mut document = current;
+    merge::apply(&mut document, mutation, client, now_ms)
+        .map_err(|error| WireError::new(ErrorCode::NotFound, error.to_string()))?;
+    let Some(document) = document else {
+        return Err(WireError::new(ErrorCode::NotFound, merge::NotFound.to_string()));
+    };
+    let bytes = fields_byte_len(&document.fields);
+    if bytes > bytes_max {
+        return Err(too_large(bytes));
+    }
+    if metadata_byte_len(&document) > bytes_max {
+        return Err(WireError::new(ErrorCode::TooLarge, "the document's history of writes takes too much"));
+    }
+    if !document.fields.values().all(|value| nests_within(value, VALUE_DEPTH_MAX)) {
+        let message = format!("the document would nest deeper than {VALUE_DEPTH_MAX}");
+        return Err(WireError::new(ErrorCode::Invalid, message));
+    }
+    Ok(document)
+}
+
+/// Whether a value nests at most `depth_max` deep, as the wire counts.
+fn nests_within(value: &Value, depth_max: usize) -> bool {
+    let inner = depth_max.checked_sub(1);
+    match value {
+        Value::Array(items) => items.iter().all(|item| inner.is_some_and(|depth| nests_within(item, depth))),
+        Value::Object(fields) => {
+            fields.values().all(|item| inner.is_some_and(|depth| nests_within(item, depth)))
+        }
+        _ => true,
+    }
+}
+
+/// The fields in conflict when the document holds mutations that `base` lacks; `None` when it holds none. A
+/// client has always seen its own.
+fn conflict(
+    document: &Document,
+    mutation: &Mutation,
+    base: &VersionVector,
+    client: ClientId,
+) -> Option<Vec<Path>> {
+    let mut seen = base.clone();
+    seen.record(client, mutation.client_seq);
+    if document.version.is_within(&seen) {
+        return None;
+    }
+    let unseen = |stamp: Stamp| document.version.seen(stamp.writer) > seen.seen(stamp.writer);
+    let written: Vec<Path> = match &mutation.write {
+        Write::Create(fields) => fields.keys().map(Path::field).collect(),
+        Write::Update(patch) => patch.ops().map(|(path, _)| path.clone()).collect(),
+        // A deletion touches every field.
+        Write::Delete => document.fields.keys().map(Path::field).collect(),
+    };
+    let touched = |path: &Path| {
+        unseen(document.stamps.governing(path))
+            || document.stamps.fields.iter().any(|(inner, stamp)| inner.is_within(path) && unseen(*stamp))
+    };
+    Some(written.into_iter().filter(touched).collect())
+}
+
+/// What a document takes in memory and, roughly, on the wire.
+pub fn document_byte_len(document: &Document) -> usize {
+    fields_byte_len(&document.fields) + metadata_byte_len(document)
+}
+
+fn metadata_byte_len(document: &Document) -> usize {
+    const STAMP_BYTES: usize = 40;
+    const VERSION_ENTRY_BYTES: usize = 26;
+    let stamps: usize = document
+        .stamps
+        .fields
+        .keys()
+        .map(|path| STAMP_BYTES + path.segments().iter().map(|name| name.len() + 1).sum::<usize>())
+        .sum();
+    64 + document.collection.as_str().len()
+        + document.id.as_str().len()
+        + stamps
+        + document.version.len() * VERSION_ENTRY_BYTES
+}

@@ -1,0 +1,112 @@
+//! A contender is a process that reads an [`Order`] per line and answers each with an [`Answer`] on a line, so that
+//! contenders in any language take turns in one run. Nothing runs in it between two orders.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::{BenchError, Contender, Program};
+
+/// How long one block may take.
+const BLOCK_S_MAX: u64 = 120;
+
+/// Run one block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) samples: usize,
+    pub(crate) group: usize,
+    /// What Syncline wrote to disk per operation, for whoever writes the same bytes.
+    pub(crate) bytes: usize,
+}
+
+/// What a block took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// Each sample, per operation.
+    pub(crate) values: Vec<f64>,
+    /// What was written to disk per operation, where the contender can tell.
+    #[serde(default)]
+    pub(crate) bytes: Option<usize>,
+}
+
+/// A running contender; ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    orders: ChildStdin,
+    answers: Receiver<std::io::Result<String>>,
+}
+
+impl Process {
+    /// Starts a contender with its data in `directory`, which exists.
+    pub(crate) fn start(contender: &Contender, directory: &Path, peers: &Path) -> Result<Self, BenchError> {
+        let mut command = match contender.program {
+            Program::Own(name) => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg("--contender").arg(name).arg("--directory").arg(directory);
+                command
+            }
+            Program::Node(script) => {
+                let mut command = Command::new("node");
+                command.arg(peers.join(script)).arg(directory);
+                command
+            }
+        };
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (Some(orders), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed(contender.name, "has no standard streams"));
+        };
+        let (lines, answers) = sync_channel(1);
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                if lines.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { name: contender.name, child, orders, answers })
+    }
+
+    /// Has the contender run one block.
+    pub(crate) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+        let line = serde_json::to_string(order)?;
+        writeln!(self.orders, "{line}").map_err(|error| failed(self.name, &error))?;
+        let answer = self
+            .answers
+            .recv_timeout(Duration::from_secs(BLOCK_S_MAX))
+            .map_err(|error| failed(self.name, format!("no answer: {error}")))?;
+        let answer: Answer = serde_json::from_str(&answer?).map_err(|error| failed(self.name, error))?;
+        if answer.values.len() != order.samples {
+            return Err(failed(self.name, format!("{} samples of {}", answer.values.len(), order.samples)));
+        }
+        Ok(answer)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has nothing to lose.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn failed(name: &str, reason: impl std::fmt::Display) -> BenchError {
+    BenchError::Contender { name: name.to_owned(), reason: reason.to_string() }
+}
+
+/// The other side: answers orders from standard input with `run` until it closes.
+pub(crate) fn serve(mut run: impl FnMut(&Order) -> Result<Answer, BenchError>) -> Result<(), BenchError> {
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let answer = run(&serde_json::from_str(&line?)?)?;
+        writeln!(out, "{}", serde_json::to_string(&answer)?)?;
+        out.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `local-write`: how long an accepted write takes until it is on disk.
+//!
+//! Syncline is asked through the client that an app holds, offline, one room, one new document per write. The limit
+//! writes as many bytes as Syncline's journal took, over bytes that were written before, and calls `fdatasync`. The
+//! peer inserts the same document as JSON.
+
+mod raw;
+mod syncline;
+
+use std::path::Path;
+
+use crate::contender::serve;
+use crate::scenario::{BenchError, Block, Bound, Contender, Goal, Program, Scenario};
+
+const SYNCLINE: &str = "Syncline";
+const LIMIT: &str = "write + fdatasync";
+const SQLITE: &str = "better-sqlite3 WAL, FULL";
+
+const SINGLE: &str = "one at a time";
+const GROUP: &str = "50 at once";
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "local-write",
+    description: "durable writes of documents, one at a time and 50 at once",
+    contenders: &[
+        Contender { name: SYNCLINE, program: Program::Own("local-write/syncline") },
+        Contender { name: LIMIT, program: Program::Own("local-write/raw") },
+        Contender { name: SQLITE, program: Program::Node("local_write_sqlite.mjs") },
+    ],
+    blocks: &[
+        Block { name: SINGLE, samples: 50, group: 1, unit: "µs" },
+        Block { name: GROUP, samples: 20, group: 50, unit: "µs per write" },
+    ],
+    goals: &[
+        Goal { block: SINGLE, over: SYNCLINE, under: LIMIT, bound: Bound::AtMost(3.0) },
+        Goal { block: GROUP, over: SQLITE, under: SYNCLINE, bound: Bound::AtLeast(1.4) },
+    ],
+};
+
+/// Runs one of the scenario's own contenders until its orders end.
+pub(crate) fn contend(name: &str, directory: &Path) -> Result<(), BenchError> {
+    match name {
+        "local-write/syncline" => {
+            let mut contender = syncline::Contender::open(directory)?;
+            serve(|order| contender.run(order))
+        }
+        "local-write/raw" => {
+            let mut contender = raw::Contender::open(directory)?;
+            serve(|order| contender.run(order))
+        }
+        _ => Err(BenchError::Contender { name: name.to_owned(), reason: "is not known".to_owned() }),
+    }
+}

@@ -1,0 +1,93 @@
+//! Syncline through the client that an app holds.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
+use syncline::engine::io::WriteRequest;
+use syncline::{Client, ClientConfig, Command, Settings};
+use syncline_protocol::{Collection, DocumentId, Fields, Room, Value, Write};
+use uuid::Uuid;
+
+use crate::contender::{Answer, Order};
+use crate::scenario::BenchError;
+
+/// Fills the document up to 206 bytes of JSON, as the goals were measured with.
+const TEXT_BYTES: usize = 164;
+
+/// More than a run queues: nothing is sent here, so nothing leaves the queue.
+const QUEUE_COUNT_MAX: u64 = 100_000_000;
+const QUEUE_BYTES_MAX: u64 = 64 << 30;
+
+#[derive(Debug)]
+pub(super) struct Contender {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+    directory: PathBuf,
+    written: i64,
+}
+
+impl Contender {
+    pub(super) fn open(directory: &Path) -> Result<Self, BenchError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let settings = Settings {
+            queue_count_max: QUEUE_COUNT_MAX,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+            ..Settings::default()
+        };
+        let config = ClientConfig {
+            directory: Some(directory.to_owned()),
+            auto_connect: false,
+            settings,
+            // Nobody is asked to connect.
+            ..ClientConfig::new("http://127.0.0.1:1")
+        };
+        let client = runtime.block_on(Client::open(config, |_| {})).map_err(failed)?;
+        Ok(Self { runtime, client, directory: directory.to_owned(), written: 0 })
+    }
+
+    pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+        let bytes_before = journal_bytes(&self.directory)?;
+        let mut values = Vec::with_capacity(order.samples);
+        for _ in 0..order.samples {
+            let commands =
+                (0..order.group).map(|_| self.next_write()).collect::<Result<Vec<_>, BenchError>>()?;
+            let begin = Instant::now();
+            let client = &self.client;
+            let accepted =
+                async { try_join_all(commands.into_iter().map(|write| client.execute(write))).await };
+            self.runtime.block_on(accepted).map_err(failed)?;
+            #[allow(clippy::cast_precision_loss)]
+            values.push(begin.elapsed().as_secs_f64() * 1e6 / order.group as f64);
+        }
+        let grown = journal_bytes(&self.directory)?.saturating_sub(bytes_before);
+        Ok(Answer { values, bytes: Some(grown / (order.samples * order.group)) })
+    }
+
+    fn next_write(&mut self) -> Result<Command, BenchError> {
+        self.written += 1;
+        let fields = Fields::from([
+            ("done".to_owned(), Value::Bool(false)),
+            ("position".to_owned(), Value::Int(self.written)),
+            ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
+        ]);
+        Ok(Command::Write {
+            writes: vec![WriteRequest {
+                room: Room::new("user:bench").map_err(failed)?,
+                collection: Collection::new("notes").map_err(failed)?,
+                id: DocumentId::new(Uuid::now_v7().to_string()).map_err(failed)?,
+                write: Write::Create(fields),
+            }],
+        })
+    }
+}
+
+/// Where the journal's records end: it is filled with zeros ahead of them.
+fn journal_bytes(directory: &Path) -> Result<usize, BenchError> {
+    let journal = std::fs::read(directory.join("journal"))?;
+    Ok(journal.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1))
+}
+
+fn failed(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Contender { name: "Syncline".to_owned(), reason: error.to_string() }
+}

@@ -1,0 +1,105 @@
+//! What a scenario is: contenders, the kinds of blocks they run, and the goals between them.
+
+/// One comparison.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) contenders: &'static [Contender],
+    pub(crate) blocks: &'static [Block],
+    pub(crate) goals: &'static [Goal],
+}
+
+/// Who takes part.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    pub(crate) program: Program,
+}
+
+/// How a contender is started.
+#[derive(Debug)]
+pub(crate) enum Program {
+    /// This program, with `--contender`.
+    Own(&'static str),
+    /// A script in the folder of peers.
+    Node(&'static str),
+}
+
+/// A kind of work, measured as one value per round: the median over its samples.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) name: &'static str,
+    /// How many samples a contender takes in one block.
+    pub(crate) samples: usize,
+    /// How many operations make one sample; a sample is given per operation.
+    pub(crate) group: usize,
+    pub(crate) unit: &'static str,
+}
+
+/// A ratio of two contenders in one kind of block, `over` divided by `under`.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    pub(crate) block: &'static str,
+    pub(crate) over: &'static str,
+    pub(crate) under: &'static str,
+    pub(crate) bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    pub(crate) fn is_met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtMost(bound) => ratio <= bound,
+            Self::AtLeast(bound) => ratio >= bound,
+        }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtMost(bound) => write!(f, "<= {bound}"),
+            Self::AtLeast(bound) => write!(f, ">= {bound}"),
+        }
+    }
+}
+
+/// Why a benchmark did not come to an end.
+#[derive(Debug)]
+pub(crate) enum BenchError {
+    UnknownScenario { name: String, known: String },
+    Contender { name: String, reason: String },
+    Io(std::io::Error),
+    Json(serde_json::Error),
+}
+
+impl std::fmt::Display for BenchError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnknownScenario { name, known } => write!(f, "unknown scenario {name}; there are: {known}"),
+            Self::Contender { name, reason } => write!(f, "{name}: {reason}"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Json(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for BenchError {}
+
+impl From<std::io::Error> for BenchError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<serde_json::Error> for BenchError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
