@@ -55,7 +55,6 @@ pub async fn call(client: i64, command: String) -> Result<String> {
 
 /// Tells every client of the process whether the app is seen: `active`, `inactive` or `background`.
 #[napi(ts_args_type = "state: 'active' | 'inactive' | 'background'")]
-#[expect(clippy::needless_pass_by_value, reason = "arguments from JavaScript are owned")]
 pub fn set_app_state(state: String) -> Result<()> {
     json::set_app_state(match state.as_str() {
         "active" => AppState::Active,
