@@ -72,7 +72,7 @@ fn rooms() -> Vec<Vector> {
 }
 
 fn reading() -> Vec<Vector> {
-    let everything = Subscribe { room: room("user:ada"), cursor: 0, collections: None };
+    let everything = Subscribe { room: room("user:ada"), cursor: 11, collections: None };
     let narrowed = Subscribe {
         room: room("list:9 – café"),
         cursor: 4_294_967_296,
@@ -93,12 +93,20 @@ fn reading() -> Vec<Vector> {
         reset: true,
         checksum: Some(shared_document().checksum()),
     };
-    let empty =
-        Page { changes: vec![], cursor: 0, more: false, reset: false, checksum: Some(Checksum::default()) };
+    let nothing = |cursor, checksum| Page {
+        changes: vec![],
+        cursor,
+        more: false,
+        reset: false,
+        checksum: Some(checksum),
+    };
+    let up_to_date = nothing(11, shared_document().checksum());
+    let empty = nothing(0, Checksum::default());
     vec![
         Vector::new("subscribe", ToServer, event::SYNC_SUBSCRIBE, Both, everything),
         Vector::new("subscribe_narrowed", ToServer, event::SYNC_SUBSCRIBE, Both, narrowed),
-        Vector::new("page_empty", ToClient, &ack_of(event::SYNC_SUBSCRIBE), Both, empty),
+        Vector::new("page_up_to_date", ToClient, &ack_of(event::SYNC_SUBSCRIBE), Both, up_to_date),
+        Vector::new("page_empty_room", ToClient, &ack_of(event::SYNC_SUBSCRIBE), Both, empty),
         Vector::new("pull", ToServer, event::SYNC_PULL, Both, pull),
         Vector::new("page_with_more", ToClient, &ack_of(event::SYNC_PULL), Both, first),
         Vector::new("page_reset_last", ToClient, &ack_of(event::SYNC_PULL), Both, last),
@@ -128,7 +136,8 @@ fn writing() -> Vec<Vector> {
             vec![mutation(11, "todos", "second", Write::Create(Fields::new())), conflicting],
         ),
         answer("push_answer", results(), None),
-        answer("push_answer_stopped", vec![result(8, MutationStatus::Applied)], Some(stopped())),
+        answer("push_answer_applied", vec![applied(8, 12)], None),
+        answer("push_answer_stopped", vec![applied(11, 14)], Some(stopped())),
     ]
 }
 
@@ -182,12 +191,16 @@ fn result(client_seq: u64, status: MutationStatus) -> MutationResult {
     MutationResult { client_seq, status, seq: None, document: None, fields: None, error: None }
 }
 
+fn applied(client_seq: u64, seq: u64) -> MutationResult {
+    MutationResult { seq: Some(seq), ..result(client_seq, MutationStatus::Applied) }
+}
+
 /// Every status, and the three outcomes that a duplicate can repeat.
 fn results() -> Vec<MutationResult> {
     let rejection = WireError::new(ErrorCode::NotFound, "the document does not exist");
     let conflict = WireError::new(ErrorCode::Conflict, "the document changed since the mutation's base");
     vec![
-        MutationResult { seq: Some(12), ..result(8, MutationStatus::Applied) },
+        applied(8, 12),
         MutationResult { seq: Some(12), ..result(9, MutationStatus::Duplicate) },
         MutationResult { error: Some(rejection.clone()), ..result(10, MutationStatus::Rejected) },
         MutationResult { error: Some(rejection), ..result(11, MutationStatus::Duplicate) },
@@ -253,7 +266,7 @@ fn events() -> Vec<Vector> {
     };
     let user = || UserStatus { user_id: "bob".to_owned() };
     vec![
-        changes("changes", 11, 13, vec![shared_document(), deleted_document()]),
+        changes("changes", 12, 13, vec![shared_document(), deleted_document()]),
         changes("changes_head_only", 42, 41, vec![]),
         Vector::new("presence_diff", ToClient, event::PRESENCE_DIFF, Both, diff),
         Vector::new("user_online", ToClient, event::USER_ONLINE, Both, user()),
