@@ -13,8 +13,15 @@ use syncline_ffi::json::{self, AppState, EventSink};
 const EVENT_BATCHES_MAX: usize = 1024;
 
 /// `(client, events) => void`. Weak: listening alone does not keep the process alive.
-type EventsCallback =
-    ThreadsafeFunction<FnArgs<(i64, String)>, (), FnArgs<(i64, String)>, Status, false, true, EVENT_BATCHES_MAX>;
+type EventsCallback = ThreadsafeFunction<
+    FnArgs<(i64, String)>,
+    (),
+    FnArgs<(i64, String)>,
+    Status,
+    false,
+    true,
+    EVENT_BATCHES_MAX,
+>;
 
 struct CallbackSink(EventsCallback);
 
