@@ -17,7 +17,7 @@ fn open(directory: &Path) -> (DiskStore, Recovered) {
 
 fn queue(store: &mut DiskStore, numbers: std::ops::RangeInclusive<u64>) -> Result<(), StoreError> {
     for number in numbers {
-        store.append(&Record::Queued(entry(number)))?;
+        store.append(&Record::Queued(vec![entry(number)]))?;
     }
     store.commit()
 }

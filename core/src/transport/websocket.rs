@@ -75,6 +75,7 @@ impl Socket {
         events: mpsc::Sender<(u64, SocketEvent)>,
         generation: u64,
     ) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the engine bounds the bytes it has under way")]
         let (commands, inbox_commands) = mpsc::unbounded_channel();
         let (closing, inbox_closing) = watch::channel(false);
         let queued_bytes = Arc::new(AtomicUsize::new(0));

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ pub(crate) struct EmbeddedServer {
 
 impl EmbeddedServer {
     pub(crate) fn start(config: Config) -> Self {
-        let (ready, is_ready) = channel();
+        let (ready, is_ready) = sync_channel(1);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime =
@@ -201,8 +201,11 @@ impl Drop for Agent {
     }
 }
 
+/// Lines of a child that nobody has read yet; beyond, the child waits.
+const LINES_QUEUED_MAX: usize = 4096;
+
 fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(LINES_QUEUED_MAX);
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
