@@ -1,0 +1,513 @@
+//! An engine with a store in memory, driven as the driver drives it, and the far end of its wire.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use syncline_protocol::message::{
+    Failure, Hello, Page, Presence, Pull, Push, PushAnswer, RoomRequest, Subscribe, event,
+};
+use syncline_protocol::{
+    ClientId, Collection, Document, DocumentId, ErrorCode, Fields, Limits, Op, Patch, Path, Room, Value,
+    WireError, Write,
+};
+
+use crate::config::Settings;
+use crate::engine::io::{
+    Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
+};
+use crate::engine::{Engine, EngineConfig};
+use crate::error::{Code, Error};
+use crate::store::{DocumentKey, MemoryStore, Record, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+use crate::transport::{Handshake, Message, Namespace, Packet, Parser, Payload};
+
+pub(super) const ME: ClientId = ClientId::from_bytes([1; 16]);
+pub(super) const OTHER: ClientId = ClientId::from_bytes([2; 16]);
+pub(super) const WALL_MS: u64 = 1_800_000_000_000;
+pub(super) const PING_INTERVAL_MS: u64 = 25_000;
+pub(super) const PING_TIMEOUT_MS: u64 = 20_000;
+
+/// What the store does wrong next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Commit,
+    CacheLost,
+}
+
+/// A [`MemoryStore`] that fails once when told to.
+#[derive(Debug)]
+pub(super) struct FaultyStore {
+    pub inner: MemoryStore,
+    /// Since the last commit.
+    appended: Vec<Record>,
+    pub fault: Option<Fault>,
+}
+
+impl FaultyStore {
+    fn fails(&mut self, fault: Fault) -> bool {
+        self.fault.take_if(|next| *next == fault).is_some()
+    }
+}
+
+impl Store for FaultyStore {
+    fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.appended.push(record.clone());
+        Ok(())
+    }
+
+    fn append_after_flush(&mut self, record: Record) {
+        self.inner.append_after_flush(record);
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if self.fails(Fault::Commit) {
+            self.appended.clear();
+            return Err(StoreError::Full);
+        }
+        for record in self.appended.drain(..) {
+            self.inner.append(&record)?;
+        }
+        self.inner.commit()
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+        self.inner.compact_if_worthwhile(live)
+    }
+
+    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
+        self.inner.document(key)
+    }
+
+    fn visit_collection(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.inner.visit_collection(room, collection, visit)
+    }
+
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
+        self.inner.rooms()
+    }
+
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        if self.fails(Fault::CacheLost) {
+            let empty = RoomUpdate { reset: true, documents: &[], state: RoomState::default() };
+            for (room, _) in self.inner.rooms()? {
+                self.inner.apply(&room, &empty)?;
+            }
+            return Err(StoreError::CacheLost { reason: "for the test".to_owned() });
+        }
+        self.inner.apply(room, update)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.inner.flush()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+}
+
+/// A request as the server reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Asked {
+    Subscribe(Subscribe),
+    Unsubscribe(RoomRequest),
+    Pull(Pull),
+    Push(Push),
+    PresenceJoin(Presence),
+    PresenceUpdate(Presence),
+    PresenceLeave(RoomRequest),
+    Ping,
+}
+
+pub(super) struct Bench {
+    pub now: Now,
+    pub engine: Engine,
+    pub store: FaultyStore,
+    pub settings: Settings,
+    /// The socket that the engine wants open.
+    pub socket: Option<Generation>,
+    /// Requests that the script has not looked at, with their ack ids.
+    pub asked: VecDeque<(u64, Asked)>,
+    pub greetings: usize,
+    pub pongs: usize,
+    pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
+    pub events: Vec<Event>,
+    last_request: RequestId,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    pub(super) fn with(settings: Settings) -> Self {
+        Self::with_token(settings, Some("token"))
+    }
+
+    pub(super) fn with_token(settings: Settings, token: Option<&str>) -> Self {
+        let (inner, recovered) = MemoryStore::new(ME);
+        let engine = Engine::new(config(&settings, token), recovered, vec![]);
+        Self {
+            now: Now { mono_us: 1_000_000, wall_ms: WALL_MS },
+            engine,
+            store: FaultyStore { inner, appended: Vec::new(), fault: None },
+            settings,
+            socket: None,
+            asked: VecDeque::new(),
+            greetings: 0,
+            pongs: 0,
+            replies: BTreeMap::new(),
+            events: Vec::new(),
+            last_request: 0,
+        }
+    }
+
+    /// A client whose session is open.
+    pub(super) fn opened() -> Self {
+        let mut bench = Self::new();
+        bench.open();
+        bench
+    }
+
+    /// A client in a room whose log, so far, is this one.
+    pub(super) fn in_room(log: &super::server_log::ServerLog) -> Self {
+        let mut bench = Self::opened();
+        bench.call(Command::Subscribe { room: room() }).unwrap();
+        let (ack, subscribe) = bench.expect_subscribe();
+        bench.answer(ack, &log.page(subscribe.cursor));
+        bench
+    }
+
+    /// Loses power, and starts again from what is on disk.
+    pub(super) fn crash(&mut self) {
+        let (empty, _) = MemoryStore::new(ME);
+        let (inner, recovered) = std::mem::replace(&mut self.store.inner, empty).crash();
+        let rooms = inner.rooms().unwrap();
+        self.store = FaultyStore { inner, appended: Vec::new(), fault: None };
+        self.engine = Engine::new(config(&self.settings, Some("token")), recovered, rooms);
+        self.socket = None;
+        self.asked.clear();
+        self.events.clear();
+    }
+
+    /// One turn of the driver.
+    pub(super) fn input(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.engine.handle(self.now, input, &mut self.store, &mut out);
+        if self.engine.needs_commit() {
+            let result = self.store.commit().map_or_else(Input::CommitFailed, |()| Input::Committed);
+            self.engine.handle(self.now, result, &mut self.store, &mut out);
+        }
+        self.carry_out(out);
+        self.events.extend(self.engine.poll_events(self.now, &mut self.store));
+    }
+
+    fn carry_out(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Open(generation) => {
+                    assert_eq!(self.socket, None, "the socket before was not closed");
+                    self.socket = Some(generation);
+                }
+                Output::Close(generation) => {
+                    self.socket.take_if(|open| *open == generation);
+                }
+                Output::Reply(request, result) => {
+                    assert!(self.replies.insert(request, result).is_none(), "answered twice");
+                }
+                Output::Send(message) => {
+                    assert!(self.socket.is_some(), "sent without a socket");
+                    self.receive(message);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Pong => self.pongs += 1,
+            Message::Socket { packet: Packet::Connect { .. }, .. } => self.greetings += 1,
+            Message::Socket { packet: Packet::Event { name, args, ack }, .. } => {
+                self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
+            }
+            other => panic!("the client sent {other:?}"),
+        }
+    }
+
+    pub(super) fn start(&mut self, command: Command) -> RequestId {
+        self.last_request += 1;
+        self.input(Input::Command { request: self.last_request, command });
+        self.last_request
+    }
+
+    /// A command that is answered in its turn.
+    #[track_caller]
+    pub(super) fn call(&mut self, command: Command) -> Result<Reply, Error> {
+        let request = self.start(command);
+        self.replies.remove(&request).expect("no answer")
+    }
+
+    pub(super) fn message(&mut self, message: Message) {
+        let generation = self.socket.expect("no socket");
+        self.input(Input::SocketReceived(generation, message));
+    }
+
+    pub(super) fn packet(&mut self, packet: Packet) {
+        self.message(Message::Socket { namespace: Namespace::ROOT, packet });
+    }
+
+    pub(super) fn emit<T: Serialize>(&mut self, name: &str, body: &T) {
+        self.packet(Packet::Event { name: name.to_owned(), args: vec![plain(body)], ack: None });
+    }
+
+    pub(super) fn answer<T: Serialize>(&mut self, id: u64, body: &T) {
+        self.packet(Packet::Ack { id, args: vec![plain(body)] });
+    }
+
+    pub(super) fn refuse(&mut self, id: u64, error: WireError) {
+        self.answer(id, &Failure { error });
+    }
+
+    /// Connects, up to the server's hello.
+    pub(super) fn open(&mut self) {
+        if self.socket.is_none() {
+            self.start(Command::Connect);
+        }
+        self.accept();
+    }
+
+    /// The server takes the socket that was dialed.
+    pub(super) fn accept(&mut self) {
+        self.input(Input::SocketOpened(self.socket.expect("no socket")));
+        self.message(Message::Open(Handshake {
+            sid: "s".to_owned(),
+            upgrades: vec![],
+            ping_interval_ms: PING_INTERVAL_MS,
+            ping_timeout_ms: PING_TIMEOUT_MS,
+            max_payload_bytes: None,
+        }));
+        self.packet(Packet::Connect { data: None });
+        self.hello(Limits::default());
+    }
+
+    pub(super) fn hello(&mut self, limits: Limits) {
+        self.emit(
+            event::SYNC_HELLO,
+            &Hello {
+                protocol: 1,
+                encoding: syncline_protocol::message::Encoding::Compact,
+                limits,
+                server_time_ms: self.now.wall_ms,
+                user_id: "ada".to_owned(),
+            },
+        );
+    }
+
+    pub(super) fn lose_connection(&mut self) {
+        let generation = self.socket.take().expect("no socket");
+        self.asked.clear();
+        self.input(Input::SocketClosed(generation, Error::new(Code::Unreachable, "gone")));
+    }
+
+    /// Loses the connection, waits for the next dial, and opens the session.
+    pub(super) fn reconnect(&mut self) {
+        self.lose_connection();
+        self.advance_ms(self.settings.reconnect_delay_ms);
+        self.accept();
+    }
+
+    /// Lets time pass, with a tick at each deadline on the way.
+    pub(super) fn advance_ms(&mut self, ms: u64) {
+        let end_us = self.now.after_ms(ms);
+        while let Some(at_us) = self.engine.next_deadline().filter(|at_us| *at_us <= end_us) {
+            self.pass_until(at_us.max(self.now.mono_us));
+            self.input(Input::Tick);
+            assert_ne!(self.engine.next_deadline(), Some(at_us), "a deadline that a tick does not meet");
+        }
+        self.pass_until(end_us);
+    }
+
+    fn pass_until(&mut self, at_us: u64) {
+        self.now.wall_ms += (at_us - self.now.mono_us) / 1000;
+        self.now.mono_us = at_us;
+    }
+
+    #[track_caller]
+    fn expect<T>(&mut self, pick: impl Fn(&Asked) -> Option<T>) -> (u64, T) {
+        let (ack, asked) = self.asked.pop_front().expect("nothing was asked");
+        match pick(&asked) {
+            Some(picked) => (ack, picked),
+            None => panic!("unexpected: {asked:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn expect_subscribe(&mut self) -> (u64, Subscribe) {
+        self.expect(|asked| match asked {
+            Asked::Subscribe(body) => Some(body.clone()),
+            _ => None,
+        })
+    }
+
+    #[track_caller]
+    pub(super) fn expect_pull(&mut self) -> (u64, Pull) {
+        self.expect(|asked| match asked {
+            Asked::Pull(body) => Some(body.clone()),
+            _ => None,
+        })
+    }
+
+    #[track_caller]
+    pub(super) fn expect_push(&mut self) -> (u64, Push) {
+        self.expect(|asked| match asked {
+            Asked::Push(body) => Some(body.clone()),
+            _ => None,
+        })
+    }
+
+    #[track_caller]
+    pub(super) fn expect_silence(&self) {
+        assert_eq!(self.asked, VecDeque::new());
+    }
+
+    pub(super) fn state(&mut self) -> ConnectionState {
+        match self.call(Command::Connection).unwrap() {
+            Reply::Connection(status) => status.state,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn retry_in_ms(&mut self) -> u64 {
+        match self.call(Command::Connection).unwrap() {
+            Reply::Connection(status) => status.retry_in_ms.expect("no retry is planned"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Accepts writes, and returns their numbers.
+    #[track_caller]
+    pub(super) fn write(&mut self, writes: Vec<WriteRequest>) -> Vec<u64> {
+        match self.call(Command::Write { writes }).unwrap() {
+            Reply::Written { client_seqs } => client_seqs,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn row(&mut self, id: &str) -> Option<Row> {
+        let command = Command::Document { room: room(), collection: collection(), id: document_id(id) };
+        match self.call(command).unwrap() {
+            Reply::Document { row } => row,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A field of a document as the app sees it.
+    #[track_caller]
+    pub(super) fn field(&mut self, id: &str, name: &str) -> Value {
+        self.row(id).expect("no such document").fields[name].clone()
+    }
+
+    pub(super) fn queued(&mut self) -> u64 {
+        match self.call(Command::Queue).unwrap() {
+            Reply::Queue(status) => status.count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn outcomes(&mut self) -> Vec<(u64, Code)> {
+        match self.call(Command::Outcomes).unwrap() {
+            Reply::Outcomes { outcomes } => {
+                outcomes.into_iter().map(|outcome| (outcome.client_seq, outcome.error.code)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn config(settings: &Settings, token: Option<&str>) -> EngineConfig {
+    EngineConfig {
+        settings: settings.clone(),
+        parser: Parser::Msgpack,
+        token: token.map(str::to_owned),
+        seed: 7,
+    }
+}
+
+fn plain<T: Serialize>(body: &T) -> Payload {
+    Payload::encode(Parser::Msgpack, body).unwrap()
+}
+
+fn asked(name: &str, body: &Payload) -> Asked {
+    fn read<T: DeserializeOwned>(body: &Payload) -> T {
+        match body.as_binary() {
+            Some(bytes) => syncline_protocol::message::decode_compact(bytes).unwrap(),
+            None => body.decode().unwrap(),
+        }
+    }
+    match name {
+        event::SYNC_SUBSCRIBE => Asked::Subscribe(read(body)),
+        event::SYNC_UNSUBSCRIBE => Asked::Unsubscribe(read(body)),
+        event::SYNC_PULL => Asked::Pull(read(body)),
+        event::SYNC_PUSH => Asked::Push(read(body)),
+        event::PRESENCE_JOIN => Asked::PresenceJoin(read(body)),
+        event::PRESENCE_UPDATE => Asked::PresenceUpdate(read(body)),
+        event::PRESENCE_LEAVE => Asked::PresenceLeave(read(body)),
+        event::PRESENCE_PING => Asked::Ping,
+        other => panic!("unknown request {other}"),
+    }
+}
+
+pub(super) fn room() -> Room {
+    Room::new("list:1").unwrap()
+}
+
+pub(super) fn collection() -> Collection {
+    Collection::new("todos").unwrap()
+}
+
+pub(super) fn document_id(id: &str) -> DocumentId {
+    DocumentId::new(id).unwrap()
+}
+
+pub(super) fn write(id: &str, write: Write) -> WriteRequest {
+    WriteRequest { room: room(), collection: collection(), id: document_id(id), write }
+}
+
+pub(super) fn count(n: i64) -> Fields {
+    Fields::from([("n".to_owned(), Value::Int(n))])
+}
+
+/// Creates a document with the field `n`.
+pub(super) fn create(id: &str, n: i64) -> WriteRequest {
+    write(id, Write::Create(count(n)))
+}
+
+pub(super) fn increment(id: &str, amount: i64) -> WriteRequest {
+    write(id, Write::Update(Patch::new().with(Path::field("n"), Op::Increment(amount.into()))))
+}
+
+pub(super) fn set(id: &str, field: &str, value: i64) -> WriteRequest {
+    write(id, Write::Update(Patch::new().with(Path::field(field), Op::Set(value.into()))))
+}
+
+pub(super) fn unavailable() -> WireError {
+    WireError::new(ErrorCode::Unavailable, "not now")
+}
+
+/// An answer without results: nothing of the push was tried.
+pub(super) fn not_tried(error: WireError) -> PushAnswer {
+    PushAnswer { results: vec![], error: Some(error) }
+}
+
+pub(super) fn numbers(push: &Push) -> Vec<u64> {
+    push.mutations.iter().map(|mutation| mutation.client_seq).collect()
+}
+
+pub(super) fn page(changes: Vec<Document>, cursor: u64) -> Page {
+    Page { changes, cursor, more: false, reset: false, checksum: None }
+}

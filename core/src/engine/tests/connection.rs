@@ -1,0 +1,285 @@
+//! When the engine dials, gives up and waits.
+
+use syncline_protocol::ErrorCode;
+
+use super::bench::*;
+use crate::config::Settings;
+use crate::engine::io::{AppState, Command, ConnectionState, Event, Input, Network, Reply};
+use crate::error::{Code, Error};
+use crate::transport::{Message, Packet, Parser, Payload};
+
+fn network(available: bool, kind: &str) -> Command {
+    Command::SetNetwork { network: Network { available, expensive: false, kind: kind.to_owned() } }
+}
+
+fn app(state: AppState) -> Command {
+    Command::SetAppState { state }
+}
+
+fn token(token: &str) -> Command {
+    Command::SetToken { token: Some(token.to_owned()) }
+}
+
+fn tokens_needed(bench: &Bench) -> usize {
+    bench.events.iter().filter(|event| matches!(event, Event::TokenNeeded { .. })).count()
+}
+
+#[test]
+fn connecting_is_answered_when_the_session_is_open() {
+    let mut bench = Bench::new();
+    let request = bench.start(Command::Connect);
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+    assert!(!bench.replies.contains_key(&request));
+    bench.accept();
+    assert_eq!(bench.replies[&request], Ok(Reply::Done {}));
+    assert_eq!((bench.state(), bench.greetings), (ConnectionState::Open, 1));
+    assert_eq!(bench.call(Command::Connect), Ok(Reply::Done {}));
+}
+
+#[test]
+fn a_handshake_that_never_comes_is_given_up_and_tried_again() {
+    let mut bench = Bench::new();
+    let request = bench.start(Command::Connect);
+    let first = bench.socket;
+    bench.advance_ms(bench.settings.connect_timeout_ms);
+    assert_eq!(bench.replies[&request].as_ref().unwrap_err().code, Code::Timeout);
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Backoff, None));
+    bench.advance_ms(bench.settings.reconnect_delay_ms);
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+    assert!(bench.socket > first);
+}
+
+#[test]
+fn reconnect_delays_double_with_jitter_up_to_the_maximum() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    for nominal_ms in [500, 1_000, 2_000, 4_000, 5_000, 5_000] {
+        bench.lose_connection();
+        let delay_ms = bench.retry_in_ms();
+        assert!((nominal_ms / 2..=nominal_ms).contains(&delay_ms), "{delay_ms} of {nominal_ms}");
+        bench.advance_ms(delay_ms - 1);
+        assert_eq!(bench.state(), ConnectionState::Backoff);
+        bench.advance_ms(1);
+        assert_eq!(bench.state(), ConnectionState::Connecting);
+    }
+    bench.accept();
+    bench.lose_connection();
+    assert!(bench.retry_in_ms() <= 500, "an open session starts the delays over");
+}
+
+#[test]
+fn a_server_without_a_heartbeat_counts_as_dead() {
+    let mut bench = Bench::opened();
+    bench.advance_ms(PING_INTERVAL_MS - 1);
+    bench.message(Message::Ping);
+    assert_eq!(bench.pongs, 1);
+    bench.asked.clear();
+    // The answers to the client's own requests keep coming.
+    let (mut left_ms, step_ms) = (PING_INTERVAL_MS + PING_TIMEOUT_MS - 1, 1_000);
+    while left_ms > 0 {
+        bench.advance_ms(left_ms.min(step_ms));
+        left_ms -= left_ms.min(step_ms);
+        while let Some((ack, _)) = bench.asked.pop_front() {
+            bench.answer(ack, &syncline_protocol::message::PresencePong::default());
+        }
+    }
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn a_request_without_an_answer_ends_the_connection() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    bench.advance_ms(bench.settings.request_timeout_ms - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn events_of_an_earlier_socket_are_ignored() {
+    let mut bench = Bench::opened();
+    let old = bench.socket.unwrap();
+    bench.reconnect();
+    bench.input(Input::SocketClosed(old, Error::new(Code::Unreachable, "late")));
+    bench.input(Input::SocketReceived(old, Message::Close));
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn without_a_network_a_probe_goes_out_now_and_then() {
+    let mut bench = Bench::new();
+    bench.call(network(false, "none")).unwrap();
+    let request = bench.start(Command::Connect);
+    assert_eq!(bench.replies[&request].as_ref().unwrap_err().code, Code::Offline);
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Offline, None));
+    bench.advance_ms(bench.settings.offline_probe_ms);
+    assert!(bench.socket.is_some());
+    bench.lose_connection();
+    assert_eq!(bench.retry_in_ms(), bench.settings.offline_probe_ms);
+}
+
+#[test]
+fn a_network_that_returns_is_dialed_at_once() {
+    let mut bench = Bench::new();
+    bench.call(network(false, "none")).unwrap();
+    bench.start(Command::Connect);
+    bench.call(network(true, "wifi")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn a_socket_survives_a_network_loss_and_is_replaced_when_the_network_returns() {
+    for kind in ["wifi", "unknown"] {
+        let mut bench = Bench::opened();
+        let old = bench.socket;
+        bench.call(network(false, kind)).unwrap();
+        assert_eq!((bench.state(), bench.socket), (ConnectionState::Open, old));
+        bench.call(network(true, kind)).unwrap();
+        assert_eq!(bench.state(), ConnectionState::Connecting);
+        assert!(bench.socket > old);
+    }
+}
+
+#[test]
+fn another_kind_of_network_replaces_the_socket_but_the_first_report_does_not() {
+    let mut bench = Bench::opened();
+    let old = bench.socket;
+    bench.call(network(true, "wifi")).unwrap();
+    assert_eq!(bench.socket, old);
+    bench.call(network(true, "cellular")).unwrap();
+    assert!(bench.socket > old);
+}
+
+#[test]
+fn a_repeated_report_of_the_network_does_not_defeat_the_backoff() {
+    let mut bench = Bench::opened();
+    bench.call(network(true, "wifi")).unwrap();
+    bench.lose_connection();
+    bench.call(network(true, "wifi")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+    bench.call(network(true, "cellular")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn in_the_background_the_socket_closes_after_the_grace_period() {
+    let mut bench = Bench::opened();
+    bench.call(app(AppState::Background)).unwrap();
+    bench.advance_ms(bench.settings.background_grace_ms - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Suspended, None));
+    assert_eq!(bench.engine.next_deadline(), None, "nothing wakes a suspended app");
+    bench.call(app(AppState::Active)).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn a_connection_lost_in_the_background_is_not_dialed_after_the_grace_period() {
+    let mut bench = Bench::opened();
+    bench.call(app(AppState::Background)).unwrap();
+    bench.advance_ms(bench.settings.background_grace_ms - 1);
+    bench.lose_connection();
+    bench.advance_ms(60_000);
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Suspended, None));
+}
+
+#[test]
+fn coming_back_within_the_grace_period_asks_whether_the_socket_lives() {
+    let mut bench = Bench::opened();
+    bench.call(app(AppState::Background)).unwrap();
+    bench.call(app(AppState::Active)).unwrap();
+    assert_eq!(bench.asked.pop_front().unwrap().1, Asked::Ping);
+    bench.advance_ms(bench.settings.probe_timeout_ms);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn without_a_token_none_is_dialed_until_there_is_one() {
+    let mut bench = Bench::with_token(Settings::default(), None);
+    let request = bench.start(Command::Connect);
+    assert_eq!(bench.replies[&request].as_ref().unwrap_err().code, Code::NoAuthToken);
+    assert_eq!((bench.state(), tokens_needed(&bench)), (ConnectionState::Unauthorized, 1));
+    assert_eq!(bench.socket, None);
+    bench.call(token("new")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn a_backend_without_tokens_needs_none() {
+    let mut bench = Bench::with_token(Settings { token_required: false, ..Settings::default() }, None);
+    bench.open();
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn a_refused_token_waits_for_a_new_one() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    let body = serde_json::json!({"message": "expired", "data": {"code": "unauthorized"}});
+    let data = Payload::encode(Parser::Msgpack, &body).unwrap();
+    bench.packet(Packet::ConnectError { data: Some(data) });
+    assert_eq!((bench.state(), tokens_needed(&bench)), (ConnectionState::Unauthorized, 1));
+    bench.advance_ms(600_000);
+    assert_eq!(bench.socket, None);
+    bench.call(token("new")).unwrap();
+    bench.accept();
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn a_token_refused_in_mid_session_is_asked_for_again() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    bench.refuse(ack, syncline_protocol::WireError::new(ErrorCode::Unauthorized, "expired"));
+    assert_eq!((bench.state(), tokens_needed(&bench)), (ConnectionState::Unauthorized, 1));
+}
+
+#[test]
+fn a_new_token_takes_a_new_connection_and_the_same_one_does_not() {
+    let mut bench = Bench::opened();
+    let old = bench.socket;
+    bench.call(token("token")).unwrap();
+    assert_eq!(bench.socket, old);
+    bench.call(token("another")).unwrap();
+    assert!(bench.socket > old);
+    bench.accept();
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn a_token_that_is_forgotten_ends_the_connection() {
+    let mut bench = Bench::opened();
+    bench.call(Command::SetToken { token: None }).unwrap();
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Unauthorized, None));
+}
+
+#[test]
+fn disconnecting_stays_disconnected() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Disconnect).unwrap();
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Idle, None));
+    bench.advance_ms(60_000);
+    bench.call(network(true, "wifi")).unwrap();
+    assert_eq!(bench.socket, None);
+}
+
+#[test]
+fn a_closed_client_takes_no_more_commands() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Close).unwrap();
+    assert!(bench.engine.is_closed());
+    assert_eq!(bench.socket, None);
+    assert_eq!(bench.call(Command::Connect).unwrap_err().code, Code::Closed);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_ends_the_session() {
+    let mut bench = Bench::opened();
+    bench.emit(syncline_protocol::message::event::SYNC_CHANGES, &"nonsense");
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}

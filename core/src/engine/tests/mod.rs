@@ -1,0 +1,13 @@
+//! The engine against a scripted server, in scripted time. `bench` plays the driver and the wire.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bench;
+mod connection;
+mod durability;
+mod presence;
+mod pushing;
+mod rooms;
+mod server_log;
+mod watching;
+mod writes;

@@ -1,0 +1,93 @@
+//! One room's log, as a server keeps it: just enough to script answers.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::message::{Changes, MutationResult, MutationStatus, Page, Push, PushAnswer};
+use syncline_protocol::{Checksum, ClientId, Document, DocumentId, HybridTime, Mutation, WireError, merge};
+
+use super::bench::{ME, OTHER, WALL_MS, room};
+use crate::engine::io::WriteRequest;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct ServerLog {
+    pub head: u64,
+    documents: BTreeMap<DocumentId, Document>,
+    last_client_seq: BTreeMap<ClientId, u64>,
+}
+
+impl ServerLog {
+    /// A log whose first entries another client wrote.
+    pub(super) fn of(writes: Vec<WriteRequest>) -> Self {
+        let mut log = Self::default();
+        for write in writes {
+            log.write(write);
+        }
+        log
+    }
+
+    /// Another client writes; returns the live change.
+    pub(super) fn write(&mut self, request: WriteRequest) -> Changes {
+        let client_seq = self.last_client_seq.get(&OTHER).copied().unwrap_or(0) + 1;
+        let mutation = Mutation {
+            client_seq,
+            collection: request.collection,
+            id: request.id,
+            write: request.write,
+            time: HybridTime { wall_ms: WALL_MS - 1_000_000 + client_seq, counter: 0 },
+            base: None,
+        };
+        self.apply(OTHER, &mutation);
+        self.changes(self.head)
+    }
+
+    /// Applies a push of the client under test.
+    pub(super) fn push(&mut self, push: &Push) -> PushAnswer {
+        let results = push.mutations.iter().map(|mutation| self.apply(ME, mutation));
+        PushAnswer { results: results.collect(), error: None }
+    }
+
+    fn apply(&mut self, writer: ClientId, mutation: &Mutation) -> MutationResult {
+        let last = self.last_client_seq.entry(writer).or_insert(0);
+        if mutation.client_seq <= *last {
+            let seq = self.documents.get(&mutation.id).map(|document| document.seq);
+            return MutationResult { seq, ..result(mutation.client_seq, MutationStatus::Duplicate) };
+        }
+        *last = mutation.client_seq;
+        let mut document = self.documents.remove(&mutation.id);
+        merge::apply(&mut document, mutation, writer, WALL_MS).unwrap();
+        self.head += 1;
+        let mut document = document.unwrap();
+        document.seq = self.head;
+        self.documents.insert(mutation.id.clone(), document);
+        MutationResult { seq: Some(self.head), ..result(mutation.client_seq, MutationStatus::Applied) }
+    }
+
+    /// Everything after a cursor, as one page.
+    pub(super) fn page(&self, cursor: u64) -> Page {
+        let mut changes: Vec<Document> =
+            self.documents.values().filter(|document| document.seq > cursor).cloned().collect();
+        changes.sort_by_key(|document| document.seq);
+        let changes = changes.into_iter().map(Document::for_clients).collect();
+        Page { changes, cursor: self.head, more: false, reset: false, checksum: Some(self.checksum()) }
+    }
+
+    /// The live change from `from_seq` to the end of the log.
+    pub(super) fn changes(&self, from_seq: u64) -> Changes {
+        let changes = self.page(from_seq - 1).changes;
+        Changes { room: room(), from_seq, to_seq: self.head, changes }
+    }
+
+    fn checksum(&self) -> Checksum {
+        self.documents
+            .values()
+            .fold(Checksum::default(), |sum, document| sum.replace(Checksum::default(), document.checksum()))
+    }
+}
+
+pub(super) fn result(client_seq: u64, status: MutationStatus) -> MutationResult {
+    MutationResult { client_seq, status, seq: None, document: None, fields: None, error: None }
+}
+
+pub(super) fn rejected(client_seq: u64, error: WireError) -> MutationResult {
+    MutationResult { error: Some(error), ..result(client_seq, MutationStatus::Rejected) }
+}

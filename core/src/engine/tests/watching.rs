@@ -1,0 +1,123 @@
+//! What an app is told of the rows it watches.
+
+use syncline_protocol::message::{Page, event};
+use syncline_protocol::{ErrorCode, Value, WireError, Write};
+
+use super::bench::*;
+use super::server_log::{ServerLog, rejected};
+use crate::engine::io::{Command, Event, Reply, WatchId};
+
+fn watch(bench: &mut Bench, id: Option<&str>) -> (WatchId, Vec<String>) {
+    let command = Command::Watch { room: room(), collection: collection(), id: id.map(document_id) };
+    match bench.call(command).unwrap() {
+        Reply::Watching { watch, rows, .. } => (watch, rows.into_iter().map(|row| row.id).collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Each event of rows since the last call: whether it was a reset, the upserted and the removed ids.
+fn told(bench: &mut Bench) -> Vec<(bool, Vec<String>, Vec<String>)> {
+    let rows = std::mem::take(&mut bench.events).into_iter().filter_map(|event| match event {
+        Event::Rows { reset, upserted, removed, .. } => {
+            Some((reset, upserted.into_iter().map(|row| row.id).collect(), removed))
+        }
+        _ => None,
+    });
+    rows.collect()
+}
+
+fn ids(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+#[test]
+fn a_watch_begins_with_the_rows_there_are() {
+    let mut bench = Bench::in_room(&ServerLog::of(vec![create("b", 1)]));
+    bench.write(vec![create("a", 1)]);
+    let (_, rows) = watch(&mut bench, None);
+    assert_eq!(rows, ["a", "b"]);
+    assert_eq!(told(&mut bench), []);
+}
+
+#[test]
+fn a_change_is_told_as_a_difference() {
+    let mut log = ServerLog::of(vec![create("a", 1), create("b", 1)]);
+    let mut bench = Bench::in_room(&log);
+    watch(&mut bench, None);
+    bench.emit(event::SYNC_CHANGES, &log.write(set("a", "n", 2)));
+    assert_eq!(told(&mut bench), [(false, ids(&["a"]), vec![])]);
+    bench.emit(event::SYNC_CHANGES, &log.write(write("b", Write::Delete)));
+    assert_eq!(told(&mut bench), [(false, vec![], ids(&["b"]))]);
+}
+
+#[test]
+fn own_writes_are_told_at_once_and_once_per_turn() {
+    let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 1)]));
+    watch(&mut bench, None);
+    bench.write(vec![set("a", "n", 2), set("a", "n", 3), create("b", 1)]);
+    assert_eq!(told(&mut bench), [(false, ids(&["a", "b"]), vec![])]);
+}
+
+#[test]
+fn rows_that_are_not_watched_cause_no_event() {
+    let mut log = ServerLog::of(vec![create("a", 1), create("b", 1)]);
+    let mut bench = Bench::in_room(&log);
+    watch(&mut bench, Some("a"));
+    bench.emit(event::SYNC_CHANGES, &log.write(set("b", "n", 2)));
+    let mut elsewhere = create("a", 1);
+    elsewhere.collection = syncline_protocol::Collection::new("notes").unwrap();
+    bench.write(vec![elsewhere]);
+    assert_eq!(told(&mut bench), []);
+    bench.emit(event::SYNC_CHANGES, &log.write(set("a", "n", 2)));
+    assert_eq!(told(&mut bench), [(false, ids(&["a"]), vec![])]);
+}
+
+#[test]
+fn a_document_that_never_was_shown_is_not_told_as_removed() {
+    let mut log = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::in_room(&log);
+    log.write(create("b", 1));
+    log.write(write("b", Write::Delete));
+    watch(&mut bench, None);
+    bench.emit(event::SYNC_CHANGES, &log.changes(2));
+    assert_eq!(told(&mut bench), []);
+}
+
+#[test]
+fn a_reset_tells_all_rows() {
+    let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 1), create("b", 1)]));
+    watch(&mut bench, None);
+    bench.reconnect();
+    let (ack, _) = bench.expect_subscribe();
+    told(&mut bench);
+    bench.answer(ack, &Page { reset: true, ..ServerLog::of(vec![create("c", 1)]).page(0) });
+    assert_eq!(told(&mut bench), [(true, ids(&["c"]), vec![])]);
+}
+
+#[test]
+fn a_rejected_creation_is_told_as_removed() {
+    let mut bench = Bench::in_room(&ServerLog::default());
+    watch(&mut bench, None);
+    bench.write(vec![create("a", 1)]);
+    told(&mut bench);
+    let (ack, _) = bench.expect_push();
+    let results = vec![rejected(1, WireError::new(ErrorCode::Invalid, "no"))];
+    bench.answer(ack, &syncline_protocol::message::PushAnswer { results, error: None });
+    assert_eq!(told(&mut bench), [(false, vec![], ids(&["a"]))]);
+}
+
+#[test]
+fn the_end_of_a_watch_is_the_end_of_its_events_and_of_its_subscription() {
+    let mut log = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::opened();
+    let (watch_id, _) = watch(&mut bench, None);
+    let (ack, _) = bench.expect_subscribe();
+    bench.answer(ack, &log.page(0));
+    assert_eq!(told(&mut bench), [(false, ids(&["a"]), vec![])]);
+    bench.call(Command::Unwatch { watch: watch_id }).unwrap();
+    assert!(matches!(bench.asked.pop_front(), Some((_, Asked::Unsubscribe(_)))));
+    bench.emit(event::SYNC_CHANGES, &log.write(set("a", "n", 2)));
+    assert_eq!(told(&mut bench), []);
+    assert_eq!(bench.field("a", "n"), Value::Int(1));
+    bench.call(Command::Unwatch { watch: watch_id }).unwrap_err();
+}
