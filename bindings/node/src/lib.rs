@@ -1,6 +1,9 @@
 //! Carries the façade for JavaScript into Node: strings in, strings out. What they mean is known to `syncline-ffi`
 //! and to TypeScript only.
 
+// JavaScript's arguments come owned.
+#![allow(clippy::needless_pass_by_value)]
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -169,7 +169,7 @@ impl Engine {
                 }
             }
             Input::Committed => self.handle_committed(out),
-            Input::CommitFailed(error) => self.handle_commit_failed(error, store, out),
+            Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
             Input::Tick => self.handle_tick(now, store, out),
         }
         self.push_batches(now, out);
@@ -258,28 +258,39 @@ impl Engine {
         }
     }
 
-    fn handle_commit_failed(&mut self, error: StoreError, store: &mut dyn Store, out: &mut Vec<Output>) {
+    fn handle_commit_failed(
+        &mut self,
+        now: Now,
+        error: StoreError,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         let error = Error::from(error);
         for record in std::mem::take(&mut self.uncommitted) {
             match record {
                 Uncommitted::Write { request, client_seqs } => {
                     for client_seq in client_seqs {
-                        self.roll_back(client_seq);
+                        if let Some(room) = self.roll_back(client_seq) {
+                            self.forget_room_if_unused(now, &room, out);
+                        }
                     }
                     out.push(Output::Reply(request, Err(error.clone())));
                 }
                 // Kept in memory; a restart before it is saved hears the same answer from the server again.
-                Uncommitted::Other(record) => store.append_after_flush(record),
+                Uncommitted::Other(record) => {
+                    store.append_after_flush(record);
+                    self.schedule_flush(now);
+                }
             }
         }
         self.events.push(Event::Error { error: error.into() });
     }
 
-    /// Forgets a write that was not accepted after all.
-    fn roll_back(&mut self, client_seq: u64) {
-        if let Some(pending) = self.outbox.remove(client_seq) {
-            self.queries.touch(&outbox::document_key(&pending.entry.room, &pending.entry.mutation));
-        }
+    /// Forgets a write that was not accepted after all, and returns its room.
+    fn roll_back(&mut self, client_seq: u64) -> Option<Room> {
+        let Entry { room, mutation, .. } = self.outbox.remove(client_seq)?.entry;
+        self.queries.touch(&outbox::document_key(&room, &mutation));
+        Some(room)
     }
 
     fn handle_tick(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {

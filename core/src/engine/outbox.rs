@@ -233,7 +233,12 @@ impl Outbox {
         if let Some(lane) = self.lanes.get_mut(&batch.room)
             && lane.hold != Some(Hold::Denied)
         {
-            lane.hold = Some(Hold::Restart { at_us });
+            // A batch behind a refused one is refused too, and knows less of when to come back.
+            let earlier_us = match lane.hold {
+                Some(Hold::Restart { at_us }) => at_us,
+                _ => 0,
+            };
+            lane.hold = Some(Hold::Restart { at_us: at_us.max(earlier_us) });
         }
         self.drop_idle_lane(&batch.room);
     }

@@ -157,15 +157,13 @@ impl Queries {
     /// One event for each watch with changes since the last call.
     pub fn poll_events(&mut self, view: View<'_>, events: &mut Vec<Event>) -> Result<(), StoreError> {
         for (&watch_id, watch) in &mut self.watches {
-            match std::mem::take(&mut watch.dirty) {
-                Dirty::Nothing => {}
-                Dirty::All => {
-                    let rows = view.rows(&watch.query)?;
-                    watch.shown = rows.keys().cloned().collect();
-                    let upserted = rows.into_values().collect();
-                    events.push(Event::Rows { watch: watch_id, reset: true, upserted, removed: vec![] });
+            match watch.poll_event(watch_id, view) {
+                Ok(event) => events.extend(event),
+                Err(error) => {
+                    // Told in full once it can be read again.
+                    watch.dirty = Dirty::All;
+                    return Err(error);
                 }
-                Dirty::Some(ids) => events.extend(watch.diff(watch_id, ids, view)?),
             }
         }
         Ok(())
@@ -173,6 +171,19 @@ impl Queries {
 }
 
 impl Watch {
+    fn poll_event(&mut self, watch: WatchId, view: View<'_>) -> Result<Option<Event>, StoreError> {
+        match std::mem::take(&mut self.dirty) {
+            Dirty::Nothing => Ok(None),
+            Dirty::All => {
+                let rows = view.rows(&self.query)?;
+                self.shown = rows.keys().cloned().collect();
+                let upserted = rows.into_values().collect();
+                Ok(Some(Event::Rows { watch, reset: true, upserted, removed: vec![] }))
+            }
+            Dirty::Some(ids) => self.diff(watch, ids, view),
+        }
+    }
+
     fn diff(
         &mut self,
         watch: WatchId,

@@ -23,8 +23,18 @@ pub struct FollowedRoom {
     pub retry_at_us: Option<u64>,
     /// The highest place in the log that was heard of.
     head: u64,
-    /// Whether the next page replaces everything: the checksum did not match.
-    reread: bool,
+    repair: Repair,
+}
+
+/// How far a room whose cache is not what the server has was brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repair {
+    NotNeeded,
+    /// The page after 0 is to replace everything.
+    Needed,
+    /// It has. Once is enough: a checksum that still does not match is the server's fault, and reading again
+    /// would never end.
+    Done,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +89,7 @@ impl Replica {
             error: None,
             retry_at_us: None,
             head: 0,
-            reread: false,
+            repair: Repair::NotNeeded,
         };
         self.rooms.insert(room.clone(), followed);
         true
@@ -138,7 +148,7 @@ impl Replica {
     /// Where the room's next subscription starts.
     pub fn cursor_to_ask(&self, room: &Room) -> u64 {
         match self.rooms.get(room) {
-            Some(followed) if followed.reread => 0,
+            Some(followed) if followed.repair == Repair::Needed => 0,
             _ => self.state(room).cursor,
         }
     }
@@ -186,8 +196,17 @@ impl Replica {
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
         let Some(followed) = self.rooms.get_mut(room) else { return Ok(Applied::default()) };
-        // A log that ends before the cursor is not the log this cache was filled from.
-        let reset = page.reset || followed.reread || page.cursor < asked;
+        let repairs = asked == 0 && followed.repair == Repair::Needed;
+        let reset = page.reset || repairs;
+        if !reset && asked > state.cursor {
+            // The cache was lost meanwhile: what lies before this page is not there, and is asked for anew.
+            return Ok(Applied::default());
+        }
+        if !reset && page.cursor < asked {
+            // A log that ends before the cursor is not the log this cache was filled from.
+            followed.head = page.cursor;
+            return Ok(Applied { next: followed.read_again(), ..Applied::default() });
+        }
         if !reset && page.cursor < state.cursor {
             // Live changes came in before this answer.
             return Ok(Applied { next: followed.next_pull(state.cursor, false), ..Applied::default() });
@@ -199,16 +218,22 @@ impl Replica {
             RoomState { cursor: page.cursor, checksum, complete: !more || (state.complete && !reset) };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
-        let damaged = !more && page.checksum.is_some_and(|expected| expected != checksum);
-        followed.error = damaged.then(|| Error::new(Code::Protocol, "the room's checksum does not match"));
-        // Once is enough: a second mismatch is the server's, and reading again would never end.
-        let reread = damaged && !std::mem::replace(&mut followed.reread, false);
-        let next = if reread {
-            followed.reread = true;
-            followed.phase = RoomPhase::Loading;
-            NextPull::After(0)
-        } else {
-            followed.next_pull(page.cursor, more)
+        if repairs {
+            followed.repair = Repair::Done;
+        }
+        if !more && page.cursor <= asked {
+            // The server's word on where the log ends: waiting for a head beyond it would never end.
+            followed.head = page.cursor;
+        }
+        let next = match page.checksum.filter(|_| !more) {
+            Some(expected) if expected != checksum => followed.handle_mismatch(page.cursor),
+            _ => {
+                if !more {
+                    followed.repair = Repair::NotNeeded;
+                }
+                followed.error = None;
+                followed.next_pull(page.cursor, more)
+            }
         };
         Ok(Applied { next, ..Applied::of(room, &documents, reset) })
     }
@@ -249,6 +274,20 @@ impl Applied {
 }
 
 impl FollowedRoom {
+    fn handle_mismatch(&mut self, cursor: u64) -> NextPull {
+        self.error = Some(Error::new(Code::Protocol, "the room's checksum does not match"));
+        match self.repair {
+            Repair::Done => self.next_pull(cursor, false),
+            Repair::NotNeeded | Repair::Needed => self.read_again(),
+        }
+    }
+
+    fn read_again(&mut self) -> NextPull {
+        self.repair = Repair::Needed;
+        self.phase = RoomPhase::Loading;
+        NextPull::After(0)
+    }
+
     fn next_pull(&mut self, cursor: u64, more: bool) -> NextPull {
         let behind = more || self.head > cursor;
         self.phase = if behind { RoomPhase::Loading } else { RoomPhase::Live };

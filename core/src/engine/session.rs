@@ -203,16 +203,17 @@ impl Session {
 
     pub fn handle_network(&mut self, network: Network, now: Now) -> Step {
         let was = std::mem::replace(&mut self.network, network);
-        let changed_route = was.kind != self.network.kind || !was.available;
+        let changed_route =
+            !was.available || (was.kind != self.network.kind && was.kind != Network::default().kind);
+        let news = was != self.network;
         match self.phase {
-            Phase::Backoff { .. } | Phase::Offline { .. } if self.network.available => self.dial(now),
+            // A system that repeats itself must not defeat the backoff.
+            Phase::Backoff { .. } | Phase::Offline { .. } if self.network.available && news => self.dial(now),
             Phase::Backoff { .. } | Phase::Connecting { .. } if !self.network.available => {
                 self.fail(offline(), now)
             }
             // A socket that was opened over another route may be dead without knowing.
-            Phase::Open if self.network.available && changed_route && was.kind != "unknown" => {
-                self.redial(now)
-            }
+            Phase::Open if self.network.available && changed_route => self.redial(now),
             _ => Step::Nothing,
         }
     }

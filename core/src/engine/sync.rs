@@ -112,7 +112,7 @@ impl Engine {
                     let applied = self.replica.apply_page(&room, asked, &page, store);
                     self.handle_applied(now, &room, applied, store, out);
                 }
-                Err(error) => return self.handle_room_refused(now, &room, error),
+                Err(error) => return self.handle_room_refused(now, &room, error, store),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
                 Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
@@ -200,7 +200,13 @@ impl Engine {
         self.handle_store_error(error, now);
     }
 
-    fn handle_room_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
+    fn handle_room_refused(
+        &mut self,
+        now: Now,
+        room: &Room,
+        error: Error,
+        store: &mut dyn Store,
+    ) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
@@ -211,6 +217,12 @@ impl Engine {
             followed.retry_at_us = retry;
             followed.error = Some(error);
             self.changed_rooms.insert(room.clone());
+        }
+        if retry.is_none() {
+            // What the server has applied will not be seen here.
+            for client_seq in self.outbox.confirmed_at(room, u64::MAX) {
+                self.settle(now, client_seq, store);
+            }
         }
         Ok(())
     }
