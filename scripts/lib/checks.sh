@@ -83,7 +83,10 @@ check_eslint() {
 check_prettier() {
   use_node_22
   npm_install "$module"
-  (cd "$module" && node node_modules/prettier/bin/prettier.cjs --check .)
+  local prettier="$module/node_modules/prettier/bin/prettier.cjs" files
+  (cd "$module" && node "$prettier" --check .)
+  mapfile -t files < <(git ls-files '*.mjs' '*.json' ':!react-native-module' ':!*package-lock.json')
+  node "$prettier" --config "$module/.prettierrc.json" --check "${files[@]}"
 }
 
 check_links() {
