@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use syncline::engine::io::Network;
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event};
+use tokio::sync::Mutex as AsyncMutex;
 
 pub use syncline::engine::io::AppState;
 
@@ -37,6 +38,9 @@ struct Opened {
 struct SharedSink(Mutex<Arc<dyn EventSink>>);
 
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+
+/// Held while a client opens or closes: so that a directory being closed is neither adopted nor found in use.
+static LIFECYCLE: AsyncMutex<()> = AsyncMutex::const_new(());
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +78,7 @@ pub fn set_network(available: bool, expensive: bool, kind: String) {
 
 /// Closes every client of the process; no event is sent after it returns to a client that was closed.
 pub async fn close_all() {
+    let _alone = LIFECYCLE.lock().await;
     let opened: Vec<Opened> = registry().take().into_iter().flat_map(|r| r.clients.into_values()).collect();
     for Opened { client, .. } in opened {
         if let Err(error) = client.execute(Command::Close).await {
@@ -84,6 +89,7 @@ pub async fn close_all() {
 
 async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenReply, Error> {
     let config: ClientConfig = serde_json::from_str(&config).map_err(|error| invalid("config", &error))?;
+    let _alone = LIFECYCLE.lock().await;
     let directory = config.directory.as_ref().map(|directory| {
         // Not there yet on the first opening: then the name as it is given.
         std::fs::canonicalize(directory).unwrap_or_else(|_| directory.clone())
@@ -118,16 +124,22 @@ fn adopt(directory: Option<&PathBuf>, sink: &Arc<dyn EventSink>) -> Option<u64> 
 
 async fn execute(handle: u64, command: String) -> Result<syncline::Reply, Error> {
     let command: Command = serde_json::from_str(&command).map_err(|error| invalid("command", &error))?;
-    let client =
-        registry().as_ref().and_then(|registry| registry.clients.get(&handle)?.client.clone().into());
-    let client: Client =
-        client.ok_or_else(|| Error::new(Code::Closed, format!("client {handle} is not open")))?;
-    let closes = command == Command::Close;
-    let reply = client.execute(command).await;
-    if closes && let Some(registry) = registry().as_mut() {
-        registry.clients.remove(&handle);
+    if command == Command::Close {
+        let _alone = LIFECYCLE.lock().await;
+        let opened = registry().as_mut().and_then(|registry| registry.clients.remove(&handle));
+        return opened.ok_or_else(|| not_open(handle))?.client.execute(command).await;
     }
-    reply
+    find(handle)?.execute(command).await
+}
+
+fn find(handle: u64) -> Result<Client, Error> {
+    let registry = registry();
+    let opened = registry.as_ref().and_then(|registry| registry.clients.get(&handle));
+    opened.map(|opened| opened.client.clone()).ok_or_else(|| not_open(handle))
+}
+
+fn not_open(handle: u64) -> Error {
+    Error::new(Code::Closed, format!("client {handle} is not open"))
 }
 
 impl SharedSink {

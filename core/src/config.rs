@@ -18,7 +18,7 @@ pub struct Settings {
     pub request_timeout_ms: u64,
     /// How long the first request after coming to the foreground may wait.
     pub probe_timeout_ms: u64,
-    /// How often to ask for the heads of the rooms, which also keeps presence alive.
+    /// How often to ask for the heads of the rooms: what a lost live change would hide.
     pub presence_ping_ms: u64,
     /// How long the socket stays open in the background.
     pub background_grace_ms: u64,

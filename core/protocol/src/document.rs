@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -48,11 +47,13 @@ impl Document {
         if self.deleted {
             return Checksum::default();
         }
-        let mut hasher = Fnv1a::default();
-        self.collection.as_str().hash(&mut hasher);
-        self.id.as_str().hash(&mut hasher);
-        hasher.write(&self.seq.to_le_bytes());
-        Checksum(hasher.finish())
+        let mut hash = Fnv1a::default();
+        for name in [self.collection.as_str(), self.id.as_str()] {
+            hash.write(name.as_bytes());
+            hash.write(&[NAME_END]);
+        }
+        hash.write(&self.seq.to_le_bytes());
+        Checksum(hash.finish())
     }
 }
 
@@ -121,6 +122,9 @@ impl<'de> Deserialize<'de> for Checksum {
     }
 }
 
+/// Ends a name in what is hashed: no UTF-8 text holds this byte.
+const NAME_END: u8 = 0xff;
+
 /// FNV-1a, 64 bit, with the finalizer of SplitMix64 so that sums of neighbours spread.
 ///
 /// Sources: Fowler, Noll and Vo, draft-eastlake-fnv; Steele et al., "Fast Splittable Pseudorandom Number
@@ -133,14 +137,14 @@ impl Default for Fnv1a {
     }
 }
 
-impl Hasher for Fnv1a {
+impl Fnv1a {
     fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     }
 
-    fn finish(&self) -> u64 {
+    fn finish(self) -> u64 {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,8 +1,9 @@
 //! Every request, answer and event of protocol v1.
 //!
 //! A message travels `plain`, as a map that any Socket.IO backend can answer, or `compact`, as one binary
-//! argument of positional MessagePack. Fields are only ever appended, with a default, so that an older peer
-//! reads a newer message.
+//! argument of positional MessagePack. Fields are only ever appended, with a default: a newer peer reads an older
+//! message in both encodings, an older peer a newer one in plain. A compact message with more elements than its
+//! reader knows is refused, so appending one needs a new protocol version.
 
 use std::collections::BTreeMap;
 
@@ -45,9 +46,11 @@ pub mod event {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
-    #[default]
-    Plain,
     Compact,
+    /// Also stands for an encoding of a newer version.
+    #[default]
+    #[serde(other)]
+    Plain,
 }
 
 /// The handshake's auth payload. Every field but the token is ignored by a backend that does not sync.

@@ -122,11 +122,16 @@ impl Engine {
     }
 
     fn sync_now(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.session.is_open() {
-            self.ping(now, self.settings.request_timeout_ms, out);
-        } else {
+        if !self.session.is_open() {
             let step = self.session.handle_connect(now);
             self.apply_step(now, step, out);
+        } else if self.ping_at_us.is_some() {
+            self.ping(now, self.settings.request_timeout_ms, out);
+        } else {
+            // A backend that said no hello may know no ping.
+            for room in self.replica.rooms().map(|(room, _)| room.clone()).collect::<Vec<_>>() {
+                self.subscribe_room(now, &room, out);
+            }
         }
     }
 

@@ -248,14 +248,14 @@ impl Engine {
                 self.handle_result(now, batch, result, store);
             }
         }
-        match answer.error.map(Error::from) {
-            None if answered >= batch.client_seqs.len() => self.outbox.complete(batch),
-            None => self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms)),
-            Some(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
+        let untried = batch.client_seqs.get(answered..).unwrap_or_default();
+        match answer.error {
+            _ if untried.is_empty() => self.outbox.complete(batch),
             Some(error) => {
-                let delay_ms = error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms);
-                self.outbox.restart(batch, now.after_ms(delay_ms));
+                let rest = Batch { client_seqs: untried.to_vec(), ..batch.clone() };
+                return self.handle_push_refused(now, &rest, error.into(), store, out);
             }
+            None => self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms)),
         }
         self.forget_room_if_unused(now, &batch.room, out);
         self.note_recovery(now);
@@ -287,7 +287,7 @@ impl Engine {
         }
     }
 
-    /// The server refused a whole push.
+    /// The server refused a push, or the rest of it.
     fn handle_push_refused(
         &mut self,
         now: Now,

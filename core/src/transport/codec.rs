@@ -1,6 +1,7 @@
 //! Engine.IO and Socket.IO joined: frames of the WebSocket in, one [`Message`] per packet out, and back.
 
 use bytes::Bytes;
+use syncline_protocol::limits::VALUE_DEPTH_MAX;
 
 use super::engineio::{self, Handshake};
 use super::error::CodecError;
@@ -69,13 +70,16 @@ pub struct DecodeLimits {
     pub name_bytes_max: usize,
 }
 
+/// How deep our messages nest around a document's values, with room for later ones.
+const MESSAGE_DEPTH_MAX: usize = 16;
+
 impl DecodeLimits {
     /// What servers and clients of this project need at most.
     pub const DEFAULT: Self = Self {
         message_bytes_max: 8 * 1024 * 1024,
         attachments_max: 64,
         args_max: 128,
-        depth_max: 64,
+        depth_max: VALUE_DEPTH_MAX + MESSAGE_DEPTH_MAX,
         name_bytes_max: 256,
     };
 }

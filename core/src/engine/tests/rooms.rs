@@ -262,7 +262,7 @@ fn a_page_asked_for_before_the_cache_was_lost_is_not_taken_for_all() {
     let mut log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);
     let other = Room::new("list:2").unwrap();
-    bench.call(Command::Subscribe { room: other.clone() }).unwrap();
+    bench.call(Command::Subscribe { room: other }).unwrap();
     let (ack_other, _) = bench.expect_subscribe();
     log.write(create("b", 1));
     let gap = log.write(create("c", 1));
