@@ -4,6 +4,7 @@ use syncline_protocol::message::{Changes, Page, PresencePong, event};
 use syncline_protocol::{Checksum, ErrorCode, Room, Value, WireError};
 
 use super::bench::*;
+use super::faulty_store::Fault;
 use super::server_log::ServerLog;
 use crate::engine::io::{Command, RoomPhase, RoomStatus};
 
@@ -262,7 +263,7 @@ fn a_page_asked_for_before_the_cache_was_lost_is_not_taken_for_all() {
     let mut log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);
     let other = Room::new("list:2").unwrap();
-    bench.call(Command::Subscribe { room: other.clone() }).unwrap();
+    bench.call(Command::Subscribe { room: other }).unwrap();
     let (ack_other, _) = bench.expect_subscribe();
     log.write(create("b", 1));
     let gap = log.write(create("c", 1));
