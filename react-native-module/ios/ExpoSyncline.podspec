@@ -9,7 +9,7 @@ Pod::Spec.new do |s|
   s.description = package['description']
   s.license = package['license']
   s.author = 'The Syncline authors'
-  s.homepage = 'https://docs.expo.dev/modules/'
+  s.homepage = 'https://syncline.dev'
   s.platforms = { :ios => '16.4' }
   s.swift_version = '5.9'
   s.source = { :path => '.' }

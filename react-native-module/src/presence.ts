@@ -111,13 +111,20 @@ export class Presences {
   }
 
   #send(entry: Room, command: Command): void {
-    entry.lane = entry.lane
-      .then(async () => (await this.#channel()).call(command))
-      .then(
-        () => undefined,
-        (error: unknown) => {
-          entry.store.set({ ...entry.store.get(), error: asSynclineError(error) });
-        },
-      );
+    entry.lane = entry.lane.then(async () => {
+      try {
+        await (await this.#channel()).call(command);
+        this.#show(entry, null);
+      } catch (error) {
+        // What was not entered cannot be updated: the next state enters anew.
+        if (command.type === 'presenceJoin') entry.announced = null;
+        this.#show(entry, asSynclineError(error));
+      }
+    });
+  }
+
+  #show(entry: Room, error: SynclineError | null): void {
+    const shown = entry.store.get();
+    if (shown.error !== error) entry.store.set({ ...shown, error });
   }
 }

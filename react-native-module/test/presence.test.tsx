@@ -91,11 +91,29 @@ it('does not see a device again that was closed', async () => {
   await until(ada.presence(room), ({ members }) => members.length === 1);
 });
 
-it('reports a room that it may not enter', async () => {
-  const ada = await devices.client(server, 'ada', []);
-  const { result } = await renderHook(() => usePresence(unique('secret')), { wrapper: within(ada) });
-  await ada.connect();
-  await waitFor(() => {
-    expect(result.current.members).toEqual([]);
+it('reports a state that is too large, and enters with a smaller one', async () => {
+  const { room, ada } = await pair();
+  const { result, rerender } = await renderHook(({ text }: { text: string }) => usePresence(room, { text }), {
+    wrapper: within(ada),
+    initialProps: { text: 'x'.repeat(10_000) },
   });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ members: [], me: null, error: { code: 'too_large' } });
+  });
+
+  await rerender({ text: 'short' });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ me: { state: { text: 'short' } }, error: null });
+  });
+});
+
+it('reports a room that the token does not open', async () => {
+  const ada = await devices.client(server, 'ada', []);
+  const codes: string[] = [];
+  ada.on('error', ({ error }) => codes.push(error.code));
+  const { result } = await renderHook(() => usePresence('secret:1'), { wrapper: within(ada) });
+  await waitFor(() => {
+    expect(codes).toEqual(['forbidden']);
+  });
+  expect(result.current.members).toEqual([]);
 });

@@ -20,16 +20,17 @@ build_fast() {
   export SYNCLINE_NODE_ADDON="$node_addon"
 }
 
-# build_library: the UniFFI library that foreign languages load, with the symbols that its generator reads.
+# build_library: the UniFFI library that foreign languages load, and the generator of their bindings: with the same
+# features, so that what both depend on is compiled once.
 build_library() {
-  say "building the UniFFI library"
-  cargo rustc --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --lib --crate-type cdylib >&2
+  say "building the UniFFI library and its generator"
+  local options=(--manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --features bindgen)
+  cargo rustc "${options[@]}" --lib --crate-type cdylib >&2
+  cargo build "${options[@]}" --bin uniffi-bindgen >&2
   export SYNCLINE_LIBRARY="$fast/libsyncline_ffi.so"
 }
 
 # generate_bindings LANGUAGE OUT_DIR: the binding of the library that build_library left.
 generate_bindings() {
-  cargo run --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --features bindgen \
-    --bin uniffi-bindgen -- generate "$SYNCLINE_LIBRARY" \
-    --language "$1" --config "$root/uniffi.toml" --out-dir "$2" >&2
+  "$fast/uniffi-bindgen" generate "$SYNCLINE_LIBRARY" --language "$1" --config "$root/uniffi.toml" --out-dir "$2" >&2
 }

@@ -21,8 +21,8 @@ check_fmt() {
 }
 
 check_clippy() {
-  cargo clippy --locked --workspace --all-targets -- -D warnings
-  cargo clippy --locked -p syncline-ffi --all-targets --all-features -- -D warnings
+  cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+  cargo clippy --quiet --locked -p syncline-ffi --all-targets --all-features -- -D warnings
 }
 
 check_tidy() {
@@ -83,12 +83,18 @@ check_eslint() {
 check_prettier() {
   use_node_22
   npm_install "$module"
-  (cd "$module" && node node_modules/prettier/bin/prettier.cjs --check .)
+  local prettier="$module/node_modules/prettier/bin/prettier.cjs" files
+  (cd "$module" && node "$prettier" --check .)
+  mapfile -t files < <(git ls-files '*.mjs' '*.json' ':!react-native-module' ':!*package-lock.json')
+  node "$prettier" --config "$module/.prettierrc.json" --check "${files[@]}"
 }
 
 check_links() {
   local files
   mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.md')
-  [[ ${#files[@]} -gt 0 ]]
+  if [[ ${#files[@]} -eq 0 ]]; then
+    echo "there is no Markdown file"
+    return 1
+  fi
   python3 scripts/lib/check_links.py "${files[@]}"
 }

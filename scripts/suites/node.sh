@@ -7,6 +7,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/../lib/build.sh"
 build_fast
 npm_install "$root/examples/demo"
 status=0
-node --test --test-reporter=spec bindings/node/test/ examples/demo/test/ || status=1
+node --test --test-reporter=spec bindings/node/test/*.test.mjs examples/demo/test/*.test.mjs || status=1
 python3 -m unittest discover --verbose --start-directory scripts/lib --pattern 'test_*.py' || status=1
 exit "$status"

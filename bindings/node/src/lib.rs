@@ -1,6 +1,9 @@
 //! Carries the façade for JavaScript into Node: strings in, strings out. What they mean is known to `syncline-ffi`
 //! and to TypeScript only.
 
+// JavaScript's arguments come owned.
+#![allow(clippy::needless_pass_by_value)]
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,8 +16,15 @@ use syncline_ffi::json::{self, AppState, EventSink};
 const EVENT_BATCHES_MAX: usize = 1024;
 
 /// `(client, events) => void`. Weak: listening alone does not keep the process alive.
-type EventsCallback =
-    ThreadsafeFunction<FnArgs<(i64, String)>, (), FnArgs<(i64, String)>, Status, false, true, EVENT_BATCHES_MAX>;
+type EventsCallback = ThreadsafeFunction<
+    FnArgs<(i64, String)>,
+    (),
+    FnArgs<(i64, String)>,
+    Status,
+    false,
+    true,
+    EVENT_BATCHES_MAX,
+>;
 
 struct CallbackSink(EventsCallback);
 

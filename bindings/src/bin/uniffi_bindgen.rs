@@ -1,3 +1,5 @@
+//! Generates the Swift, Kotlin and Python bindings from a built library.
+
 fn main() {
-    uniffi::uniffi_bindgen_main()
+    uniffi::uniffi_bindgen_main();
 }

@@ -1,8 +1,8 @@
 // The deep comparison: what a replica holds against what it must hold.
 
-import { isDeepStrictEqual } from "node:util";
+import { isDeepStrictEqual } from 'node:util';
 
-import { keyOf } from "./model.mjs";
+import { keyOf } from './model.mjs';
 
 /**
  * Compares a listing with the expected documents.
@@ -29,14 +29,20 @@ export function compare(expected, actual, counter) {
       result.duplicated += 1;
       result.differences.push(`${collection}/${id} should not be there`);
     } else {
-      compareFields(`${collection}/${id}`, wanted, fields, key === counterKey ? counter.field : undefined, result);
+      compareFields(
+        `${collection}/${id}`,
+        wanted,
+        fields,
+        key === counterKey ? counter.field : undefined,
+        result,
+      );
     }
     seen.add(key);
   }
   for (const key of expected.keys()) {
     if (!seen.has(key)) {
       result.lost += 1;
-      result.differences.push(`${JSON.parse(key).join("/")} is missing`);
+      result.differences.push(`${JSON.parse(key).join('/')} is missing`);
     }
   }
   return result;
@@ -46,14 +52,16 @@ function compareFields(document, wanted, fields, counted, result) {
   for (const name of new Set([...Object.keys(wanted), ...Object.keys(fields)])) {
     const should = own(wanted, name);
     const is = own(fields, name);
-    if (isDeepStrictEqual(normal(should), normal(is))) {
+    if (isDeepStrictEqual(should, is) || isDeepStrictEqual(normal(should), normal(is))) {
       continue;
     }
-    result.differences.push(`${document} ${name}: ${JSON.stringify(is)}, should be ${JSON.stringify(should)}`);
-    if (name === counted && typeof is === "number" && is > should) {
+    result.differences.push(
+      `${document} ${name}: ${JSON.stringify(is)}, should be ${JSON.stringify(should)}`,
+    );
+    if (name === counted && typeof is === 'number' && is > should) {
       result.duplicated += is - should;
     } else {
-      result.lost += name === counted && typeof is === "number" ? should - is : 1;
+      result.lost += name === counted && typeof is === 'number' ? should - is : 1;
     }
   }
 }

@@ -1,6 +1,6 @@
 // A device: a process of its own with one client, which does what its parent asks for.
 
-import { Client, nowMs, setNetwork } from "./facade.mjs";
+import { Client, nowMs, setNetwork } from './facade.mjs';
 
 /** How long a condition may stay away while no event arrives. */
 const QUIET_MS_MAX = 20_000;
@@ -17,28 +17,28 @@ const methods = {
       await client.watch(room, collection);
     }
     if (online) {
-      await client.call({ type: "connect" });
+      await client.call({ type: 'connect' });
     }
-    await client.call({ type: "presenceJoin", room, state: { device: config.directory } });
+    await client.call({ type: 'presenceJoin', room, state: { device: config.directory } });
   },
 
   async goOffline() {
     setNetwork(false);
-    await client.call({ type: "disconnect" });
+    await client.call({ type: 'disconnect' });
   },
 
   /** Resolves to the milliseconds until everything was sent and the room is live again. */
   async goOnline() {
     const begin = nowMs();
     setNetwork(true);
-    await client.call({ type: "connect" });
+    await client.call({ type: 'connect' });
     await until(conditions.settled, {});
     return nowMs() - begin;
   },
 
   /** All or nothing. */
   async write({ writes }) {
-    await client.call({ type: "write", writes: inRoom(writes) });
+    await client.call({ type: 'write', writes: inRoom(writes) });
   },
 
   /** One after the other; resolves to how long each took until it was durable, in microseconds. */
@@ -46,7 +46,7 @@ const methods = {
     const durations = [];
     for (const write of inRoom(writes)) {
       const begin = nowMs();
-      await client.call({ type: "write", writes: [write] });
+      await client.call({ type: 'write', writes: [write] });
       durations.push((nowMs() - begin) * 1000);
       report(durations.length);
     }
@@ -56,7 +56,7 @@ const methods = {
   /** Makes one write; resolves to when it began. */
   async writeAt({ write }) {
     const begin = nowMs();
-    await client.call({ type: "write", writes: inRoom([write]) });
+    await client.call({ type: 'write', writes: inRoom([write]) });
     return begin;
   },
 
@@ -68,23 +68,25 @@ const methods = {
   newIds: async ({ count }) => {
     const ids = [];
     for (let made = 0; made < count; made += 1) {
-      ids.push((await client.call({ type: "newId" })).id);
+      ids.push((await client.call({ type: 'newId' })).id);
     }
     return ids;
   },
 
   rows: async () =>
-    [...client.rows].flatMap(([collection, rows]) => [...rows.values()].map((row) => ({ collection, ...row }))),
+    [...client.rows].flatMap(([collection, rows]) =>
+      [...rows.values()].map((row) => ({ collection, ...row })),
+    ),
 
-  stats: () => client.call({ type: "stats" }),
-  outcomes: () => client.call({ type: "outcomes" }),
-  close: () => client.call({ type: "close" }),
+  stats: () => client.call({ type: 'stats' }),
+  outcomes: () => client.call({ type: 'outcomes' }),
+  close: () => client.call({ type: 'close' }),
 };
 
 /** Each tells whether it holds, and how far it has come. */
 const conditions = {
   settled: () => ({
-    holds: client.queue.count === 0 && client.room.state === "live" && client.room.complete,
+    holds: client.queue.count === 0 && client.room.state === 'live' && client.room.complete,
     count: client.queue.count,
   }),
   drained: ({ count }) => ({ holds: client.queue.count <= count, count: client.queue.count }),
@@ -130,7 +132,12 @@ function until(condition, parameters, report = () => {}) {
       }
       clearTimeout(timer);
       timer = setTimeout(() => {
-        const state = JSON.stringify({ queue: client.queue, room: client.room, members: client.members.length, count });
+        const state = JSON.stringify({
+          queue: client.queue,
+          room: client.room,
+          members: client.members.length,
+          count,
+        });
         end(reject, new Error(`nothing happened for ${QUIET_MS_MAX} ms while waiting: ${state}`));
       }, QUIET_MS_MAX);
     };
@@ -139,7 +146,7 @@ function until(condition, parameters, report = () => {}) {
   });
 }
 
-process.on("message", async ({ call, method, parameters }) => {
+process.on('message', async ({ call, method, parameters }) => {
   try {
     const result = await methods[method](parameters, (progress) => process.send({ call, progress }));
     process.send({ call, result });
@@ -149,4 +156,4 @@ process.on("message", async ({ call, method, parameters }) => {
 });
 
 // Without its parent it has nothing to do.
-process.on("disconnect", () => process.exit());
+process.on('disconnect', () => process.exit());

@@ -1,6 +1,6 @@
 // The façade, as a host carries it: strings in, strings out. Keeps what the events say about one client.
 
-import { createRequire } from "node:module";
+import { createRequire } from 'node:module';
 
 const addon = createRequire(import.meta.url)(process.env.SYNCLINE_NODE_ADDON);
 
@@ -21,7 +21,7 @@ function unwrap(reply) {
 }
 
 export function setNetwork(available) {
-  addon.setNetwork(available, false, available ? "wifi" : "none");
+  addon.setNetwork(available, false, available ? 'wifi' : 'none');
 }
 
 /** Now, in milliseconds on a clock that all processes of this machine share. */
@@ -32,7 +32,7 @@ export function nowMs() {
 /** One open client, with the state that its events add up to. */
 export class Client {
   queue = { count: 0 };
-  room = { state: "waiting", complete: false, error: null };
+  room = { state: 'waiting', complete: false, error: null };
   members = [];
   /** Collection -> id -> row. */
   rows = new Map();
@@ -45,7 +45,9 @@ export class Client {
 
   static async open(config) {
     const client = new Client();
-    const reply = await addon.open(JSON.stringify(config), (_, events) => client.#handleEvents(JSON.parse(events)));
+    const reply = await addon.open(JSON.stringify(config), (_, events) =>
+      client.#handleEvents(JSON.parse(events)),
+    );
     client.#number = unwrap(reply).client;
     return client;
   }
@@ -55,7 +57,7 @@ export class Client {
   }
 
   async watch(room, collection) {
-    const reply = await this.call({ type: "watch", room, collection });
+    const reply = await this.call({ type: 'watch', room, collection });
     this.#collections.set(reply.watch, collection);
     this.rows.set(collection, new Map(reply.rows.map((row) => [row.id, row])));
     this.room = reply.room;
@@ -81,16 +83,16 @@ export class Client {
 
   #handleEvent(event) {
     switch (event.type) {
-      case "queue":
+      case 'queue':
         this.queue = event.status;
         break;
-      case "room":
+      case 'room':
         this.room = event.status;
         break;
-      case "presence":
+      case 'presence':
         this.members = event.members;
         break;
-      case "rows":
+      case 'rows':
         this.#handleRows(event);
         break;
       default:

@@ -6,7 +6,7 @@ const TOKEN =
 /** The offset of the first token that does not fit, or the end of the text. */
 export function invalidAt(text) {
   const open = [];
-  let expected = ["value"];
+  let expected = ['value'];
   let at = 0;
   for (;;) {
     TOKEN.lastIndex = at;
@@ -23,28 +23,28 @@ export function invalidAt(text) {
 /** What a token is in a place where some kinds are expected. */
 function kindOf([, mark, scalar], expected) {
   if (mark === undefined) {
-    return expected.includes("key") && scalar.startsWith('"') ? "key" : "value";
+    return expected.includes('key') && scalar.startsWith('"') ? 'key' : 'value';
   }
-  return mark === "{" || mark === "[" ? "value" : mark;
+  return mark === '{' || mark === '[' ? 'value' : mark;
 }
 
 /** What may follow a token; keeps the list of open brackets. */
 function after(kind, mark, open) {
   switch (kind) {
-    case "key":
-      return [":"];
-    case ":":
-      return ["value"];
-    case ",":
-      return [open.at(-1) === "{" ? "key" : "value"];
-    case "value":
+    case 'key':
+      return [':'];
+    case ':':
+      return ['value'];
+    case ',':
+      return [open.at(-1) === '{' ? 'key' : 'value'];
+    case 'value':
       if (mark !== undefined) {
         open.push(mark);
-        return mark === "{" ? ["key", "}"] : ["value", "]"];
+        return mark === '{' ? ['key', '}'] : ['value', ']'];
       }
       break;
     default:
       open.pop();
   }
-  return open.length === 0 ? [] : [",", open.at(-1) === "{" ? "}" : "]"];
+  return open.length === 0 ? [] : [',', open.at(-1) === '{' ? '}' : ']'];
 }

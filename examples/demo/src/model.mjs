@@ -10,11 +10,11 @@ export function keyOf(collection, id) {
 
 /** The spelling of a field's name in a patch: a dot would lead into the field. */
 export function pathOf(name) {
-  return name.replace(/[\\.]/g, "\\$&");
+  return name.replace(/[\\.]/g, '\\$&');
 }
 
 function nameOf(path) {
-  return path.replace(/\\(.)/g, "$1");
+  return path.replace(/\\(.)/g, '$1');
 }
 
 export class Model {
@@ -32,7 +32,7 @@ export class Model {
   /** Takes in a write as the façade does: `{ collection, id, write }`, of whole fields only. */
   apply({ collection, id, write }) {
     const key = keyOf(collection, id);
-    if (write === "delete") {
+    if (write === 'delete') {
       this.#documents.get(key).deleted = true;
     } else if (write.create !== undefined) {
       this.#documents.set(key, { fields: structuredClone(write.create), deleted: false });

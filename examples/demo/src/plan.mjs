@@ -1,11 +1,11 @@
 // Which documents are edited, and how: writes as data, chosen by a seed.
 
-import { pathOf } from "./model.mjs";
+import { pathOf } from './model.mjs';
 
 /** The demo's own documents lie beside the data. */
-export const OWN = "demo";
-export const COUNTER = { collection: OWN, id: "counter", field: "value" };
-export const LIVE = { collection: OWN, id: "live", field: "edit" };
+export const OWN = 'demo';
+export const COUNTER = { collection: OWN, id: 'counter', field: 'value' };
+export const LIVE = { collection: OWN, id: 'live', field: 'edit' };
 
 const EDITS = 200;
 const DELETIONS = 20;
@@ -35,7 +35,7 @@ export function liveEdit(value) {
 export function creations(records, collection) {
   return records.map(({ fields }, index) => ({
     collection,
-    id: String(index + 1).padStart(6, "0"),
+    id: String(index + 1).padStart(6, '0'),
     write: { create: fields },
   }));
 }
@@ -49,28 +49,30 @@ export function plan(created, collection, newIds, seed) {
   const shuffled = shuffle(created, seed);
   const deleted = shuffled.slice(0, Math.min(DELETIONS, Math.floor(created.length / 4)));
   const edited = shuffled.slice(deleted.length, deleted.length + EDITS);
-  const edits = edited.map((document, index) => editOfOwnField(document, index, "A"));
-  const deletions = deleted.map(({ id }) => ({ collection, id, write: "delete" }));
+  const edits = edited.map((document, index) => editOfOwnField(document, index, 'A'));
+  const deletions = deleted.map(({ id }) => ({ collection, id, write: 'delete' }));
   const offline = {
     edits,
     increments: increments(INCREMENTS),
     creations: newIds.map((id, index) => ({
       collection,
       id,
-      write: { create: { title: `Made offline, ${index + 1}`, tags: ["offline", { index }], note: null } },
+      write: { create: { title: `Made offline, ${index + 1}`, tags: ['offline', { index }], note: null } },
     })),
     deletions,
   };
   const afterSame = SAME_FIELD_EDITS + OTHER_FIELD_EDITS;
   const meanwhile = {
-    sameField: edited.slice(0, SAME_FIELD_EDITS).map((document, index) => editOfOwnField(document, index, "B")),
+    sameField: edited
+      .slice(0, SAME_FIELD_EDITS)
+      .map((document, index) => editOfOwnField(document, index, 'B')),
     otherField: edited
       .slice(SAME_FIELD_EDITS, afterSame)
-      .map(({ id }, index) => update(collection, id, "seen by B", { set: index })),
+      .map(({ id }, index) => update(collection, id, 'seen by B', { set: index })),
     deletions: edited
       .slice(afterSame, afterSame + DELETED_EDITS)
-      .map(({ id }) => ({ collection, id, write: "delete" })),
-    revivals: deleted.slice(0, REVIVALS).map(({ id }) => update(collection, id, "kept by B", { set: true })),
+      .map(({ id }) => ({ collection, id, write: 'delete' })),
+    revivals: deleted.slice(0, REVIVALS).map(({ id }) => update(collection, id, 'kept by B', { set: true })),
     increments: increments(B_INCREMENTS),
   };
   return { offline, meanwhile };
@@ -81,7 +83,7 @@ export const CREATED_OFFLINE = CREATIONS;
 /** Replaces a value that the document came with, so that names from the data are used as paths. */
 function editOfOwnField({ collection, id, write }, index, device) {
   const names = Object.keys(write.create);
-  const name = names.length === 0 ? "note" : names[index % names.length];
+  const name = names.length === 0 ? 'note' : names[index % names.length];
   return update(collection, id, name, { set: `edited by ${device}, ${index}` });
 }
 

@@ -1,9 +1,9 @@
 // The demo's own processes: the server and the devices. All are known here, so that none outlives the demo.
 
-import { fork, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 const READY_MS_MAX = 20_000;
 const READY_LINE = /^listening on (http:\/\/\S+)$/;
@@ -13,13 +13,13 @@ const running = new Set();
 /** Kills whatever still runs, at once. */
 export function killAll() {
   for (const child of running) {
-    child.kill("SIGKILL");
+    child.kill('SIGKILL');
   }
 }
 
 function track(child) {
   running.add(child);
-  child.once("exit", () => running.delete(child));
+  child.once('exit', () => running.delete(child));
   return child;
 }
 
@@ -31,23 +31,23 @@ export class Server {
 
   static async start(binary, directory) {
     const child = track(
-      spawn(binary, ["--dev", "--listen", "127.0.0.1:0", "--data", directory], {
-        stdio: ["ignore", "pipe", "pipe"],
+      spawn(binary, ['--dev', '--listen', '127.0.0.1:0', '--data', directory], {
+        stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
-    let log = "";
-    child.stderr.on("data", (data) => (log = (log + data).slice(-4000)));
+    let log = '';
+    child.stderr.on('data', (data) => (log = (log + data).slice(-4000)));
     const lines = createInterface({ input: child.stdout });
     const ready = new Promise((resolve, reject) => {
       const fail = (reason) => reject(new Error(`the server did not start: ${reason}\n${log}`));
-      lines.on("line", (line) => {
+      lines.on('line', (line) => {
         const match = READY_LINE.exec(line);
         if (match !== null) {
           resolve(match[1]);
         }
       });
-      child.once("error", (error) => fail(error.message));
-      child.once("exit", (code, signal) => fail(`it ended with ${code ?? signal}`));
+      child.once('error', (error) => fail(error.message));
+      child.once('exit', (code, signal) => fail(`it ended with ${code ?? signal}`));
       setTimeout(() => fail(`no answer within ${READY_MS_MAX} ms`), READY_MS_MAX).unref();
     });
     return new Server(await ready);
@@ -55,18 +55,24 @@ export class Server {
 
   async token(user) {
     const body = JSON.stringify({ sub: user });
-    const headers = { "content-type": "application/json" };
-    return JSON.parse(await this.#request("/dev/token", { method: "POST", headers, body })).token;
+    const headers = { 'content-type': 'application/json' };
+    return JSON.parse(await this.#request('/dev/token', { method: 'POST', headers, body })).token;
   }
 
   /** The room's live documents as the server stores them. */
   async documents(room) {
     const lines = await this.#request(`/dev/rooms/${encodeURIComponent(room)}/documents`);
-    return lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    return lines
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
   }
 
   async #request(path, options = {}) {
-    const response = await fetch(new URL(path, this.url), { signal: AbortSignal.timeout(READY_MS_MAX), ...options });
+    const response = await fetch(new URL(path, this.url), {
+      signal: AbortSignal.timeout(READY_MS_MAX),
+      ...options,
+    });
     const text = await response.text();
     if (!response.ok) {
       throw new Error(`${path}: ${response.status} ${text}`);
@@ -83,9 +89,11 @@ export class Device {
 
   constructor(name) {
     this.name = name;
-    this.#child = track(fork(fileURLToPath(new URL("device.mjs", import.meta.url)), { serialization: "advanced" }));
-    this.#child.on("message", (message) => this.#handleMessage(message));
-    this.#child.once("exit", (code, signal) => {
+    this.#child = track(
+      fork(fileURLToPath(new URL('device.mjs', import.meta.url)), { serialization: 'advanced' }),
+    );
+    this.#child.on('message', (message) => this.#handleMessage(message));
+    this.#child.once('exit', (code, signal) => {
       for (const { reject } of this.#calls.values()) {
         reject(new Error(`device ${name} ended with ${code ?? signal}`));
       }
@@ -109,8 +117,8 @@ export class Device {
 
   /** As the system kills an app: without a last word. */
   async kill() {
-    const exited = once(this.#child, "exit");
-    process.kill(this.#child.pid, "SIGKILL");
+    const exited = once(this.#child, 'exit');
+    process.kill(this.#child.pid, 'SIGKILL');
     await exited;
   }
 
@@ -124,7 +132,12 @@ export class Device {
     if (error === undefined) {
       resolve(result);
     } else {
-      reject(Object.assign(new Error(`device ${this.name}: ${error.message}`), { code: error.code, reason: error.message }));
+      reject(
+        Object.assign(new Error(`device ${this.name}: ${error.message}`), {
+          code: error.code,
+          reason: error.message,
+        }),
+      );
     }
   }
 }

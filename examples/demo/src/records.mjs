@@ -1,10 +1,10 @@
 // Reads documents out of a file: a JSON array or NDJSON, in pieces, so that a mistake is told with its line.
 
-import { createReadStream } from "node:fs";
-import { basename, extname } from "node:path";
+import { createReadStream } from 'node:fs';
+import { basename, extname } from 'node:path';
 
-import { UsageError } from "./arguments.mjs";
-import { invalidAt } from "./json_position.mjs";
+import { UsageError } from './arguments.mjs';
+import { invalidAt } from './json_position.mjs';
 
 /** Both devices and the comparison hold all documents in memory. */
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
@@ -55,22 +55,22 @@ export async function readRecords(file) {
 
 /** The collection that a file's documents go to: its name without folder and extension. */
 export function collectionOf(file) {
-  const name = basename(file, extname(file)).replace(/\p{Cc}/gu, "-");
-  let collection = "";
+  const name = basename(file, extname(file)).replace(/\p{Cc}/gu, '-');
+  let collection = '';
   for (const char of name.toWellFormed()) {
     if (Buffer.byteLength(collection + char) > COLLECTION_BYTES_MAX) {
       break;
     }
     collection += char;
   }
-  return collection || "documents";
+  return collection || 'documents';
 }
 
 function reasonOf(error) {
   const reasons = {
-    ENOENT: "no such file",
-    EISDIR: "is a folder",
-    EACCES: "may not be read",
+    ENOENT: 'no such file',
+    EISDIR: 'is a folder',
+    EACCES: 'may not be read',
   };
   return reasons[error.code] ?? error.message;
 }
@@ -83,7 +83,10 @@ async function* split(stream) {
   for await (const chunk of stream) {
     read += chunk.length;
     if (read > FILE_BYTES_MAX) {
-      throw new RecordError(splitter?.line ?? 1, `the file is over ${FILE_BYTES_MAX} bytes; take a part of it`);
+      throw new RecordError(
+        splitter?.line ?? 1,
+        `the file is over ${FILE_BYTES_MAX} bytes; take a part of it`,
+      );
     }
     if (splitter !== undefined) {
       yield* splitter.push(chunk);
@@ -172,7 +175,7 @@ class LineSplitter {
 class ArraySplitter {
   line = 1;
   /** What may stand here: "open", "first", "element", "within", "comma" or "nothing". */
-  #expected = "open";
+  #expected = 'open';
   #pieces;
   /** Open brackets, and whether inside a string, and after a backslash in one. */
   #depth = 0;
@@ -183,35 +186,35 @@ class ArraySplitter {
     let begin = 0;
     for (let at = 0; at < chunk.length; at += 1) {
       const byte = chunk[at];
-      if (this.#expected !== "within") {
+      if (this.#expected !== 'within') {
         if (!this.#between(byte)) {
           continue;
         }
         begin = at;
       }
       const ends = this.#within(byte);
-      if (ends !== "no") {
-        this.#pieces.add(chunk.subarray(begin, ends === "after" ? at + 1 : at));
+      if (ends !== 'no') {
+        this.#pieces.add(chunk.subarray(begin, ends === 'after' ? at + 1 : at));
         yield this.#pieces.take();
-        this.#expected = "comma";
-        if (ends === "before") {
+        this.#expected = 'comma';
+        if (ends === 'before') {
           this.#between(byte);
         }
       } else if (byte === NEWLINE) {
         this.line += 1;
       }
     }
-    if (this.#expected === "within") {
+    if (this.#expected === 'within') {
       this.#pieces.add(chunk.subarray(begin));
     }
   }
 
   *end() {
-    if (this.#expected === "within") {
-      throw new RecordError(this.#pieces.line, "the document that begins here does not end");
+    if (this.#expected === 'within') {
+      throw new RecordError(this.#pieces.line, 'the document that begins here does not end');
     }
-    if (this.#expected !== "nothing") {
-      throw new RecordError(this.line, "the file ends within the array");
+    if (this.#expected !== 'nothing') {
+      throw new RecordError(this.line, 'the file ends within the array');
     }
   }
 
@@ -222,26 +225,26 @@ class ArraySplitter {
       return false;
     }
     switch (this.#expected) {
-      case "open":
-        this.#expected = "first";
+      case 'open':
+        this.#expected = 'first';
         return false;
-      case "comma":
+      case 'comma':
         if (byte !== COMMA && byte !== CLOSE_ARRAY) {
-          throw new RecordError(this.line, "a comma is missing between two documents");
+          throw new RecordError(this.line, 'a comma is missing between two documents');
         }
-        this.#expected = byte === COMMA ? "element" : "nothing";
+        this.#expected = byte === COMMA ? 'element' : 'nothing';
         return false;
-      case "nothing":
-        throw new RecordError(this.line, "something follows the array");
+      case 'nothing':
+        throw new RecordError(this.line, 'something follows the array');
       default:
-        if (byte === CLOSE_ARRAY && this.#expected === "first") {
-          this.#expected = "nothing";
+        if (byte === CLOSE_ARRAY && this.#expected === 'first') {
+          this.#expected = 'nothing';
           return false;
         }
         if (byte === COMMA || byte === CLOSE_ARRAY) {
-          throw new RecordError(this.line, "a document is missing beside a comma");
+          throw new RecordError(this.line, 'a document is missing beside a comma');
         }
-        this.#expected = "within";
+        this.#expected = 'within';
         this.#pieces = new Pieces(this.line);
         return true;
     }
@@ -256,27 +259,27 @@ class ArraySplitter {
         this.#escaped = true;
       } else if (byte === QUOTE) {
         this.#quoted = false;
-        return this.#depth === 0 ? "after" : "no";
+        return this.#depth === 0 ? 'after' : 'no';
       }
-      return "no";
+      return 'no';
     }
     switch (byte) {
       case QUOTE:
         this.#quoted = true;
-        return "no";
+        return 'no';
       case OPEN_ARRAY:
       case OPEN_OBJECT:
         this.#depth += 1;
-        return "no";
+        return 'no';
       case CLOSE_ARRAY:
       case CLOSE_OBJECT:
         if (this.#depth === 0) {
-          return "before";
+          return 'before';
         }
         this.#depth -= 1;
-        return this.#depth === 0 ? "after" : "no";
+        return this.#depth === 0 ? 'after' : 'no';
       default:
-        return this.#depth === 0 && (byte === COMMA || isSpace(byte)) ? "before" : "no";
+        return this.#depth === 0 && (byte === COMMA || isSpace(byte)) ? 'before' : 'no';
     }
   }
 }
@@ -284,18 +287,18 @@ class ArraySplitter {
 function parse(bytes, line) {
   let text;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new RecordError(line, "not UTF-8");
+    throw new RecordError(line, 'not UTF-8');
   }
   let value;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const linesBefore = text.slice(0, invalidAt(text)).split("\n").length - 1;
-    throw new RecordError(line + linesBefore, `not JSON: ${error.message.replace(/\s+/g, " ")}`);
+    const linesBefore = text.slice(0, invalidAt(text)).split('\n').length - 1;
+    throw new RecordError(line + linesBefore, `not JSON: ${error.message.replace(/\s+/g, ' ')}`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new RecordError(line, `${describe(value)} is not a document: an object is needed`);
   }
   const reason = reasonToRefuse(value, 1);
@@ -307,21 +310,21 @@ function parse(bytes, line) {
 
 function describe(value) {
   if (Array.isArray(value)) {
-    return "an array";
+    return 'an array';
   }
-  const kinds = { string: "a string", number: "a number", boolean: "a boolean", object: "null" };
+  const kinds = { string: 'a string', number: 'a number', boolean: 'a boolean', object: 'null' };
   return kinds[typeof value];
 }
 
 /** Why JSON that JavaScript reads would not arrive as it is. */
 function reasonToRefuse(value, depth) {
-  if (typeof value === "number") {
-    return Number.isFinite(value) ? undefined : "a number is out of range";
+  if (typeof value === 'number') {
+    return Number.isFinite(value) ? undefined : 'a number is out of range';
   }
-  if (typeof value === "string") {
-    return value.isWellFormed() ? undefined : "a string holds half of a surrogate pair";
+  if (typeof value === 'string') {
+    return value.isWellFormed() ? undefined : 'a string holds half of a surrogate pair';
   }
-  if (typeof value !== "object" || value === null) {
+  if (typeof value !== 'object' || value === null) {
     return undefined;
   }
   if (depth > DEPTH_MAX) {

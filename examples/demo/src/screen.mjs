@@ -13,7 +13,7 @@ export class Screen {
     this.#moving = out.isTTY === true;
   }
 
-  line(text = "") {
+  line(text = '') {
     this.#out.write(`${text}\n`);
   }
 
@@ -28,13 +28,16 @@ export class Screen {
         this.#out.write(`\r\x1b[K${left(label)} ${bar(done / total)} ${done}/${total}`);
       }
     };
+    const end = (text) => this.#out.write(`${this.#moving ? '\r\x1b[K' : ''}${left(label)}${text}\n`);
     report(0);
     try {
-      return await work(report);
-    } finally {
+      const result = await work(report);
       const took = `${Math.round(performance.now() - begin)} ms`.padStart(9);
-      const finished = total > 0 ? ` ${bar(1)} ${total}` : "";
-      this.#out.write(`${this.#moving ? "\r\x1b[K" : ""}${left(label)}${took}${finished}\n`);
+      end(total > 0 ? `${took} ${bar(1)} ${total}` : took);
+      return result;
+    } catch (error) {
+      end('   failed');
+      throw error;
     }
   }
 
@@ -53,5 +56,5 @@ function left(label) {
 
 function bar(fraction) {
   const full = Math.round(Math.min(Math.max(fraction, 0), 1) * BAR_WIDTH);
-  return "█".repeat(full) + "░".repeat(BAR_WIDTH - full);
+  return '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full);
 }

@@ -1,26 +1,27 @@
 // A stock Socket.IO client that a test drives: one JSON command per line in, one JSON answer per line out, by id.
 // Bytes are spelled {"$bin": "hex"}.
-import { createInterface } from "node:readline";
-import { decode, encode } from "@msgpack/msgpack";
-import { io } from "socket.io-client";
-import * as msgpackParser from "socket.io-msgpack-parser";
+import { createInterface } from 'node:readline';
+import { decode, encode } from '@msgpack/msgpack';
+import { io } from 'socket.io-client';
+import * as msgpackParser from 'socket.io-msgpack-parser';
 
 const sockets = new Map();
 
 const toBytes = (value) => {
   if (Array.isArray(value)) return value.map(toBytes);
-  if (value !== null && typeof value === "object") {
-    if (typeof value.$bin === "string") return Uint8Array.from(Buffer.from(value.$bin, "hex"));
+  if (value !== null && typeof value === 'object') {
+    if (typeof value.$bin === 'string') return Uint8Array.from(Buffer.from(value.$bin, 'hex'));
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, toBytes(inner)]));
   }
   return value;
 };
 
 const fromBytes = (value) => {
-  if (value instanceof Uint8Array || value instanceof ArrayBuffer) return { $bin: Buffer.from(value).toString("hex") };
+  if (value instanceof Uint8Array || value instanceof ArrayBuffer)
+    return { $bin: Buffer.from(value).toString('hex') };
   if (Array.isArray(value)) return value.map(fromBytes);
-  if (typeof value === "bigint") return Number(value);
-  if (value !== null && typeof value === "object") {
+  if (typeof value === 'bigint') return Number(value);
+  if (value !== null && typeof value === 'object') {
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, fromBytes(inner)]));
   }
   return value;
@@ -29,13 +30,13 @@ const fromBytes = (value) => {
 const isBytes = (value) => value instanceof Uint8Array || value instanceof ArrayBuffer;
 
 // Version vectors have binary keys.
-const mapKeyConverter = (key) => (key instanceof Uint8Array ? Buffer.from(key).toString("hex") : key);
+const mapKeyConverter = (key) => (key instanceof Uint8Array ? Buffer.from(key).toString('hex') : key);
 
 // An argument as {encoding, value}, compact ones unpacked.
 const describe = (value) =>
   isBytes(value)
-    ? { encoding: "compact", value: fromBytes(decode(value, { mapKeyConverter })) }
-    : { encoding: "plain", value: fromBytes(value) };
+    ? { encoding: 'compact', value: fromBytes(decode(value, { mapKeyConverter })) }
+    : { encoding: 'plain', value: fromBytes(value) };
 
 const take = (client, event) => {
   const index = client.received.findIndex((entry) => entry.event === event);
@@ -54,14 +55,15 @@ const commands = {
     new Promise((resolve) => {
       const options = { auth: toBytes(auth), reconnection: false, forceNew: true };
       if (transports) options.transports = transports;
-      if (parser === "msgpack") Object.assign(options, { parser: msgpackParser, query: { parser: "msgpack" } });
+      if (parser === 'msgpack')
+        Object.assign(options, { parser: msgpackParser, query: { parser: 'msgpack' } });
       const socket = io(url, options);
       const client = { socket, received: [], waiting: [] };
       sockets.set(name, client);
       socket.onAny((event, value) => receive(client, event, value));
-      socket.on("disconnect", (reason) => receive(client, "$disconnect", reason));
-      socket.on("connect", () => resolve({ connected: true, transport: socket.io.engine.transport.name }));
-      socket.on("connect_error", (error) =>
+      socket.on('disconnect', (reason) => receive(client, '$disconnect', reason));
+      socket.on('connect', () => resolve({ connected: true, transport: socket.io.engine.transport.name }));
+      socket.on('connect_error', (error) =>
         resolve({ connected: false, message: error.message, data: error.data ?? null }),
       );
     }),
@@ -87,8 +89,10 @@ const commands = {
     }),
   transport: ({ name }) => Promise.resolve(sockets.get(name).socket.io.engine.transport.name),
   // Stops reading from, or goes on with, the WebSocket below.
-  pause: ({ name }) => Promise.resolve(sockets.get(name).socket.io.engine.transport.ws._socket.pause() && null),
-  resume: ({ name }) => Promise.resolve(sockets.get(name).socket.io.engine.transport.ws._socket.resume() && null),
+  pause: ({ name }) =>
+    Promise.resolve(sockets.get(name).socket.io.engine.transport.ws._socket.pause() && null),
+  resume: ({ name }) =>
+    Promise.resolve(sockets.get(name).socket.io.engine.transport.ws._socket.resume() && null),
   disconnect: ({ name }) => Promise.resolve(sockets.get(name).socket.disconnect() && null),
 };
 

@@ -1,26 +1,26 @@
 // better-sqlite3 as its documentation recommends it: WAL, prepared statements, one transaction for a group. FULL, so
 // that a committed write is on disk.
 
-import { randomUUID } from "node:crypto";
-import { join } from "node:path";
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 
-import Database from "better-sqlite3";
+import Database from 'better-sqlite3';
 
-import { serve } from "./contender.mjs";
+import { operationsOf, serve } from './contender.mjs';
 
 /** The document that Syncline writes, 206 bytes of JSON. */
-const TEXT = "x".repeat(164);
+const TEXT = 'x'.repeat(164);
 
-const database = new Database(join(process.argv[2], "queue.db"));
-database.pragma("journal_mode = WAL");
-database.pragma("synchronous = FULL");
+const database = new Database(join(process.argv[2], 'queue.db'));
+database.pragma('journal_mode = WAL');
+database.pragma('synchronous = FULL');
 database.exec(
-  "CREATE TABLE queue (seq INTEGER PRIMARY KEY, room TEXT, collection TEXT, id TEXT, fields TEXT) STRICT",
+  'CREATE TABLE queue (seq INTEGER PRIMARY KEY, room TEXT, collection TEXT, id TEXT, fields TEXT) STRICT',
 );
-const insert = database.prepare("INSERT INTO queue (room, collection, id, fields) VALUES (?, ?, ?, ?)");
+const insert = database.prepare('INSERT INTO queue (room, collection, id, fields) VALUES (?, ?, ?, ?)');
 
 function write({ id, fields }) {
-  insert.run("user:bench", "notes", id, JSON.stringify(fields));
+  insert.run('user:bench', 'notes', id, JSON.stringify(fields));
 }
 
 const writeAll = database.transaction((documents) => documents.forEach(write));
@@ -32,15 +32,15 @@ function nextDocument() {
   return { id: randomUUID(), fields: { done: false, position: written, text: TEXT } };
 }
 
-await serve(({ samples, group }) =>
+await serve(({ samples, work }) =>
   Array.from({ length: samples }, () => {
-    const documents = Array.from({ length: group }, nextDocument);
+    const documents = Array.from({ length: operationsOf(work) }, nextDocument);
     const begin = performance.now();
-    if (group === 1) {
+    if (work === 'one') {
       write(documents[0]);
     } else {
       writeAll(documents);
     }
-    return ((performance.now() - begin) * 1000) / group;
+    return ((performance.now() - begin) * 1000) / documents.length;
   }),
 );

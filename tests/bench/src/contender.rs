@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::{BenchError, Contender, Program};
+use crate::scenario::{BenchError, Contender, Program, Work};
 
 /// How long one block may take.
 const BLOCK_S_MAX: u64 = 120;
@@ -18,7 +18,7 @@ const BLOCK_S_MAX: u64 = 120;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) samples: usize,
-    pub(crate) group: usize,
+    pub(crate) work: Work,
     /// What Syncline wrote to disk per operation, for whoever writes the same bytes.
     pub(crate) bytes: usize,
 }

@@ -95,7 +95,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Block, Bound, Contender, Program};
+    use crate::scenario::{Block, Bound, Contender, Program, Work};
 
     const SCENARIO: Scenario = Scenario {
         name: "test",
@@ -104,7 +104,7 @@ mod tests {
             Contender { name: "a", program: Program::Own("a") },
             Contender { name: "b", program: Program::Own("b") },
         ],
-        blocks: &[Block { name: "one", samples: 1, group: 1, unit: "µs" }],
+        blocks: &[Block { name: "one", samples: 1, work: Work::One, unit: "µs" }],
         goals: &[
             Goal { block: "one", over: "a", under: "b", bound: Bound::AtMost(2.0) },
             Goal { block: "one", over: "b", under: "a", bound: Bound::AtLeast(0.6) },

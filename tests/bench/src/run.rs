@@ -64,7 +64,7 @@ pub(crate) fn rounds(
 
 fn order(scenario: &Scenario, block: usize, bytes: usize) -> Order {
     let block = &scenario.blocks[block];
-    Order { samples: block.samples, group: block.group, bytes }
+    Order { samples: block.samples, work: block.work, bytes }
 }
 
 /// Another one each time: no order is special.

@@ -1,5 +1,7 @@
 //! What a scenario is: contenders, the kinds of blocks they run, and the goals between them.
 
+use serde::{Deserialize, Serialize};
+
 /// One comparison.
 #[derive(Debug)]
 pub(crate) struct Scenario {
@@ -32,9 +34,29 @@ pub(crate) struct Block {
     pub(crate) name: &'static str,
     /// How many samples a contender takes in one block.
     pub(crate) samples: usize,
-    /// How many operations make one sample; a sample is given per operation.
-    pub(crate) group: usize,
+    /// What makes one sample; a sample is given per operation.
+    pub(crate) work: Work,
     pub(crate) unit: &'static str,
+}
+
+/// How many operations, and how they are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    One,
+    /// By as many callers at the same time, where the contender can have several.
+    Concurrent(usize),
+    /// In one call, all or nothing.
+    Batch(usize),
+}
+
+impl Work {
+    pub(crate) fn operations(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Concurrent(operations) | Self::Batch(operations) => operations,
+        }
+    }
 }
 
 /// A ratio of two contenders in one kind of block, `over` divided by `under`.

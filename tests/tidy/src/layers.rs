@@ -4,7 +4,15 @@ use crate::source::{code_only, literals, words};
 use crate::{File, Tree};
 
 /// Pure parts: no clock, socket, thread, randomness or async inside, so that a simulation can run them.
-const PURE: [&str; 3] = ["core/src/engine/", "core/protocol/src/", "server/src/hub"];
+const PURE: [&str; 7] = [
+    "core/src/engine/",
+    "core/src/transport/codec",
+    "core/src/transport/engineio",
+    "core/src/transport/messagepack",
+    "core/src/transport/socketio",
+    "core/protocol/src/",
+    "server/src/hub",
+];
 
 /// Words that pure code does not hold.
 const IMPURE_WORDS: [&str; 5] = ["tokio", "rand", "async", "await", "thread_rng"];
@@ -16,7 +24,11 @@ const IMPURE_STD: [&str; 5] = ["thread", "net", "fs", "process", "env"];
 const CLOCKS: [&str; 2] = ["Instant::now", "SystemTime::now"];
 
 /// Parts of the client that its pure engine stands below.
-const ABOVE_ENGINE: [&str; 3] = ["crate::driver", "crate::transport", "crate::client"];
+const ABOVE_ENGINE: [&str; 2] = ["crate::driver", "crate::client"];
+
+/// What the engine does not take from the transport, whose codecs it does use.
+const SOCKETS: [&str; 7] =
+    ["websocket", "tls", "Socket", "SocketEvent", "TlsOptions", "ConnectRequest", "Roots"];
 
 /// A crate's manifest, and the crates of ours that it must not depend on.
 const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 4] = [
@@ -118,6 +130,11 @@ pub fn wrong_directions(tree: &Tree) -> Vec<String> {
                 found.push(format!("{}:{}: the engine uses {above}", file.path, index + 1));
             }
         }
+        let from_transport =
+            code.split("crate::transport").skip(1).filter_map(|after| after.split(';').next());
+        for word in from_transport.flat_map(words).filter(|word| SOCKETS.contains(word)) {
+            found.push(format!("{}: the engine uses {word} of the transport", file.path));
+        }
     }
     found
 }
@@ -206,11 +223,15 @@ mod tests {
                 "server/Cargo.toml",
                 "[dependencies]\nsyncline.workspace = true\nsyncline-protocol.workspace = true\n",
             ),
-            ("core/src/engine/outbox.rs", "use crate::transport::Frame;"),
+            (
+                "core/src/engine/outbox.rs",
+                "use crate::transport::{\nPacket, SocketEvent};\nuse crate::driver::Call;",
+            ),
         ]);
         let expected = [
             "server/Cargo.toml: depends on syncline",
-            "core/src/engine/outbox.rs:1: the engine uses crate::transport",
+            "core/src/engine/outbox.rs:3: the engine uses crate::driver",
+            "core/src/engine/outbox.rs: the engine uses SocketEvent of the transport",
         ];
         assert_eq!(wrong_directions(&tree), expected);
     }

@@ -28,7 +28,8 @@ impl Contender {
     }
 
     pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
-        let bytes: Vec<u8> = (1..=u8::MAX).cycle().take(order.bytes * order.group).collect();
+        let operations = order.work.operations();
+        let bytes: Vec<u8> = (1..=u8::MAX).cycle().take(order.bytes * operations).collect();
         let mut values = Vec::with_capacity(order.samples);
         for _ in 0..order.samples {
             if self.at + bytes.len() > FILE_BYTES {
@@ -39,7 +40,7 @@ impl Contender {
             self.file.write_all(&bytes)?;
             self.file.sync_data()?;
             #[allow(clippy::cast_precision_loss)]
-            values.push(begin.elapsed().as_secs_f64() * 1e6 / order.group as f64);
+            values.push(begin.elapsed().as_secs_f64() * 1e6 / operations as f64);
             self.at += bytes.len();
         }
         Ok(Answer { values, bytes: None })

@@ -10,7 +10,7 @@ use syncline_protocol::{Collection, DocumentId, Fields, Room, Value, Write};
 use uuid::Uuid;
 
 use crate::contender::{Answer, Order};
-use crate::scenario::BenchError;
+use crate::scenario::{BenchError, Work};
 
 /// Fills the document up to 206 bytes of JSON, as the goals were measured with.
 const TEXT_BYTES: usize = 164;
@@ -47,37 +47,41 @@ impl Contender {
     }
 
     pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+        let operations = order.work.operations();
         let bytes_before = journal_bytes(&self.directory)?;
         let mut values = Vec::with_capacity(order.samples);
         for _ in 0..order.samples {
-            let commands =
-                (0..order.group).map(|_| self.next_write()).collect::<Result<Vec<_>, BenchError>>()?;
+            let writes = (0..operations).map(|_| self.next_write()).collect::<Result<Vec<_>, _>>()?;
+            let commands = match order.work {
+                Work::Batch(_) => vec![Command::Write { writes }],
+                Work::One | Work::Concurrent(_) => {
+                    writes.into_iter().map(|write| Command::Write { writes: vec![write] }).collect()
+                }
+            };
             let begin = Instant::now();
             let client = &self.client;
             let accepted =
-                async { try_join_all(commands.into_iter().map(|write| client.execute(write))).await };
+                async { try_join_all(commands.into_iter().map(|command| client.execute(command))).await };
             self.runtime.block_on(accepted).map_err(failed)?;
             #[allow(clippy::cast_precision_loss)]
-            values.push(begin.elapsed().as_secs_f64() * 1e6 / order.group as f64);
+            values.push(begin.elapsed().as_secs_f64() * 1e6 / operations as f64);
         }
         let grown = journal_bytes(&self.directory)?.saturating_sub(bytes_before);
-        Ok(Answer { values, bytes: Some(grown / (order.samples * order.group)) })
+        Ok(Answer { values, bytes: Some(grown / (order.samples * operations)) })
     }
 
-    fn next_write(&mut self) -> Result<Command, BenchError> {
+    fn next_write(&mut self) -> Result<WriteRequest, BenchError> {
         self.written += 1;
         let fields = Fields::from([
             ("done".to_owned(), Value::Bool(false)),
             ("position".to_owned(), Value::Int(self.written)),
             ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
         ]);
-        Ok(Command::Write {
-            writes: vec![WriteRequest {
-                room: Room::new("user:bench").map_err(failed)?,
-                collection: Collection::new("notes").map_err(failed)?,
-                id: DocumentId::new(Uuid::now_v7().to_string()).map_err(failed)?,
-                write: Write::Create(fields),
-            }],
+        Ok(WriteRequest {
+            room: Room::new("user:bench").map_err(failed)?,
+            collection: Collection::new("notes").map_err(failed)?,
+            id: DocumentId::new(Uuid::now_v7().to_string()).map_err(failed)?,
+            write: Write::Create(fields),
         })
     }
 }

@@ -1,0 +1,15 @@
+//! Golden vectors of protocol v1: the messages as typed values, and the files that hold their encodings.
+//!
+//! - [`messages`]: every message, by hand.
+//! - [`frames`]: a short session, frame by frame.
+//! - [`values`]: the documents, stamps and names that both use.
+//! - [`vector`]: one message in all of its encodings.
+//! - [`golden`]: the files: compared, and written anew only when asked to.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod frames;
+pub mod golden;
+pub mod messages;
+pub mod values;
+pub mod vector;
