@@ -136,7 +136,7 @@ pub fn push<S: RoomStore>(
             break;
         }
         let mut mutation = mutation.clone();
-        mutation.time = mutation.time.capped(wall_ms_max);
+        mutation.time = mutation.time.capped(wall_ms_max, mutation.client_seq);
         answer.results.push(batch.apply(&mutation, now_ms)?);
     }
     let bind = owner.is_none().then(|| author.user.clone());

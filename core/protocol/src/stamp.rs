@@ -17,10 +17,14 @@ pub struct HybridTime {
 }
 
 impl HybridTime {
-    /// The reading, no later than `wall_ms_max`: a clock that runs ahead may not win for years.
+    /// The reading, no later than `wall_ms_max`: a clock that runs ahead may not win for years. Readings that fall
+    /// together on the cap keep the order of their mutations, by `client_seq`.
     #[must_use]
-    pub fn capped(self, wall_ms_max: u64) -> Self {
-        Self { wall_ms: self.wall_ms.min(wall_ms_max), ..self }
+    pub fn capped(self, wall_ms_max: u64, client_seq: u64) -> Self {
+        if self.wall_ms < wall_ms_max {
+            return self;
+        }
+        Self { wall_ms: wall_ms_max, counter: u32::try_from(client_seq).unwrap_or(u32::MAX) }
     }
 
     fn next(self) -> Self {
@@ -121,6 +125,16 @@ mod tests {
     fn a_full_counter_borrows_a_millisecond() {
         let mut clock = HybridClock::resume(HybridTime { wall_ms: 5, counter: u32::MAX });
         assert_eq!(clock.tick(1), HybridTime { wall_ms: 6, counter: 0 });
+    }
+
+    #[test]
+    fn readings_beyond_the_cap_keep_their_order() {
+        let ahead = |wall_ms, counter| HybridTime { wall_ms, counter };
+        let earlier = ahead(900, 7).capped(500, 1);
+        let later = ahead(901, 0).capped(500, 2);
+        assert!(earlier < later);
+        assert_eq!(later.wall_ms, 500);
+        assert_eq!(ahead(499, 7).capped(500, 3), ahead(499, 7));
     }
 
     proptest! {

@@ -233,6 +233,18 @@ fn a_clock_far_ahead_is_capped() {
 }
 
 #[test]
+fn the_last_write_of_a_clock_far_ahead_wins_over_its_earlier_ones() {
+    let mut hub = Hub::new();
+    let ahead = |mut mutation: Mutation, counter: u32| {
+        mutation.time = HybridTime { wall_ms: NOW_MS * 10 + mutation.client_seq, counter };
+        mutation
+    };
+    hub.push(1, vec![ahead(create(1, "a"), 0), ahead(set(2, "a", "n", 1.into()), 3)]);
+    hub.push(1, vec![ahead(set(3, "a", "n", 2.into()), 0)]);
+    assert_eq!(hub.document("a").unwrap().fields["n"], Value::Int(2));
+}
+
+#[test]
 fn a_document_beyond_its_limit_is_rejected_whole() {
     let mut hub = Hub::new();
     hub.limits.document_bytes_max = 1000;

@@ -12,13 +12,14 @@ use syncline_protocol::{
     WireError, Write,
 };
 
+use super::faulty_store::FaultyStore;
 use crate::config::Settings;
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
-use crate::store::{DocumentKey, MemoryStore, Record, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+use crate::store::{MemoryStore, Store};
 use crate::transport::{Handshake, Message, Namespace, Packet, Parser, Payload};
 
 pub(super) const ME: ClientId = ClientId::from_bytes([1; 16]);
@@ -26,90 +27,6 @@ pub(super) const OTHER: ClientId = ClientId::from_bytes([2; 16]);
 pub(super) const WALL_MS: u64 = 1_800_000_000_000;
 pub(super) const PING_INTERVAL_MS: u64 = 25_000;
 pub(super) const PING_TIMEOUT_MS: u64 = 20_000;
-
-/// What the store does wrong next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    Commit,
-    CacheLost,
-}
-
-/// A [`MemoryStore`] that fails once when told to.
-#[derive(Debug)]
-pub(super) struct FaultyStore {
-    pub inner: MemoryStore,
-    /// Since the last commit.
-    appended: Vec<Record>,
-    pub fault: Option<Fault>,
-}
-
-impl FaultyStore {
-    fn fails(&mut self, fault: Fault) -> bool {
-        self.fault.take_if(|next| *next == fault).is_some()
-    }
-}
-
-impl Store for FaultyStore {
-    fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        self.appended.push(record.clone());
-        Ok(())
-    }
-
-    fn append_after_flush(&mut self, record: Record) {
-        self.inner.append_after_flush(record);
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        if self.fails(Fault::Commit) {
-            self.appended.clear();
-            return Err(StoreError::Full);
-        }
-        for record in self.appended.drain(..) {
-            self.inner.append(&record)?;
-        }
-        self.inner.commit()
-    }
-
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
-        self.inner.compact_if_worthwhile(live)
-    }
-
-    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
-        self.inner.document(key)
-    }
-
-    fn visit_collection(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.inner.visit_collection(room, collection, visit)
-    }
-
-    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        self.inner.rooms()
-    }
-
-    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        if self.fails(Fault::CacheLost) {
-            let empty = RoomUpdate { reset: true, documents: &[], state: RoomState::default() };
-            for (room, _) in self.inner.rooms()? {
-                self.inner.apply(&room, &empty)?;
-            }
-            return Err(StoreError::CacheLost { reason: "for the test".to_owned() });
-        }
-        self.inner.apply(room, update)
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        self.inner.flush()
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.inner.stats()
-    }
-}
 
 /// A request as the server reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,7 +72,7 @@ impl Bench {
         Self {
             now: Now { mono_us: 1_000_000, wall_ms: WALL_MS },
             engine,
-            store: FaultyStore { inner, appended: Vec::new(), fault: None },
+            store: FaultyStore::new(inner),
             settings,
             socket: None,
             asked: VecDeque::new(),
@@ -186,9 +103,9 @@ impl Bench {
     /// Loses power, and starts again from what is on disk.
     pub(super) fn crash(&mut self) {
         let (empty, _) = MemoryStore::new(ME);
-        let (inner, recovered) = std::mem::replace(&mut self.store.inner, empty).crash();
+        let (inner, recovered) = std::mem::replace(&mut self.store, FaultyStore::new(empty)).inner.crash();
         let rooms = inner.rooms().unwrap();
-        self.store = FaultyStore { inner, appended: Vec::new(), fault: None };
+        self.store = FaultyStore::new(inner);
         self.engine = Engine::new(config(&self.settings, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();

@@ -7,6 +7,7 @@ use syncline_protocol::message::{MutationStatus, PushAnswer, event};
 use syncline_protocol::{ErrorCode, Value, WireError};
 
 use super::bench::*;
+use super::faulty_store::Fault;
 use super::server_log::{ServerLog, rejected};
 use crate::engine::io::{Command, Input, Output, Reply};
 use crate::error::Code;

@@ -5,6 +5,7 @@
 mod bench;
 mod connection;
 mod durability;
+mod faulty_store;
 mod presence;
 mod pushing;
 mod rooms;

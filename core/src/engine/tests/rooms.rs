@@ -4,6 +4,7 @@ use syncline_protocol::message::{Changes, Page, PresencePong, event};
 use syncline_protocol::{Checksum, ErrorCode, Room, Value, WireError};
 
 use super::bench::*;
+use super::faulty_store::Fault;
 use super::server_log::ServerLog;
 use crate::engine::io::{Command, RoomPhase, RoomStatus};
 

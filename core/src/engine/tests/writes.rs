@@ -4,6 +4,7 @@ use syncline_protocol::message::{MutationStatus, PushAnswer, event};
 use syncline_protocol::{ErrorCode, Value, WireError, Write};
 
 use super::bench::*;
+use super::faulty_store::Fault;
 use super::server_log::{ServerLog, rejected, result};
 use crate::config::Settings;
 use crate::engine::io::{Command, Event, Input, Output, Reply};

@@ -1,0 +1,93 @@
+//! A store that fails when a test says so.
+
+use syncline_protocol::{Collection, Document, Room};
+
+use crate::store::{DocumentKey, MemoryStore, Record, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+
+/// What the store does wrong next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Commit,
+    CacheLost,
+}
+
+/// A [`MemoryStore`] that fails once when told to.
+#[derive(Debug)]
+pub(super) struct FaultyStore {
+    pub inner: MemoryStore,
+    /// Since the last commit.
+    appended: Vec<Record>,
+    pub fault: Option<Fault>,
+}
+
+impl FaultyStore {
+    pub(super) fn new(inner: MemoryStore) -> Self {
+        Self { inner, appended: Vec::new(), fault: None }
+    }
+
+    fn fails(&mut self, fault: Fault) -> bool {
+        self.fault.take_if(|next| *next == fault).is_some()
+    }
+}
+
+impl Store for FaultyStore {
+    fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.appended.push(record.clone());
+        Ok(())
+    }
+
+    fn append_after_flush(&mut self, record: Record) {
+        self.inner.append_after_flush(record);
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if self.fails(Fault::Commit) {
+            self.appended.clear();
+            return Err(StoreError::Full);
+        }
+        for record in self.appended.drain(..) {
+            self.inner.append(&record)?;
+        }
+        self.inner.commit()
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+        self.inner.compact_if_worthwhile(live)
+    }
+
+    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
+        self.inner.document(key)
+    }
+
+    fn visit_collection(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.inner.visit_collection(room, collection, visit)
+    }
+
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
+        self.inner.rooms()
+    }
+
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        if self.fails(Fault::CacheLost) {
+            let empty = RoomUpdate { reset: true, documents: &[], state: RoomState::default() };
+            for (room, _) in self.inner.rooms()? {
+                self.inner.apply(&room, &empty)?;
+            }
+            return Err(StoreError::CacheLost { reason: "for the test".to_owned() });
+        }
+        self.inner.apply(room, update)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.inner.flush()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+}
