@@ -61,6 +61,8 @@ pub struct Session {
     network: Network,
     /// When the socket closes in the background.
     suspend_at_us: Option<u64>,
+    /// When an open session has lasted long enough for the backoff to begin anew.
+    stable_at_us: Option<u64>,
     /// When the server counts as dead for want of a heartbeat.
     heartbeat_us: Option<u64>,
     heartbeat_ms: u64,
@@ -81,6 +83,7 @@ impl Session {
             app: AppState::Active,
             network: Network::default(),
             suspend_at_us: None,
+            stable_at_us: None,
             heartbeat_us: None,
             heartbeat_ms: 0,
             user_id: None,
@@ -133,7 +136,7 @@ impl Session {
         ConnectionStatus {
             state: self.state(),
             reason: self.reason.clone().map(Into::into),
-            attempts: self.backoff.attempts(),
+            attempts: if self.is_open() { 0 } else { self.backoff.attempts() },
             retry_in_ms: retry_at_us.map(|at_us| at_us.saturating_sub(now.mono_us) / 1000),
             user_id: self.user_id.clone(),
         }
@@ -145,7 +148,7 @@ impl Session {
             Phase::Connecting { deadline_us } => Some(deadline_us),
             Phase::Backoff { until_us } => Some(until_us),
             Phase::Offline { probe_at_us } => Some(probe_at_us),
-            Phase::Open => self.heartbeat_us,
+            Phase::Open => self.heartbeat_us.into_iter().chain(self.stable_at_us).min(),
             Phase::Idle | Phase::Suspended | Phase::Unauthorized | Phase::Closed => None,
         };
         phase.into_iter().chain(self.suspend_at_us).min()
@@ -231,12 +234,13 @@ impl Session {
     }
 
     /// The Socket.IO session is open.
-    pub fn handle_session(&mut self) -> Step {
+    pub fn handle_session(&mut self, now: Now) -> Step {
         if !matches!(self.phase, Phase::Connecting { .. }) {
             return Step::Nothing;
         }
         self.phase = Phase::Open;
-        self.backoff.reset();
+        // A server that accepts and drops must not be dialed at the first delay for ever.
+        self.stable_at_us = Some(now.after_ms(self.settings.reconnect_delay_ms_max));
         self.reason = None;
         Step::Opened
     }
@@ -275,6 +279,11 @@ impl Session {
             Phase::Open if self.heartbeat_us.is_some_and(due) => {
                 self.fail(Error::new(Code::Timeout, "the server's heartbeat stopped"), now)
             }
+            Phase::Open if self.stable_at_us.is_some_and(due) => {
+                self.stable_at_us = None;
+                self.backoff.reset();
+                Step::Nothing
+            }
             Phase::Backoff { until_us } if due(until_us) => self.dial(now),
             Phase::Offline { probe_at_us } if due(probe_at_us) => self.dial(now),
             _ => Step::Nothing,
@@ -288,6 +297,7 @@ impl Session {
         self.generation += 1;
         self.phase = Phase::Connecting { deadline_us: now.after_ms(self.settings.connect_timeout_ms) };
         self.heartbeat_us = None;
+        self.stable_at_us = None;
         Step::Dial(self.generation)
     }
 
@@ -302,6 +312,7 @@ impl Session {
     fn end(&mut self, phase: Phase) -> Step {
         self.phase = phase;
         self.heartbeat_us = None;
+        self.stable_at_us = None;
         Step::Ended(self.generation)
     }
 }

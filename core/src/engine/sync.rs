@@ -43,7 +43,7 @@ impl Engine {
     fn handle_packet(&mut self, now: Now, packet: Packet, store: &mut dyn Store, out: &mut Vec<Output>) {
         let result = match packet {
             Packet::Connect { .. } => {
-                let step = self.session.handle_session();
+                let step = self.session.handle_session(now);
                 return self.apply_step(now, step, out);
             }
             Packet::ConnectError { data } => Err(refusal(data.as_ref())),

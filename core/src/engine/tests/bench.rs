@@ -234,7 +234,8 @@ impl Bench {
     /// Loses the connection, waits for the next dial, and opens the session.
     pub(super) fn reconnect(&mut self) {
         self.lose_connection();
-        self.advance_ms(self.settings.reconnect_delay_ms);
+        let delay_ms = self.retry_in_ms();
+        self.advance_ms(delay_ms + 1);
         self.accept();
     }
 

@@ -64,7 +64,22 @@ fn reconnect_delays_double_with_jitter_up_to_the_maximum() {
     }
     bench.accept();
     bench.lose_connection();
-    assert!(bench.retry_in_ms() <= 500, "an open session starts the delays over");
+    assert!(bench.retry_in_ms() >= 2_500, "a session that was dropped at once changes nothing");
+}
+
+#[test]
+fn a_session_that_lasts_starts_the_delays_over() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    for _ in 0..4 {
+        bench.lose_connection();
+        let delay_ms = bench.retry_in_ms();
+        bench.advance_ms(delay_ms);
+    }
+    bench.accept();
+    bench.advance_ms(bench.settings.reconnect_delay_ms_max);
+    bench.lose_connection();
+    assert!(bench.retry_in_ms() <= 500);
 }
 
 #[test]
