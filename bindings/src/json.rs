@@ -3,11 +3,13 @@
 //! A reply is `{"ok": ...}` or `{"error": {"code", "message", "retryable"}}`; nothing here throws or panics.
 //! The shapes are [`syncline::Command`], [`syncline::Reply`] and [`syncline::Event`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
+use once_cell::sync::Lazy;
 use serde::Serialize;
 use syncline::engine::io::Network;
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event};
@@ -20,26 +22,26 @@ pub trait EventSink: Send + Sync + 'static {
     fn events(&self, client: u64, events: String);
 }
 
-/// The clients of the process, by handle.
+/// The clients of the process, and what every one of them must know.
 #[derive(Default)]
 struct Registry {
-    clients: HashMap<u64, Opened>,
+    clients: BTreeMap<u64, Opened>,
+    /// Never goes back: a handle of a closed client stays without a meaning.
     last_handle: u64,
+    /// What the host said last, also before any client was open.
+    app_state: AppState,
+    network: Network,
 }
 
 struct Opened {
     client: Client,
-    /// Where it keeps its data: opening the same place again finds the same client.
+    /// Where it keeps its data.
     directory: Option<PathBuf>,
-    sink: Arc<SharedSink>,
 }
 
-/// The newest sink gets the events: after a reload, the old one has nobody listening.
-struct SharedSink(Mutex<Arc<dyn EventSink>>);
+static REGISTRY: Lazy<Mutex<Registry>> = Lazy::new(Mutex::default);
 
-static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
-
-/// Held while a client opens or closes: so that a directory being closed is neither adopted nor found in use.
+/// Held while a client opens or closes, so that nobody finds a directory half closed.
 static LIFECYCLE: AsyncMutex<()> = AsyncMutex::const_new(());
 
 #[derive(Serialize)]
@@ -54,8 +56,8 @@ struct OpenReply {
     client: u64,
 }
 
-/// Opens a client from a JSON [`ClientConfig`]; replies `{"ok": {"client": number}}`. A directory that is open in
-/// this process already is answered with its client, which keeps running as it was configured first.
+/// Opens a client from a JSON [`ClientConfig`]; replies `{"ok": {"client": number}}`. A client of the same directory
+/// in this process is closed first: it belongs to JavaScript that was reloaded.
 pub async fn open(config: String, sink: Arc<dyn EventSink>) -> String {
     envelope(guarded(open_client(config, sink)).await)
 }
@@ -67,96 +69,100 @@ pub async fn call(client: u64, command: String) -> String {
 
 /// Tells every client of the process whether the app is on screen.
 pub fn set_app_state(state: AppState) {
+    registry().app_state = state;
     post_all(&Command::SetAppState { state });
 }
 
 /// Tells every client of the process what the system says of the network. `kind` is `wifi`, `cellular`,
 /// `ethernet`, `none` or `unknown`.
 pub fn set_network(available: bool, expensive: bool, kind: String) {
-    post_all(&Command::SetNetwork { network: Network { available, expensive, kind } });
+    let network = Network { available, expensive, kind };
+    registry().network = network.clone();
+    post_all(&Command::SetNetwork { network });
 }
 
 /// Closes every client of the process; no event is sent after it returns to a client that was closed.
 pub async fn close_all() {
     let _alone = LIFECYCLE.lock().await;
-    let opened: Vec<Opened> = registry().take().into_iter().flat_map(|r| r.clients.into_values()).collect();
-    for Opened { client, .. } in opened {
-        if let Err(error) = client.execute(Command::Close).await {
-            tracing::debug!(%error, "client was closed already");
-        }
+    let opened = std::mem::take(&mut registry().clients);
+    for Opened { client, .. } in opened.into_values() {
+        close(&client).await;
     }
 }
 
 async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenReply, Error> {
-    let config: ClientConfig = serde_json::from_str(&config).map_err(|error| invalid("config", &error))?;
+    let mut config: ClientConfig =
+        serde_json::from_str(&config).map_err(|error| invalid("config", &error))?;
     let _alone = LIFECYCLE.lock().await;
-    let directory = config.directory.as_ref().map(|directory| {
-        // Not there yet on the first opening: then the name as it is given.
-        std::fs::canonicalize(directory).unwrap_or_else(|_| directory.clone())
-    });
-    if let Some(client) = adopt(directory.as_ref(), &sink) {
-        return Ok(OpenReply { client });
+    if let Some(former) = take_client_of(config.directory.as_deref()) {
+        close(&former).await;
     }
-    let handle = {
+    let connects = std::mem::replace(&mut config.auto_connect, false);
+    let directory = config.directory.clone();
+    let (handle, hints) = {
         let mut registry = registry();
-        let registry = registry.get_or_insert_default();
         registry.last_handle += 1;
-        registry.last_handle
+        let state = Command::SetAppState { state: registry.app_state };
+        (registry.last_handle, [state, Command::SetNetwork { network: registry.network.clone() }])
     };
-    let shared = Arc::new(SharedSink(Mutex::new(sink)));
-    let events_to = Arc::clone(&shared);
-    let client = Client::open(config, move |events: Vec<Event>| events_to.deliver(handle, &events)).await?;
-    let directory = directory.map(|directory| std::fs::canonicalize(&directory).unwrap_or(directory));
-    let opened = Opened { client, directory, sink: shared };
-    registry().get_or_insert_default().clients.insert(handle, opened);
+    let client = Client::open(config, move |events: Vec<Event>| deliver(&*sink, handle, &events)).await?;
+    for hint in hints {
+        client.execute(hint).await?;
+    }
+    if connects {
+        client.post(Command::Connect)?;
+    }
+    registry().clients.insert(handle, Opened { client, directory: directory.map(canonical) });
     Ok(OpenReply { client: handle })
 }
 
-/// Finds the running client of a directory and gives it the new sink.
-fn adopt(directory: Option<&PathBuf>, sink: &Arc<dyn EventSink>) -> Option<u64> {
-    let registry = registry();
-    let mut clients = registry.as_ref()?.clients.iter();
-    let (&handle, opened) =
-        clients.find(|(_, opened)| directory.is_some() && opened.directory.as_ref() == directory)?;
-    *lock(&opened.sink.0) = Arc::clone(sink);
-    Some(handle)
+/// The same for every spelling of a path that exists.
+fn canonical(directory: PathBuf) -> PathBuf {
+    std::fs::canonicalize(&directory).unwrap_or(directory)
+}
+
+fn take_client_of(directory: Option<&Path>) -> Option<Client> {
+    let directory = canonical(directory?.to_path_buf());
+    let mut registry = registry();
+    let of_directory =
+        registry.clients.iter().find(|(_, opened)| opened.directory.as_ref() == Some(&directory));
+    let handle = *of_directory?.0;
+    registry.clients.remove(&handle).map(|opened| opened.client)
+}
+
+async fn close(client: &Client) {
+    if let Err(error) = client.execute(Command::Close).await {
+        tracing::debug!(%error, "client was closed already");
+    }
 }
 
 async fn execute(handle: u64, command: String) -> Result<syncline::Reply, Error> {
     let command: Command = serde_json::from_str(&command).map_err(|error| invalid("command", &error))?;
     if command == Command::Close {
         let _alone = LIFECYCLE.lock().await;
-        let opened = registry().as_mut().and_then(|registry| registry.clients.remove(&handle));
+        let opened = registry().clients.remove(&handle);
         return opened.ok_or_else(|| not_open(handle))?.client.execute(command).await;
     }
     find(handle)?.execute(command).await
 }
 
 fn find(handle: u64) -> Result<Client, Error> {
-    let registry = registry();
-    let opened = registry.as_ref().and_then(|registry| registry.clients.get(&handle));
-    opened.map(|opened| opened.client.clone()).ok_or_else(|| not_open(handle))
+    registry().clients.get(&handle).map(|opened| opened.client.clone()).ok_or_else(|| not_open(handle))
 }
 
 fn not_open(handle: u64) -> Error {
     Error::new(Code::Closed, format!("client {handle} is not open"))
 }
 
-impl SharedSink {
-    fn deliver(&self, client: u64, events: &[Event]) {
-        let sink = Arc::clone(&lock(&self.0));
-        match serde_json::to_string(events) {
-            Ok(events) => sink.events(client, events),
-            Err(error) => tracing::error!(%error, "events not encoded"),
-        }
+fn deliver(sink: &dyn EventSink, client: u64, events: &[Event]) {
+    match serde_json::to_string(events) {
+        Ok(events) => sink.events(client, events),
+        Err(error) => tracing::error!(%error, "events not encoded"),
     }
 }
 
 fn post_all(command: &Command) {
-    let clients: Vec<Client> = registry()
-        .iter()
-        .flat_map(|registry| registry.clients.values().map(|opened| opened.client.clone()))
-        .collect();
+    let clients: Vec<Client> = registry().clients.values().map(|opened| opened.client.clone()).collect();
     for client in clients {
         if let Err(error) = client.post(command.clone()) {
             tracing::error!(%error, "command not posted");
@@ -166,7 +172,6 @@ fn post_all(command: &Command) {
 
 /// A panic on the way becomes an error: none crosses into the host.
 async fn guarded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    use futures_util::FutureExt;
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
@@ -188,11 +193,8 @@ fn invalid(what: &str, error: &serde_json::Error) -> Error {
     Error::new(Code::Invalid, format!("{what}: {error}"))
 }
 
-fn registry() -> MutexGuard<'static, Option<Registry>> {
-    lock(&REGISTRY)
-}
-
-/// A panic elsewhere leaves the data whole: every change under these locks is a single insertion or removal.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A panic elsewhere leaves the data whole: every change under the lock is a single assignment, insertion or
+/// removal.
+fn registry() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -30,6 +30,8 @@ pub enum ClientEvent {
     Presence {
         room: String,
         members: Vec<Member>,
+        /// Why this client cannot be present there.
+        error: Option<ErrorInfo>,
     },
     Progress {
         progress: ProgressInfo,
@@ -59,7 +61,8 @@ impl From<Event> for ClientEvent {
                 Self::Rows { watch, reset, upserted: upserted.into_iter().map(Into::into).collect(), removed }
             }
             Event::Queue { status } => Self::Queue { status: status.into() },
-            Event::Presence { room, members } => Self::Presence {
+            Event::Presence { room, members, error } => Self::Presence {
+                error: error.map(Into::into),
                 room: room.to_string(),
                 members: members.into_iter().map(Into::into).collect(),
             },

@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::ClientId;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::driver::{Call, Driver, runtime};
 use crate::engine::io::{Command, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
-use crate::store::{DiskStore, MemoryStore, Recovered, Store};
+use crate::store::{DiskStore, MemoryStore, Recovered, Store, StoreError};
 use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
@@ -186,13 +187,17 @@ impl Client {
 
     /// Carries out a command whose result does not matter, without waiting.
     pub fn post(&self, command: Command) -> Result<(), Error> {
-        let client = self.clone();
-        runtime()?.spawn(async move {
-            if let Err(error) = client.execute(command).await {
-                tracing::debug!(%error, "posted command failed");
+        let (reply, _unheard) = oneshot::channel();
+        let call = Call { command, called_at: Instant::now(), reply };
+        match self.calls.try_send(call) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Error::closed()),
+            Err(TrySendError::Full(call)) => {
+                let calls = self.calls.clone();
+                runtime()?.spawn(async move { calls.send(call).await });
+                Ok(())
             }
-        });
-        Ok(())
+        }
     }
 }
 
@@ -203,7 +208,11 @@ fn prepare(
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
     let (store, recovered) = config.open_store()?;
-    let rooms = store.rooms()?;
+    let rooms = match store.rooms() {
+        // The engine hears of the loss from the store, and begins with nothing.
+        Err(StoreError::CacheLost { .. }) => Vec::new(),
+        rooms => rooms?,
+    };
     let (events, inbox) = mpsc::channel(1);
     spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
     let engine_config = EngineConfig {

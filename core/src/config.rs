@@ -32,6 +32,8 @@ pub struct Settings {
     pub queue_bytes_max: u64,
     /// The fields of one document, or one patch.
     pub document_bytes_max: u64,
+    /// All documents and patches of one call of `write`.
+    pub write_bytes_max: u64,
     /// Mutations in one push.
     pub push_count_max: u64,
     /// Bytes in one push, unless a single mutation is larger.
@@ -60,6 +62,7 @@ impl Default for Settings {
             queue_count_max: 100_000,
             queue_bytes_max: 64 << 20,
             document_bytes_max: 1 << 20,
+            write_bytes_max: 3 << 20,
             push_count_max: 500,
             push_bytes_max: 128 << 10,
             push_window_bytes: 512 << 10,

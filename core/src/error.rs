@@ -165,8 +165,10 @@ impl From<StoreError> for Error {
         let code = match error {
             StoreError::InUse => Code::InUse,
             StoreError::Full => Code::DiskFull,
+            // The next call finds an empty cache, which fills again.
+            StoreError::CacheLost { .. } => Code::Unavailable,
+            StoreError::TooLarge { .. } => Code::TooLarge,
             StoreError::TooNew { .. }
-            | StoreError::CacheLost { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)
             | StoreError::Encode(_) => Code::Storage,

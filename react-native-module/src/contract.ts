@@ -63,7 +63,7 @@ requestTimeoutMs: number,
  */
 probeTimeoutMs: number, 
 /**
- * How often to ask for the heads of the rooms, which also keeps presence alive.
+ * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
 presencePingMs: number, 
 /**
@@ -90,6 +90,10 @@ queueBytesMax: number,
  * The fields of one document, or one patch.
  */
 documentBytesMax: number, 
+/**
+ * All documents and patches of one call of `write`.
+ */
+writeBytesMax: number, 
 /**
  * Mutations in one push.
  */
@@ -140,9 +144,10 @@ export type Write = { "create": { [key in string]: JsonValue } } | { "update": P
 /**
  * What happens to the value at a path.
  *
- * An operation that does not fit the value it finds (an increment of a string, a union into a number, a path
- * through an array) changes nothing, on both ends. A client refuses such a patch before it accepts it, so this
- * happens only when somebody else changed the type meanwhile.
+ * An increment or array operation that does not fit the value it finds (an increment of a string, a union into a
+ * number), or whose path leads through something that is no object, changes nothing, on both ends. A set replaces
+ * whatever its path leads through. A client refuses both before it accepts them, so this happens only when somebody
+ * else changed the type meanwhile.
  */
 export type Op = { "set": JsonValue } | "unset" | { "increment": JsonValue } | { "union": Array<JsonValue> } | { "remove": Array<JsonValue> } | { "append": Array<JsonValue> } | "server_time";
 
@@ -295,7 +300,11 @@ export type Event = { "type": "connection", status: ConnectionStatus, } | { "typ
 /**
  * Whether `upserted` are all rows there are.
  */
-reset: boolean, upserted: Array<Row>, removed: Array<string>, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
+reset: boolean, upserted: Array<Row>, removed: Array<string>, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+/**
+ * Why this client cannot be present there.
+ */
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.

@@ -5,4 +5,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 
 # The addon is left out: its symbols exist only inside Node, where the node suite tests it.
-cargo test --locked --no-fail-fast --workspace --exclude syncline-server --exclude syncline-node
+if [[ -n "${SYNCLINE_FULL-}" ]]; then
+  export PROPTEST_CASES=4096
+fi
+# With the contract, so that a stale contract.ts fails a test.
+cargo test --locked --no-fail-fast --workspace --exclude syncline-server --exclude syncline-node \
+  --features syncline-ffi/contract

@@ -45,7 +45,9 @@ impl Membership {
         let used =
             self.subscribed.contains_key(room) || self.joined.contains(room) || self.present.contains(room);
         if !used {
-            self.shared.roster().exit(self.id, room);
+            let mut roster = self.shared.roster();
+            let lost = roster.exit(self.id, room);
+            self.shared.fanout.tell(lost, News::Offline(self.status()));
         }
     }
 

@@ -50,7 +50,7 @@ pub enum Arrival {
 pub struct Departure {
     /// Members gone.
     pub left: Vec<(Room, ClientId)>,
-    /// Who must hear that the user is offline; empty while the user has other connections.
+    /// Who shared a room with the user and shares none any more.
     pub offline_to: Vec<ConnectionId>,
 }
 
@@ -75,19 +75,20 @@ impl Roster {
         if !new_to_room {
             return Vec::new();
         }
-        let shared: Vec<Room> =
-            self.users_rooms(&user, None).into_iter().filter(|other| other != room).collect();
-        let sees_already = |other: &ConnectionId| {
-            shared.iter().any(|room| self.rooms.get(room).is_some_and(|inside| inside.contains(other)))
-        };
-        others.into_iter().filter(|other| !sees_already(other)).collect()
+        let elsewhere = self.users_rooms(&user, None).into_iter().filter(|other| other != room).collect();
+        others.into_iter().filter(|other| !self.is_in_any(*other, &elsewhere)).collect()
     }
 
-    /// Takes a connection out of a room.
-    pub fn exit(&mut self, id: ConnectionId, room: &Room) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.rooms.remove(room);
-        }
+    /// Takes a connection out of a room; answers who does not see its user any more.
+    pub fn exit(&mut self, id: ConnectionId, room: &Room) -> Vec<ConnectionId> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
+        connection.rooms.remove(room);
+        let user = connection.user.clone();
+        self.remove_from_room(id, room);
+        self.lost_sight(&user, room)
+    }
+
+    fn remove_from_room(&mut self, id: ConnectionId, room: &Room) {
         if let Some(inside) = self.rooms.get_mut(room) {
             inside.remove(&id);
             if inside.is_empty() {
@@ -154,24 +155,32 @@ impl Roster {
             self.remove_member(&room, client);
             left.push((room, client));
         }
-        let last = match self.users.get_mut(&connection.user) {
-            Some(connections) => {
-                connections.remove(&id);
-                connections.is_empty()
+        if let Some(connections) = self.users.get_mut(&connection.user) {
+            connections.remove(&id);
+            if connections.is_empty() {
+                self.users.remove(&connection.user);
             }
-            None => true,
-        };
-        let mut offline_to = BTreeSet::new();
+        }
         for room in &connection.rooms {
-            if last {
-                offline_to.extend(self.others_in(room, &connection.user));
-            }
-            self.exit(id, room);
+            self.remove_from_room(id, room);
         }
-        if last {
-            self.users.remove(&connection.user);
-        }
+        let lost = connection.rooms.iter().flat_map(|room| self.lost_sight(&connection.user, room));
+        let offline_to: BTreeSet<ConnectionId> = lost.collect();
         Departure { left, offline_to: offline_to.into_iter().collect() }
+    }
+
+    /// Who is in a room that a connection of the user has left, and shares no room with the user now.
+    fn lost_sight(&self, user: &str, room: &Room) -> Vec<ConnectionId> {
+        let still = self.users_rooms(user, None);
+        if still.contains(room) {
+            return Vec::new();
+        }
+        let others = self.others_in(room, user).into_iter();
+        others.filter(|other| !self.is_in_any(*other, &still)).collect()
+    }
+
+    fn is_in_any(&self, id: ConnectionId, rooms: &BTreeSet<Room>) -> bool {
+        self.connections.get(&id).is_some_and(|connection| !connection.rooms.is_disjoint(rooms))
     }
 
     pub fn connection_count(&self) -> usize {
@@ -263,6 +272,19 @@ mod tests {
         assert_eq!(roster.disconnect(A), Departure::default());
         assert_eq!(roster.disconnect(A2).offline_to, [B]);
         assert_eq!((roster.connection_count(), roster.user_count()), (1, 1));
+    }
+
+    #[test]
+    fn whoever_saw_a_user_come_online_sees_it_go() {
+        let mut roster = roster();
+        roster.connect(A2, "a");
+        roster.enter(B, &room("r"));
+        assert_eq!(roster.enter(A, &room("r")), [B]);
+        roster.enter(A2, &room("s"));
+        assert_eq!(roster.disconnect(A).offline_to, [B], "b sees nothing of a's other connection");
+        roster.enter(B, &room("s"));
+        assert_eq!(roster.exit(A2, &room("s")), [B]);
+        assert_eq!(roster.disconnect(A2), Departure::default(), "b knows already");
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub struct NotFound;
 /// - A field set or unset by two writers keeps the newer stamp's value; increments and array operations always
 ///   apply.
 /// - A deletion holds against older writes; a newer write brings the document back, a newer creation with its
-///   own fields only.
+///   own fields only. Increments and array operations leave no stamp, so they do not keep a document from a
+///   deletion that arrives after them.
 /// - Whatever the effect, the version records the mutation.
 ///
 /// `now_ms` is the applying end's wall clock, for [`Op::ServerTime`].
@@ -58,6 +59,10 @@ pub fn apply(
 pub fn check(fields: &Fields, patch: &Patch) -> Result<(), PatchError> {
     patch.validate()?;
     for (path, op) in patch.ops() {
+        if let Some(found) = obstacle(fields, path) {
+            let (path, op, found) = (path.clone(), op.name(), type_name(found));
+            return Err(PatchError::TypeMismatch { path, op, found });
+        }
         let fits: fn(&Value) -> bool = match op {
             Op::Increment(_) => |value| value.as_f64().is_some(),
             Op::Union(_) | Op::Remove(_) | Op::Append(_) => |value| matches!(value, Value::Array(_)),
@@ -193,6 +198,20 @@ fn value_at<'a>(fields: &'a Fields, path: &Path) -> Option<&'a Value> {
         }
     }
     fields.get(last)
+}
+
+/// What a path would have to lead through, but cannot: a value that is neither an object nor null.
+fn obstacle<'a>(fields: &'a Fields, path: &Path) -> Option<&'a Value> {
+    let (_, outer) = path.segments().split_last()?;
+    let mut fields = fields;
+    for segment in outer {
+        match fields.get(segment)? {
+            Value::Object(inner) => fields = inner,
+            Value::Null => return None,
+            other => return Some(other),
+        }
+    }
+    None
 }
 
 /// The value at a path, null where it was missing; `None` when the path leads through something that is neither

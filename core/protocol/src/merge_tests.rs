@@ -339,6 +339,22 @@ fn a_patch_that_does_not_fit_is_refused_with_what_it_found() {
 }
 
 #[test]
+fn a_patch_through_what_is_no_object_is_refused() {
+    for op in [Op::Set(1.into()), Op::Unset, Op::ServerTime, Op::Increment(1.into())] {
+        let name = op.name();
+        assert_eq!(
+            check_one(r#"{"tags": ["a", "b"]}"#, "tags.0", op),
+            Err(PatchError::TypeMismatch {
+                path: Path::parse("tags.0").unwrap(),
+                op: name,
+                found: "an array"
+            })
+        );
+    }
+    assert_eq!(check_one(r#"{"a": null}"#, "a.b.c", Op::Set(1.into())), Ok(()));
+}
+
+#[test]
 fn a_malformed_patch_is_refused_before_its_types() {
     assert_eq!(check(&Fields::new(), &Patch::new()), Err(PatchError::Empty));
     assert_eq!(

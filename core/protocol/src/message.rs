@@ -157,12 +157,7 @@ pub struct Mutation {
 impl Mutation {
     /// See [`Value::byte_len`](crate::value::Value::byte_len).
     pub fn byte_len(&self) -> usize {
-        let write = match &self.write {
-            Write::Create(fields) => fields_byte_len(fields),
-            Write::Update(patch) => patch.byte_len(),
-            Write::Delete => 0,
-        };
-        48 + self.collection.as_str().len() + self.id.as_str().len() + write
+        48 + self.collection.as_str().len() + self.id.as_str().len() + self.write.byte_len()
     }
 }
 
@@ -175,6 +170,17 @@ pub enum Write {
     Create(Fields),
     Update(Patch),
     Delete,
+}
+
+impl Write {
+    /// See [`Value::byte_len`](crate::value::Value::byte_len).
+    pub fn byte_len(&self) -> usize {
+        match self {
+            Self::Create(fields) => fields_byte_len(fields),
+            Self::Update(patch) => patch.byte_len(),
+            Self::Delete => 0,
+        }
+    }
 }
 
 /// The answer to `sync:push`: a result for each mutation, in order, up to the first that could not be tried.

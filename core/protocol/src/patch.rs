@@ -119,9 +119,10 @@ impl<'de> Deserialize<'de> for Path {
 
 /// What happens to the value at a path.
 ///
-/// An operation that does not fit the value it finds (an increment of a string, a union into a number, a path
-/// through an array) changes nothing, on both ends. A client refuses such a patch before it accepts it, so this
-/// happens only when somebody else changed the type meanwhile.
+/// An increment or array operation that does not fit the value it finds (an increment of a string, a union into a
+/// number), or whose path leads through something that is no object, changes nothing, on both ends. A set replaces
+/// whatever its path leads through. A client refuses both before it accepts them, so this happens only when somebody
+/// else changed the type meanwhile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]

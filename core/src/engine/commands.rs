@@ -5,7 +5,9 @@ use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Document, Fields, Mutation, Room, Write, merge};
 use uuid::Builder;
 
-use super::io::{AppState, Command, Now, Output, RejectedWrite, Reply, RequestId, WriteRequest};
+use super::io::{
+    AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId, WriteRequest,
+};
 use super::query::{Query, View};
 use super::wire::Request;
 use super::{Engine, Uncommitted, outbox};
@@ -79,17 +81,8 @@ impl Engine {
             Command::PresenceJoin { room, state } => {
                 self.announce_presence(now, room, state, event::PRESENCE_JOIN, out)?;
             }
-            Command::PresenceUpdate { room, state } => {
-                if !self.presence.is_joined(&room) {
-                    return Err(Error::new(Code::NotFound, "presence was not joined in the room"));
-                }
-                self.announce_presence(now, room, state, event::PRESENCE_UPDATE, out)?;
-            }
-            Command::PresenceLeave { room } => {
-                if self.presence.leave(&room) && self.session.is_open() {
-                    self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
-                }
-            }
+            Command::PresenceUpdate { room, state } => self.update_presence(now, room, state, out)?,
+            Command::PresenceLeave { room } => self.leave_presence(now, room, out),
             Command::Connection => return Ok(Some(Reply::Connection(self.session.status(now)))),
             Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
             Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
@@ -97,7 +90,7 @@ impl Engine {
                 if self.outcomes.remove(&client_seq).is_none() {
                     return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
                 }
-                self.append(now, Record::OutcomeSeen { client_seq }, store);
+                self.append(Record::OutcomeSeen { client_seq }, store);
             }
             Command::SyncNow => self.sync_now(now, out),
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
@@ -118,12 +111,15 @@ impl Engine {
         self.connect_waiters.push(request);
         let step = self.session.handle_connect(now);
         self.apply_step(now, step, out);
+        if self.session.state() == ConnectionState::Offline {
+            self.answer_connect_waiters(out);
+        }
         None
     }
 
     fn sync_now(&mut self, now: Now, out: &mut Vec<Output>) {
         if !self.session.is_open() {
-            let step = self.session.handle_connect(now);
+            let step = self.session.handle_sync_now(now);
             self.apply_step(now, step, out);
         } else if self.ping_at_us.is_some() {
             self.ping(now, self.settings.request_timeout_ms, out);
@@ -205,6 +201,25 @@ impl Engine {
         Ok(Reply::Watching { watch, rows, room: self.replica.status(&room) })
     }
 
+    fn update_presence(
+        &mut self,
+        now: Now,
+        room: Room,
+        state: Fields,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        if !self.presence.is_joined(&room) {
+            return Err(Error::new(Code::NotFound, "presence was not joined in the room"));
+        }
+        self.announce_presence(now, room, state, event::PRESENCE_UPDATE, out)
+    }
+
+    fn leave_presence(&mut self, now: Now, room: Room, out: &mut Vec<Output>) {
+        if self.presence.leave(&room) && self.session.is_open() {
+            self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
+        }
+    }
+
     fn announce_presence(
         &mut self,
         now: Now,
@@ -236,6 +251,10 @@ impl Engine {
     ) -> Result<(), Error> {
         if writes.is_empty() {
             return Err(Error::new(Code::Invalid, "no writes are given"));
+        }
+        let bytes = writes.iter().map(|write| write.write.byte_len() as u64).sum();
+        if bytes > self.settings.write_bytes_max {
+            return Err(too_large("what is written together", bytes, self.settings.write_bytes_max));
         }
         let first_seq = self.identity.last_client_seq + 1;
         let mut entries = Vec::with_capacity(writes.len());
@@ -302,11 +321,7 @@ impl Engine {
     }
 
     fn check(&self, key: &DocumentKey, write: &Write, visible: Option<&Document>) -> Result<(), Error> {
-        let bytes = match write {
-            Write::Create(fields) => fields_byte_len(fields),
-            Write::Update(patch) => patch.byte_len(),
-            Write::Delete => 0,
-        } as u64;
+        let bytes = write.byte_len() as u64;
         if bytes > self.limits.document_bytes_max {
             return Err(too_large("the document", bytes, self.limits.document_bytes_max));
         }

@@ -212,7 +212,7 @@ pub struct Row {
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
-    /// Never asked to connect, or disconnected by the app.
+    /// Never asked to connect, disconnected by the app, or refused by the server for the reason given.
     #[default]
     Idle,
     Connecting,
@@ -223,7 +223,7 @@ pub enum ConnectionState {
     Suspended,
     /// The system says that there is no network; a probe goes out now and then.
     Offline,
-    /// Waiting for a new token.
+    /// Waiting for another token.
     Unauthorized,
     Closed,
 }
@@ -351,6 +351,8 @@ pub enum Event {
     Presence {
         room: Room,
         members: Vec<PresentMember>,
+        /// Why this client cannot be present there.
+        error: Option<ErrorBody>,
     },
     Progress {
         progress: Progress,

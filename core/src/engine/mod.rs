@@ -52,8 +52,8 @@ pub struct EngineConfig {
     pub seed: u64,
 }
 
-/// Entries of one journal record when the journal is written anew.
-const ENTRIES_PER_RECORD: usize = 64;
+/// Entries in one journal record, in bytes, when the journal is written anew: far below what a record may have.
+const RECORD_BYTES: usize = 256 << 10;
 
 /// Something appended to the journal and not committed yet.
 #[derive(Debug)]
@@ -172,13 +172,21 @@ impl Engine {
             Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
             Input::Tick => self.handle_tick(now, store, out),
         }
+        if let Some(reason) = store.take_loss() {
+            self.handle_cache_lost(now, &reason);
+        }
         self.push_batches(now, out);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
     pub fn next_deadline(&self) -> Option<u64> {
         let rooms = self.replica.rooms().filter_map(|(_, followed)| followed.retry_at_us);
-        let connected = [self.wire.next_deadline(), self.outbox.next_deadline(), self.ping_at_us];
+        let connected = [
+            self.wire.next_deadline(),
+            self.outbox.next_deadline(),
+            self.presence.next_deadline(),
+            self.ping_at_us,
+        ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
         [self.session.next_deadline(), self.flush_at_us, connected].into_iter().flatten().min()
@@ -201,8 +209,7 @@ impl Engine {
     /// Everything that must survive a compaction of the journal.
     pub fn live_records(&self) -> Vec<Record> {
         let identity = Record::Identity(Identity { last_time: self.clock.last(), ..self.identity });
-        let entries: Vec<Entry> = self.outbox.entries().cloned().collect();
-        let queued = entries.chunks(ENTRIES_PER_RECORD).map(|entries| Record::Queued(entries.to_vec()));
+        let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.values().cloned().map(Record::Failed);
         std::iter::once(identity).chain(queued).chain(failed).collect()
     }
@@ -219,6 +226,9 @@ impl Engine {
         }
         let view = View { store: &*store, outbox: &self.outbox, client_id: self.identity.client_id, now };
         let failed = self.queries.poll_events(view, &mut events).err();
+        if let Some(reason) = store.take_loss() {
+            self.handle_cache_lost(now, &reason);
+        }
         self.presence.poll_events(self.identity.client_id, &mut events);
         let queue = self.queue_status();
         if queue != self.last_queue {
@@ -233,9 +243,9 @@ impl Engine {
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
         if let Some(error) = failed {
-            self.handle_store_error(error, now);
-            events.append(&mut self.events);
+            self.handle_store_error(error);
         }
+        events.append(&mut self.events);
         events
     }
 
@@ -311,6 +321,9 @@ impl Engine {
         if due(self.ping_at_us) {
             self.ping(now, self.settings.request_timeout_ms, out);
         }
+        for presence in self.presence.due_announcements(now.mono_us) {
+            self.announce(now, &presence, event::PRESENCE_JOIN, out);
+        }
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
             self.subscribe_room(now, &room, out);
@@ -365,16 +378,19 @@ impl Engine {
 
     fn handle_ended(&mut self, out: &mut Vec<Output>) {
         self.reset_connection();
-        let reason = self.session.reason().cloned();
-        let error = reason.clone().unwrap_or_else(|| Error::new(Code::Closed, "disconnected by the app"));
-        for request in self.connect_waiters.drain(..) {
-            out.push(Output::Reply(request, Err(error.clone())));
-        }
-        if let Some(reason) = reason
+        self.answer_connect_waiters(out);
+        if let Some(reason) = self.session.reason().cloned()
             && self.session.state() == ConnectionState::Unauthorized
         {
             self.events.push(Event::TokenNeeded { reason: reason.into() });
         }
+    }
+
+    /// Tells who waits for a connection why there is none.
+    fn answer_connect_waiters(&mut self, out: &mut Vec<Output>) {
+        let reason = self.session.reason().cloned();
+        let error = reason.unwrap_or_else(|| Error::new(Code::Closed, "disconnected by the app"));
+        out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Err(error.clone()))));
     }
 
     fn reset_connection(&mut self) {
@@ -437,10 +453,10 @@ impl Engine {
     }
 
     /// Appends a record that no caller waits for.
-    fn append(&mut self, now: Now, record: Record, store: &mut dyn Store) {
+    fn append(&mut self, record: Record, store: &mut dyn Store) {
         match store.append(&record) {
             Ok(()) => self.uncommitted.push(Uncommitted::Other(record)),
-            Err(error) => self.handle_store_error(error, now),
+            Err(error) => self.handle_store_error(error),
         }
     }
 
@@ -456,21 +472,31 @@ impl Engine {
         }
         self.flush_at_us = None;
         if let Err(error) = store.flush() {
-            self.handle_store_error(error, now);
+            // What waits for the flush must not wait for another change.
+            self.schedule_flush(now);
+            self.handle_store_error(error);
         }
     }
 
-    fn handle_store_error(&mut self, error: StoreError, now: Now) {
-        if matches!(error, StoreError::CacheLost { .. }) {
-            self.replica.reset_cache();
-            for (room, followed) in self.replica.rooms_mut() {
-                followed.phase = RoomPhase::Waiting;
-                followed.retry_at_us = Some(now.mono_us);
-                self.queries.touch_room(room);
-                self.changed_rooms.insert(room.clone());
-            }
+    fn handle_store_error(&mut self, error: StoreError) {
+        // A loss is told once, by `handle_cache_lost`.
+        if !matches!(error, StoreError::CacheLost { .. }) {
+            self.events.push(Event::Error { error: Error::from(error).into() });
         }
-        self.events.push(Event::Error { error: Error::from(error).into() });
+    }
+
+    /// Every room is read again from the server; the outbox is not touched.
+    fn handle_cache_lost(&mut self, now: Now, reason: &str) {
+        let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
+        self.replica.reset_cache();
+        for (room, followed) in self.replica.rooms_mut() {
+            followed.phase = RoomPhase::Waiting;
+            followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));
+            self.queries.touch_room(room);
+            self.changed_rooms.insert(room.clone());
+        }
+        let error = Error::new(Code::Storage, format!("the cache was lost and starts empty: {reason}"));
+        self.events.push(Event::Error { error: error.into() });
     }
 
     fn rejected_write(outcome: &Outcome) -> RejectedWrite {
@@ -486,6 +512,24 @@ impl Engine {
             error: Error::from(outcome.error.clone()).into(),
         }
     }
+}
+
+/// The records of a journal written anew that hold these entries.
+fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Record> {
+    let mut records: Vec<Vec<Entry>> = Vec::new();
+    let mut bytes = RECORD_BYTES;
+    for entry in entries {
+        let entry_bytes = entry.mutation.byte_len();
+        match records.last_mut() {
+            Some(last) if bytes + entry_bytes <= RECORD_BYTES => last.push(entry.clone()),
+            _ => {
+                bytes = 0;
+                records.push(vec![entry.clone()]);
+            }
+        }
+        bytes += entry_bytes;
+    }
+    records.into_iter().map(Record::Queued).collect()
 }
 
 #[cfg(test)]

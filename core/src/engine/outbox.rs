@@ -6,6 +6,7 @@
 //! nothing overtakes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use syncline_protocol::{Mutation, Room};
 
@@ -76,6 +77,8 @@ pub struct Outbox {
     lanes: BTreeMap<Room, Lane>,
     bytes: u64,
     in_flight_bytes: u64,
+    /// The room that pushed last.
+    last_room: Option<Room>,
     /// No number above this one is on disk yet.
     durable_through: u64,
 }
@@ -192,11 +195,11 @@ impl Outbox {
 
     /// Takes the next batch to push, of any room; `None` when there is nothing to do now.
     pub fn next_batch(&mut self, now_us: u64, limits: BatchLimits) -> Option<(Batch, Option<u64>)> {
-        let mut lanes = self.lanes.iter_mut();
-        let (room, lane) = lanes.find_map(|(room, lane)| {
-            let ready = lane.can_push(now_us, self.durable_through);
-            ready.then_some((room, lane))
-        })?;
+        for lane in self.lanes.values_mut() {
+            lane.release(now_us);
+        }
+        let room = self.next_ready_room()?;
+        let lane = self.lanes.get_mut(&room)?;
         let count_max = if lane.isolate { 1 } else { limits.count_max.max(1) };
         let first = lane.pushed_through.map_or(0, |through| through + 1);
         let mut client_seqs = Vec::new();
@@ -218,7 +221,18 @@ impl Outbox {
         let after = lane.pushed_through.replace(last);
         lane.in_flight += 1;
         self.in_flight_bytes += bytes;
-        Some((Batch { room: room.clone(), client_seqs, bytes }, after))
+        self.last_room = Some(room.clone());
+        Some((Batch { room, client_seqs, bytes }, after))
+    }
+
+    /// The first room with something to push after the one that pushed last: rooms take turns.
+    fn next_ready_room(&self) -> Option<Room> {
+        let ready = |(room, lane): (&Room, &Lane)| lane.is_ready(self.durable_through).then(|| room.clone());
+        let after = match &self.last_room {
+            Some(last) => (Bound::Excluded(last), Bound::Unbounded),
+            None => (Bound::Unbounded, Bound::Unbounded),
+        };
+        self.lanes.range::<Room, _>(after).find_map(ready).or_else(|| self.lanes.iter().find_map(ready))
     }
 
     /// A batch was answered in full.
@@ -309,16 +323,19 @@ impl Lane {
         self.unanswered.is_empty() && self.unconfirmed.is_empty() && self.in_flight == 0
     }
 
-    fn can_push(&mut self, now_us: u64, durable_through: u64) -> bool {
-        match self.hold {
-            Some(Hold::Restart { at_us }) if self.in_flight == 0 && at_us <= now_us => {
-                self.hold = None;
-                self.pushed_through = None;
-            }
-            Some(_) => return false,
-            None => {}
+    /// Starts over, if that is due and nothing is under way.
+    fn release(&mut self, now_us: u64) {
+        if let Some(Hold::Restart { at_us }) = self.hold
+            && self.in_flight == 0
+            && at_us <= now_us
+        {
+            self.hold = None;
+            self.pushed_through = None;
         }
-        if self.isolate && self.in_flight > 0 {
+    }
+
+    fn is_ready(&self, durable_through: u64) -> bool {
+        if self.hold.is_some() || (self.isolate && self.in_flight > 0) {
             return false;
         }
         let first = self.pushed_through.map_or(0, |through| through + 1);

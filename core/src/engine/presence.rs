@@ -6,6 +6,7 @@ use syncline_protocol::message::{Member, Presence, PresenceDiff, PresenceStatus}
 use syncline_protocol::{ClientId, Fields, Room};
 
 use super::io::{Event, PresentMember};
+use crate::error::Error;
 
 #[derive(Debug, Default)]
 pub struct PresenceBook {
@@ -13,13 +14,22 @@ pub struct PresenceBook {
     announced: BTreeMap<Room, Fields>,
     members: BTreeMap<Room, BTreeMap<ClientId, Member>>,
     status: PresenceStatus,
+    refused: BTreeMap<Room, Refused>,
     changed: BTreeSet<Room>,
+}
+
+/// Why the server does not let this client be present.
+#[derive(Debug)]
+struct Refused {
+    error: Error,
+    retry_at_us: Option<u64>,
 }
 
 impl PresenceBook {
     /// Joins a room, or changes what is announced there.
     pub fn announce(&mut self, room: Room, state: Fields) -> Presence {
         self.announced.insert(room.clone(), state.clone());
+        self.refused.remove(&room);
         Presence { room, state, status: self.status }
     }
 
@@ -27,13 +37,10 @@ impl PresenceBook {
         self.announced.contains_key(room)
     }
 
-    pub fn is_joined_anywhere(&self) -> bool {
-        !self.announced.is_empty()
-    }
-
     /// Leaves a room; `false` when it was not joined.
     pub fn leave(&mut self, room: &Room) -> bool {
         self.members.remove(room);
+        self.refused.remove(room);
         self.announced.remove(room).is_some()
     }
 
@@ -54,12 +61,37 @@ impl PresenceBook {
     pub fn reset_connection(&mut self) {
         self.changed.extend(self.members.keys().cloned());
         self.members.clear();
+        self.refused.clear();
+    }
+
+    /// The server refused to let this client be present in a room. It is tried again at `retry_at_us`, or on the next
+    /// connection.
+    pub fn handle_refused(&mut self, room: &Room, error: Error, retry_at_us: Option<u64>) {
+        if self.is_joined(room) {
+            self.refused.insert(room.clone(), Refused { error, retry_at_us });
+            self.changed.insert(room.clone());
+        }
+    }
+
+    /// When a refused room is to be tried again, on the monotonic clock.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.refused.values().filter_map(|refused| refused.retry_at_us).min()
+    }
+
+    /// What to announce again now, after a refusal.
+    pub fn due_announcements(&mut self, now_us: u64) -> Vec<Presence> {
+        let due = |refused: &Refused| refused.retry_at_us.is_some_and(|at_us| at_us <= now_us);
+        let rooms: Vec<Room> =
+            self.refused.iter().filter(|(_, refused)| due(refused)).map(|(room, _)| room.clone()).collect();
+        self.refused.retain(|_, refused| !due(refused));
+        self.announcements().into_iter().filter(|presence| rooms.contains(&presence.room)).collect()
     }
 
     pub fn handle_members(&mut self, room: &Room, members: Vec<Member>) {
         if self.is_joined(room) {
             let members = members.into_iter().map(|member| (member.client_id, member)).collect();
             self.members.insert(room.clone(), members);
+            self.refused.remove(room);
             self.changed.insert(room.clone());
         }
     }
@@ -86,7 +118,8 @@ impl PresenceBook {
                 status: member.status,
                 me: member.client_id == me,
             });
-            events.push(Event::Presence { members: members.collect(), room });
+            let error = self.refused.get(&room).map(|refused| refused.error.clone().into());
+            events.push(Event::Presence { members: members.collect(), error, room });
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use super::backoff::Backoff;
 use super::io::{AppState, ConnectionState, ConnectionStatus, Generation, Network, Now};
+use syncline_protocol::error::Retry;
+
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::transport::Handshake;
@@ -106,10 +108,6 @@ impl Session {
         self.reason.as_ref()
     }
 
-    pub fn user_id(&self) -> Option<&str> {
-        self.user_id.as_deref()
-    }
-
     pub fn set_user_id(&mut self, user_id: String) {
         self.user_id = Some(user_id);
     }
@@ -158,7 +156,18 @@ impl Session {
         self.wanted = true;
         match self.phase {
             Phase::Connecting { .. } | Phase::Open | Phase::Closed => Step::Nothing,
+            // The probe goes on: asking must not put it off.
+            Phase::Offline { .. } if !self.network.available => Step::Nothing,
             _ if !self.network.available => self.fail(offline(), now),
+            _ => self.dial(now),
+        }
+    }
+
+    /// Dials without waiting, whatever the system says of the network.
+    pub fn handle_sync_now(&mut self, now: Now) -> Step {
+        self.wanted = true;
+        match self.phase {
+            Phase::Connecting { .. } | Phase::Open | Phase::Closed => Step::Nothing,
             _ => self.dial(now),
         }
     }
@@ -212,9 +221,9 @@ impl Session {
         match self.phase {
             // A system that repeats itself must not defeat the backoff.
             Phase::Backoff { .. } | Phase::Offline { .. } if self.network.available && news => self.dial(now),
-            Phase::Backoff { .. } | Phase::Connecting { .. } if !self.network.available => {
-                self.fail(offline(), now)
-            }
+            Phase::Backoff { .. } if !self.network.available => self.fail(offline(), now),
+            // Not a probe that is under way because the system may be wrong.
+            Phase::Connecting { .. } if !self.network.available && was.available => self.fail(offline(), now),
             // A socket that was opened over another route may be dead without knowing.
             Phase::Open if self.network.available && changed_route => self.redial(now),
             _ => Step::Nothing,
@@ -249,7 +258,9 @@ impl Session {
     pub fn fail(&mut self, error: Error, now: Now) -> Step {
         let phase = match error.code {
             Code::Unauthorized | Code::NoAuthToken => Phase::Unauthorized,
-            Code::UnsupportedProtocol => Phase::Idle,
+            // Refused for good: only another token, or another version, can help.
+            Code::Forbidden if !self.is_open() => Phase::Unauthorized,
+            code if code.retry() == Retry::Never && !self.is_open() => Phase::Idle,
             _ if !self.wanted => Phase::Idle,
             _ if self.app == AppState::Background && self.suspend_at_us.is_none() => Phase::Suspended,
             _ if !self.network.available => {
@@ -293,6 +304,9 @@ impl Session {
     fn dial(&mut self, now: Now) -> Step {
         if self.token.is_none() && self.settings.token_required {
             return self.fail(Error::new(Code::NoAuthToken, "no auth token is set"), now);
+        }
+        if self.app == AppState::Background && self.suspend_at_us.is_none() {
+            self.suspend_at_us = Some(now.after_ms(self.settings.background_grace_ms));
         }
         self.generation += 1;
         self.phase = Phase::Connecting { deadline_us: now.after_ms(self.settings.connect_timeout_ms) };

@@ -120,17 +120,34 @@ impl Engine {
             },
             Request::PresenceJoin { room } => match decode_answer::<Members>(args) {
                 Ok(members) => self.presence.handle_members(&room, members.members),
-                Err(error) => self.events.push(Event::Error { error: error.into() }),
+                Err(error) => return self.handle_presence_refused(now, &room, error),
             },
-            Request::Ping => {
-                for (room, head) in decode_answer::<PresencePong>(args)?.heads {
-                    if let Some(cursor) = self.replica.hear_head(&room, head) {
-                        self.pull(now, &room, cursor, out);
-                    }
-                }
-            }
+            Request::Ping => match decode_answer::<PresencePong>(args) {
+                Ok(pong) => self.handle_heads(now, pong, out),
+                Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
+                // The next ping asks again.
+                Err(_) => {}
+            },
             Request::Notice => {}
         }
+        Ok(())
+    }
+
+    fn handle_heads(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
+        for (room, head) in pong.heads {
+            if let Some(cursor) = self.replica.hear_head(&room, head) {
+                self.pull(now, &room, cursor, out);
+            }
+        }
+    }
+
+    fn handle_presence_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
+        let retry_at_us = match error.code.retry() {
+            Retry::AfterAuth => return Err(error),
+            Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
+            Retry::Never => None,
+        };
+        self.presence.handle_refused(room, error, retry_at_us);
         Ok(())
     }
 
@@ -197,7 +214,7 @@ impl Engine {
             followed.retry_at_us = Some(retry_at_us);
         }
         self.changed_rooms.insert(room.clone());
-        self.handle_store_error(error, now);
+        self.handle_store_error(error);
     }
 
     fn handle_room_refused(
@@ -282,7 +299,7 @@ impl Engine {
                     _ => ErrorCode::Invalid,
                 };
                 let error = error.unwrap_or_else(|| WireError::new(code, "the server refused the write"));
-                self.reject(now, client_seq, error, store);
+                self.reject(client_seq, error, store);
             }
         }
     }
@@ -313,7 +330,7 @@ impl Engine {
                 [only] => {
                     self.outbox.restart(batch, now.mono_us);
                     self.outbox.end_isolation(&batch.room);
-                    self.reject(now, *only, wire_error(&error), store);
+                    self.reject(*only, wire_error(&error), store);
                     self.forget_room_if_unused(now, &batch.room, out);
                 }
                 _ => self.outbox.isolate(batch, now.mono_us),
@@ -336,14 +353,14 @@ impl Engine {
     }
 
     /// The write is rolled back, alone; its outcome stays until the app has seen it.
-    fn reject(&mut self, now: Now, client_seq: u64, error: WireError, store: &mut dyn Store) {
+    fn reject(&mut self, client_seq: u64, error: WireError, store: &mut dyn Store) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
         self.counters.rejected += 1;
         self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
         let outcome = Outcome { entry: pending.entry, error };
         self.events.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(client_seq, outcome.clone());
-        self.append(now, Record::Failed(outcome), store);
+        self.append(Record::Failed(outcome), store);
     }
 
     fn note_recovery(&mut self, now: Now) {

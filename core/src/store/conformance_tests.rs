@@ -62,6 +62,7 @@ impl Store for OnDisk {
         commit(&mut self) -> Outcome<()>;
         compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Outcome<()>;
         apply(&mut self, room: &super::Room, update: &RoomUpdate<'_>) -> Outcome<()>;
+        take_loss(&mut self) -> Option<String>;
         flush(&mut self) -> Outcome<()>;
     }
 

@@ -33,6 +33,8 @@ pub struct DiskStore {
     directory: PathBuf,
     journal: Journal,
     live: LiveBytes,
+    /// Numbers of entries appended since the last commit.
+    uncommitted: Vec<u64>,
     /// Records that wait for a flush of the cache.
     after_flush: Vec<Record>,
     cache: SledCache,
@@ -77,7 +79,15 @@ impl DiskStore {
         }
 
         let directory = directory.to_owned();
-        let mut store = Self { directory, journal, live, after_flush: Vec::new(), cache, _lock: lock };
+        let mut store = Self {
+            directory,
+            journal,
+            live,
+            uncommitted: Vec::new(),
+            after_flush: Vec::new(),
+            cache,
+            _lock: lock,
+        };
         for repair in &repairs {
             store.append(repair)?;
         }
@@ -106,6 +116,9 @@ impl Store for DiskStore {
         let bytes = encode(record)?;
         self.journal.append(&bytes)?;
         self.live.add(record, Journal::record_bytes(&bytes));
+        if let Record::Queued(entries) = record {
+            self.uncommitted.extend(entries.iter().map(|entry| entry.mutation.client_seq));
+        }
         Ok(())
     }
 
@@ -114,7 +127,12 @@ impl Store for DiskStore {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.journal.commit()
+        let uncommitted = std::mem::take(&mut self.uncommitted);
+        self.journal.commit().inspect_err(|_| {
+            for client_seq in uncommitted {
+                self.live.add(&Record::Settled { client_seq }, 0);
+            }
+        })
     }
 
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
@@ -156,6 +174,10 @@ impl Store for DiskStore {
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
         self.cache.apply(room, update)
+    }
+
+    fn take_loss(&mut self) -> Option<String> {
+        self.cache.take_loss()
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

@@ -168,10 +168,10 @@ impl Journal {
     /// Adds a record to the next commit.
     ///
     /// # Errors
-    /// `Encode`: the record is too large, and the others stay. `Journal`: it failed before.
+    /// `TooLarge`: the record is, and the others stay. `Journal`: it failed before.
     pub(super) fn append(&mut self, record: &[u8]) -> Result<(), StoreError> {
         self.check()?;
-        check_size(record).map_err(StoreError::Encode)?;
+        check_size(record)?;
         encode_frame(&mut self.pending, self.tag, record);
         Ok(())
     }
@@ -322,11 +322,9 @@ fn write_segment(
     })
 }
 
-fn check_size(record: &[u8]) -> Result<(), String> {
-    if record.len() <= RECORD_BYTES_MAX {
-        return Ok(());
-    }
-    Err(format!("a record takes {} bytes, at most {RECORD_BYTES_MAX} are allowed", record.len()))
+fn check_size(record: &[u8]) -> Result<(), StoreError> {
+    let (bytes, bytes_max) = (record.len(), RECORD_BYTES_MAX);
+    if bytes <= bytes_max { Ok(()) } else { Err(StoreError::TooLarge { bytes, bytes_max }) }
 }
 
 /// Copies damaged bytes to the quarantine, one range after the other.

@@ -96,7 +96,7 @@ fn a_record_over_the_cap_is_refused_and_the_others_stay() {
     let setting = Setting::new();
     let mut journal = setting.open().0.journal;
     journal.append(b"before").unwrap();
-    assert!(matches!(journal.append(&vec![0; RECORD_BYTES_MAX + 1]), Err(StoreError::Encode(_))));
+    assert!(matches!(journal.append(&vec![0; RECORD_BYTES_MAX + 1]), Err(StoreError::TooLarge { .. })));
     journal.append(b"after").unwrap();
     journal.commit().unwrap();
     assert_eq!(setting.open().1, [b"before".to_vec(), b"after".to_vec()]);

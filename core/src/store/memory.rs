@@ -152,6 +152,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn take_loss(&mut self) -> Option<String> {
+        None
+    }
+
     fn flush(&mut self) -> Result<(), StoreError> {
         self.flushed.clear();
         if !self.after_flush.is_empty() {

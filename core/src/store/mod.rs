@@ -139,6 +139,9 @@ pub enum StoreError {
     Journal(#[source] std::io::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A record is larger than the journal takes; nothing of it was written.
+    #[error("a record has {bytes} bytes, the journal takes {bytes_max}")]
+    TooLarge { bytes: usize, bytes_max: usize },
     /// A record could not be encoded.
     #[error("a record could not be encoded: {0}")]
     Encode(String),
@@ -176,6 +179,10 @@ pub trait Store {
 
     /// Applies a change to the cache; on an error nothing of it is visible.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
+
+    /// Why the cache was lost, if it was since the last call. Any call may lose it, also a read: whoever caches what
+    /// it read must ask.
+    fn take_loss(&mut self) -> Option<String>;
 
     /// Makes the cache durable, then commits what waited for it.
     fn flush(&mut self) -> Result<(), StoreError>;

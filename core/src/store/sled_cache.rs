@@ -59,6 +59,8 @@ struct State {
     /// The rooms whose documents were found complete.
     verified: BTreeSet<Room>,
     losses: u32,
+    /// Why it was lost last, until somebody asks.
+    lost: Option<String>,
 }
 
 impl SledCache {
@@ -67,12 +69,10 @@ impl SledCache {
     pub(super) fn open(folder: PathBuf, quarantine: PathBuf) -> (Self, Option<String>) {
         let mark = folder.with_extension(MARK_EXTENSION);
         let probe = folder.with_extension(PROBE_EXTENSION);
-        let cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
-        let lost = match cache.database() {
-            Err(StoreError::CacheLost { reason }) => Some(reason),
-            // A cache that cannot be opened now is opened by the first call that needs it.
-            _ => None,
-        };
+        let mut cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
+        // A cache that cannot be opened now is opened by the first call that needs it.
+        let _opened = cache.database();
+        let lost = cache.take_loss();
         (cache, lost)
     }
 
@@ -182,6 +182,10 @@ impl SledCache {
         Ok(())
     }
 
+    pub(super) fn take_loss(&mut self) -> Option<String> {
+        self.state.get_mut().lost.take()
+    }
+
     /// In bytes; 0 if unknown.
     pub(super) fn bytes_on_disk(&self) -> u64 {
         self.run(Database::bytes_on_disk).unwrap_or(0)
@@ -269,11 +273,12 @@ impl SledCache {
         let mut state = self.state.borrow_mut();
         // Dropping it would write to it, which may panic, or wait for ever.
         std::mem::forget(state.database.take());
-        *state = State { losses: state.losses + 1, ..State::default() };
-        match self.set_aside() {
-            Ok(()) => StoreError::CacheLost { reason },
-            Err(error) => StoreError::CacheLost { reason: format!("{reason}; left in place: {error}") },
-        }
+        let reason = match self.set_aside() {
+            Ok(()) => reason,
+            Err(error) => format!("{reason}; left in place: {error}"),
+        };
+        *state = State { losses: state.losses + 1, lost: Some(reason.clone()), ..State::default() };
+        StoreError::CacheLost { reason }
     }
 
     fn set_aside(&self) -> io::Result<()> {

@@ -2,8 +2,8 @@
 
 import { pathOf } from './model.mjs';
 
-/** The demo's own documents lie beside the data. */
-export const OWN = 'demo';
+/** The demo's own documents lie beside the data: no file's name has a slash. */
+export const OWN = 'demo/own';
 export const COUNTER = { collection: OWN, id: 'counter', field: 'value' };
 export const LIVE = { collection: OWN, id: 'live', field: 'edit' };
 

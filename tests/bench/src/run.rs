@@ -26,8 +26,8 @@ impl Samples {
     }
 }
 
-/// Runs a scenario. The first contender goes first in the round that warms up, and tells how many bytes the others
-/// write.
+/// Runs a scenario. The first contender goes first in the round that warms up, and tells for each block how many bytes
+/// the others write.
 pub(crate) fn rounds(
     scenario: &Scenario,
     rounds: u32,
@@ -45,17 +45,17 @@ pub(crate) fn rounds(
     let mut turns: Vec<(usize, usize)> = (0..processes.len())
         .flat_map(|contender| (0..scenario.blocks.len()).map(move |block| (contender, block)))
         .collect();
-    let mut bytes = 0;
+    let mut bytes = vec![0; scenario.blocks.len()];
     for &(contender, block) in &turns {
-        let answer = processes[contender].run(&order(scenario, block, bytes))?;
-        bytes = answer.bytes.unwrap_or(bytes);
+        let answer = processes[contender].run(&order(scenario, block, bytes[block]))?;
+        bytes[block] = answer.bytes.unwrap_or(bytes[block]);
     }
     let mut samples = Samples::new(processes.len(), scenario.blocks.len());
     let mut shuffle = Shuffle::new(seed());
     for _ in 0..rounds {
         shuffle.shuffle(&mut turns);
         for &(contender, block) in &turns {
-            let answer = processes[contender].run(&order(scenario, block, bytes))?;
+            let answer = processes[contender].run(&order(scenario, block, bytes[block]))?;
             samples.push(contender, block, median(&answer.values));
         }
     }

@@ -92,7 +92,7 @@ impl Seen {
                 rows.retain(|id, _| !removed.contains(id));
             }
             Event::Queue { status } => self.queue = status,
-            Event::Presence { room, members } => drop(self.members.insert(room.to_string(), members)),
+            Event::Presence { room, members, .. } => drop(self.members.insert(room.to_string(), members)),
             Event::Outcome { outcome } => self.outcomes.push(outcome),
             Event::TokenNeeded { .. } => self.tokens_needed += 1,
             Event::Error { error } => self.errors.push(error.code.as_str().to_owned()),

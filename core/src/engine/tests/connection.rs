@@ -298,3 +298,49 @@ fn a_message_that_cannot_be_read_ends_the_session() {
     bench.emit(syncline_protocol::message::event::SYNC_CHANGES, &"nonsense");
     assert_eq!(bench.state(), ConnectionState::Backoff);
 }
+
+#[test]
+fn asking_while_there_is_no_network_does_not_put_off_the_probe() {
+    let mut bench = Bench::new();
+    bench.call(network(false, "none")).unwrap();
+    assert_eq!(bench.call(Command::Connect).unwrap_err().code, Code::Offline);
+    bench.advance_ms(bench.settings.offline_probe_ms - 1);
+    assert_eq!(bench.call(Command::Connect).unwrap_err().code, Code::Offline);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn synchronizing_now_dials_whatever_the_system_says() {
+    let mut bench = Bench::new();
+    bench.call(network(false, "none")).unwrap();
+    bench.call(Command::SyncNow).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+    bench.call(network(false, "none")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting, "a repeated hint ends no attempt");
+}
+
+#[test]
+fn a_handshake_refused_for_good_waits_for_another_token() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    bench.input(Input::SocketOpened(bench.socket.unwrap()));
+    let text = "forbidden: the client id is another user's";
+    let data = Payload::encode(Parser::Json, &serde_json::json!({ "message": text })).unwrap();
+    bench.packet(Packet::ConnectError { data: Some(data) });
+    assert_eq!((bench.state(), tokens_needed(&bench)), (ConnectionState::Unauthorized, 1));
+    bench.call(token("of the other user")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn a_connection_made_in_the_background_ends_after_the_grace_too() {
+    let mut bench = Bench::opened();
+    bench.call(app(AppState::Background)).unwrap();
+    bench.advance_ms(bench.settings.background_grace_ms);
+    assert_eq!(bench.state(), ConnectionState::Suspended);
+    bench.call(Command::SyncNow).unwrap();
+    bench.accept();
+    bench.advance_ms(bench.settings.background_grace_ms);
+    assert_eq!(bench.state(), ConnectionState::Suspended);
+}

@@ -18,11 +18,22 @@ pub(super) struct FaultyStore {
     /// Since the last commit.
     appended: Vec<Record>,
     pub fault: Option<Fault>,
+    loss: Option<String>,
 }
 
 impl FaultyStore {
     pub(super) fn new(inner: MemoryStore) -> Self {
-        Self { inner, appended: Vec::new(), fault: None }
+        Self { inner, appended: Vec::new(), fault: None, loss: None }
+    }
+
+    /// Loses the cache, as any call of a real store may.
+    pub(super) fn lose_cache(&mut self) -> Result<(), StoreError> {
+        let empty = RoomUpdate { reset: true, documents: &[], state: RoomState::default() };
+        for (room, _) in self.inner.rooms()? {
+            self.inner.apply(&room, &empty)?;
+        }
+        self.loss = Some("for the test".to_owned());
+        Ok(())
     }
 
     fn fails(&mut self, fault: Fault) -> bool {
@@ -74,13 +85,14 @@ impl Store for FaultyStore {
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
         if self.fails(Fault::CacheLost) {
-            let empty = RoomUpdate { reset: true, documents: &[], state: RoomState::default() };
-            for (room, _) in self.inner.rooms()? {
-                self.inner.apply(&room, &empty)?;
-            }
+            self.lose_cache()?;
             return Err(StoreError::CacheLost { reason: "for the test".to_owned() });
         }
         self.inner.apply(room, update)
+    }
+
+    fn take_loss(&mut self) -> Option<String> {
+        self.loss.take()
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

@@ -1,10 +1,11 @@
 //! Who is in a room, as the app is told.
 
-use syncline_protocol::ClientId;
 use syncline_protocol::message::{Member, Members, PresenceDiff, PresenceStatus, event};
+use syncline_protocol::{ClientId, ErrorCode, WireError};
 
 use super::bench::*;
 use crate::engine::io::{AppState, Command, Event};
+use crate::error::Code;
 
 fn join(bench: &mut Bench) {
     bench.call(Command::PresenceJoin { room: room(), state: count(1) }).unwrap();
@@ -96,4 +97,31 @@ fn a_state_that_is_too_large_is_refused() {
     let state = [("text".to_owned(), "x".repeat(5_000).into())].into();
     bench.call(Command::PresenceJoin { room: room(), state }).unwrap_err();
     bench.expect_silence();
+}
+
+#[test]
+fn a_refused_presence_is_told_and_tried_again_if_that_can_help() {
+    let mut bench = Bench::opened();
+    join(&mut bench);
+    let ack = expect_join(&mut bench);
+    bench.refuse(ack, unavailable());
+    assert_eq!(refusal(&mut bench), Some(Code::Unavailable));
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    let ack = expect_join(&mut bench);
+    bench.refuse(ack, WireError::new(ErrorCode::Forbidden, "not yours"));
+    assert_eq!(refusal(&mut bench), Some(Code::Forbidden));
+    bench.advance_ms(10 * bench.settings.retry_delay_ms);
+    bench.expect_silence();
+    bench.reconnect();
+    let ack = expect_join(&mut bench);
+    bench.answer(ack, &Members { members: vec![member(ME)] });
+    assert_eq!(refusal(&mut bench), None);
+}
+
+/// Why the newest presence event says that this client cannot be present.
+fn refusal(bench: &mut Bench) -> Option<Code> {
+    bench.events.drain(..).rev().find_map(|event| match event {
+        Event::Presence { error, .. } => Some(error.map(|error| error.code)),
+        _ => None,
+    })?
 }

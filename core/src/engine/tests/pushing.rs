@@ -188,3 +188,24 @@ fn rooms_do_not_wait_for_each_other() {
     let (_, push) = bench.expect_push();
     assert_eq!((push.room, push.after), (elsewhere.room, None));
 }
+
+#[test]
+fn rooms_take_turns() {
+    let log = ServerLog::of(vec![create("a", 0)]);
+    let settings = Settings { push_count_max: 1, push_window_bytes: 1, ..Settings::default() };
+    let mut bench = Bench::with(settings);
+    bench.open();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    bench.answer(ack, &log.page(0));
+    let mut elsewhere = create("b", 1);
+    elsewhere.room = syncline_protocol::Room::new("zoo:1").unwrap();
+    let mut writes = increments(3);
+    writes.push(elsewhere.clone());
+    bench.write(writes);
+    bench.expect_subscribe();
+    let (ack, first) = bench.expect_push();
+    assert_eq!(first.room, room());
+    bench.answer(ack, &PushAnswer { results: vec![result(1, MutationStatus::Applied)], error: None });
+    assert_eq!(bench.expect_push().1.room, elsewhere.room);
+}

@@ -259,6 +259,19 @@ fn a_lost_cache_is_read_from_the_start_and_the_outbox_kept() {
 }
 
 #[test]
+fn a_cache_lost_by_a_read_is_read_from_the_start_too() {
+    let log = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::in_room(&log);
+    bench.store.lose_cache().unwrap();
+    assert!(bench.row("a").is_none() && !status(&mut bench).complete);
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    let (ack, subscribe) = bench.expect_subscribe();
+    assert_eq!(subscribe.cursor, 0);
+    bench.answer(ack, &log.page(0));
+    assert!(bench.row("a").is_some() && status(&mut bench).complete);
+}
+
+#[test]
 fn a_page_asked_for_before_the_cache_was_lost_is_not_taken_for_all() {
     let mut log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);
@@ -273,7 +286,7 @@ fn a_page_asked_for_before_the_cache_was_lost_is_not_taken_for_all() {
     bench.answer(ack_other, &page(vec![], 0));
     bench.answer(ack_late, &Page { checksum: None, ..log.page(1) });
     assert!(!status(&mut bench).complete);
-    bench.advance_ms(0);
+    bench.advance_ms(bench.settings.retry_delay_ms);
     let subscribed: Vec<_> = std::mem::take(&mut bench.asked).into();
     assert_eq!(subscribed.len(), 2);
     for (ack, asked) in subscribed {
