@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use syncline::engine::io::{Network, Reply, WriteRequest};
+use syncline::engine::query::selection::Selection;
 use syncline::{Client, Code, Command, Error, Event};
 use syncline_protocol::{Collection, DocumentId, Fields, Patch, Room, Write};
 
@@ -113,8 +114,12 @@ impl SynclineClient {
     pub async fn watch(&self, room: String, collection: String, id: Option<String>) -> Result<Watching> {
         let id = id.as_deref().map(parse_id).transpose()?;
         let (room, collection) = (parse_room(&room)?, parse_collection(&collection)?);
-        match self.inner.execute(Command::Watch { room, collection, id }).await? {
-            Reply::Watching { watch, rows, room } => {
+        match self
+            .inner
+            .execute(Command::Watch { room, collection, id, selection: Selection::default() })
+            .await?
+        {
+            Reply::Watching { watch, rows, room, .. } => {
                 Ok(Watching { watch, rows: rows.into_iter().map(Into::into).collect(), room: room.into() })
             }
             other => Err(unexpected(&other)),

@@ -4,6 +4,8 @@ use syncline::engine::io::{
     AppState, Command, ConnectionState, ConnectionStatus, Event, Network, PresentMember, Progress,
     ProgressPhase, QueueStatus, RejectedWrite, Reply, RoomPhase, RoomStatus, Row, WriteRequest,
 };
+use syncline::engine::query::filter::Filter;
+use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::metrics::{Quantiles, Stats};
 use syncline::transport::Parser;
 use syncline::{ClientConfig, Code, ErrorBody, Settings, StoreKind};
@@ -37,6 +39,10 @@ pub fn typescript() -> String {
         StoreKind,
         Parser,
         Command,
+        Filter,
+        OrderBy,
+        Direction,
+        Cursor,
         WriteRequest,
         Write,
         Op,

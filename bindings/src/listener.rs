@@ -57,7 +57,7 @@ impl From<Event> for ClientEvent {
         match event {
             Event::Connection { status } => Self::Connection { status: status.into() },
             Event::Room { status } => Self::Room { status: status.into() },
-            Event::Rows { watch, reset, upserted, removed } => {
+            Event::Rows { watch, reset, upserted, removed, .. } => {
                 Self::Rows { watch, reset, upserted: upserted.into_iter().map(Into::into).collect(), removed }
             }
             Event::Queue { status } => Self::Queue { status: status.into() },

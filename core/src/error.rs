@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::error::Retry;
 use syncline_protocol::{ErrorCode, NameError, PatchError, WireError};
 
+use crate::engine::query::WatchError;
 use crate::store::StoreError;
 
 /// What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
@@ -174,6 +175,15 @@ impl From<StoreError> for Error {
             | StoreError::Encode(_) => Code::Storage,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<WatchError> for Error {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Selection(error) => Self::new(Code::Invalid, error.to_string()),
+            WatchError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ export interface Results {
   write: { clientSeqs: number[] };
   newId: { id: string };
   document: { row: Row | null };
-  watch: { watch: number; rows: Row[]; room: RoomStatus };
+  watch: { watch: number; rows: Row[]; count: number; room: RoomStatus };
   unwatch: Nothing;
   presenceJoin: Nothing;
   presenceUpdate: Nothing;

@@ -18,6 +18,7 @@ import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import { type Auth, checkOptions, type CheckedOptions, type SyncOptions } from './options.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
+import { toCoreSelection } from './queries.ts';
 import {
   checkCollectionRef,
   checkDocumentRef,
@@ -214,10 +215,11 @@ export class SyncClient {
     return row && ({ ...row.fields, id: row.id } as unknown as Document<T>);
   }
 
-  /** The documents of a collection, or one of them, live while there is a subscriber. */
-  watch<T extends object = Fields>(ref: WatchRef): Observable<CollectionSnapshot<T>> {
+  /** The documents of a collection, those selected, or one of them, live while there is a subscriber. */
+  watch<T extends object = Fields>(ref: WatchRef<NoInfer<T>>): Observable<CollectionSnapshot<T>> {
     const checked = ref.id === undefined ? checkCollectionRef(ref) : checkDocumentRef({ ...ref, id: ref.id });
-    return this.#watches.observe(checked) as Observable<CollectionSnapshot<T>>;
+    const query = { ...checked, ...toCoreSelection(ref) };
+    return this.#watches.observe(query) as Observable<CollectionSnapshot<T>>;
   }
 
   /** Keeps a room in sync, also while nothing of it is watched, until the returned function is called. */

@@ -132,7 +132,45 @@ export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type
 /**
  * One document, or the whole collection when absent.
  */
-id?: string, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+id?: string, filter?: Filter, 
+/**
+ * The most significant key first. Documents that all keys leave equal are ordered by id, ascending.
+ */
+orderBy?: Array<OrderBy>, 
+/**
+ * How many rows the window holds at most. With 0 only the count is told.
+ */
+limit?: number, 
+/**
+ * Begins the window behind this row.
+ */
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+
+/**
+ * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
+ * arrays < objects. A missing field fails every comparison, so it satisfies only `ne`, and `not` of what it fails.
+ */
+export type Filter = { "and": Array<Filter> } | { "or": Array<Filter> } | { "not": Filter } | { "eq": [string, JsonValue] } | { "ne": [string, JsonValue] } | { "lt": [string, JsonValue] } | { "lte": [string, JsonValue] } | { "gt": [string, JsonValue] } | { "gte": [string, JsonValue] } | { "in": [string, Array<JsonValue>] } | { "contains": [string, JsonValue] } | { "exists": string };
+
+/**
+ * One key of an order. A missing field counts as null.
+ */
+export type OrderBy = { path: string, 
+/**
+ * Ascending when absent.
+ */
+direction?: Direction, };
+
+export type Direction = "asc" | "desc";
+
+/**
+ * The last row of a window: the next one begins behind it, whether or not that row is still there.
+ */
+export type Cursor = { 
+/**
+ * The row's values at the paths of `orderBy`, in that order; null for a missing one.
+ */
+values: Array<JsonValue>, id: string, };
 
 export type WriteRequest = { room: string, collection: string, id: string, write: Write, };
 
@@ -169,7 +207,7 @@ kind: string, };
 /**
  * The answer to a [`Command`].
  */
-export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | Stats | Record<symbol, never>;
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -300,7 +338,16 @@ export type Event = { "type": "connection", status: ConnectionStatus, } | { "typ
 /**
  * Whether `upserted` are all rows there are.
  */
-reset: boolean, upserted: Array<Row>, removed: Array<string>, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+reset: boolean, upserted: Array<Row>, removed: Array<string>, 
+/**
+ * Where each row of `upserted` stands once all is done, ascending. Absent with `reset`, and in a watch that
+ * selects nothing: its rows are ordered by id.
+ */
+indexes?: Array<number>, 
+/**
+ * How many documents match, if that changed.
+ */
+count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
 /**
  * Why this client cannot be present there.
  */

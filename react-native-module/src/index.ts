@@ -10,7 +10,12 @@ export function createSyncClient(options: SyncOptions, host?: Host): SyncClient 
 
 export { useSyncClient } from './hooks/context.ts';
 export { SynclineProvider, type SynclineProviderProps } from './hooks/provider.tsx';
-export { type CollectionActions, useCollection, type UseCollection } from './hooks/use-collection.ts';
+export {
+  type CollectionActions,
+  type CollectionQuery,
+  useCollection,
+  type UseCollection,
+} from './hooks/use-collection.ts';
 export {
   type DocumentActions,
   type DocumentSnapshot,

@@ -8,6 +8,21 @@ export function path(...names: [string, ...string[]]): string {
   return names.map(escapeSegment).join('.');
 }
 
+/** The field names that a dotted path leads through, outermost first. */
+export function segments(text: string): string[] {
+  const names: string[] = [];
+  let name = '';
+  for (const [part, escaped] of text.matchAll(/\\([\\.])|\.|[^\\.]+/g)) {
+    if (part === '.') {
+      names.push(name);
+      name = '';
+    } else {
+      name += escaped ?? part;
+    }
+  }
+  return [...names, name];
+}
+
 type EscapeBackslash<Name extends string> = Name extends `${infer Head}\\${infer Tail}`
   ? `${Head}\\\\${EscapeBackslash<Tail>}`
   : Name;

@@ -1,4 +1,6 @@
 import { invalid } from './error.ts';
+import type { Fields } from './ops.ts';
+import type { Selection } from './queries.ts';
 
 /** A collection of documents in a room. */
 export interface CollectionRef {
@@ -11,8 +13,8 @@ export interface DocumentRef extends CollectionRef {
   readonly id: string;
 }
 
-/** What a watch covers: a collection, or one document of it. */
-export interface WatchRef extends CollectionRef {
+/** What a watch covers: a collection, what is selected of it, or one document of it. */
+export interface WatchRef<T = Fields> extends CollectionRef, Selection<T> {
   readonly id?: string;
 }
 

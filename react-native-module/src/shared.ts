@@ -4,6 +4,8 @@ export type {
   Code as ErrorCode,
   ConnectionState,
   ConnectionStatus,
+  Cursor,
+  Direction,
   ErrorBody,
   Event,
   JsonValue,
@@ -34,6 +36,7 @@ export {
   unset,
 } from './ops.ts';
 export type { Auth, SyncOptions } from './options.ts';
+export { cursorOf, type Filter, type OrderBy, type Selection } from './queries.ts';
 export { path, type PathOf, type PathValues } from './paths.ts';
 export type { PresenceSnapshot } from './presence.ts';
 export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';

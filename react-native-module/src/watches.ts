@@ -3,7 +3,8 @@ import type { Event, RoomStatus, Row } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import type { Document } from './ops.ts';
-import type { WatchRef } from './refs.ts';
+import type { CoreSelection } from './queries.ts';
+import type { CollectionRef } from './refs.ts';
 import { share } from './share.ts';
 
 /** How long a watch outlives its last subscriber: a remount within this time costs nothing. */
@@ -15,23 +16,55 @@ const LINGER_MS = 50;
  */
 export type DataStatus = 'loading' | 'partial' | 'complete' | 'error';
 
-/** The rows of a watch, ordered by id. Whatever did not change keeps its identity from snapshot to snapshot. */
+/** The rows of a watch, in its order. Whatever did not change keeps its identity from snapshot to snapshot. */
 export interface CollectionSnapshot<T> {
   readonly data: readonly Document<T>[];
+  /** How many documents match, also beyond the limit. */
+  readonly count: number;
   readonly status: DataStatus;
   readonly error: SynclineError | null;
   /** The documents with changes that the server has not confirmed. */
   readonly pendingIds: ReadonlySet<string>;
 }
 
+/** What a watch covers, as the core reads it. */
+export interface CoreQuery extends CollectionRef, CoreSelection {
+  readonly id?: string;
+}
+
 type Snapshot = CollectionSnapshot<object>;
 type RowsEvent = Extract<Event, { type: 'rows' }>;
 
-export const LOADING: Snapshot = { data: [], status: 'loading', error: null, pendingIds: new Set() };
+export const LOADING: Snapshot = {
+  data: [],
+  count: 0,
+  status: 'loading',
+  error: null,
+  pendingIds: new Set(),
+};
+
+/**
+ * The ids of a watch's rows after an event, in their order: those removed and those upserted are taken out, then each
+ * one upserted is put in at its index, in ascending order. Rows that others pushed aside are in no event.
+ */
+export function reorder(
+  ids: readonly string[],
+  { reset, upserted, removed, indexes = [] }: Omit<RowsEvent, 'type' | 'watch' | 'count'>,
+): string[] {
+  const placed = upserted.map(({ id }) => id);
+  if (reset) return placed;
+  const taken = new Set([...removed, ...placed]);
+  const rest = ids.filter((id) => !taken.has(id));
+  const next: string[] = [];
+  placed.forEach((id, nth) => {
+    next.push(...rest.splice(0, (indexes[nth] ?? 0) - next.length), id);
+  });
+  return [...next, ...rest];
+}
 
 /** The rows of one watch, shared by all of its subscribers. */
 class Source {
-  readonly ref: WatchRef;
+  readonly ref: CoreQuery;
   readonly store = new Store<Snapshot>(LOADING);
   subscribers = 0;
   linger: ReturnType<typeof setTimeout> | null = null;
@@ -43,25 +76,39 @@ class Source {
   /** Counts room events, to tell whether one overtook the reply to `watch`. */
   roomEvents = 0;
   #documents = new Map<string, Document<object>>();
+  /** The ids in the order of the query; null for a query that selects nothing, whose rows are ordered by id. */
+  #order: string[] | null;
+  #count = 0;
   #pending = new Set<string>();
   #room: RoomStatus | null = null;
   #failure: SynclineError | null = null;
 
-  constructor(ref: WatchRef) {
+  constructor(ref: CoreQuery) {
     this.ref = ref;
+    const { filter, orderBy, limit, after } = ref;
+    const selects = [filter, orderBy, limit, after].some((part) => part !== undefined);
+    this.#order = selects ? [] : null;
   }
 
-  reset(rows: Row[]): void {
+  reset(rows: Row[], count: number): void {
     const previous = this.#documents;
     this.#documents = new Map();
     this.#pending = new Set();
     this.#failure = null;
+    this.#count = count;
+    if (this.#order) this.#order = rows.map(({ id }) => id);
     this.#upsert(rows, previous);
   }
 
   apply(event: RowsEvent): void {
-    if (event.reset) this.reset(event.upserted);
-    else this.#upsert(event.upserted, this.#documents);
+    const { count = this.#count } = event;
+    if (event.reset) {
+      this.reset(event.upserted, count);
+      return;
+    }
+    this.#count = count;
+    if (this.#order) this.#order = reorder(this.#order, event);
+    this.#upsert(event.upserted, this.#documents);
     for (const id of event.removed) {
       this.#documents.delete(id);
       this.#pending.delete(id);
@@ -81,6 +128,7 @@ class Source {
     const error = this.#failure ?? this.#roomError(previous.error);
     const next: Snapshot = {
       data: this.#sorted(previous.data),
+      count: this.#count,
       status: this.#status(error),
       error,
       pendingIds: sameSet(previous.pendingIds, this.#pending) ? previous.pendingIds : new Set(this.#pending),
@@ -112,14 +160,19 @@ class Source {
   }
 
   #sorted(previous: readonly Document<object>[]): readonly Document<object>[] {
-    const documents = [...this.#documents.values()];
-    // Ids are UUIDv7 by default, so this is the order of creation.
-    documents.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
+    const documents = this.#order
+      ? this.#order.flatMap((id) => this.#documents.get(id) ?? [])
+      : [...this.#documents.values()].sort(byId);
     const same =
       documents.length === previous.length &&
       documents.every((document, index) => document === previous[index]);
     return same ? previous : documents;
   }
+}
+
+/** Ids are UUIDv7 by default, so this is the order of creation. */
+function byId(left: Document<object>, right: Document<object>): number {
+  return left.id < right.id ? -1 : left.id > right.id ? 1 : 0;
 }
 
 function sameSet(left: ReadonlySet<string>, right: ReadonlySet<string>): boolean {
@@ -147,8 +200,9 @@ export class Watches {
   }
 
   /** The rows of a query: watched in the core while there is a subscriber. */
-  observe(ref: WatchRef): Observable<Snapshot> {
-    const key = JSON.stringify([ref.room, ref.collection, ref.id ?? null]);
+  observe(ref: CoreQuery): Observable<Snapshot> {
+    const { room, collection, id, filter, orderBy, limit, after } = ref;
+    const key = JSON.stringify([room, collection, id, filter, orderBy, limit, after]);
     return {
       get: () => this.#sources.get(key)?.store.get() ?? LOADING,
       subscribe: (listener) => this.#subscribe(key, ref, listener),
@@ -199,7 +253,7 @@ export class Watches {
     this.#dirty.clear();
   }
 
-  #subscribe(key: string, ref: WatchRef, listener: () => void): Unsubscribe {
+  #subscribe(key: string, ref: CoreQuery, listener: () => void): Unsubscribe {
     let source = this.#sources.get(key);
     if (!source) {
       source = new Source(ref);
@@ -230,14 +284,14 @@ export class Watches {
     try {
       const channel = await this.#channel();
       if (attempt !== source.attempt) return;
-      const { watch, rows, room } = await channel.call({ type: 'watch', ...source.ref });
+      const { watch, rows, count, room } = await channel.call({ type: 'watch', ...source.ref });
       if (attempt !== source.attempt) {
         await channel.call({ type: 'unwatch', watch });
         return;
       }
       source.watch = watch;
       this.#byWatch.set(watch, source);
-      source.reset(rows);
+      source.reset(rows, count);
       // An event that overtook the reply is at least as new as the reply.
       if (roomEvents === source.roomEvents) source.setRoom(room);
       for (const event of this.#early.get(watch) ?? []) source.apply(event);

@@ -2,7 +2,10 @@
 import {
   type Changes,
   createSyncClient,
+  type Cursor,
+  cursorOf,
   type ErrorCode,
+  type Filter,
   increment,
   type PathOf,
   remove,
@@ -80,6 +83,41 @@ export const wrong: Changes<Player>[] = [
   // @ts-expect-error: a dot of a name is escaped
   { 'odd.key': 1 },
 ];
+
+export const filters: Filter<Player>[] = [
+  { and: [{ eq: ['team', 'red'] }, { not: { gt: ['address.geo.lat', 50] } }, { exists: 'address.geo' }] },
+  { or: [{ in: ['name', ['Ada', 'Bob']] }, { contains: ['tags', 'new'] }, { contains: ['name', 'a'] }] },
+  // @ts-expect-error: no such path
+  { eq: ['address.street', 'x'] },
+  // @ts-expect-error: not a number
+  { lt: ['xp', 'ten'] },
+  // @ts-expect-error: not a team
+  { in: ['team', ['green']] },
+  // @ts-expect-error: a number holds no parts
+  { contains: ['xp', 1] },
+  // @ts-expect-error: no such operator
+  { like: ['name', 'A%'] },
+];
+
+export function Queries() {
+  const top = useCollection<Player>({
+    room: 'game:1',
+    collection: 'players',
+    filter: { gte: ['xp', 10] },
+    orderBy: [{ path: 'xp', direction: 'desc' }, { path: 'address.city' }],
+    limit: 10,
+  });
+  const last = top.data.at(-1);
+  const cursor: Cursor | undefined = last && cursorOf(last, [{ path: 'xp' }]);
+  const ref = { room: 'game:1', collection: 'players' };
+  // @ts-expect-error: no such path
+  useCollection<Player>({ ...ref, orderBy: [{ path: 'score' }] });
+  // @ts-expect-error: no such direction
+  useCollection<Player>({ ...ref, orderBy: [{ path: 'xp', direction: 'down' }] });
+  useCollection({ ...ref, filter: { eq: ['anything', 1] }, orderBy: [{ path: 'at.all' }] });
+  consume(top.count, cursor);
+  return null;
+}
 
 export function Hooks() {
   const players = useCollection<Player>({ room: 'game:1', collection: 'players' });

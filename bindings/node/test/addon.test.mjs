@@ -95,15 +95,25 @@ test('delivers events with the number of their client', async () => {
   assert.deepEqual(rows.upserted, [{ id: 'a', fields: { title: 'x' }, seq: 0, pending: true }]);
 });
 
-test('finds an open directory again, and sends its events to the newest listener', async () => {
+test('opens a directory anew for whoever opens it last, and ends its former client', async () => {
   const directory = join(folder, 'again');
   const config = { directory, store: 'disk' };
-  const first = await open(config, () => assert.fail('the first listener was replaced'));
-  const from = await arrival(async (arrived) => {
-    assert.deepEqual(await open(config, arrived), first);
-    await call(first.ok.client, { type: 'write', writes: [WRITE] });
-  });
-  assert.equal(from, first.ok.client);
+  const first = await open(config);
+  await call(first.ok.client, { type: 'write', writes: [WRITE] });
+  const second = await open(config);
+  assert.ok(second.ok.client > first.ok.client, 'a handle is never used twice');
+  assert.equal((await call(first.ok.client, { type: 'queue' })).error.code, 'closed');
+  assert.equal((await call(second.ok.client, { type: 'queue' })).ok.count, 1);
+});
+
+test('remembers what the host said of the network before a client was open', async () => {
+  addon.setNetwork(false, false, 'none');
+  try {
+    const { ok } = await open({ url: 'http://127.0.0.1:9', token: 'any' });
+    assert.equal((await call(ok.client, { type: 'connect' })).error.code, 'offline');
+  } finally {
+    addon.setNetwork(true, false, 'unknown');
+  }
 });
 
 test('answers mistakes with an envelope', async () => {

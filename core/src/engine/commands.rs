@@ -8,7 +8,7 @@ use uuid::Builder;
 use super::io::{
     AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId, WriteRequest,
 };
-use super::query::{Query, View};
+use super::query::{Query, Started, View};
 use super::wire::Request;
 use super::{Engine, Uncommitted, outbox};
 use crate::error::{Code, Error};
@@ -69,8 +69,8 @@ impl Engine {
                 let row = self.view(now, store).row(&DocumentKey { room, collection, id })?;
                 return Ok(Some(Reply::Document { row }));
             }
-            Command::Watch { room, collection, id } => {
-                let query = Query { room, collection, id };
+            Command::Watch { room, collection, id, selection } => {
+                let query = Query { room, collection, id, selection };
                 return self.watch(now, query, store, out).map(Some);
             }
             Command::Unwatch { watch } => {
@@ -193,12 +193,12 @@ impl Engine {
     ) -> Result<Reply, Error> {
         let room = query.room.clone();
         let view = View { store, outbox: &self.outbox, client_id: self.identity.client_id, now };
-        let (watch, rows) = self.queries.watch(query, view)?;
+        let Started { watch, rows, count } = self.queries.watch(query, view)?;
         if let Err(error) = self.subscribe(now, &room, out) {
             self.queries.unwatch(watch);
             return Err(error);
         }
-        Ok(Reply::Watching { watch, rows, room: self.replica.status(&room) })
+        Ok(Reply::Watching { watch, rows, count, room: self.replica.status(&room) })
     }
 
     fn update_presence(

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
+use super::query::selection::Selection;
 use crate::error::{Error, ErrorBody};
 use crate::store::StoreError;
 use crate::transport::Message;
@@ -111,6 +112,9 @@ pub enum Command {
         #[serde(default)]
         #[cfg_attr(feature = "contract", ts(optional))]
         id: Option<DocumentId>,
+        /// What is shown of them: `filter`, `orderBy`, `limit`, `after`.
+        #[serde(flatten)]
+        selection: Selection,
     },
     Unwatch {
         watch: WatchId,
@@ -185,13 +189,27 @@ impl Default for Network {
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum Reply {
-    Written { client_seqs: Vec<u64> },
-    NewId { id: String },
-    Document { row: Option<Row> },
-    Watching { watch: WatchId, rows: Vec<Row>, room: RoomStatus },
+    Written {
+        client_seqs: Vec<u64>,
+    },
+    NewId {
+        id: String,
+    },
+    Document {
+        row: Option<Row>,
+    },
+    /// `rows` are in the order of the watch, and `count` tells how many documents match beyond its window, too.
+    Watching {
+        watch: WatchId,
+        rows: Vec<Row>,
+        count: u64,
+        room: RoomStatus,
+    },
     Connection(ConnectionStatus),
     Queue(QueueStatus),
-    Outcomes { outcomes: Vec<RejectedWrite> },
+    Outcomes {
+        outcomes: Vec<RejectedWrite>,
+    },
     Stats(Box<crate::metrics::Stats>),
     Done {},
 }
@@ -338,12 +356,25 @@ pub enum Event {
         status: RoomStatus,
     },
     /// What changed in a watch since the last event or its reply.
+    ///
+    /// A list of the rows is kept in order so: with `reset`, it becomes `upserted`. Otherwise take out the rows
+    /// with the ids in `removed` and those in `upserted`; then, first to last, put each row of `upserted` in at its
+    /// index. A row that moved is in `upserted`; those that others pushed aside are not.
     Rows {
         watch: WatchId,
         /// Whether `upserted` are all rows there are.
         reset: bool,
         upserted: Vec<Row>,
         removed: Vec<String>,
+        /// Where each row of `upserted` stands once all is done, ascending. Absent with `reset`, and in a watch that
+        /// selects nothing: its rows are ordered by id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        indexes: Option<Vec<u64>>,
+        /// How many documents match, if that changed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        count: Option<u64>,
     },
     Queue {
         status: QueueStatus,

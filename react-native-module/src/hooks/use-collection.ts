@@ -3,6 +3,7 @@ import { useMemo } from 'react';
 import type { SyncClient } from '../client.ts';
 import type { Fields } from '../ops.ts';
 import type { Changes, NumberPath } from '../ops.ts';
+import { type Selection, toCoreSelection } from '../queries.ts';
 import type { CollectionRef } from '../refs.ts';
 import { type CollectionSnapshot, LOADING } from '../watches.ts';
 import { useSyncClient } from './context.ts';
@@ -19,16 +20,25 @@ export interface CollectionActions<T extends object> {
 
 export interface UseCollection<T extends object> extends CollectionSnapshot<T>, CollectionActions<T> {}
 
+/** A collection, and what is selected of it. */
+export interface CollectionQuery<T = Fields> extends CollectionRef, Selection<T> {}
+
 /**
- * The documents of a collection, live, and the ways to change them. The component renders again when the list
- * changes; a document that did not change is the same object as before, so memoized rows do not.
+ * The documents of a collection, or those selected of it by `filter`, `orderBy`, `limit` and `after`, live, and the
+ * ways to change them. The component renders again when the list changes; a document that did not change is the same object as before, so memoized rows do not.
  */
 export function useCollection<T extends object = Fields>({
   room,
   collection,
-}: CollectionRef): UseCollection<T> {
+  ...selected
+}: CollectionQuery<NoInfer<T>>): UseCollection<T> {
   const client = useSyncClient();
-  const source = useMemo(() => client.watch<T>({ room, collection }), [client, room, collection]);
+  // A query that is written down in the component is another object with each render.
+  const selection = JSON.stringify(toCoreSelection(selected));
+  const source = useMemo(
+    () => client.watch<T>({ room, collection, ...(JSON.parse(selection) as Selection<T>) }),
+    [client, room, collection, selection],
+  );
   const snapshot = useObservable(source, LOADING as CollectionSnapshot<T>, all);
   const actions = useMemo(
     () => collectionActions<T>(client, { room, collection }),

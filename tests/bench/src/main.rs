@@ -3,9 +3,10 @@
 //! - [`scenario`]: what a scenario is; [`SCENARIOS`] lists them.
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
-//! - [`local_write`]: the first scenario.
+//! - [`local_write`], [`live_query`]: the scenarios.
 
 mod contender;
+mod live_query;
 mod local_write;
 mod report;
 mod run;
@@ -21,7 +22,7 @@ use clap::Parser;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 1] = [&local_write::SCENARIO];
+const SCENARIOS: [&Scenario; 2] = [&local_write::SCENARIO, &live_query::SCENARIO];
 
 const EXIT_USAGE: u8 = 2;
 
@@ -68,7 +69,12 @@ fn main() -> ExitCode {
 fn start(arguments: &Arguments) -> Result<(), BenchError> {
     let mut out = std::io::stdout().lock();
     if let (Some(name), Some(directory)) = (&arguments.contender, &arguments.directory) {
-        return local_write::contend(name, directory);
+        let contend = if name.starts_with(live_query::SCENARIO.name) {
+            live_query::contend
+        } else {
+            local_write::contend
+        };
+        return contend(name, directory);
     }
     if arguments.list {
         for scenario in SCENARIOS {

@@ -83,7 +83,7 @@ impl Seen {
         match event {
             Event::Connection { status } => self.connection = Some(status),
             Event::Room { status } => drop(self.rooms.insert(status.room.to_string(), status)),
-            Event::Rows { watch, reset, upserted, removed } => {
+            Event::Rows { watch, reset, upserted, removed, .. } => {
                 let rows = self.rows.entry(watch).or_default();
                 if reset {
                     rows.clear();
@@ -173,7 +173,7 @@ impl Device {
     /// Watches the collection `notes`; the rows stay up to date in [`Seen::rows`].
     pub async fn watch(&self, room: &str) -> WatchId {
         match self.run(json!({"type": "watch", "room": room, "collection": "notes"})).await.unwrap() {
-            Reply::Watching { watch, rows, room: status } => {
+            Reply::Watching { watch, rows, room: status, .. } => {
                 let mut seen = self.seen.lock().unwrap();
                 // Events that came first are newer than the rows the watch began with.
                 let newer = seen.rows.remove(&watch).unwrap_or_default();

@@ -6,9 +6,16 @@ use syncline_protocol::{ErrorCode, Value, WireError, Write};
 use super::bench::*;
 use super::server_log::{ServerLog, rejected};
 use crate::engine::io::{Command, Event, Reply, WatchId};
+use crate::engine::query::selection::Selection;
+use crate::error::Code;
 
 fn watch(bench: &mut Bench, id: Option<&str>) -> (WatchId, Vec<String>) {
-    let command = Command::Watch { room: room(), collection: collection(), id: id.map(document_id) };
+    let command = Command::Watch {
+        room: room(),
+        collection: collection(),
+        id: id.map(document_id),
+        selection: Selection::default(),
+    };
     match bench.call(command).unwrap() {
         Reply::Watching { watch, rows, .. } => (watch, rows.into_iter().map(|row| row.id).collect()),
         other => panic!("{other:?}"),
@@ -120,4 +127,75 @@ fn the_end_of_a_watch_is_the_end_of_its_events_and_of_its_subscription() {
     assert_eq!(told(&mut bench), []);
     assert_eq!(bench.field("a", "n"), Value::Int(1));
     bench.call(Command::Unwatch { watch: watch_id }).unwrap_err();
+}
+
+/// Starts a watch given as JavaScript gives it; returns the ids in its window and the count.
+fn select(bench: &mut Bench, selection: &str) -> Result<(Vec<String>, u64), Code> {
+    let command = format!(r#"{{"type":"watch","room":"list:1","collection":"todos",{selection}}}"#);
+    match bench.call(serde_json::from_str(&command).unwrap()).map_err(|error| error.code)? {
+        Reply::Watching { rows, count, .. } => Ok((rows.into_iter().map(|row| row.id).collect(), count)),
+        other => panic!("{other:?}"),
+    }
+}
+
+const TOP_TWO: &str = r#""filter":{"gt":["n",0]},"orderBy":[{"path":"n","direction":"desc"}],"limit":2"#;
+
+/// What the last event of rows told: the upserted with their indexes, the removed, and the count.
+type Told = (Vec<(u64, String)>, Vec<String>, Option<u64>);
+
+fn told_places(bench: &mut Bench) -> Vec<Told> {
+    let rows = std::mem::take(&mut bench.events).into_iter().filter_map(|event| match event {
+        Event::Rows { reset: false, upserted, removed, indexes, count, .. } => {
+            let placed = indexes.unwrap().into_iter().zip(upserted.into_iter().map(|row| row.id));
+            Some((placed.collect(), removed, count))
+        }
+        _ => None,
+    });
+    rows.collect()
+}
+
+#[test]
+fn a_watch_that_selects_begins_with_its_window() {
+    let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 1), create("b", 3), create("c", 0)]));
+    bench.write(vec![create("d", 2)]);
+    assert_eq!(select(&mut bench, TOP_TWO), Ok((ids(&["b", "d"]), 3)));
+    let next = format!(r#"{TOP_TWO},"after":{{"values":[2],"id":"d"}}"#);
+    assert_eq!(select(&mut bench, &next), Ok((ids(&["a"]), 3)));
+    assert_eq!(select(&mut bench, r#""limit":0"#), Ok((vec![], 4)));
+}
+
+#[test]
+fn a_change_in_a_window_is_told_with_places_and_count() {
+    let mut log = ServerLog::of(vec![create("a", 1), create("b", 3), create("c", 2)]);
+    let mut bench = Bench::in_room(&log);
+    select(&mut bench, TOP_TWO).unwrap();
+    bench.write(vec![create("d", 4), set("b", "n", 1)]);
+    assert_eq!(told_places(&mut bench), [(vec![(0, "d".to_owned())], ids(&["b"]), Some(4))]);
+    bench.emit(event::SYNC_CHANGES, &log.write(write("c", Write::Delete)));
+    assert_eq!(told_places(&mut bench), [(vec![(1, "a".to_owned())], ids(&["c"]), Some(3))]);
+    bench.emit(event::SYNC_CHANGES, &log.write(create("e", 0)));
+    assert_eq!(told_places(&mut bench), []);
+}
+
+#[test]
+fn a_reset_tells_the_window_anew() {
+    let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 1)]));
+    select(&mut bench, TOP_TWO).unwrap();
+    bench.reconnect();
+    let (ack, _) = bench.expect_subscribe();
+    told(&mut bench);
+    let log = ServerLog::of(vec![create("b", 1), create("c", 0), create("d", 2), create("e", 3)]);
+    bench.answer(ack, &Page { reset: true, ..log.page(0) });
+    assert_eq!(told(&mut bench), [(true, ids(&["e", "d"]), vec![])]);
+}
+
+#[test]
+fn a_selection_that_asks_too_much_is_refused() {
+    let mut bench = Bench::in_room(&ServerLog::default());
+    let values = ["1"; 1000].join(",");
+    let filter = format!(r#""filter":{{"in":["n",[{values}]]}}"#);
+    assert_eq!(select(&mut bench, &filter), Err(Code::Invalid));
+    let keys = [r#"{"path":"n"}"#; 9].join(",");
+    assert_eq!(select(&mut bench, &format!(r#""orderBy":[{keys}]"#)), Err(Code::Invalid));
+    assert_eq!(select(&mut bench, r#""after":{"values":[1],"id":"a"}"#), Err(Code::Invalid));
 }

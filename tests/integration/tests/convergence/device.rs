@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use syncline::engine::io::{
     Command, Event, Generation, Input, Now, Output, QueueStatus, Reply, RequestId, Row, WatchId,
 };
+use syncline::engine::query::selection::Selection;
 use syncline::engine::{Engine, EngineConfig};
 use syncline::store::{MemoryStore, Recovered, Store};
 use syncline::transport::{Message, Parser};
@@ -63,7 +64,10 @@ impl Device {
     pub(crate) fn start(&mut self, now: Now) {
         self.command(now, Command::Connect);
         for room in self.rooms.clone() {
-            match self.call(now, Command::Watch { room, collection: collection(), id: None }) {
+            match self.call(
+                now,
+                Command::Watch { room, collection: collection(), id: None, selection: Selection::default() },
+            ) {
                 Ok(Reply::Watching { watch, rows, .. }) => {
                     let rows = rows.into_iter().map(|row| (row.id.clone(), row));
                     self.shown.entry(watch).or_default().extend(rows);
@@ -156,7 +160,7 @@ impl Device {
     }
 
     fn show(&mut self, event: Event) {
-        let Event::Rows { watch, reset, upserted, removed } = event else { return };
+        let Event::Rows { watch, reset, upserted, removed, .. } = event else { return };
         let shown = self.shown.get_mut(&watch).expect("an event of no watch");
         if reset {
             shown.clear();

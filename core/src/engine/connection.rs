@@ -1,0 +1,98 @@
+//! What the engine does as the session opens and ends.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::Room;
+use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+
+use super::Engine;
+use super::io::{ConnectionState, Event, Now, Output, Reply};
+use super::session::Step;
+use super::wire::Request;
+use crate::error::{Code, Error};
+
+impl Engine {
+    pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
+        match step {
+            Step::Nothing => return,
+            Step::Dial(generation) => out.push(Output::Open(generation)),
+            Step::Greet => self.greet(now, out),
+            Step::Opened => self.handle_opened(now, out),
+            Step::Ended(generation) => {
+                out.push(Output::Close(generation));
+                self.handle_ended(out);
+            }
+            Step::Redial { old, new } => {
+                out.push(Output::Close(old));
+                self.reset_connection();
+                out.push(Output::Open(new));
+            }
+        }
+        self.connection_changed = true;
+    }
+
+    pub(super) fn greet(&mut self, now: Now, out: &mut Vec<Output>) {
+        let auth = Auth {
+            token: self.session.token().map(str::to_owned),
+            client_id: Some(self.identity.client_id),
+            protocol: Some(PROTOCOL_VERSION),
+            encoding: Encoding::Compact,
+        };
+        if let Err(error) = self.wire.greet(&auth, out) {
+            let step = self.session.fail(error, now);
+            self.apply_step(now, step, out);
+        }
+    }
+
+    pub(super) fn handle_opened(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.counters.reconnects += 1;
+        self.recovering_since_us = Some(now.mono_us);
+        self.ping_at_us = None;
+        out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
+        let rooms: Vec<Room> = self.replica.rooms().map(|(room, _)| room.clone()).collect();
+        for room in rooms {
+            self.subscribe_room(now, &room, out);
+        }
+        for presence in self.presence.announcements() {
+            self.announce(now, &presence, event::PRESENCE_JOIN, out);
+        }
+    }
+
+    pub(super) fn handle_ended(&mut self, out: &mut Vec<Output>) {
+        self.reset_connection();
+        self.answer_connect_waiters(out);
+        if let Some(reason) = self.session.reason().cloned()
+            && self.session.state() == ConnectionState::Unauthorized
+        {
+            self.events.push(Event::TokenNeeded { reason: reason.into() });
+        }
+    }
+
+    /// Tells who waits for a connection why there is none.
+    pub(super) fn answer_connect_waiters(&mut self, out: &mut Vec<Output>) {
+        let reason = self.session.reason().cloned();
+        let error = reason.unwrap_or_else(|| Error::new(Code::Closed, "disconnected by the app"));
+        out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Err(error.clone()))));
+    }
+
+    pub(super) fn reset_connection(&mut self) {
+        self.wire.reset_connection();
+        self.outbox.reset_connection();
+        self.presence.reset_connection();
+        self.replica.reset_connection();
+        self.changed_rooms.extend(self.replica.rooms().map(|(room, _)| room.clone()));
+        self.ping_at_us = None;
+        self.recovering_since_us = None;
+    }
+
+    /// Asks for the heads of the rooms; also the proof that the connection lives.
+    pub(super) fn ping(&mut self, now: Now, timeout_ms: u64, out: &mut Vec<Output>) {
+        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        let body = BTreeMap::<String, String>::new();
+        if let Err(error) =
+            self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)
+        {
+            self.events.push(Event::Error { error: error.into() });
+        }
+    }
+}

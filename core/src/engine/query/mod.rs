@@ -1,0 +1,269 @@
+//! What the app watches: which rows changed since it was last told.
+//!
+//! - [`selection`]: which documents a watch shows, by a [`filter`], in an [`order`], within a window.
+//! - [`view`]: documents as the app sees them.
+//! - [`live`]: the index of a watch that selects, on a [`ranked`] set. A watch of everything needs none.
+
+pub mod filter;
+mod live;
+pub mod order;
+mod ranked;
+pub mod selection;
+mod view;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod live_tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syncline_protocol::{Collection, DocumentId, Room};
+
+use self::live::{Difference, Live};
+use self::selection::{Selection, SelectionError};
+pub use self::view::View;
+use super::io::{Event, Row, WatchId};
+use crate::store::{DocumentKey, StoreError};
+
+/// A collection of a room, or one document of it, and what is shown of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    pub room: Room,
+    pub collection: Collection,
+    pub id: Option<DocumentId>,
+    pub selection: Selection,
+}
+
+impl Query {
+    /// Whether a document belongs to what the query selects from.
+    fn reaches(&self, key: &DocumentKey) -> bool {
+        self.room == key.room
+            && self.collection == key.collection
+            && self.id.as_ref().is_none_or(|id| *id == key.id)
+    }
+
+    fn key(&self, id: DocumentId) -> DocumentKey {
+        DocumentKey { room: self.room.clone(), collection: self.collection.clone(), id }
+    }
+}
+
+/// Why a watch could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a watch begins with.
+#[derive(Debug)]
+pub struct Started {
+    pub watch: WatchId,
+    pub rows: Vec<Row>,
+    /// How many documents match, in the window or not.
+    pub count: u64,
+}
+
+#[derive(Debug)]
+struct Watch {
+    query: Query,
+    dirty: Dirty,
+    picture: Picture,
+    /// The count that the app was told.
+    count: u64,
+}
+
+/// What a watch must remember to tell differences.
+#[derive(Debug)]
+enum Picture {
+    /// The ids the app was told of, for a watch of everything.
+    Everything(BTreeSet<DocumentId>),
+    Selected(Box<Live>),
+}
+
+#[derive(Debug, Default)]
+enum Dirty {
+    #[default]
+    Nothing,
+    Some(BTreeSet<DocumentId>),
+    All,
+}
+
+#[derive(Debug, Default)]
+pub struct Queries {
+    watches: BTreeMap<WatchId, Watch>,
+    last_id: WatchId,
+}
+
+impl Queries {
+    /// Starts a watch.
+    pub fn watch(&mut self, query: Query, view: View<'_>) -> Result<Started, WatchError> {
+        query.selection.check()?;
+        let (picture, rows) = Picture::draw(&query, view)?;
+        self.last_id += 1;
+        let count = picture.count();
+        self.watches.insert(self.last_id, Watch { query, dirty: Dirty::Nothing, picture, count });
+        Ok(Started { watch: self.last_id, rows, count })
+    }
+
+    /// Ends a watch, and returns its room.
+    pub fn unwatch(&mut self, watch: WatchId) -> Option<Room> {
+        self.watches.remove(&watch).map(|watch| watch.query.room)
+    }
+
+    /// A document's confirmed state or its pending writes changed.
+    pub fn touch(&mut self, key: &DocumentKey) {
+        for watch in self.watches.values_mut().filter(|watch| watch.query.reaches(key)) {
+            match &mut watch.dirty {
+                Dirty::All => {}
+                Dirty::Some(ids) => {
+                    ids.insert(key.id.clone());
+                }
+                Dirty::Nothing => watch.dirty = Dirty::Some(BTreeSet::from([key.id.clone()])),
+            }
+        }
+    }
+
+    /// Everything in a room may have changed.
+    pub fn touch_room(&mut self, room: &Room) {
+        for watch in self.watches.values_mut().filter(|watch| watch.query.room == *room) {
+            watch.dirty = Dirty::All;
+        }
+    }
+
+    /// One event for each watch with changes since the last call.
+    pub fn poll_events(&mut self, view: View<'_>, events: &mut Vec<Event>) -> Result<(), StoreError> {
+        for (&watch_id, watch) in &mut self.watches {
+            match watch.poll_event(watch_id, view) {
+                Ok(event) => events.extend(event),
+                Err(error) => {
+                    // Told in full once it can be read again.
+                    watch.dirty = Dirty::All;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watch {
+    fn poll_event(&mut self, watch: WatchId, view: View<'_>) -> Result<Option<Event>, StoreError> {
+        match std::mem::take(&mut self.dirty) {
+            Dirty::Nothing => Ok(None),
+            Dirty::All => self.redraw(watch, view).map(Some),
+            Dirty::Some(ids) => self.diff(watch, ids, view),
+        }
+    }
+
+    fn redraw(&mut self, watch: WatchId, view: View<'_>) -> Result<Event, StoreError> {
+        let (picture, upserted) = Picture::draw(&self.query, view)?;
+        self.picture = picture;
+        let count = self.news_of_count();
+        Ok(Event::Rows { watch, reset: true, upserted, removed: vec![], indexes: None, count })
+    }
+
+    fn diff(
+        &mut self,
+        watch: WatchId,
+        ids: BTreeSet<DocumentId>,
+        view: View<'_>,
+    ) -> Result<Option<Event>, StoreError> {
+        let mut changes = BTreeMap::new();
+        for id in ids {
+            let row = view.row(&self.query.key(id.clone()))?;
+            changes.insert(id, row);
+        }
+        let (upserted, removed, indexes) = match &mut self.picture {
+            Picture::Everything(shown) => {
+                let (upserted, removed) = diff_of_everything(shown, changes);
+                (upserted, removed, None)
+            }
+            Picture::Selected(live) => {
+                let Difference { placed, removed } = live.update(changes);
+                let (mut upserted, mut indexes) = (Vec::new(), Vec::new());
+                for placed in placed {
+                    let row = match placed.row {
+                        Some(row) => Some(row),
+                        None => view.row(&self.query.key(placed.id))?,
+                    };
+                    // The index is of another state than the store: told in full.
+                    let Some(row) = row else { return self.redraw(watch, view).map(Some) };
+                    upserted.push(row);
+                    indexes.push(placed.index as u64);
+                }
+                (upserted, removed.iter().map(|id| id.as_str().to_owned()).collect(), Some(indexes))
+            }
+        };
+        let count = self.news_of_count();
+        let changed = !upserted.is_empty() || !removed.is_empty() || count.is_some();
+        Ok(changed.then_some(Event::Rows { watch, reset: false, upserted, removed, indexes, count }))
+    }
+
+    /// The count, if the app was told another one.
+    fn news_of_count(&mut self) -> Option<u64> {
+        let count = self.picture.count();
+        let changed = std::mem::replace(&mut self.count, count) != count;
+        changed.then_some(count)
+    }
+}
+
+fn diff_of_everything(
+    shown: &mut BTreeSet<DocumentId>,
+    changes: BTreeMap<DocumentId, Option<Row>>,
+) -> (Vec<Row>, Vec<String>) {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for (id, row) in changes {
+        match row {
+            Some(row) => {
+                upserted.push(row);
+                shown.insert(id);
+            }
+            None if shown.remove(&id) => removed.push(id.as_str().to_owned()),
+            None => {}
+        }
+    }
+    (upserted, removed)
+}
+
+impl Picture {
+    /// Reads everything anew; returns the rows to show, in order.
+    fn draw(query: &Query, view: View<'_>) -> Result<(Self, Vec<Row>), StoreError> {
+        let selection = &query.selection;
+        let mut rows = BTreeMap::new();
+        if selection.is_everything() {
+            view.visit(query, &mut |key, row| drop(rows.insert(key.id, row)))?;
+            return Ok((Self::Everything(rows.keys().cloned().collect()), rows.into_values().collect()));
+        }
+        let mut keys = Vec::new();
+        view.visit(query, &mut |document, row| {
+            let Some(key) = Live::place(selection, &document.id, &row) else { return };
+            // Of a window with a limit most rows would be held in vain.
+            if selection.limit.is_none() {
+                rows.insert(document.id, row);
+            }
+            keys.push(key);
+        })?;
+        let live = Live::new(selection.clone(), keys);
+        let mut window = Vec::new();
+        for id in live.window() {
+            let row = match rows.remove(id) {
+                Some(row) => Some(row),
+                None => view.row(&query.key(id.clone()))?,
+            };
+            window.extend(row);
+        }
+        Ok((Self::Selected(Box::new(live)), window))
+    }
+
+    /// How many documents match.
+    fn count(&self) -> u64 {
+        let count = match self {
+            Self::Everything(shown) => shown.len(),
+            Self::Selected(live) => live.count(),
+        };
+        count as u64
+    }
+}
