@@ -16,7 +16,15 @@ import type { Host } from './host.ts';
 import { toFields } from './json.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
-import { type Auth, checkOptions, type CheckedOptions, type SyncOptions } from './options.ts';
+import {
+  type Auth,
+  authKind,
+  checkOptions,
+  type CheckedOptions,
+  fetches,
+  fixedToken,
+  type SyncOptions,
+} from './options.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
 import {
   checkCollectionRef,
@@ -73,7 +81,7 @@ export class SyncClient {
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
   );
   readonly #tokens = new TokenSource(
-    () => (this.#auth && 'getToken' in this.#auth ? this.#auth.getToken() : null),
+    () => (fetches(this.#auth) ? this.#auth.getToken() : null),
     (token) => this.setToken(token),
     (error) => {
       this.#report(error);
@@ -87,7 +95,7 @@ export class SyncClient {
     this.#before = before;
     this.name = this.#options.name;
     this.#auth = this.#options.auth;
-    this.#token = this.#auth && 'token' in this.#auth ? this.#auth.token : null;
+    this.#token = fixedToken(this.#auth);
   }
 
   get connection(): Observable<ConnectionStatus> {
@@ -122,6 +130,8 @@ export class SyncClient {
   async close(): Promise<void> {
     this.#closed = true;
     this.#tokens.stop();
+    // A fetched token is somebody's who may not be the one who opens the client again.
+    if (authKind(this.#auth) !== 'token') this.#token = null;
     const opened = this.#channel;
     this.#channel = null;
     if (opened) {
@@ -135,7 +145,7 @@ export class SyncClient {
 
   /** Resolves when connected; rejects with what hindered the first attempt. If that may pass, attempts go on. */
   async connect(): Promise<void> {
-    if (this.#token === null && this.#auth && 'getToken' in this.#auth) await this.#tokens.refresh();
+    if (this.#token === null && fetches(this.#auth)) await this.#tokens.refresh();
     await this.#call({ type: 'connect' });
   }
 
@@ -150,16 +160,26 @@ export class SyncClient {
     await this.#call({ type: 'setToken', token });
   }
 
-  /** Replaces where tokens come from; a fixed token that is new is used at once. */
-  setAuth(auth: Auth): void {
+  /**
+   * Replaces where tokens come from; null signs out. What is new holds at once, but a function in place of another is
+   * no news: it is asked for the next token.
+   */
+  setAuth(auth: Auth | null): void {
     const previous = this.#auth;
     this.#auth = auth;
-    if (!('token' in auth) || (previous && 'token' in previous && previous.token === auth.token)) return;
-    this.#token = auth.token;
+    const token = fixedToken(auth);
+    if (authKind(previous) === authKind(auth) && fixedToken(previous) === token) return;
+    this.#tokens.stop();
+    this.#token = token;
     if (!this.#channel) return;
-    this.setToken(auth.token).catch((error: unknown) => {
-      this.#report(asSynclineError(error));
-    });
+    this.setToken(token)
+      .then(() => {
+        // The core has asked already, when there was nobody to ask.
+        if (fetches(auth) && this.#connection.get().state === 'unauthorized') this.#tokens.request();
+      })
+      .catch((error: unknown) => {
+        this.#report(asSynclineError(error));
+      });
   }
 
   /** Connects without delay if need be, fetches what is new and sends what waits. */
@@ -362,7 +382,7 @@ export class SyncClient {
         this.#outcomes.set([...this.#outcomes.get(), event.outcome]);
         break;
       case 'tokenNeeded':
-        if (this.#auth && 'getToken' in this.#auth) this.#tokens.request();
+        if (fetches(this.#auth)) this.#tokens.request();
         break;
       case 'user':
       case 'error':

@@ -58,7 +58,7 @@ function NamedClient({ options, host, children }: NamedClientProps): ReactNode {
 
   // After every render: a new token, or a new closure that fetches one, is no reason for a new client.
   useEffect(() => {
-    if (auth) held.client.setAuth(auth);
+    held.client.setAuth(auth);
   });
 
   return <SynclineContext value={held.client}>{children}</SynclineContext>;
