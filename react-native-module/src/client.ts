@@ -25,6 +25,7 @@ import {
   fixedToken,
   type SyncOptions,
 } from './options.ts';
+import { Outcomes } from './outcomes.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
 import {
   checkCollectionRef,
@@ -74,7 +75,7 @@ export class SyncClient {
   readonly #connection = new Store(IDLE_CONNECTION);
   readonly #queue = new Store(EMPTY_QUEUE);
   readonly #progress = new Store(IDLE_PROGRESS);
-  readonly #outcomes = new Store<readonly RejectedWrite[]>([]);
+  readonly #outcomes = new Outcomes();
   readonly #watches = new Watches(() => this.#open());
   readonly #presences = new Presences(() => this.#open());
   readonly #writes = new WriteQueue(
@@ -112,7 +113,7 @@ export class SyncClient {
 
   /** Writes that the server has rejected and the app has not acknowledged. */
   get outcomes(): Observable<readonly RejectedWrite[]> {
-    return this.#outcomes;
+    return this.#outcomes.observable;
   }
 
   /** How many watches this client holds in the core. */
@@ -272,7 +273,7 @@ export class SyncClient {
   /** The app has seen the outcome of this write: it is forgotten. */
   async acknowledge(clientSeq: number): Promise<void> {
     await this.#call({ type: 'acknowledgeOutcome', clientSeq });
-    this.#outcomes.set(this.#outcomes.get().filter((outcome) => outcome.clientSeq !== clientSeq));
+    this.#outcomes.handleAcknowledged(clientSeq);
   }
 
   /** Listens to one kind of the core's events. */
@@ -315,6 +316,7 @@ export class SyncClient {
   async #start(): Promise<Channel> {
     await Promise.all([this.#before(), this.#ended]);
     const host = this.#host();
+    this.#outcomes.awaitList();
     return Channel.open(host, this.#config(host), (events) => {
       this.#handle(events);
     });
@@ -335,7 +337,7 @@ export class SyncClient {
     this.#presences.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
     void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
-    void this.#readInto(this.#outcomes, async () => (await channel.call({ type: 'outcomes' })).outcomes);
+    void this.#readOutcomes(channel);
   }
 
   /** Reads a first value, unless an event brings a newer one meanwhile. */
@@ -345,6 +347,15 @@ export class SyncClient {
       const value = await read();
       if (store.version === version) store.set(value);
     } catch (error) {
+      this.#report(asSynclineError(error));
+    }
+  }
+
+  async #readOutcomes(channel: Channel): Promise<void> {
+    try {
+      this.#outcomes.handleList((await channel.call({ type: 'outcomes' })).outcomes);
+    } catch (error) {
+      this.#outcomes.handleList(null);
       this.#report(asSynclineError(error));
     }
   }
@@ -379,7 +390,7 @@ export class SyncClient {
         this.#progress.set(event.progress);
         break;
       case 'outcome':
-        this.#outcomes.set([...this.#outcomes.get(), event.outcome]);
+        this.#outcomes.handleOutcome(event.outcome);
         break;
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
