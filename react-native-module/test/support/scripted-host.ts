@@ -35,6 +35,8 @@ export class Refusal extends Error {
 export class ScriptedHost implements Host {
   readonly configs: Record<string, unknown>[] = [];
   readonly calls: { readonly client: number; readonly command: Command }[] = [];
+  /** Clients opened, and closed in the end, in order. */
+  readonly log: { readonly type: 'open' | 'close'; readonly client: number }[] = [];
   readonly #listeners = new Set<EventsListener>();
   readonly #answer: Answer;
 
@@ -45,6 +47,7 @@ export class ScriptedHost implements Host {
 
   open(config: string): Promise<string> {
     this.configs.push(JSON.parse(config) as Record<string, unknown>);
+    this.log.push({ type: 'open', client: this.configs.length });
     return Promise.resolve(JSON.stringify({ ok: { client: this.configs.length } }));
   }
 
@@ -53,6 +56,7 @@ export class ScriptedHost implements Host {
     this.calls.push({ client, command });
     try {
       const ok = (await this.#answer(command, client)) ?? nothing(command);
+      if (command.type === 'close') this.log.push({ type: 'close', client });
       return JSON.stringify({ ok });
     } catch (error) {
       if (error instanceof Refusal) return JSON.stringify({ error: error.body });
