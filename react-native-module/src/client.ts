@@ -35,6 +35,7 @@ import {
   type DocumentRef,
   type WatchRef,
 } from './refs.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
@@ -78,6 +79,12 @@ export class SyncClient {
   readonly #outcomes = new Outcomes();
   readonly #watches = new Watches(() => this.#open());
   readonly #presences = new Presences(() => this.#open());
+  readonly #subscriptions = new Subscriptions(
+    () => this.#open(),
+    (error) => {
+      this.#report(error);
+    },
+  );
   readonly #writes = new WriteQueue(
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
   );
@@ -138,6 +145,7 @@ export class SyncClient {
     if (opened) {
       this.#watches.detach();
       this.#presences.detach();
+      this.#subscriptions.detach();
       this.#ended = opened.then((channel) => channel.close()).catch(() => undefined);
       this.#connection.set({ ...IDLE_CONNECTION, state: 'closed' });
     }
@@ -241,18 +249,12 @@ export class SyncClient {
     return this.#watches.observe(checked) as Observable<CollectionSnapshot<T>>;
   }
 
-  /** Keeps a room in sync, also while nothing of it is watched, until the returned function is called. */
+  /**
+   * Keeps a room in sync, also while nothing of it is watched, until the returned function is called. It holds across
+   * `close` and `open`.
+   */
   subscribe(room: string): Unsubscribe {
-    const subscribed = this.#call({ type: 'subscribe', room: checkText(room, 'room') });
-    subscribed.catch((error: unknown) => {
-      this.#report(asSynclineError(error));
-    });
-    let ended = false;
-    return () => {
-      if (ended) return;
-      ended = true;
-      subscribed.then(() => this.#call({ type: 'unsubscribe', room })).catch(() => undefined);
-    };
+    return this.#subscriptions.subscribe(checkText(room, 'room'));
   }
 
   /** Who is in a room: known while this client is in it, see `announce`. */
@@ -335,6 +337,7 @@ export class SyncClient {
   #attach(channel: Channel): void {
     this.#watches.attach();
     this.#presences.attach();
+    this.#subscriptions.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
     void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
     void this.#readOutcomes(channel);
