@@ -87,6 +87,7 @@ export class SyncClient {
   );
   readonly #writes = new WriteQueue(
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
+    () => this.newId(),
   );
   readonly #tokens = new TokenSource(
     () => (fetches(this.#auth) ? this.#auth.getToken() : null),
@@ -207,7 +208,7 @@ export class SyncClient {
 
   /** Writes to several documents, all or none. Resolves when they are on disk, connected or not. */
   async write(writes: readonly WriteRequest[]): Promise<number[]> {
-    return this.#writes.push([...writes]);
+    return (await this.#writes.push([...writes])).clientSeqs;
   }
 
   /** Creates a document, with a fresh id unless one is given. Resolves to its id. */
@@ -217,9 +218,11 @@ export class SyncClient {
   ): Promise<string> {
     const { room, collection } = checkCollectionRef(ref);
     const create = toFields(fields, 'the document');
-    const id = ref.id === undefined ? await this.newId() : checkText(ref.id, 'id');
-    await this.#writeOne({ room, collection, id }, { create });
-    return id;
+    // In the queue at once, with or without an id: what is written next comes after it.
+    const id = ref.id === undefined ? null : checkText(ref.id, 'id');
+    const { ids } = await this.#writes.push([{ room, collection, id, write: { create } }]);
+    // One write, one id.
+    return String(ids[0]);
   }
 
   /** Changes fields of a document: dotted paths to values or operations such as `increment(1)`. */
