@@ -91,7 +91,7 @@ export class SyncClient {
   );
   readonly #tokens = new TokenSource(
     () => (fetches(this.#auth) ? this.#auth.getToken() : null),
-    (token) => this.setToken(token),
+    (token) => (this.#closed ? Promise.reject(closed()) : this.setToken(token)),
     (error) => {
       this.#report(error);
     },
