@@ -16,7 +16,16 @@ import type { Host } from './host.ts';
 import { toFields } from './json.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
-import { type Auth, checkOptions, type CheckedOptions, type SyncOptions } from './options.ts';
+import {
+  type Auth,
+  authKind,
+  checkOptions,
+  type CheckedOptions,
+  fetches,
+  fixedToken,
+  type SyncOptions,
+} from './options.ts';
+import { Outcomes } from './outcomes.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
 import { toCoreSelection } from './queries.ts';
 import {
@@ -27,6 +36,7 @@ import {
   type DocumentRef,
   type WatchRef,
 } from './refs.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
@@ -67,15 +77,22 @@ export class SyncClient {
   readonly #connection = new Store(IDLE_CONNECTION);
   readonly #queue = new Store(EMPTY_QUEUE);
   readonly #progress = new Store(IDLE_PROGRESS);
-  readonly #outcomes = new Store<readonly RejectedWrite[]>([]);
+  readonly #outcomes = new Outcomes();
   readonly #watches = new Watches(() => this.#open());
   readonly #presences = new Presences(() => this.#open());
+  readonly #subscriptions = new Subscriptions(
+    () => this.#open(),
+    (error) => {
+      this.#report(error);
+    },
+  );
   readonly #writes = new WriteQueue(
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
+    () => this.newId(),
   );
   readonly #tokens = new TokenSource(
-    () => (this.#auth && 'getToken' in this.#auth ? this.#auth.getToken() : null),
-    (token) => this.setToken(token),
+    () => (fetches(this.#auth) ? this.#auth.getToken() : null),
+    (token) => (this.#closed ? Promise.reject(closed()) : this.setToken(token)),
     (error) => {
       this.#report(error);
     },
@@ -88,7 +105,7 @@ export class SyncClient {
     this.#before = before;
     this.name = this.#options.name;
     this.#auth = this.#options.auth;
-    this.#token = this.#auth && 'token' in this.#auth ? this.#auth.token : null;
+    this.#token = fixedToken(this.#auth);
   }
 
   get connection(): Observable<ConnectionStatus> {
@@ -105,7 +122,7 @@ export class SyncClient {
 
   /** Writes that the server has rejected and the app has not acknowledged. */
   get outcomes(): Observable<readonly RejectedWrite[]> {
-    return this.#outcomes;
+    return this.#outcomes.observable;
   }
 
   /** How many watches this client holds in the core. */
@@ -123,11 +140,14 @@ export class SyncClient {
   async close(): Promise<void> {
     this.#closed = true;
     this.#tokens.stop();
+    // A fetched token is somebody's who may not be the one who opens the client again.
+    if (authKind(this.#auth) !== 'token') this.#token = null;
     const opened = this.#channel;
     this.#channel = null;
     if (opened) {
       this.#watches.detach();
       this.#presences.detach();
+      this.#subscriptions.detach();
       this.#ended = opened.then((channel) => channel.close()).catch(() => undefined);
       this.#connection.set({ ...IDLE_CONNECTION, state: 'closed' });
     }
@@ -136,7 +156,7 @@ export class SyncClient {
 
   /** Resolves when connected; rejects with what hindered the first attempt. If that may pass, attempts go on. */
   async connect(): Promise<void> {
-    if (this.#token === null && this.#auth && 'getToken' in this.#auth) await this.#tokens.refresh();
+    if (this.#token === null && fetches(this.#auth)) await this.#tokens.refresh();
     await this.#call({ type: 'connect' });
   }
 
@@ -151,16 +171,26 @@ export class SyncClient {
     await this.#call({ type: 'setToken', token });
   }
 
-  /** Replaces where tokens come from; a fixed token that is new is used at once. */
-  setAuth(auth: Auth): void {
+  /**
+   * Replaces where tokens come from; null signs out. What is new holds at once, but a function in place of another is
+   * no news: it is asked for the next token.
+   */
+  setAuth(auth: Auth | null): void {
     const previous = this.#auth;
     this.#auth = auth;
-    if (!('token' in auth) || (previous && 'token' in previous && previous.token === auth.token)) return;
-    this.#token = auth.token;
+    const token = fixedToken(auth);
+    if (authKind(previous) === authKind(auth) && fixedToken(previous) === token) return;
+    this.#tokens.stop();
+    this.#token = token;
     if (!this.#channel) return;
-    this.setToken(auth.token).catch((error: unknown) => {
-      this.#report(asSynclineError(error));
-    });
+    this.setToken(token)
+      .then(() => {
+        // The core has asked already, when there was nobody to ask.
+        if (fetches(auth) && this.#connection.get().state === 'unauthorized') this.#tokens.request();
+      })
+      .catch((error: unknown) => {
+        this.#report(asSynclineError(error));
+      });
   }
 
   /** Connects without delay if need be, fetches what is new and sends what waits. */
@@ -179,7 +209,7 @@ export class SyncClient {
 
   /** Writes to several documents, all or none. Resolves when they are on disk, connected or not. */
   async write(writes: readonly WriteRequest[]): Promise<number[]> {
-    return this.#writes.push([...writes]);
+    return (await this.#writes.push([...writes])).clientSeqs;
   }
 
   /** Creates a document, with a fresh id unless one is given. Resolves to its id. */
@@ -189,9 +219,11 @@ export class SyncClient {
   ): Promise<string> {
     const { room, collection } = checkCollectionRef(ref);
     const create = toFields(fields, 'the document');
-    const id = ref.id === undefined ? await this.newId() : checkText(ref.id, 'id');
-    await this.#writeOne({ room, collection, id }, { create });
-    return id;
+    // In the queue at once, with or without an id: what is written next comes after it.
+    const id = ref.id === undefined ? null : checkText(ref.id, 'id');
+    const { ids } = await this.#writes.push([{ room, collection, id, write: { create } }]);
+    // One write, one id.
+    return String(ids[0]);
   }
 
   /** Changes fields of a document: dotted paths to values or operations such as `increment(1)`. */
@@ -222,18 +254,12 @@ export class SyncClient {
     return this.#watches.observe(query) as Observable<CollectionSnapshot<T>>;
   }
 
-  /** Keeps a room in sync, also while nothing of it is watched, until the returned function is called. */
+  /**
+   * Keeps a room in sync, also while nothing of it is watched, until the returned function is called. It holds across
+   * `close` and `open`.
+   */
   subscribe(room: string): Unsubscribe {
-    const subscribed = this.#call({ type: 'subscribe', room: checkText(room, 'room') });
-    subscribed.catch((error: unknown) => {
-      this.#report(asSynclineError(error));
-    });
-    let ended = false;
-    return () => {
-      if (ended) return;
-      ended = true;
-      subscribed.then(() => this.#call({ type: 'unsubscribe', room })).catch(() => undefined);
-    };
+    return this.#subscriptions.subscribe(checkText(room, 'room'));
   }
 
   /** Who is in a room: known while this client is in it, see `announce`. */
@@ -254,7 +280,7 @@ export class SyncClient {
   /** The app has seen the outcome of this write: it is forgotten. */
   async acknowledge(clientSeq: number): Promise<void> {
     await this.#call({ type: 'acknowledgeOutcome', clientSeq });
-    this.#outcomes.set(this.#outcomes.get().filter((outcome) => outcome.clientSeq !== clientSeq));
+    this.#outcomes.handleAcknowledged(clientSeq);
   }
 
   /** Listens to one kind of the core's events. */
@@ -297,6 +323,7 @@ export class SyncClient {
   async #start(): Promise<Channel> {
     await Promise.all([this.#before(), this.#ended]);
     const host = this.#host();
+    this.#outcomes.awaitList();
     return Channel.open(host, this.#config(host), (events) => {
       this.#handle(events);
     });
@@ -315,9 +342,10 @@ export class SyncClient {
   #attach(channel: Channel): void {
     this.#watches.attach();
     this.#presences.attach();
+    this.#subscriptions.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
     void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
-    void this.#readInto(this.#outcomes, async () => (await channel.call({ type: 'outcomes' })).outcomes);
+    void this.#readOutcomes(channel);
   }
 
   /** Reads a first value, unless an event brings a newer one meanwhile. */
@@ -327,6 +355,15 @@ export class SyncClient {
       const value = await read();
       if (store.version === version) store.set(value);
     } catch (error) {
+      this.#report(asSynclineError(error));
+    }
+  }
+
+  async #readOutcomes(channel: Channel): Promise<void> {
+    try {
+      this.#outcomes.handleList((await channel.call({ type: 'outcomes' })).outcomes);
+    } catch (error) {
+      this.#outcomes.handleList(null);
       this.#report(asSynclineError(error));
     }
   }
@@ -361,10 +398,10 @@ export class SyncClient {
         this.#progress.set(event.progress);
         break;
       case 'outcome':
-        this.#outcomes.set([...this.#outcomes.get(), event.outcome]);
+        this.#outcomes.handleOutcome(event.outcome);
         break;
       case 'tokenNeeded':
-        if (this.#auth && 'getToken' in this.#auth) this.#tokens.request();
+        if (fetches(this.#auth)) this.#tokens.request();
         break;
       case 'user':
       case 'error':

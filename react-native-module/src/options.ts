@@ -5,6 +5,23 @@ import { invalid } from './error.ts';
 export type Auth =
   { readonly token: string } | { readonly getToken: () => Promise<string | null> | string | null };
 
+type FetchingAuth = Extract<Auth, { getToken: unknown }>;
+
+/** Whether tokens are fetched. */
+export function fetches(auth: Auth | null): auth is FetchingAuth {
+  return auth !== null && 'getToken' in auth;
+}
+
+export function authKind(auth: Auth | null): 'none' | 'token' | 'getToken' {
+  if (auth === null) return 'none';
+  return fetches(auth) ? 'getToken' : 'token';
+}
+
+/** The token that was given once and for all. */
+export function fixedToken(auth: Auth | null): string | null {
+  return auth === null || fetches(auth) ? null : auth.token;
+}
+
 export interface SyncOptions extends Omit<ClientConfig, 'token'> {
   /** Tells several clients of one app apart, such as one per account. `default` when absent. */
   readonly name?: string;

@@ -1,69 +1,93 @@
 import { SyncClient } from './client.ts';
+import { SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import type { SyncOptions } from './options.ts';
 
 /** A remount, as by Fast Refresh or StrictMode, comes within this time. */
 const LINGER_MS = 50;
 
+/** The leases by name and options. Being here means nothing: a render that is abandoned may leave one behind. */
+const leases = new Map<string, Lease>();
+
+/** Per name, the one lease that may have the files open. */
+const owners = new Map<string, Lease>();
+
 /** A client that lives as long as someone holds it, and a little longer. */
 export class Lease {
   readonly client: SyncClient;
-  readonly fingerprint: string;
+  readonly #name: string;
   #holders = 0;
   #linger: ReturnType<typeof setTimeout> | null = null;
-  #waiters: (() => void)[] = [];
+  /** Until the owners before this one have closed the files. */
+  #vacated: Promise<void> = Promise.resolve();
 
-  constructor(options: SyncOptions, fingerprint: string, host: () => Host, predecessor: Lease | undefined) {
-    this.fingerprint = fingerprint;
-    let before = predecessor;
+  constructor(name: string, options: SyncOptions, host: () => Host) {
+    this.#name = name;
     this.client = new SyncClient(options, host, async () => {
-      await before?.whenClosed();
-      // Needed once: the chain of predecessors must not grow for ever.
-      before = undefined;
+      this.#own();
+      await this.#vacated;
     });
   }
 
   hold(): void {
     this.#holders += 1;
-    if (this.#linger) clearTimeout(this.#linger);
-    this.#linger = null;
-    // What hinders it is seen in the state of the connection.
-    this.client.open().catch(() => undefined);
+    this.#stopLingering();
+    this.#open();
   }
 
   release(): void {
     this.#holders -= 1;
     if (this.#holders > 0) return;
     this.#linger = setTimeout(() => {
-      this.#linger = null;
-      for (const resolve of this.#waiters) resolve();
-      this.#waiters = [];
+      void this.client.close();
+      this.#openRefused();
     }, LINGER_MS);
-    void this.#whenUnheld().then(() => (this.#holders === 0 ? this.client.close() : undefined));
   }
 
-  /** Resolves when nobody holds the client and its files are closed. */
-  async whenClosed(): Promise<void> {
-    await this.#whenUnheld();
-    await this.client.close();
+  #open(): void {
+    // What hinders it is seen in the state of the connection.
+    this.client.open().catch(() => undefined);
   }
 
-  #whenUnheld(): Promise<void> {
-    if (this.#holders === 0 && !this.#linger) return Promise.resolve();
-    return new Promise((resolve) => this.#waiters.push(resolve));
+  /** Takes the files over from the owner before, unless somebody still holds that one. */
+  #own(): void {
+    const owner = owners.get(this.#name);
+    if (owner === this) return;
+    if (owner && owner.#holders > 0) {
+      const message = `the client ${this.#name} is in use with other options`;
+      throw new SynclineError({ code: 'in_use', message, retryable: true });
+    }
+    owners.set(this.#name, this);
+    if (owner) this.#vacated = owner.#vacate();
+  }
+
+  async #vacate(): Promise<void> {
+    this.#stopLingering();
+    await Promise.all([this.#vacated, this.client.close()]);
+  }
+
+  /** Those who were refused while this one was held. */
+  #openRefused(): void {
+    for (const other of leases.values()) {
+      if (other !== this && other.#name === this.#name && other.#holders > 0) other.#open();
+    }
+  }
+
+  #stopLingering(): void {
+    if (this.#linger) clearTimeout(this.#linger);
+    this.#linger = null;
   }
 }
 
-const leases = new Map<string, Lease>();
-
 /**
- * The one client of this name. Different options make a new one, which opens its files when the one before has
- * closed them.
+ * The client of this name and these options: the same for every render. The files belong to one client of a name at a
+ * time: another one opens them when nobody holds the first any more, and fails with `in_use` before.
  */
 export function lease(name: string, options: SyncOptions, fingerprint: string, host: () => Host): Lease {
-  const current = leases.get(name);
-  if (current?.fingerprint === fingerprint) return current;
-  const next = new Lease(options, fingerprint, host, current);
-  leases.set(name, next);
-  return next;
+  const key = JSON.stringify([name, fingerprint]);
+  const known = leases.get(key);
+  if (known) return known;
+  const made = new Lease(name, options, host);
+  leases.set(key, made);
+  return made;
 }

@@ -3,6 +3,14 @@ import { asSynclineError, SynclineError } from './error.ts';
 const RETRY_DELAY_MS_MIN = 1_000;
 const RETRY_DELAY_MS_MAX = 30_000;
 
+/** How long `getToken` may take. */
+export const FETCH_TIMEOUT_MS = 30_000;
+
+interface Flight {
+  readonly token: Promise<string>;
+  abandon(error: SynclineError): void;
+}
+
 /** Fetches tokens, one fetch at a time, ever more slowly while they do not lead to a connection. */
 export class TokenSource {
   readonly #fetch: () => Promise<string | null> | string | null;
@@ -10,7 +18,7 @@ export class TokenSource {
   readonly #report: (error: SynclineError) => void;
   #attempts = 0;
   /** The fetch under way. Over once the token is there: a request that comes after is about that token. */
-  #flight: Promise<string> | null = null;
+  #flight: Flight | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
@@ -32,6 +40,7 @@ export class TokenSource {
       this.#timer = null;
       this.refresh().catch((error: unknown) => {
         const failure = asSynclineError(error);
+        if (failure.code === 'closed') return;
         this.#report(failure);
         if (failure.retryable) this.request();
       });
@@ -40,11 +49,9 @@ export class TokenSource {
 
   /** Fetches and delivers a token now, or joins the fetch under way. Rejects when there is none. */
   async refresh(): Promise<void> {
-    this.stop();
-    this.#flight ??= this.#run().finally(() => {
-      this.#flight = null;
-    });
-    await this.#deliver(await this.#flight);
+    this.#stopWaiting();
+    this.#flight ??= this.#takeOff();
+    await this.#deliver(await this.#flight.token);
   }
 
   /** A connection was made: the next request is served at once. */
@@ -52,14 +59,37 @@ export class TokenSource {
     this.#attempts = 0;
   }
 
-  /** Forgets a request that waits for its turn. */
+  /** Forgets every request: what is fetched for it goes nowhere. Those who wait for it are rejected with `closed`. */
   stop(): void {
+    this.#stopWaiting();
+    const message = 'the token is not needed any more';
+    this.#flight?.abandon(new SynclineError({ code: 'closed', message, retryable: false }));
+    this.#flight = null;
+    this.#attempts = 0;
+  }
+
+  #stopWaiting(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
-  async #run(): Promise<string> {
+  #takeOff(): Flight {
     this.#attempts += 1;
+    let abandon: Flight['abandon'] = () => undefined;
+    const abandoned = new Promise<never>((_, reject) => (abandon = reject));
+    const timer = setTimeout(() => {
+      const message = `getToken did not answer within ${FETCH_TIMEOUT_MS} ms`;
+      abandon(new SynclineError({ code: 'no_auth_token', message, retryable: true }));
+    }, FETCH_TIMEOUT_MS);
+    const token = Promise.race([this.#run(), abandoned]).finally(() => {
+      clearTimeout(timer);
+      if (this.#flight === flight) this.#flight = null;
+    });
+    const flight = { token, abandon };
+    return flight;
+  }
+
+  async #run(): Promise<string> {
     let token: string | null;
     try {
       token = await this.#fetch();

@@ -67,6 +67,36 @@ it('makes a client from options, opens it, and closes it after its last provider
   await until(only(clients).connection, ({ state }) => state === 'closed');
 });
 
+it('shows no error when it is mounted again after the client was closed', async () => {
+  const room = unique('list');
+  const options = await devices.options(server, 'ada', [room]);
+  const clients = new Set<SyncClient>();
+  const seen: { status: string; error: unknown }[] = [];
+  function Screen() {
+    clients.add(useSyncClient());
+    const { status, error } = useCollection({ room, collection: 'tasks' });
+    const presence = usePresence(room);
+    seen.push({ status, error: error ?? presence.error });
+    return <Text>{`${status} ${presence.members.length}`}</Text>;
+  }
+  const app = (
+    <SynclineProvider options={options} host={devices.host}>
+      <Screen />
+    </SynclineProvider>
+  );
+  const view = await render(app);
+  await screen.findByText('complete 1');
+  await view.unmount();
+  await until(only(clients).connection, ({ state }) => state === 'closed');
+  // Not until its files are closed, too: by then nothing of the first screen lingers.
+  await only(clients).close();
+
+  await render(app);
+  await screen.findByText('complete 1');
+  only(clients);
+  expect(seen.filter(({ status, error }) => status === 'error' || error !== null)).toEqual([]);
+});
+
 it('makes one client and one watch under StrictMode', async () => {
   const { app, clients, options } = await setUp();
   const open = jest.spyOn(devices.host, 'open');

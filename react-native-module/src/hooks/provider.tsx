@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useState } from 'react';
+import { type ReactNode, useLayoutEffect, useState } from 'react';
 
 import type { SyncClient } from '../client.ts';
 import type { Host } from '../host.ts';
@@ -49,17 +49,19 @@ function NamedClient({ options, host, children }: NamedClientProps): ReactNode {
   const [getHost] = useState(() => () => host ?? nativeHost());
   const held = lease(name, options, fingerprint, getHost);
 
-  useEffect(() => {
+  // After every render: a new token, or a new closure that fetches one, is no reason for a new client. Before it is
+  // held: a client that was closed opens with the token of these options.
+  useLayoutEffect(() => {
+    held.client.setAuth(auth);
+  });
+
+  // Before the effects of the hooks below, which use the client: one that was closed must be open to them.
+  useLayoutEffect(() => {
     held.hold();
     return () => {
       held.release();
     };
   }, [held]);
-
-  // After every render: a new token, or a new closure that fetches one, is no reason for a new client.
-  useEffect(() => {
-    if (auth) held.client.setAuth(auth);
-  });
 
   return <SynclineContext value={held.client}>{children}</SynclineContext>;
 }

@@ -1,5 +1,6 @@
-import { SynclineError } from '../../src/index.ts';
-import { TokenSource } from '../../src/tokens.ts';
+import { createSyncClient, SynclineError } from '../../src/index.ts';
+import { FETCH_TIMEOUT_MS, TokenSource } from '../../src/tokens.ts';
+import { ScriptedHost } from '../support/scripted-host.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -77,4 +78,55 @@ it('forgets what waits when it is stopped', async () => {
   tokens.stop();
   await jest.advanceTimersByTimeAsync(120_000);
   expect(fetched).not.toHaveBeenCalled();
+});
+
+it('gives up a fetch that does not answer in time, and fetches again', async () => {
+  const { fetched, deliver, report, tokens } = setUp(() => Promise.resolve('t'));
+  fetched.mockImplementationOnce(() => new Promise(() => undefined));
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(FETCH_TIMEOUT_MS);
+  expect(report.mock.calls[0]?.[0]).toMatchObject({ code: 'no_auth_token', retryable: true });
+  await jest.advanceTimersByTimeAsync(1_000);
+  expect(deliver.mock.calls).toEqual([['t']]);
+});
+
+it('does not hold up those who wait for a fetch that does not answer', async () => {
+  const { tokens } = setUp(() => new Promise(() => undefined));
+  const refreshed = expect(tokens.refresh()).rejects.toMatchObject({
+    code: 'no_auth_token',
+    retryable: true,
+  });
+  await jest.advanceTimersByTimeAsync(FETCH_TIMEOUT_MS);
+  await refreshed;
+});
+
+it('drops a fetch under way when it is stopped, and serves the next request at once', async () => {
+  const answers: ((token: string) => void)[] = [];
+  const { deliver, report, tokens } = setUp(() => new Promise((resolve) => answers.push(resolve)));
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
+  const waiting = expect(tokens.refresh()).rejects.toMatchObject({ code: 'closed' });
+  tokens.stop();
+  await waiting;
+
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
+  answers[0]?.('old');
+  answers[1]?.('new');
+  await jest.advanceTimersByTimeAsync(0);
+  expect(deliver.mock.calls).toEqual([['new']]);
+  expect(report).not.toHaveBeenCalled();
+});
+
+it('does not open a closed client with a token that came late', async () => {
+  const host = new ScriptedHost();
+  let answer: (token: string) => void = () => undefined;
+  const getToken = () => new Promise<string>((resolve) => (answer = resolve));
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory', auth: { getToken } }, host);
+  const connecting = expect(client.connect()).rejects.toMatchObject({ code: 'closed' });
+  await client.close();
+  answer('late');
+  await connecting;
+  await client.open();
+  expect(host.configs.map(({ token }) => token)).toEqual([undefined]);
 });

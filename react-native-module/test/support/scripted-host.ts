@@ -1,0 +1,100 @@
+import type { Command, ErrorBody, Event } from '../../src/contract.ts';
+import type { EventsListener, Host } from '../../src/host.ts';
+
+type Answer = (command: Command, client: number) => unknown;
+
+/** What the core answers when nothing is wrong and nothing is there. */
+function nothing(command: Command): unknown {
+  switch (command.type) {
+    case 'connection':
+      return { state: 'idle', reason: null, attempts: 0, retryInMs: null, userId: null };
+    case 'queue':
+      return { count: 0, bytes: 0, processing: false };
+    case 'outcomes':
+      return { outcomes: [] };
+    case 'newId':
+      return { id: 'new' };
+    case 'write':
+      return { clientSeqs: command.writes.map((_, index) => index + 1) };
+    default:
+      return {};
+  }
+}
+
+/** An error that a scripted answer throws, for the core to reply with. */
+export class Refusal extends Error {
+  readonly body: ErrorBody;
+
+  constructor(body: ErrorBody) {
+    super(body.message);
+    this.body = body;
+  }
+}
+
+/** Stands in for the core where its timing matters: answers when and what the test says, and keeps what it was told. */
+export class ScriptedHost implements Host {
+  readonly configs: Record<string, unknown>[] = [];
+  readonly calls: { readonly client: number; readonly command: Command }[] = [];
+  /** Clients opened, and closed in the end, in order. */
+  readonly log: { readonly type: 'open' | 'close'; readonly client: number }[] = [];
+  readonly #listeners = new Set<EventsListener>();
+  readonly #answer: Answer;
+
+  /** `answer` may return a promise; undefined stands for the usual answer. */
+  constructor(answer: Answer = () => undefined) {
+    this.#answer = answer;
+  }
+
+  open(config: string): Promise<string> {
+    this.configs.push(JSON.parse(config) as Record<string, unknown>);
+    this.log.push({ type: 'open', client: this.configs.length });
+    return Promise.resolve(JSON.stringify({ ok: { client: this.configs.length } }));
+  }
+
+  async call(client: number, text: string): Promise<string> {
+    const command = JSON.parse(text) as Command;
+    this.calls.push({ client, command });
+    try {
+      const ok = (await this.#answer(command, client)) ?? nothing(command);
+      if (command.type === 'close') this.log.push({ type: 'close', client });
+      return JSON.stringify({ ok });
+    } catch (error) {
+      if (error instanceof Refusal) return JSON.stringify({ error: error.body });
+      throw error;
+    }
+  }
+
+  closeAll(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  defaultDirectory(name: string): string {
+    return name;
+  }
+
+  addEventsListener(listener: EventsListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  emit(client: number, ...events: Event[]): void {
+    for (const listener of [...this.#listeners]) listener(client, JSON.stringify(events));
+  }
+
+  /** The commands of these types, in the order in which they came. */
+  told(...types: Command['type'][]): Command[] {
+    return this.calls.map(({ command }) => command).filter(({ type }) => types.includes(type));
+  }
+}
+
+/** A promise and what settles it. */
+export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+/** Lets everything run that waits for nothing but its turn. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
