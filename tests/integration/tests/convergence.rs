@@ -9,6 +9,8 @@
 mod device;
 #[path = "convergence/hub.rs"]
 mod hub;
+#[path = "convergence/ranking.rs"]
+mod ranking;
 #[path = "convergence/world.rs"]
 mod world;
 

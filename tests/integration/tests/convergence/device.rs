@@ -13,6 +13,7 @@ use syncline::{Code, Error, Settings};
 use syncline_protocol::{ClientId, Collection, Fields, Room};
 
 use super::hub::Session;
+use super::ranking::{self, Ranking};
 
 pub(crate) fn collection() -> Collection {
     Collection::new("things").unwrap()
@@ -35,6 +36,8 @@ pub(crate) struct Device {
     replies: BTreeMap<RequestId, Result<Reply, Error>>,
     /// What the app's watches show, by the events it was told.
     shown: BTreeMap<WatchId, BTreeMap<String, Row>>,
+    /// A watch that selects beside each of these, by its own number and that of the one beside it.
+    rankings: BTreeMap<WatchId, (WatchId, Ranking)>,
     rooms: Vec<Room>,
 }
 
@@ -56,6 +59,7 @@ impl Device {
             last_request: 0,
             replies: BTreeMap::new(),
             shown: BTreeMap::new(),
+            rankings: BTreeMap::new(),
             rooms,
         }
     }
@@ -64,16 +68,26 @@ impl Device {
     pub(crate) fn start(&mut self, now: Now) {
         self.command(now, Command::Connect);
         for room in self.rooms.clone() {
-            match self.call(
-                now,
-                Command::Watch { room, collection: collection(), id: None, selection: Selection::default() },
-            ) {
-                Ok(Reply::Watching { watch, rows, .. }) => {
-                    let rows = rows.into_iter().map(|row| (row.id.clone(), row));
-                    self.shown.entry(watch).or_default().extend(rows);
-                }
-                other => panic!("{other:?}"),
-            }
+            let (all, rows, _) = self.watch(now, &room, Selection::default());
+            let rows = rows.into_iter().map(|row| (row.id.clone(), row));
+            self.shown.entry(all).or_default().extend(rows);
+            let (watch, rows, count) = self.watch(now, &room, ranking::selection());
+            self.rankings.insert(watch, (all, Ranking::new(rows, count)));
+        }
+        self.check_rankings();
+    }
+
+    fn watch(&mut self, now: Now, room: &Room, selection: Selection) -> (WatchId, Vec<Row>, u64) {
+        let room = room.clone();
+        match self.call(now, Command::Watch { room, collection: collection(), id: None, selection }) {
+            Ok(Reply::Watching { watch, rows, count, .. }) => (watch, rows, count),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check_rankings(&self) {
+        for (all, ranking) in self.rankings.values() {
+            ranking.check(&self.shown[all]);
         }
     }
 
@@ -90,6 +104,7 @@ impl Device {
         self.hang_up();
         self.replies.clear();
         self.shown.clear();
+        self.rankings.clear();
         self.start(now);
     }
 
@@ -157,10 +172,14 @@ impl Device {
         let events = self.engine.poll_events(now, &mut store);
         self.store = Some(store);
         events.into_iter().for_each(|event| self.show(event));
+        self.check_rankings();
     }
 
     fn show(&mut self, event: Event) {
-        let Event::Rows { watch, reset, upserted, removed, .. } = event else { return };
+        let Event::Rows { watch, reset, upserted, removed, indexes, count } = event else { return };
+        if let Some((_, ranking)) = self.rankings.get_mut(&watch) {
+            return ranking.apply(reset, upserted, &removed, indexes, count);
+        }
         let shown = self.shown.get_mut(&watch).expect("an event of no watch");
         if reset {
             shown.clear();
