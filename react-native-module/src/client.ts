@@ -390,7 +390,7 @@ export class SyncClient {
         this.#queue.set(event.status);
         break;
       case 'presence':
-        this.#presences.handleMembers(event.room, event.members);
+        this.#presences.handleEvent(event);
         break;
       case 'progress':
         this.#progress.set(event.progress);

@@ -295,7 +295,11 @@ export type Event = { "type": "connection", status: ConnectionStatus, } | { "typ
 /**
  * Whether `upserted` are all rows there are.
  */
-reset: boolean, upserted: Array<Row>, removed: Array<string>, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
+reset: boolean, upserted: Array<Row>, removed: Array<string>, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+/**
+ * Why the server does not let this client in; it is asked again with every connection.
+ */
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.
