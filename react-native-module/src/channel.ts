@@ -42,20 +42,38 @@ export interface Results {
   close: Nothing;
 }
 
+export interface ChannelListener {
+  /** Gets the client's events, in order, and none after `close`. */
+  readonly onEvents: (events: Event[]) => void;
+  /** A command found the client closed. */
+  readonly onClosed: (channel: Channel, command: Command) => void;
+}
+
 /** One open client of the core: commands in, replies and events out. */
 export class Channel {
   readonly #host: Host;
   readonly #client: number;
   readonly #stopListening: Unsubscribe;
+  readonly #onClosed: ChannelListener['onClosed'];
 
-  private constructor(host: Host, client: number, stopListening: Unsubscribe) {
+  private constructor(
+    host: Host,
+    client: number,
+    stopListening: Unsubscribe,
+    onClosed: ChannelListener['onClosed'],
+  ) {
     this.#host = host;
     this.#client = client;
     this.#stopListening = stopListening;
+    this.#onClosed = onClosed;
   }
 
-  /** Opens a client. `onEvents` gets its events, in order, and none after `close`. */
-  static async open(host: Host, config: ClientConfig, onEvents: (events: Event[]) => void): Promise<Channel> {
+  /** Opens a client. */
+  static async open(
+    host: Host,
+    config: ClientConfig,
+    { onEvents, onClosed }: ChannelListener,
+  ): Promise<Channel> {
     // Events may overtake the reply that says which client they belong to.
     let early: [number, string][] | null = [];
     let client: number | null = null;
@@ -69,7 +87,7 @@ export class Channel {
       stopListening();
       throw asSynclineError(error);
     }
-    const channel = new Channel(host, client, stopListening);
+    const channel = new Channel(host, client, stopListening, onClosed);
     // After the caller has the channel, as for every later event.
     queueMicrotask(() => {
       const waiting = early ?? [];
@@ -84,8 +102,16 @@ export class Channel {
       const reply = await this.#host.call(this.#client, JSON.stringify(command));
       return decode(reply) as Results[C['type']];
     } catch (error) {
-      throw asSynclineError(error);
+      const failure = asSynclineError(error);
+      if (failure.code === 'closed') this.#checkClosed(command);
+      throw failure;
     }
+  }
+
+  #checkClosed(command: Command): void {
+    if (command.type !== 'connect') this.#onClosed(this, command);
+    // Answered so, too, when it is called off by `disconnect`: another command tells.
+    else this.call({ type: 'connection' }).catch(() => undefined);
   }
 
   async close(): Promise<void> {

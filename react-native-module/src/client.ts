@@ -51,6 +51,9 @@ export const IDLE_CONNECTION: ConnectionStatus = {
 export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
 export const IDLE_PROGRESS: Progress = { phase: 'idle', uploaded: 0, toUpload: 0, downloaded: 0 };
 
+/** Commands that ask for something that lasts. */
+const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
+
 type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
 
 function closed(): SynclineError {
@@ -70,6 +73,8 @@ export class SyncClient {
   /** The last `close`. */
   #ended: Promise<void> = Promise.resolve();
   #channel: Promise<Channel> | null = null;
+  /** The open channel that knows what is watched and announced. */
+  #attached: Channel | null = null;
   #closed = false;
   #auth: Auth | null;
   #token: string | null;
@@ -145,9 +150,7 @@ export class SyncClient {
     const opened = this.#channel;
     this.#channel = null;
     if (opened) {
-      this.#watches.detach();
-      this.#presences.detach();
-      this.#subscriptions.detach();
+      this.#detach();
       this.#ended = opened.then((channel) => channel.close()).catch(() => undefined);
       this.#connection.set({ ...IDLE_CONNECTION, state: 'closed' });
     }
@@ -324,9 +327,31 @@ export class SyncClient {
     await Promise.all([this.#before(), this.#ended]);
     const host = this.#host();
     this.#outcomes.awaitList();
-    return Channel.open(host, this.#config(host), (events) => {
-      this.#handle(events);
+    return Channel.open(host, this.#config(host), {
+      onEvents: (events) => {
+        this.#handle(events);
+      },
+      onClosed: (channel, command) => {
+        this.#handleClosed(channel, command);
+      },
     });
+  }
+
+  /** Somebody else closed it: another client that opened the same files takes them over. The next use takes them back. */
+  #handleClosed(channel: Channel, command: Command): void {
+    if (this.#attached !== channel) return;
+    this.#channel = null;
+    this.#detach();
+    this.#connection.set({ ...IDLE_CONNECTION, state: 'closed', reason: closed().body });
+    // What is to last is repeated by opening.
+    if (LASTING.includes(command.type)) this.#open().catch(() => undefined);
+  }
+
+  #detach(): void {
+    this.#attached = null;
+    this.#watches.detach();
+    this.#presences.detach();
+    this.#subscriptions.detach();
   }
 
   #config(host: Host): ClientConfig {
@@ -340,6 +365,7 @@ export class SyncClient {
   }
 
   #attach(channel: Channel): void {
+    this.#attached = channel;
     this.#watches.attach();
     this.#presences.attach();
     this.#subscriptions.attach();
@@ -361,8 +387,10 @@ export class SyncClient {
 
   async #readOutcomes(channel: Channel): Promise<void> {
     try {
-      this.#outcomes.handleList((await channel.call({ type: 'outcomes' })).outcomes);
+      const { outcomes } = await channel.call({ type: 'outcomes' });
+      if (this.#attached === channel) this.#outcomes.handleList(outcomes);
     } catch (error) {
+      if (this.#attached !== channel) return;
       this.#outcomes.handleList(null);
       this.#report(asSynclineError(error));
     }
@@ -392,7 +420,7 @@ export class SyncClient {
         this.#queue.set(event.status);
         break;
       case 'presence':
-        this.#presences.handleMembers(event.room, event.members);
+        this.#presences.handleEvent(event);
         break;
       case 'progress':
         this.#progress.set(event.progress);

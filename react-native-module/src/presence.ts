@@ -1,7 +1,7 @@
 import type { Channel } from './channel.ts';
-import type { Command, PresentMember } from './contract.ts';
+import type { Command, ErrorBody, Event, PresentMember } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
-import { type Observable, Store } from './observable.ts';
+import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import type { Fields } from './ops.ts';
 import { share } from './share.ts';
 
@@ -16,6 +16,8 @@ export interface PresenceSnapshot {
   readonly error: SynclineError | null;
 }
 
+type PresenceEvent = Extract<Event, { type: 'presence' }>;
+
 export const NOBODY: PresenceSnapshot = { members: [], me: null, error: null };
 
 interface Room {
@@ -26,14 +28,24 @@ interface Room {
   linger: ReturnType<typeof setTimeout> | null;
   /** What the core was told, or is about to be. */
   announced: Fields | null;
+  /** Why the last command failed. */
+  failure: SynclineError | null;
+  /** Why the server does not let this client in. */
+  refusal: SynclineError | null;
+  listeners: number;
   /** Keeps the room's commands in order. */
   lane: Promise<void>;
+  /** How many commands are in the lane. */
+  commands: number;
 }
 
 /** This client's presence in rooms, shared by all who hold it. */
 export class Presences {
   readonly #channel: () => Promise<Channel>;
+  /** Those that somebody holds or watches, or that are not done with. */
   readonly #rooms = new Map<string, Room>();
+  /** Counts closings: what was to be told before one is void after it. */
+  #era = 0;
 
   constructor(channel: () => Promise<Channel>) {
     this.#channel = channel;
@@ -42,7 +54,7 @@ export class Presences {
   observe(room: string): Observable<PresenceSnapshot> {
     return {
       get: () => this.#rooms.get(room)?.store.get() ?? NOBODY,
-      subscribe: (listener) => this.#room(room).store.subscribe(listener),
+      subscribe: (listener) => this.#subscribe(this.#room(room), listener),
     };
   }
 
@@ -66,8 +78,10 @@ export class Presences {
       return;
     }
     entry.linger = setTimeout(() => {
-      this.#rooms.delete(room);
+      entry.linger = null;
       if (entry.announced) this.#send(entry, { type: 'presenceLeave', room });
+      this.#reset(entry);
+      this.#tidy(entry);
     }, LINGER_MS);
   }
 
@@ -78,25 +92,47 @@ export class Presences {
 
   /** The client is closing, and leaves its rooms by that. */
   detach(): void {
-    for (const entry of this.#rooms.values()) {
-      entry.announced = null;
-      entry.store.set(NOBODY);
-    }
+    this.#era += 1;
+    for (const entry of this.#rooms.values()) this.#reset(entry);
   }
 
-  handleMembers(room: string, members: PresentMember[]): void {
+  handleEvent({ room, members, error }: PresenceEvent): void {
     const entry = this.#rooms.get(room);
-    if (!entry) return;
-    const shared = share(entry.store.get().members, members);
-    const me = shared.find((member) => member.me) ?? null;
-    if (shared !== entry.store.get().members) entry.store.set({ members: shared, me, error: null });
+    // One that this client has left meanwhile is nobody's any more.
+    if (!entry?.announced) return;
+    entry.refusal = error ? sameError(entry.refusal, error) : null;
+    this.#show(entry, members);
+  }
+
+  #subscribe(entry: Room, listener: () => void): Unsubscribe {
+    entry.listeners += 1;
+    const unsubscribe = entry.store.subscribe(listener);
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      unsubscribe();
+      entry.listeners -= 1;
+      this.#tidy(entry);
+    };
   }
 
   #room(name: string): Room {
     let entry = this.#rooms.get(name);
     if (!entry) {
       const store = new Store(NOBODY);
-      entry = { name, store, holders: new Map(), linger: null, announced: null, lane: Promise.resolve() };
+      entry = {
+        name,
+        store,
+        holders: new Map(),
+        linger: null,
+        announced: null,
+        failure: null,
+        refusal: null,
+        listeners: 0,
+        lane: Promise.resolve(),
+        commands: 0,
+      };
       this.#rooms.set(name, entry);
     }
     return entry;
@@ -111,20 +147,50 @@ export class Presences {
   }
 
   #send(entry: Room, command: Command): void {
+    const era = this.#era;
+    entry.commands += 1;
     entry.lane = entry.lane.then(async () => {
       try {
-        await (await this.#channel()).call(command);
-        this.#show(entry, null);
+        if (era === this.#era) await (await this.#channel()).call(command);
+        if (era === this.#era) entry.failure = null;
       } catch (error) {
-        // What was not entered cannot be updated: the next state enters anew.
-        if (command.type === 'presenceJoin') entry.announced = null;
-        this.#show(entry, asSynclineError(error));
+        if (era === this.#era) this.#handleFailure(entry, command, asSynclineError(error));
       }
+      entry.commands -= 1;
+      if (entry.announced || entry.failure) this.#show(entry);
+      this.#tidy(entry);
     });
   }
 
-  #show(entry: Room, error: SynclineError | null): void {
-    const shown = entry.store.get();
-    if (shown.error !== error) entry.store.set({ ...shown, error });
+  #handleFailure(entry: Room, command: Command, error: SynclineError): void {
+    // What was not entered cannot be updated: the next state enters anew.
+    if (command.type === 'presenceJoin') entry.announced = null;
+    if (command.type !== 'presenceLeave') entry.failure = error;
   }
+
+  #show(entry: Room, members: readonly PresentMember[] = entry.store.get().members): void {
+    const shown = entry.store.get();
+    const shared = share(shown.members, members);
+    const error = entry.failure ?? entry.refusal;
+    if (shared === shown.members && error === shown.error) return;
+    entry.store.set({ members: shared, me: shared.find((member) => member.me) ?? null, error });
+  }
+
+  /** This client is not in the room any more. */
+  #reset(entry: Room): void {
+    entry.announced = null;
+    entry.failure = null;
+    entry.refusal = null;
+    entry.store.set(NOBODY);
+  }
+
+  #tidy(entry: Room): void {
+    const isUsed = entry.holders.size > 0 || entry.linger !== null || entry.listeners > 0;
+    if (!isUsed && entry.commands === 0) this.#rooms.delete(entry.name);
+  }
+}
+
+/** The error shown already when it says the same, so that nothing renders for it. */
+function sameError(shown: SynclineError | null, body: ErrorBody): SynclineError {
+  return shown?.code === body.code && shown.message === body.message ? shown : new SynclineError(body);
 }
