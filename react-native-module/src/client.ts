@@ -364,6 +364,7 @@ export class SyncClient {
       case 'tokenNeeded':
         if (this.#auth && 'getToken' in this.#auth) this.#tokens.request();
         break;
+      case 'conflict':
       case 'user':
       case 'error':
         break;

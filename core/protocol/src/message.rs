@@ -154,6 +154,9 @@ pub struct Mutation {
     pub base: Option<VersionVector>,
 }
 
+/// A client and its number in a version vector, in bytes.
+const VERSION_ENTRY_BYTES: usize = 26;
+
 impl Mutation {
     /// See [`Value::byte_len`](crate::value::Value::byte_len).
     pub fn byte_len(&self) -> usize {
@@ -162,7 +165,8 @@ impl Mutation {
             Write::Update(patch) => patch.byte_len(),
             Write::Delete => 0,
         };
-        48 + self.collection.as_str().len() + self.id.as_str().len() + write
+        let base = self.base.as_ref().map_or(0, |base| base.len() * VERSION_ENTRY_BYTES);
+        48 + self.collection.as_str().len() + self.id.as_str().len() + write + base
     }
 }
 
