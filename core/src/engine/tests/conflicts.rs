@@ -138,6 +138,21 @@ fn a_later_write_that_is_not_pushed_yet_does_not_overtake() {
 }
 
 #[test]
+fn a_write_behind_one_in_conflict_counts_once_even_if_it_saw_the_other_clients_write() {
+    let mut scene = Scene::of(ClientWins, vec![increment("a", 1)]);
+    let (ack, push) = scene.bench.expect_push();
+    let theirs = scene.log.changes(2);
+    scene.bench.emit(event::SYNC_CHANGES, &theirs);
+    scene.bench.write(vec![increment("a", 5)]);
+    let (behind_ack, behind) = scene.bench.expect_push();
+    let answers = [scene.log.push(&push), scene.log.push(&behind)];
+    scene.bench.answer(ack, &answers[0]);
+    scene.bench.answer(behind_ack, &answers[1]);
+    assert_eq!(scene.serve(), [3, 4]);
+    assert_eq!(scene.settle(), both(56));
+}
+
+#[test]
 fn the_server_wins_and_the_app_is_told_what_was_in_conflict() {
     let mut scene = Scene::of(ServerWins, vec![set("a", "n", 1)]);
     scene.serve();
