@@ -10,7 +10,8 @@ use syncline_protocol::{Collection, DocumentId, Fields, Patch, Room, Write};
 use crate::error::SynclineError;
 use crate::listener::{ClientEvent, ClientListener};
 use crate::types::{
-    AppState, ClientOptions, ConnectionInfo, QueueInfo, RejectedWrite, Row, Watching, from_json,
+    AppState, ClientOptions, ConflictResolution, ConnectionInfo, ParkedWrite, QueueInfo, RejectedWrite, Row,
+    Watching, from_json,
 };
 
 type Result<T> = std::result::Result<T, SynclineError>;
@@ -167,6 +168,19 @@ impl SynclineClient {
 
     pub async fn acknowledge_outcome(&self, client_seq: u64) -> Result<()> {
         self.run(Command::AcknowledgeOutcome { client_seq }).await
+    }
+
+    /// Writes in conflict that wait for `resolve_conflict`.
+    pub async fn conflicts(&self) -> Result<Vec<ParkedWrite>> {
+        match self.inner.execute(Command::Conflicts).await? {
+            Reply::Conflicts { conflicts } => Ok(conflicts.into_iter().map(Into::into).collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Returns when the decision is on disk.
+    pub async fn resolve_conflict(&self, client_seq: u64, resolution: ConflictResolution) -> Result<()> {
+        self.run(Command::ResolveConflict { client_seq, resolution: resolution.try_into()? }).await
     }
 
     /// Connects without backoff, pulls and drains.

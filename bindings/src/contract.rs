@@ -1,16 +1,18 @@
 //! The TypeScript declarations of the façade, from the types that serde encodes.
 
 use syncline::engine::io::{
-    AppState, Command, ConnectionState, ConnectionStatus, Event, Network, PresentMember, Progress,
-    ProgressPhase, QueueStatus, RejectedWrite, Reply, RoomPhase, RoomStatus, Row, WriteRequest,
+    AppState, Command, ConnectionState, ConnectionStatus, Event, Network, ParkedWrite, PresentMember,
+    Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase, RoomStatus, Row,
+    WriteRequest,
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::metrics::{Quantiles, Stats};
+use syncline::store::Conflict;
 use syncline::transport::Parser;
-use syncline::{ClientConfig, Code, ErrorBody, Settings, StoreKind};
+use syncline::{ClientConfig, Code, ConflictStrategies, ConflictStrategy, ErrorBody, Settings, StoreKind};
 use syncline_protocol::message::PresenceStatus;
-use syncline_protocol::{Op, Write};
+use syncline_protocol::{ConflictKind, Op, Write};
 use ts_rs::{Config, TS};
 
 const HEAD: &str = "\
@@ -36,6 +38,8 @@ pub fn typescript() -> String {
     declare!(
         ClientConfig,
         Settings,
+        ConflictStrategies,
+        ConflictStrategy,
         StoreKind,
         Parser,
         Command,
@@ -56,6 +60,10 @@ pub fn typescript() -> String {
         RoomPhase,
         QueueStatus,
         RejectedWrite,
+        ParkedWrite,
+        Conflict,
+        ConflictKind,
+        Resolution,
         PresentMember,
         PresenceStatus,
         Progress,

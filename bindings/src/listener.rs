@@ -5,7 +5,8 @@ use syncline::engine::io::AppState as CoreAppState;
 
 use crate::json::{self, EventSink};
 use crate::types::{
-    AppState, ConnectionInfo, ErrorInfo, Member, ProgressInfo, QueueInfo, RejectedWrite, RoomInfo, Row,
+    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, ProgressInfo, QueueInfo, RejectedWrite,
+    RoomInfo, Row,
 };
 
 /// An event of a client.
@@ -39,6 +40,10 @@ pub enum ClientEvent {
     Outcome {
         outcome: RejectedWrite,
     },
+    /// A write waits for `resolve_conflict`.
+    Conflict {
+        conflict: ParkedWrite,
+    },
     /// A new token is needed: pass it to `set_token`.
     TokenNeeded {
         reason: ErrorInfo,
@@ -68,6 +73,7 @@ impl From<Event> for ClientEvent {
             },
             Event::Progress { progress } => Self::Progress { progress: progress.into() },
             Event::Outcome { outcome } => Self::Outcome { outcome: outcome.into() },
+            Event::Conflict { conflict } => Self::Conflict { conflict: (*conflict).into() },
             Event::TokenNeeded { reason } => Self::TokenNeeded { reason: reason.into() },
             Event::User { user_id, online } => Self::User { user_id, online },
             Event::Error { error } => Self::Failure { error: error.into() },

@@ -23,6 +23,9 @@ pub struct ClientOptions {
     /// Settings that differ from their defaults, as a JSON object.
     #[uniffi(default = None)]
     pub settings_json: Option<String>,
+    /// Who decides conflicts, as a JSON object: `{"default": "merge", "collections": {"drafts": "manual"}}`.
+    #[uniffi(default = None)]
+    pub conflicts_json: Option<String>,
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -38,6 +41,7 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
             ca_pem: options.ca_pem,
             auto_connect: options.auto_connect,
             settings,
+            conflicts: options.conflicts_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
             ..Self::new(options.url)
         })
     }
@@ -206,6 +210,9 @@ pub struct RejectedWrite {
     pub id: String,
     pub write_json: String,
     pub error: ErrorInfo,
+    /// What it was in conflict with, where that was the reason.
+    #[uniffi(default = None)]
+    pub conflict: Option<ConflictInfo>,
 }
 
 impl From<io::RejectedWrite> for RejectedWrite {
@@ -217,7 +224,84 @@ impl From<io::RejectedWrite> for RejectedWrite {
             id: rejected.request.id.to_string(),
             write_json: to_json(&rejected.request.write),
             error: rejected.error.into(),
+            conflict: rejected.conflict.map(Into::into),
         }
+    }
+}
+
+/// What two writes of one document did, this client's first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ConflictKind {
+    UpdateUpdate,
+    UpdateDelete,
+    DeleteUpdate,
+}
+
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ConflictInfo {
+    pub kind: ConflictKind,
+    /// The paths that both sides wrote.
+    pub fields: Vec<String>,
+}
+
+impl From<syncline::store::Conflict> for ConflictInfo {
+    fn from(conflict: syncline::store::Conflict) -> Self {
+        let kind = match conflict.kind {
+            syncline_protocol::ConflictKind::UpdateUpdate => ConflictKind::UpdateUpdate,
+            syncline_protocol::ConflictKind::UpdateDelete => ConflictKind::UpdateDelete,
+            syncline_protocol::ConflictKind::DeleteUpdate => ConflictKind::DeleteUpdate,
+        };
+        Self { kind, fields: conflict.fields.iter().map(ToString::to_string).collect() }
+    }
+}
+
+/// A write in conflict that waits for the app's decision.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ParkedWrite {
+    pub client_seq: u64,
+    pub room: String,
+    pub collection: String,
+    pub id: String,
+    pub conflict: ConflictInfo,
+    pub local_json: String,
+    /// The fields of the server's document; absent where there is none.
+    pub server_json: Option<String>,
+}
+
+impl From<io::ParkedWrite> for ParkedWrite {
+    fn from(parked: io::ParkedWrite) -> Self {
+        Self {
+            client_seq: parked.client_seq,
+            room: parked.room.to_string(),
+            collection: parked.collection.to_string(),
+            id: parked.id.to_string(),
+            conflict: parked.conflict.into(),
+            local_json: to_json(&parked.local),
+            server_json: parked.server.as_ref().map(to_json),
+        }
+    }
+}
+
+/// What becomes of a write in conflict.
+#[derive(Debug, Clone, uniffi::Enum)]
+pub enum ConflictResolution {
+    /// It is sent again, as newer than what the server has.
+    Local,
+    /// It is forgotten.
+    Server,
+    /// The document shall hold exactly these fields, a JSON object.
+    Merged { fields_json: String },
+}
+
+impl TryFrom<ConflictResolution> for io::Resolution {
+    type Error = SynclineError;
+
+    fn try_from(resolution: ConflictResolution) -> Result<Self, SynclineError> {
+        Ok(match resolution {
+            ConflictResolution::Local => Self::Local,
+            ConflictResolution::Server => Self::Server,
+            ConflictResolution::Merged { fields_json } => Self::Merged(from_json(&fields_json)?),
+        })
     }
 }
 

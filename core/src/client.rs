@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
+use crate::engine::conflict::ConflictStrategies;
 use crate::engine::io::{Command, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
@@ -55,6 +56,10 @@ pub struct ClientConfig {
     #[serde(default = "yes")]
     #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
     pub auto_connect: bool,
+    /// Who decides when two clients write a document at once; the server merges when absent.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<ConflictStrategies>"))]
+    pub conflicts: ConflictStrategies,
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
@@ -86,6 +91,7 @@ impl ClientConfig {
             parser: Parser::default(),
             ca_pem: None,
             auto_connect: true,
+            conflicts: ConflictStrategies::default(),
             settings: Settings::default(),
         }
     }
@@ -217,6 +223,7 @@ fn prepare(
     spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
     let engine_config = EngineConfig {
         settings: config.settings,
+        conflicts: config.conflicts,
         parser: config.parser,
         token: config.token,
         // The random half of the id.

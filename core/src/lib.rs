@@ -25,5 +25,6 @@ pub mod transport;
 
 pub use client::{Client, ClientConfig, EventSink, StoreKind};
 pub use config::Settings;
+pub use engine::conflict::{ConflictStrategies, ConflictStrategy};
 pub use engine::io::{Command, Event, Reply};
 pub use error::{Code, Error, ErrorBody};

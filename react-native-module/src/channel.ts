@@ -5,6 +5,7 @@ import type {
   ErrorBody,
   Event,
   RejectedWrite,
+  ParkedWrite,
   QueueStatus,
   RoomStatus,
   Row,
@@ -37,6 +38,8 @@ export interface Results {
   queue: QueueStatus;
   outcomes: { outcomes: RejectedWrite[] };
   acknowledgeOutcome: Nothing;
+  conflicts: { conflicts: ParkedWrite[] };
+  resolveConflict: Nothing;
   syncNow: Nothing;
   stats: Stats;
   close: Nothing;

@@ -431,6 +431,7 @@ export class SyncClient {
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
+      case 'conflict':
       case 'user':
       case 'error':
         break;

@@ -36,7 +36,11 @@ caPem?: string,
 /**
  * Whether to connect at once; `true` when absent.
  */
-autoConnect?: boolean, settings?: Partial<Settings>, };
+autoConnect?: boolean, 
+/**
+ * Who decides when two clients write a document at once; the server merges when absent.
+ */
+conflicts?: ConflictStrategies, settings?: Partial<Settings>, };
 
 /**
  * Limits and times of the client. Names end in their unit; JavaScript sees them in camel case.
@@ -116,6 +120,20 @@ pageCountMax: number,
 tokenRequired: boolean, };
 
 /**
+ * The strategy of each collection.
+ */
+export type ConflictStrategies = { 
+/**
+ * Of a collection that is not named.
+ */
+default?: ConflictStrategy, collections?: Record<string, ConflictStrategy>, };
+
+/**
+ * Who decides when two clients wrote a document without having seen each other's write.
+ */
+export type ConflictStrategy = "merge" | "last_write_wins" | "first_write_wins" | "server_wins" | "client_wins" | "manual";
+
+/**
  * Where a client keeps its data.
  */
 export type StoreKind = "disk" | "memory";
@@ -144,7 +162,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -207,7 +225,7 @@ kind: string, };
 /**
  * The answer to a [`Command`].
  */
-export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | Stats | Record<symbol, never>;
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -263,7 +281,44 @@ processing: boolean, };
 /**
  * A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
  */
-export type RejectedWrite = { clientSeq: number, error: ErrorBody, room: string, collection: string, id: string, write: Write, };
+export type RejectedWrite = { clientSeq: number, error: ErrorBody, 
+/**
+ * What it was in conflict with, where that was the reason.
+ */
+conflict?: Conflict, room: string, collection: string, id: string, write: Write, };
+
+/**
+ * A write in conflict that waits for the app's decision. It is not shown any more; later writes of its document
+ * go on.
+ */
+export type ParkedWrite = { clientSeq: number, room: string, collection: string, id: string, local: Write, 
+/**
+ * The fields of the server's document, `null` where there is none.
+ */
+server: { [key in string]: JsonValue } | null, kind: ConflictKind, 
+/**
+ * The paths that both sides wrote.
+ */
+fields: Array<string>, };
+
+/**
+ * What a write was in conflict with.
+ */
+export type Conflict = { kind: ConflictKind, 
+/**
+ * The paths that both sides wrote.
+ */
+fields: Array<string>, };
+
+/**
+ * What the two writes do, this client's first.
+ */
+export type ConflictKind = "update_update" | "update_delete" | "delete_update";
+
+/**
+ * What becomes of a write in conflict, by the app's decision.
+ */
+export type Resolution = "local" | "server" | { "merged": { [key in string]: JsonValue } };
 
 export type PresentMember = { clientId: string, userId: string, state: { [key in string]: JsonValue }, status: PresenceStatus, 
 /**
@@ -351,7 +406,7 @@ count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "prese
 /**
  * Why this client cannot be present there.
  */
-error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.

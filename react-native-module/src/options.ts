@@ -55,6 +55,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
+  conflicts: [isObject, '{ default?: strategy, collections?: { [name]: strategy } }'],
   settings: [isObject, 'an object of limits and timeouts'],
 };
 

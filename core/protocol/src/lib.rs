@@ -6,11 +6,13 @@
 //! - [`stamp`]: hybrid logical clock.
 //! - [`version`]: version vectors.
 //! - [`document`]: a document as the server confirmed it, and the room checksum.
+//! - [`conflict`]: when two writes are in conflict, and in what.
 //! - [`merge`]: the one rule by which a mutation changes a document, on both ends.
 //! - [`message`]: every request, answer and event of protocol v1, and its compact encoding.
 //! - [`error`]: error codes on the wire.
 //! - [`limits`]: sizes both ends enforce.
 
+pub mod conflict;
 #[cfg(feature = "contract")]
 mod contract;
 pub mod document;
@@ -24,6 +26,7 @@ pub mod stamp;
 pub mod value;
 pub mod version;
 
+pub use conflict::ConflictKind;
 pub use document::{Checksum, Document, Stamps};
 pub use error::{ErrorCode, WireError};
 pub use limits::Limits;

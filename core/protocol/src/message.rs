@@ -154,10 +154,14 @@ pub struct Mutation {
     pub base: Option<VersionVector>,
 }
 
+/// A client and its number in a version vector, in bytes.
+const VERSION_ENTRY_BYTES: usize = 26;
+
 impl Mutation {
     /// See [`Value::byte_len`](crate::value::Value::byte_len).
     pub fn byte_len(&self) -> usize {
-        48 + self.collection.as_str().len() + self.id.as_str().len() + self.write.byte_len()
+        let base = self.base.as_ref().map_or(0, |base| base.len() * VERSION_ENTRY_BYTES);
+        48 + self.collection.as_str().len() + self.id.as_str().len() + self.write.byte_len() + base
     }
 }
 

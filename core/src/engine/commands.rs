@@ -5,12 +5,13 @@ use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Document, Fields, Mutation, Room, Write, merge};
 use uuid::Builder;
 
+use super::commit::Uncommitted;
 use super::io::{
     AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId, WriteRequest,
 };
 use super::query::{Query, Started, View};
 use super::wire::Request;
-use super::{Engine, Uncommitted, outbox};
+use super::{Engine, outbox};
 use crate::error::{Code, Error};
 use crate::metrics::{Quantiles, Stats};
 use crate::store::{DocumentKey, Entry, Record, Store};
@@ -91,6 +92,11 @@ impl Engine {
                     return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
                 }
                 self.append(Record::OutcomeSeen { client_seq }, store);
+            }
+            Command::Conflicts => return Ok(Some(Reply::Conflicts { conflicts: self.parked_writes() })),
+            Command::ResolveConflict { client_seq, resolution } => {
+                self.resolve(now, request, client_seq, resolution, store, out)?;
+                return Ok(None);
             }
             Command::SyncNow => self.sync_now(now, out),
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
@@ -294,24 +300,23 @@ impl Engine {
         if let Some(document) = &visible {
             self.clock.observe(document.newest_stamp().time);
         }
+        let base = self.base_of(&key, store)?;
         let mutation = Mutation {
             client_seq: self.identity.last_client_seq + 1,
             collection: key.collection,
             id: key.id,
             write,
             time: self.clock.tick(now.wall_ms),
-            base: None,
+            base,
         };
-        let entry = Entry { room: key.room, mutation, queued_at_ms: now.wall_ms };
-        let bytes = self.outbox.bytes() + entry.mutation.byte_len() as u64;
-        let Self { settings, outbox, .. } = self;
-        if outbox.len() >= settings.queue_count_max || bytes > settings.queue_bytes_max {
+        let entry = Entry { room: key.room, mutation, queued_at_ms: now.wall_ms, accepted: None };
+        let Self { settings, outbox, parked, .. } = self;
+        let (count, bytes) = (outbox.len() + parked.len(), outbox.bytes() + parked.bytes());
+        let bytes_then = bytes + entry.mutation.byte_len() as u64;
+        if count >= settings.queue_count_max || bytes_then > settings.queue_bytes_max {
             let message = format!(
-                "the outbox holds {} writes of {} bytes; its caps are {} and {}",
-                outbox.len(),
-                outbox.bytes(),
-                settings.queue_count_max,
-                settings.queue_bytes_max
+                "the outbox holds {count} writes of {bytes} bytes, with those in conflict; its caps are {} and {}",
+                settings.queue_count_max, settings.queue_bytes_max
             );
             return Err(Error::new(Code::QueueFull, message));
         }
@@ -320,7 +325,12 @@ impl Engine {
         Ok(entry)
     }
 
-    fn check(&self, key: &DocumentKey, write: &Write, visible: Option<&Document>) -> Result<(), Error> {
+    pub(super) fn check(
+        &self,
+        key: &DocumentKey,
+        write: &Write,
+        visible: Option<&Document>,
+    ) -> Result<(), Error> {
         let bytes = write.byte_len() as u64;
         if bytes > self.limits.document_bytes_max {
             return Err(too_large("the document", bytes, self.limits.document_bytes_max));

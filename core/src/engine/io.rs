@@ -15,7 +15,7 @@ use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
 use super::query::selection::Selection;
 use crate::error::{Error, ErrorBody};
-use crate::store::StoreError;
+use crate::store::{Conflict, StoreError};
 use crate::transport::Message;
 
 /// What time it is, told by the driver.
@@ -138,6 +138,13 @@ pub enum Command {
     AcknowledgeOutcome {
         client_seq: u64,
     },
+    /// Writes in conflict that wait for `resolveConflict`.
+    Conflicts,
+    /// Answered when durable.
+    ResolveConflict {
+        client_seq: u64,
+        resolution: Resolution,
+    },
     /// Connects without backoff, pulls and drains.
     SyncNow,
     Stats,
@@ -155,6 +162,19 @@ pub struct WriteRequest {
     pub collection: Collection,
     pub id: DocumentId,
     pub write: Write,
+}
+
+/// What becomes of a write in conflict, by the app's decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It is sent again, as newer than what the server has.
+    Local,
+    /// It is forgotten.
+    Server,
+    /// The document shall hold exactly these fields.
+    Merged(Fields),
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +229,9 @@ pub enum Reply {
     Queue(QueueStatus),
     Outcomes {
         outcomes: Vec<RejectedWrite>,
+    },
+    Conflicts {
+        conflicts: Vec<ParkedWrite>,
     },
     Stats(Box<crate::metrics::Stats>),
     Done {},
@@ -302,6 +325,27 @@ pub struct RejectedWrite {
     #[serde(flatten)]
     pub request: WriteRequest,
     pub error: ErrorBody,
+    /// What it was in conflict with, where that was the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "contract", ts(optional))]
+    pub conflict: Option<Conflict>,
+}
+
+/// A write in conflict that waits for the app's decision. It is not shown any more; later writes of its document
+/// go on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct ParkedWrite {
+    pub client_seq: u64,
+    pub room: Room,
+    pub collection: Collection,
+    pub id: DocumentId,
+    #[serde(flatten)]
+    pub conflict: Conflict,
+    pub local: Write,
+    /// The fields of the server's document, `null` where there is none.
+    pub server: Option<Fields>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -390,6 +434,10 @@ pub enum Event {
     },
     Outcome {
         outcome: RejectedWrite,
+    },
+    /// A write waits for `resolveConflict`.
+    Conflict {
+        conflict: Box<ParkedWrite>,
     },
     TokenNeeded {
         reason: ErrorBody,

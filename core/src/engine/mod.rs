@@ -7,10 +7,14 @@
 //! - [`replica`]: the rooms and how far each has come.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
+//! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
+//! - `commit`: what waits until the journal is durable.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 pub mod backoff;
 mod commands;
+mod commit;
+pub mod conflict;
 mod connection;
 pub mod io;
 pub mod outbox;
@@ -18,6 +22,7 @@ pub mod presence;
 pub mod progress;
 pub mod query;
 pub mod replica;
+mod resolution;
 pub mod session;
 mod sync;
 mod wire;
@@ -27,9 +32,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use syncline_protocol::message::{Presence, event};
 use syncline_protocol::{HybridClock, Limits, Room};
 
-use self::io::{
-    Event, Input, Now, Output, QueueStatus, RejectedWrite, Reply, RequestId, RoomPhase, WriteRequest,
-};
+use self::commit::Uncommitted;
+use self::conflict::{ConflictStrategies, ParkedWrites};
+use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
 use self::outbox::{BatchLimits, Outbox};
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
@@ -47,6 +52,7 @@ use crate::transport::Parser;
 #[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
+    pub conflicts: ConflictStrategies,
     pub parser: Parser,
     pub token: Option<String>,
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
@@ -55,17 +61,6 @@ pub struct EngineConfig {
 
 /// Entries in one journal record, in bytes, when the journal is written anew: far below what a record may have.
 const RECORD_BYTES: usize = 256 << 10;
-
-/// Something appended to the journal and not committed yet.
-#[derive(Debug)]
-enum Uncommitted {
-    Write {
-        request: RequestId,
-        client_seqs: Vec<u64>,
-    },
-    /// Appended again if the commit fails.
-    Other(Record),
-}
 
 /// What the engine counts.
 #[derive(Debug, Default)]
@@ -82,6 +77,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
+    conflicts: ConflictStrategies,
     limits: Limits,
     identity: Identity,
     clock: HybridClock,
@@ -89,7 +85,9 @@ pub struct Engine {
     session: Session,
     wire: Wire,
     outbox: Outbox,
+    /// By the numbers that the app knows.
     outcomes: BTreeMap<u64, Outcome>,
+    parked: ParkedWrites,
     replica: Replica,
     queries: Queries,
     presence: PresenceBook,
@@ -123,6 +121,8 @@ impl Engine {
         for room in &waiting {
             replica.follow(room);
         }
+        let mut parked = ParkedWrites::default();
+        recovered.parked.into_iter().for_each(|write| parked.insert(write));
         let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
         let events: Vec<_> = damage.map(|error| Event::Error { error: error.into() }).collect();
         Self {
@@ -133,7 +133,8 @@ impl Engine {
             session: Session::new(config.settings.clone(), config.token, config.seed),
             wire: Wire::new(config.parser),
             outbox,
-            outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.mutation.client_seq, o)).collect(),
+            outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
+            parked,
             replica,
             queries: Queries::default(),
             presence: PresenceBook::default(),
@@ -150,6 +151,7 @@ impl Engine {
             last_queue: QueueStatus::default(),
             closed: false,
             settings: config.settings,
+            conflicts: config.conflicts,
         }
     }
 
@@ -212,7 +214,8 @@ impl Engine {
         let identity = Record::Identity(Identity { last_time: self.clock.last(), ..self.identity });
         let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.values().cloned().map(Record::Failed);
-        std::iter::once(identity).chain(queued).chain(failed).collect()
+        let parked = self.parked.iter().cloned().map(Record::Parked);
+        std::iter::once(identity).chain(queued).chain(failed).chain(parked).collect()
     }
 
     /// What the app is to be told since the last call.
@@ -256,52 +259,6 @@ impl Engine {
             bytes: self.outbox.bytes(),
             processing: self.outbox.is_pushing(),
         }
-    }
-
-    fn handle_committed(&mut self, out: &mut Vec<Output>) {
-        for record in std::mem::take(&mut self.uncommitted) {
-            if let Uncommitted::Write { request, client_seqs } = record {
-                if let Some(&last) = client_seqs.last() {
-                    self.outbox.mark_durable(last);
-                }
-                out.push(Output::Reply(request, Ok(Reply::Written { client_seqs })));
-            }
-        }
-    }
-
-    fn handle_commit_failed(
-        &mut self,
-        now: Now,
-        error: StoreError,
-        store: &mut dyn Store,
-        out: &mut Vec<Output>,
-    ) {
-        let error = Error::from(error);
-        for record in std::mem::take(&mut self.uncommitted) {
-            match record {
-                Uncommitted::Write { request, client_seqs } => {
-                    for client_seq in client_seqs {
-                        if let Some(room) = self.roll_back(client_seq) {
-                            self.forget_room_if_unused(now, &room, out);
-                        }
-                    }
-                    out.push(Output::Reply(request, Err(error.clone())));
-                }
-                // Kept in memory; a restart before it is saved hears the same answer from the server again.
-                Uncommitted::Other(record) => {
-                    store.append_after_flush(record);
-                    self.schedule_flush(now);
-                }
-            }
-        }
-        self.events.push(Event::Error { error: error.into() });
-    }
-
-    /// Forgets a write that was not accepted after all, and returns its room.
-    fn roll_back(&mut self, client_seq: u64) -> Option<Room> {
-        let Entry { room, mutation, .. } = self.outbox.remove(client_seq)?.entry;
-        self.queries.touch(&outbox::document_key(&room, &mutation));
-        Some(room)
     }
 
     fn handle_tick(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
@@ -419,7 +376,8 @@ impl Engine {
     fn rejected_write(outcome: &Outcome) -> RejectedWrite {
         let Entry { room, mutation, .. } = &outcome.entry;
         RejectedWrite {
-            client_seq: mutation.client_seq,
+            client_seq: outcome.entry.accepted().client_seq,
+            conflict: outcome.conflict.clone(),
             request: WriteRequest {
                 room: room.clone(),
                 collection: mutation.collection.clone(),

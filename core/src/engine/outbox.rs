@@ -137,7 +137,10 @@ impl Outbox {
         let number = entry.mutation.client_seq;
         let bytes = entry.mutation.byte_len() as u64;
         let key = document_key(&entry.room, &entry.mutation);
-        self.by_document.entry(key).or_default().push(number);
+        let numbers = self.by_document.entry(key).or_default();
+        // Nearly always the end; a write taken back has an older number.
+        let place = numbers.partition_point(|other| *other < number);
+        numbers.insert(place, number);
         self.lanes.entry(entry.room.clone()).or_default().unanswered.insert(number);
         self.bytes += bytes;
         self.pending.insert(number, Pending { entry, stage: Stage::Waiting, bytes, accepted_us });
@@ -244,7 +247,13 @@ impl Outbox {
     /// A batch, or its tail, was refused for now: the room starts over at its first unanswered number.
     pub fn restart(&mut self, batch: &Batch, at_us: u64) {
         self.landed(batch);
-        if let Some(lane) = self.lanes.get_mut(&batch.room)
+        self.start_over(&batch.room, at_us);
+        self.drop_idle_lane(&batch.room);
+    }
+
+    /// The room starts over at its first unanswered number, once nothing is under way.
+    pub fn start_over(&mut self, room: &Room, at_us: u64) {
+        if let Some(lane) = self.lanes.get_mut(room)
             && lane.hold != Some(Hold::Denied)
         {
             // A batch behind a refused one is refused too, and knows less of when to come back.
@@ -254,7 +263,6 @@ impl Outbox {
             };
             lane.hold = Some(Hold::Restart { at_us: at_us.max(earlier_us) });
         }
-        self.drop_idle_lane(&batch.room);
     }
 
     /// As [`restart`](Self::restart), with one mutation a batch, to find the one that is refused.

@@ -238,6 +238,27 @@ impl Replica {
         Ok(Applied { next, ..Applied::of(room, &documents, reset) })
     }
 
+    /// Applies a document that the server showed before the log brought it. The cursor stays, and the log skips what
+    /// the cache already holds.
+    pub fn apply_ahead(
+        &mut self,
+        room: &Room,
+        document: &Document,
+        store: &mut dyn Store,
+    ) -> Result<Applied, StoreError> {
+        let state = self.state(room);
+        let readable = self.rooms.get(room).is_some_and(|followed| followed.phase != RoomPhase::Denied);
+        // The first page does not look at what the cache holds.
+        if !readable || state.cursor == 0 || document.seq <= state.cursor {
+            return Ok(Applied::default());
+        }
+        let (documents, checksum) = newer_than_cache(room, state, std::slice::from_ref(document), store)?;
+        let new_state = RoomState { checksum, ..state };
+        store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
+        self.states.insert(room.clone(), new_state);
+        Ok(Applied::of(room, &documents, false))
+    }
+
     /// Applies live changes that follow the cursor; anything else is left to a pull.
     pub fn apply_live(&mut self, live: &Changes, store: &mut dyn Store) -> Result<Applied, StoreError> {
         let room = &live.room;

@@ -10,10 +10,11 @@ use syncline_protocol::{ErrorCode, Room, WireError};
 use super::io::{Event, Now, Output, RoomPhase};
 use super::outbox::{Batch, document_key};
 use super::replica::{Applied, NextPull};
+use super::resolution::conflict_error;
 use super::wire::{Request, decode, decode_answer};
 use super::{Engine, wire};
 use crate::error::{Code, Error};
-use crate::store::{Outcome, Record, Store, StoreError};
+use crate::store::{Conflict, Outcome, Record, Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
 
 impl Engine {
@@ -171,7 +172,7 @@ impl Engine {
     }
 
     /// The cache took a page or live changes, or could not.
-    fn handle_applied(
+    pub(super) fn handle_applied(
         &mut self,
         now: Now,
         room: &Room,
@@ -262,7 +263,7 @@ impl Engine {
         let answered = answer.results.len();
         for result in answer.results {
             if batch.client_seqs.binary_search(&result.client_seq).is_ok() {
-                self.handle_result(now, batch, result, store);
+                self.handle_result(now, batch, result, store, out);
             }
         }
         let untried = batch.client_seqs.get(answered..).unwrap_or_default();
@@ -279,7 +280,17 @@ impl Engine {
         Ok(())
     }
 
-    fn handle_result(&mut self, now: Now, batch: &Batch, result: MutationResult, store: &mut dyn Store) {
+    fn handle_result(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        result: MutationResult,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(error) = conflict_error(&result) {
+            return self.handle_conflict(now, result.client_seq, error, result.document, store, out);
+        }
         let MutationResult { client_seq, status, seq, error, .. } = result;
         let state = self.replica.state(&batch.room);
         match (status, error) {
@@ -293,13 +304,9 @@ impl Engine {
                     self.settle(now, client_seq, store);
                 }
             }
-            (status, error) => {
-                let code = match status {
-                    MutationStatus::Conflict => ErrorCode::Conflict,
-                    _ => ErrorCode::Invalid,
-                };
-                let error = error.unwrap_or_else(|| WireError::new(code, "the server refused the write"));
-                self.reject(client_seq, error, store);
+            (_, error) => {
+                let refused = || WireError::new(ErrorCode::Invalid, "the server refused the write");
+                self.reject(client_seq, error.unwrap_or_else(refused), None, store);
             }
         }
     }
@@ -330,7 +337,7 @@ impl Engine {
                 [only] => {
                     self.outbox.restart(batch, now.mono_us);
                     self.outbox.end_isolation(&batch.room);
-                    self.reject(*only, wire_error(&error), store);
+                    self.reject(*only, wire_error(&error), None, store);
                     self.forget_room_if_unused(now, &batch.room, out);
                 }
                 _ => self.outbox.isolate(batch, now.mono_us),
@@ -340,7 +347,7 @@ impl Engine {
     }
 
     /// The write is in the cache as confirmed: it leaves the outbox.
-    fn settle(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
+    pub(super) fn settle(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
         store.append_after_flush(Record::Settled { client_seq });
         self.schedule_flush(now);
@@ -353,13 +360,19 @@ impl Engine {
     }
 
     /// The write is rolled back, alone; its outcome stays until the app has seen it.
-    fn reject(&mut self, client_seq: u64, error: WireError, store: &mut dyn Store) {
+    pub(super) fn reject(
+        &mut self,
+        client_seq: u64,
+        error: WireError,
+        conflict: Option<Conflict>,
+        store: &mut dyn Store,
+    ) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
         self.counters.rejected += 1;
         self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
-        let outcome = Outcome { entry: pending.entry, error };
+        let outcome = Outcome { entry: pending.entry, error, conflict };
         self.events.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
-        self.outcomes.insert(client_seq, outcome.clone());
+        self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
         self.append(Record::Failed(outcome), store);
     }
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::fixtures::{
     CLIENT, OTHER_CLIENT, collection, copy_directory, deleted, document, entry, entry_with, identity, key,
-    outcome, room, state,
+    outcome, parked, resent, room, state,
 };
 use super::{DiskStore, MemoryStore, Record, Recovered, RoomUpdate, Store};
 
@@ -141,6 +141,28 @@ fn records_replace_settle_and_fail_entries<S: Subject>() {
     assert_eq!(recovered.identity.last_client_seq, 4);
 }
 
+fn a_conflict_takes_an_entry_to_another_number_or_to_the_app_and_back<S: Subject>() {
+    let (mut store, _) = S::fresh();
+    store.append(&Record::Queued((1..=3).map(entry).collect())).unwrap();
+    store
+        .append(&Record::Resent { client_seqs: vec![1, 2], entries: vec![resent(1, 4), resent(2, 5)] })
+        .unwrap();
+    store.append(&Record::Parked(parked(resent(1, 4)))).unwrap();
+    store.append(&Record::Parked(parked(entry(3)))).unwrap();
+    store.commit().unwrap();
+    let (mut store, recovered) = store.killed();
+    assert_eq!(recovered.entries, [resent(2, 5)]);
+    assert_eq!(recovered.parked, [parked(resent(1, 4)), parked(entry(3))]);
+    assert_eq!(recovered.identity.last_client_seq, 5);
+    store.append(&Record::Resolved { client_seq: 1, entry: Some(resent(1, 6)) }).unwrap();
+    store.append(&Record::Resolved { client_seq: 3, entry: None }).unwrap();
+    store.commit().unwrap();
+    let (_, recovered) = store.killed();
+    assert_eq!(recovered.entries, [resent(2, 5), resent(1, 6)]);
+    assert_eq!(recovered.parked, []);
+    assert_eq!(recovered.identity.last_client_seq, 6);
+}
+
 fn a_record_that_waits_for_a_flush_does_not_exist_before_it<S: Subject>() {
     let (mut store, _) = S::fresh();
     store.append(&Record::Queued(vec![entry(1)])).unwrap();
@@ -251,6 +273,7 @@ for_every_store! {
     a_new_store_is_empty_and_has_the_given_identity
     committed_records_survive_a_kill_and_others_do_not
     records_replace_settle_and_fail_entries
+    a_conflict_takes_an_entry_to_another_number_or_to_the_app_and_back
     a_record_that_waits_for_a_flush_does_not_exist_before_it
     flushed_changes_survive_a_kill
     a_change_replaces_and_removes_documents

@@ -5,11 +5,11 @@
 use std::path::Path;
 
 use syncline_protocol::{
-    ClientId, Collection, Document, DocumentId, ErrorCode, Fields, HybridTime, Mutation, Room, Stamp, Stamps,
-    Value, VersionVector, WireError, Write,
+    ClientId, Collection, ConflictKind, Document, DocumentId, ErrorCode, Fields, HybridTime, Mutation, Room,
+    Stamp, Stamps, Value, VersionVector, WireError, Write,
 };
 
-use super::{DocumentKey, Entry, Identity, Outcome, RoomState};
+use super::{Conflict, DocumentKey, Entry, Identity, Outcome, Parked, RoomState};
 
 pub(super) const CLIENT: ClientId = ClientId::from_bytes([7; 16]);
 pub(super) const OTHER_CLIENT: ClientId = ClientId::from_bytes([9; 16]);
@@ -48,11 +48,28 @@ pub(super) fn entry_with(client_seq: u64, text: &str) -> Entry {
             base: None,
         },
         queued_at_ms: 1_800_000_000_000 + client_seq,
+        accepted: None,
     }
 }
 
+/// The entry accepted under one number, sent again under another.
+pub(super) fn resent(accepted: u64, client_seq: u64) -> Entry {
+    let mut entry = entry(accepted);
+    entry.accepted = Some(entry.accepted());
+    entry.mutation.client_seq = client_seq;
+    entry.mutation.base = Some(VersionVector::from_iter([(OTHER_CLIENT, 5)]));
+    entry
+}
+
+pub(super) fn parked(entry: Entry) -> Parked {
+    let conflict =
+        Conflict { kind: ConflictKind::UpdateUpdate, fields: vec![syncline_protocol::Path::field("text")] };
+    Parked { entry, conflict, document: Some(document("task-1", 4, "theirs")) }
+}
+
 pub(super) fn outcome(client_seq: u64) -> Outcome {
-    Outcome { entry: entry(client_seq), error: WireError::new(ErrorCode::Forbidden, "not yours") }
+    let error = WireError::new(ErrorCode::Forbidden, "not yours");
+    Outcome { entry: entry(client_seq), error, conflict: None }
 }
 
 pub(super) fn document(id: &str, seq: u64, text: &str) -> Document {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::Record;
+use super::{Entry, Record};
 
 /// The sizes of the records that a rewrite would keep. An estimate: it decides only when to compact.
 #[derive(Debug, Default)]
 pub(super) struct LiveBytes {
     entries: HashMap<u64, u64>,
     outcomes: HashMap<u64, u64>,
+    parked: HashMap<u64, u64>,
     identity: u64,
     total: u64,
 }
@@ -21,24 +22,42 @@ impl LiveBytes {
                 self.total = self.total - self.identity + bytes;
                 self.identity = bytes;
             }
-            Record::Queued(entries) => {
-                let share = (bytes / entries.len().max(1) as u64).max(1);
-                for entry in entries {
-                    let old = self.entries.insert(entry.mutation.client_seq, share);
-                    self.total = self.total + share - old.unwrap_or(0);
-                }
-            }
-            Record::Settled { client_seq } => self.total -= self.entries.remove(client_seq).unwrap_or(0),
+            Record::Queued(entries) => self.add_entries(entries, bytes),
+            Record::Settled { client_seq } => self.remove_entry(*client_seq),
             Record::Failed(outcome) => {
-                let client_seq = outcome.entry.mutation.client_seq;
-                let entry = self.entries.remove(&client_seq).unwrap_or(0);
-                let old = self.outcomes.insert(client_seq, bytes).unwrap_or(0);
-                self.total = self.total + bytes - entry - old;
+                self.remove_entry(outcome.entry.mutation.client_seq);
+                let old = self.outcomes.insert(outcome.entry.accepted().client_seq, bytes).unwrap_or(0);
+                self.total = self.total + bytes - old;
             }
             Record::OutcomeSeen { client_seq } => {
                 self.total -= self.outcomes.remove(client_seq).unwrap_or(0);
             }
+            Record::Resent { client_seqs, entries } => {
+                client_seqs.iter().for_each(|client_seq| self.remove_entry(*client_seq));
+                self.add_entries(entries, bytes);
+            }
+            Record::Parked(parked) => {
+                self.remove_entry(parked.entry.mutation.client_seq);
+                let old = self.parked.insert(parked.entry.accepted().client_seq, bytes).unwrap_or(0);
+                self.total = self.total + bytes - old;
+            }
+            Record::Resolved { client_seq, entry } => {
+                self.total -= self.parked.remove(client_seq).unwrap_or(0);
+                self.add_entries(entry.as_slice(), bytes);
+            }
         }
+    }
+
+    fn add_entries(&mut self, entries: &[Entry], bytes: u64) {
+        let share = (bytes / entries.len().max(1) as u64).max(1);
+        for entry in entries {
+            let old = self.entries.insert(entry.mutation.client_seq, share);
+            self.total = self.total + share - old.unwrap_or(0);
+        }
+    }
+
+    fn remove_entry(&mut self, client_seq: u64) {
+        self.total -= self.entries.remove(&client_seq).unwrap_or(0);
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -49,7 +68,7 @@ impl LiveBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixtures::{entry, outcome};
+    use crate::store::fixtures::{entry, outcome, parked, resent};
 
     #[test]
     fn only_what_a_rewrite_keeps_counts() {
@@ -64,6 +83,20 @@ mod tests {
         live.add(&Record::Failed(outcome(1)), 150);
         assert_eq!(live.total(), 150);
         live.add(&Record::OutcomeSeen { client_seq: 1 }, 20);
+        assert_eq!(live.total(), 0);
+    }
+
+    #[test]
+    fn a_write_counts_once_wherever_a_conflict_takes_it() {
+        let mut live = LiveBytes::default();
+        live.add(&Record::Queued(vec![entry(1)]), 100);
+        live.add(&Record::Resent { client_seqs: vec![1], entries: vec![resent(1, 2)] }, 120);
+        assert_eq!(live.total(), 120);
+        live.add(&Record::Parked(parked(resent(1, 2))), 300);
+        assert_eq!(live.total(), 300);
+        live.add(&Record::Resolved { client_seq: 1, entry: Some(resent(1, 3)) }, 110);
+        assert_eq!(live.total(), 110);
+        live.add(&Record::Settled { client_seq: 3 }, 20);
         assert_eq!(live.total(), 0);
     }
 }

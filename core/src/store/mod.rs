@@ -1,7 +1,7 @@
 //! What survives a restart. Two halves with different promises:
 //!
-//! - The **journal** holds what nothing else can rebuild: the client's identity, the outbox, and outcomes that the
-//!   app has not seen. [`Store::commit`] makes it durable.
+//! - The **journal** holds what nothing else can rebuild: the client's identity, the outbox, conflicts that the app
+//!   has not decided, and outcomes that it has not seen. [`Store::commit`] makes it durable.
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
 mod cached_document;
@@ -27,7 +27,8 @@ pub use memory::MemoryStore;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{
-    Checksum, ClientId, Collection, Document, DocumentId, HybridTime, Mutation, Room, WireError,
+    Checksum, ClientId, Collection, ConflictKind, Document, DocumentId, HybridTime, Mutation, Path, Room,
+    WireError,
 };
 
 /// One line of the journal. [`Recovered`] is what the lines add up to.
@@ -41,8 +42,14 @@ pub enum Record {
     Settled { client_seq: u64 },
     /// An entry failed for good. It leaves the outbox, and the outcome stays until the app has seen it.
     Failed(Outcome),
-    /// The app has seen the outcome of the entry with this number.
+    /// The app has seen the outcome of the write that it knows by this number.
     OutcomeSeen { client_seq: u64 },
+    /// Entries take the place of those with these numbers: the same writes, sent again under new numbers.
+    Resent { client_seqs: Vec<u64>, entries: Vec<Entry> },
+    /// An entry met a conflict that the app decides. It leaves the outbox.
+    Parked(Parked),
+    /// The app decided about the parked write that it knows by this number; the entry is what is sent of it.
+    Resolved { client_seq: u64, entry: Option<Entry> },
 }
 
 /// Who this installation is, and how far its numbers and its clock have come.
@@ -62,6 +69,24 @@ pub struct Entry {
     pub mutation: Mutation,
     /// When it was accepted, in milliseconds since the epoch.
     pub queued_at_ms: u64,
+    /// How it was accepted; absent unless it was sent again under another number.
+    #[serde(default)]
+    pub accepted: Option<Accepted>,
+}
+
+/// The number and the time that a write was accepted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub client_seq: u64,
+    pub time: HybridTime,
+}
+
+impl Entry {
+    /// The number and the time that it was accepted with. The app knows it by this number for good.
+    pub fn accepted(&self) -> Accepted {
+        let Mutation { client_seq, time, .. } = self.mutation;
+        self.accepted.unwrap_or(Accepted { client_seq, time })
+    }
 }
 
 /// A write that the server refused.
@@ -69,6 +94,27 @@ pub struct Entry {
 pub struct Outcome {
     pub entry: Entry,
     pub error: WireError,
+    /// What it was in conflict with, where that was the reason.
+    #[serde(default)]
+    pub conflict: Option<Conflict>,
+}
+
+/// What a write was in conflict with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct Conflict {
+    pub kind: ConflictKind,
+    /// The paths that both sides wrote.
+    pub fields: Vec<Path>,
+}
+
+/// A write in conflict, waiting for the app's decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parked {
+    pub entry: Entry,
+    pub conflict: Conflict,
+    /// What the server held, `None` for nothing.
+    pub document: Option<Document>,
 }
 
 /// What the journal held when it was opened.
@@ -79,6 +125,8 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
     /// In the order of their numbers.
     pub outcomes: Vec<Outcome>,
+    /// In the order of the numbers that the app knows.
+    pub parked: Vec<Parked>,
     /// Damage that was found, cut off or set aside, for the log and for the app.
     pub damage: Vec<String>,
 }

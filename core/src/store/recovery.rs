@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use syncline_protocol::{ClientId, ErrorCode, HybridTime, WireError};
 
-use super::{Entry, Identity, Outcome, Record, Recovered};
+use super::{Entry, Identity, Outcome, Parked, Record, Recovered};
 
 /// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
 /// would take a new write under a used number for a repetition. More than an outbox ever holds.
@@ -18,6 +18,7 @@ pub(super) struct Fold {
     last_time: HybridTime,
     entries: BTreeMap<u64, Entry>,
     outcomes: BTreeMap<u64, Outcome>,
+    parked: BTreeMap<u64, Parked>,
 }
 
 /// What a restart begins with.
@@ -35,26 +36,45 @@ impl Fold {
                 self.client_id = Some(identity.client_id);
                 self.raise(identity.last_client_seq, identity.last_time);
             }
-            Record::Queued(entries) => {
-                for entry in entries {
-                    let client_seq = entry.mutation.client_seq;
-                    self.raise(client_seq, entry.mutation.time);
-                    self.entries.insert(client_seq, entry);
-                }
-            }
+            Record::Queued(entries) => self.queue(entries),
             Record::Settled { client_seq } => {
                 self.entries.remove(&client_seq);
             }
             Record::Failed(outcome) => {
-                let client_seq = outcome.entry.mutation.client_seq;
-                self.raise(client_seq, outcome.entry.mutation.time);
-                self.entries.remove(&client_seq);
-                self.outcomes.insert(client_seq, outcome);
+                self.take_out(&outcome.entry);
+                self.outcomes.insert(outcome.entry.accepted().client_seq, outcome);
             }
             Record::OutcomeSeen { client_seq } => {
                 self.outcomes.remove(&client_seq);
             }
+            Record::Resent { client_seqs, entries } => {
+                for client_seq in client_seqs {
+                    self.entries.remove(&client_seq);
+                }
+                self.queue(entries);
+            }
+            Record::Parked(parked) => {
+                self.take_out(&parked.entry);
+                self.parked.insert(parked.entry.accepted().client_seq, parked);
+            }
+            Record::Resolved { client_seq, entry } => {
+                self.parked.remove(&client_seq);
+                self.queue(entry);
+            }
         }
+    }
+
+    fn queue(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            let client_seq = entry.mutation.client_seq;
+            self.raise(client_seq, entry.mutation.time);
+            self.entries.insert(client_seq, entry);
+        }
+    }
+
+    fn take_out(&mut self, entry: &Entry) {
+        self.raise(entry.mutation.client_seq, entry.mutation.time);
+        self.entries.remove(&entry.mutation.client_seq);
     }
 
     /// Ends the recovery. `spare` is the identity kept beside the journal, `fresh` the one of a new installation,
@@ -98,6 +118,7 @@ impl Fold {
             identity,
             entries: self.entries.into_values().collect(),
             outcomes: self.outcomes.into_values().collect(),
+            parked: self.parked.into_values().collect(),
             damage,
         };
         Outset { recovered, repairs }
@@ -110,11 +131,11 @@ impl Fold {
             .into_values()
             .map(|entry| {
                 let message = "the client's identity was lost: it is unknown whether this write was applied";
-                Outcome { entry, error: WireError::new(ErrorCode::Internal, message) }
+                Outcome { entry, error: WireError::new(ErrorCode::Internal, message), conflict: None }
             })
             .collect();
         for outcome in &failed {
-            self.outcomes.insert(outcome.entry.mutation.client_seq, outcome.clone());
+            self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
         }
         failed
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::limits::VALUE_DEPTH_MAX;
 use syncline_protocol::message::{Changes, MutationResult, MutationStatus};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{
-    Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Path, Room, Stamp, Value, VersionVector,
-    WireError, Write, merge,
+    Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
 };
 
 use super::{Commit, DocumentKey, Head, RoomStore};
@@ -65,8 +65,7 @@ impl<'a, S: RoomStore> Batch<'a, S> {
         self.last_client_seq = mutation.client_seq;
         let current = self.working(&key)?.document.clone();
         if let Some(document) = &current
-            && let Some(base) = &mutation.base
-            && let Some(fields) = conflict(document, mutation, base, self.client)
+            && let Some(fields) = fields_in_conflict(document, mutation, self.client)
         {
             let error = WireError::new(ErrorCode::Conflict, "the document changed since the mutation's base");
             self.rejections.push((mutation.client_seq, error));
@@ -237,33 +236,6 @@ fn nests_within(value: &Value, depth_max: usize) -> bool {
         }
         _ => true,
     }
-}
-
-/// The fields in conflict when the document holds mutations that `base` lacks; `None` when it holds none. A
-/// client has always seen its own.
-fn conflict(
-    document: &Document,
-    mutation: &Mutation,
-    base: &VersionVector,
-    client: ClientId,
-) -> Option<Vec<Path>> {
-    let mut seen = base.clone();
-    seen.record(client, mutation.client_seq);
-    if document.version.is_within(&seen) {
-        return None;
-    }
-    let unseen = |stamp: Stamp| document.version.seen(stamp.writer) > seen.seen(stamp.writer);
-    let written: Vec<Path> = match &mutation.write {
-        Write::Create(fields) => fields.keys().map(Path::field).collect(),
-        Write::Update(patch) => patch.ops().map(|(path, _)| path.clone()).collect(),
-        // A deletion touches every field.
-        Write::Delete => document.fields.keys().map(Path::field).collect(),
-    };
-    let touched = |path: &Path| {
-        unseen(document.stamps.governing(path))
-            || document.stamps.fields.iter().any(|(inner, stamp)| inner.is_within(path) && unseen(*stamp))
-    };
-    Some(written.into_iter().filter(touched).collect())
 }
 
 /// What a document takes in memory and, roughly, on the wire.

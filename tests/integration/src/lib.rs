@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
-use syncline::engine::io::{ConnectionState, PresentMember, QueueStatus, RejectedWrite, Row, WatchId};
+use syncline::engine::io::{
+    ConnectionState, ParkedWrite, PresentMember, QueueStatus, RejectedWrite, Row, WatchId,
+};
 use syncline::{Client, ClientConfig, Command, Error, Event, Reply};
 use syncline_server::auth::Authenticator;
 use syncline_server::{Config, Mode, Server};
@@ -74,6 +76,7 @@ pub struct Seen {
     pub rows: BTreeMap<WatchId, BTreeMap<String, Row>>,
     pub members: BTreeMap<String, Vec<PresentMember>>,
     pub outcomes: Vec<RejectedWrite>,
+    pub conflicts: Vec<ParkedWrite>,
     pub errors: Vec<String>,
     pub tokens_needed: u32,
 }
@@ -94,6 +97,7 @@ impl Seen {
             Event::Queue { status } => self.queue = status,
             Event::Presence { room, members, .. } => drop(self.members.insert(room.to_string(), members)),
             Event::Outcome { outcome } => self.outcomes.push(outcome),
+            Event::Conflict { conflict } => self.conflicts.push(*conflict),
             Event::TokenNeeded { .. } => self.tokens_needed += 1,
             Event::Error { error } => self.errors.push(error.code.as_str().to_owned()),
             Event::Progress { .. } | Event::User { .. } => {}

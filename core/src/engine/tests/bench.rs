@@ -14,6 +14,7 @@ use syncline_protocol::{
 
 use super::faulty_store::FaultyStore;
 use crate::config::Settings;
+use crate::engine::conflict::{ConflictStrategies, ConflictStrategy};
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
@@ -46,6 +47,7 @@ pub(super) struct Bench {
     pub engine: Engine,
     pub store: FaultyStore,
     pub settings: Settings,
+    pub conflicts: ConflictStrategies,
     /// The socket that the engine wants open.
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
@@ -67,13 +69,27 @@ impl Bench {
     }
 
     pub(super) fn with_token(settings: Settings, token: Option<&str>) -> Self {
+        Self::made_of(settings, ConflictStrategies::default(), token)
+    }
+
+    /// A client of which every collection has this strategy, in a room whose log, so far, is this one.
+    pub(super) fn resolving(strategy: ConflictStrategy, log: &super::server_log::ServerLog) -> Self {
+        let conflicts = ConflictStrategies { default: strategy, ..ConflictStrategies::default() };
+        let mut bench = Self::made_of(Settings::default(), conflicts, Some("token"));
+        bench.open();
+        bench.enter(log);
+        bench
+    }
+
+    fn made_of(settings: Settings, conflicts: ConflictStrategies, token: Option<&str>) -> Self {
         let (inner, recovered) = MemoryStore::new(ME);
-        let engine = Engine::new(config(&settings, token), recovered, vec![]);
+        let engine = Engine::new(config(&settings, &conflicts, token), recovered, vec![]);
         Self {
             now: Now { mono_us: 1_000_000, wall_ms: WALL_MS },
             engine,
             store: FaultyStore::new(inner),
             settings,
+            conflicts,
             socket: None,
             asked: VecDeque::new(),
             greetings: 0,
@@ -94,10 +110,19 @@ impl Bench {
     /// A client in a room whose log, so far, is this one.
     pub(super) fn in_room(log: &super::server_log::ServerLog) -> Self {
         let mut bench = Self::opened();
-        bench.call(Command::Subscribe { room: room() }).unwrap();
-        let (ack, subscribe) = bench.expect_subscribe();
-        bench.answer(ack, &log.page(subscribe.cursor));
+        bench.enter(log);
         bench
+    }
+
+    pub(super) fn enter(&mut self, log: &super::server_log::ServerLog) {
+        self.call(Command::Subscribe { room: room() }).unwrap();
+        self.load(log);
+    }
+
+    /// Answers the room's subscription.
+    pub(super) fn load(&mut self, log: &super::server_log::ServerLog) {
+        let (ack, subscribe) = self.expect_subscribe();
+        self.answer(ack, &log.page(subscribe.cursor));
     }
 
     /// Loses power, and starts again from what is on disk.
@@ -106,7 +131,7 @@ impl Bench {
         let (inner, recovered) = std::mem::replace(&mut self.store, FaultyStore::new(empty)).inner.crash();
         let rooms = inner.rooms().unwrap();
         self.store = FaultyStore::new(inner);
-        self.engine = Engine::new(config(&self.settings, Some("token")), recovered, rooms);
+        self.engine = Engine::new(config(&self.settings, &self.conflicts, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();
         self.events.clear();
@@ -347,9 +372,10 @@ impl Bench {
     }
 }
 
-fn config(settings: &Settings, token: Option<&str>) -> EngineConfig {
+fn config(settings: &Settings, conflicts: &ConflictStrategies, token: Option<&str>) -> EngineConfig {
     EngineConfig {
         settings: settings.clone(),
+        conflicts: conflicts.clone(),
         parser: Parser::Msgpack,
         token: token.map(str::to_owned),
         seed: 7,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bench;
+mod conflicts;
 mod connection;
 mod durability;
 mod faulty_store;

@@ -1,9 +1,12 @@
 //! One room's log, as a server keeps it: just enough to script answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::message::{Changes, MutationResult, MutationStatus, Page, Push, PushAnswer};
-use syncline_protocol::{Checksum, ClientId, Document, DocumentId, HybridTime, Mutation, WireError, merge};
+use syncline_protocol::{
+    Checksum, ClientId, Document, DocumentId, ErrorCode, HybridTime, Mutation, WireError, merge,
+};
 
 use super::bench::{ME, OTHER, WALL_MS, room};
 use crate::engine::io::WriteRequest;
@@ -13,6 +16,8 @@ pub(super) struct ServerLog {
     pub head: u64,
     documents: BTreeMap<DocumentId, Document>,
     last_client_seq: BTreeMap<ClientId, u64>,
+    /// Numbers used up by conflicts.
+    conflicts: BTreeSet<u64>,
 }
 
 impl ServerLog {
@@ -48,11 +53,28 @@ impl ServerLog {
 
     fn apply(&mut self, writer: ClientId, mutation: &Mutation) -> MutationResult {
         let last = self.last_client_seq.entry(writer).or_insert(0);
+        if mutation.client_seq <= *last && self.conflicts.contains(&mutation.client_seq) {
+            let document = self.documents.get(&mutation.id).cloned().map(Document::for_clients);
+            let error = WireError::new(ErrorCode::Conflict, "in conflict before");
+            let duplicate = result(mutation.client_seq, MutationStatus::Duplicate);
+            return MutationResult { document, error: Some(error), ..duplicate };
+        }
         if mutation.client_seq <= *last {
             let seq = self.documents.get(&mutation.id).map(|document| document.seq);
             return MutationResult { seq, ..result(mutation.client_seq, MutationStatus::Duplicate) };
         }
         *last = mutation.client_seq;
+        let current = self.documents.get(&mutation.id);
+        if let Some(current) = current
+            && let Some(fields) = fields_in_conflict(current, mutation, writer)
+        {
+            self.conflicts.insert(mutation.client_seq);
+            return MutationResult {
+                document: Some(current.clone().for_clients()),
+                fields: Some(fields),
+                ..result(mutation.client_seq, MutationStatus::Conflict)
+            };
+        }
         let mut document = self.documents.remove(&mutation.id);
         merge::apply(&mut document, mutation, writer, WALL_MS).unwrap();
         self.head += 1;

@@ -1,0 +1,358 @@
+//! How conflicts are carried out: writes sent again, dropped, parked, and what the app decides about parked ones.
+//!
+//! A write sent again takes a new number, for the server has used up the old one. All pending writes of its
+//! document from there on take new numbers with it, so none overtakes. Pending writes of one document share the
+//! base of the first: where the server refuses one, it refuses those behind it too, so an old number that is
+//! still under way has no effect.
+
+use syncline_protocol::conflict::fields_in_conflict;
+use syncline_protocol::message::{MutationResult, MutationStatus};
+use syncline_protocol::{
+    ConflictKind, Document, ErrorCode, Fields, HybridTime, Mutation, Op, Patch, Path, Room, Stamp,
+    VersionVector, WireError, Write,
+};
+
+use super::Engine;
+use super::commit::Uncommitted;
+use super::conflict::{ConflictStrategy, Decision, Dispute};
+use super::io::{Event, Now, Output, ParkedWrite, RequestId, Resolution};
+use super::outbox::{Pending, Stage, document_key};
+use crate::error::{Code, Error};
+use crate::store::{Conflict, DocumentKey, Entry, Parked, Record, Store, StoreError};
+
+/// Mutations of one journal record of writes sent again, in bytes, unless a single one is larger. A crash between
+/// two records is harmless: what keeps its old number is refused and sent again after the others.
+const RESENT_BYTES_MAX: u64 = 1 << 20;
+
+/// A conflict whose record is not durable yet, and how to take it back.
+#[derive(Debug)]
+pub(super) enum Unsettled {
+    Resent { old: Vec<Pending>, new: Vec<u64> },
+    Parked { old: Pending, number: u64 },
+    Resolved { request: RequestId, parked: Box<Parked>, new: Option<u64> },
+}
+
+/// The error of a result that is a conflict, the first time or as a duplicate.
+pub(super) fn conflict_error(result: &MutationResult) -> Option<WireError> {
+    let refused = result.error.as_ref();
+    match result.status {
+        MutationStatus::Conflict => {
+            let error = || WireError::new(ErrorCode::Conflict, "the document changed since it was read");
+            Some(refused.cloned().unwrap_or_else(error))
+        }
+        MutationStatus::Duplicate => refused.filter(|error| error.code == ErrorCode::Conflict).cloned(),
+        MutationStatus::Applied | MutationStatus::Rejected => None,
+    }
+}
+
+impl Engine {
+    /// The version that a write of the document is made upon; `None` where the server merges.
+    pub(super) fn base_of(
+        &self,
+        key: &DocumentKey,
+        store: &dyn Store,
+    ) -> Result<Option<VersionVector>, StoreError> {
+        if self.conflicts.of(&key.collection) == ConflictStrategy::Merge {
+            return Ok(None);
+        }
+        let version = store.document(key)?.map(|document| document.version).unwrap_or_default();
+        let held = version.seen(self.identity.client_id);
+        let mut pending = self.outbox.of_document(key).map(|pending| &pending.entry.mutation);
+        let inherited = pending.find(|mutation| mutation.client_seq > held && mutation.base.is_some());
+        Ok(Some(inherited.and_then(|mutation| mutation.base.clone()).unwrap_or(version)))
+    }
+
+    /// The server found the write in conflict with `document`.
+    pub(super) fn handle_conflict(
+        &mut self,
+        now: Now,
+        client_seq: u64,
+        error: WireError,
+        document: Option<Document>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(pending) = self.outbox.pending(client_seq) else { return };
+        let Entry { room, mutation, .. } = pending.entry.clone();
+        let fields = match &document {
+            Some(document) => fields_in_conflict(document, &mutation, self.identity.client_id),
+            None => mutation.base.is_some().then(Vec::new),
+        };
+        // Without this, a server that is wrong could have a write sent again for ever.
+        let (Some(fields), Some(base)) = (fields, &mutation.base) else {
+            return self.reject(client_seq, error, None, store);
+        };
+        let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
+        let decision = Decision::of(Dispute {
+            strategy: self.conflicts.of(&mutation.collection),
+            write: &mutation.write,
+            base,
+            written: Stamp { time: pending.entry.accepted().time, writer: self.identity.client_id },
+            document: document.as_ref(),
+        });
+        if let Some(document) = &document {
+            self.clock.observe(document.newest_stamp().time);
+            let applied = self.replica.apply_ahead(&room, document, store);
+            self.handle_applied(now, &room, applied, store, out);
+        }
+        let done = match decision {
+            Decision::Settle => {
+                self.settle(now, client_seq, store);
+                Ok(())
+            }
+            Decision::Drop => {
+                self.reject(client_seq, error, Some(conflict), store);
+                Ok(())
+            }
+            Decision::Park => self.park(client_seq, conflict, document, store),
+            Decision::Merge | Decision::Rebase | Decision::Override => {
+                self.send_again(now, client_seq, decision, document.as_ref(), store)
+            }
+        };
+        if let Err(error) = done {
+            // The number is pushed again, and the server answers the same.
+            self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
+            self.handle_store_error(error);
+        }
+    }
+
+    fn send_again(
+        &mut self,
+        now: Now,
+        client_seq: u64,
+        decision: Decision,
+        document: Option<&Document>,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let Some(pending) = self.outbox.pending(client_seq) else { return Ok(()) };
+        let key = document_key(&pending.entry.room, &pending.entry.mutation);
+        let base = match decision {
+            Decision::Merge => None,
+            _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
+        };
+        let waiting = self.outbox.of_document(&key).filter(|pending| {
+            pending.stage == Stage::Waiting && pending.entry.mutation.client_seq >= client_seq
+        });
+        let waiting: Vec<Pending> = waiting.cloned().collect();
+        let mut left = waiting.as_slice();
+        while let Some((_, rest)) = left.split_first() {
+            let mut bytes = left[0].bytes;
+            let more = rest.iter().take_while(|pending| {
+                bytes += pending.bytes;
+                bytes <= RESENT_BYTES_MAX
+            });
+            let (old, rest) = left.split_at(1 + more.count());
+            let entries = old.iter().map(|pending| {
+                let time = match decision {
+                    Decision::Override => self.clock.tick(now.wall_ms),
+                    _ => pending.entry.mutation.time,
+                };
+                self.renumbered(&pending.entry, time, base.clone())
+            });
+            let entries = entries.collect::<Vec<_>>();
+            self.replace_pending(old.to_vec(), entries, store)?;
+            left = rest;
+        }
+        self.queries.touch(&key);
+        Ok(())
+    }
+
+    /// The same write under the next number.
+    fn renumbered(&mut self, entry: &Entry, time: HybridTime, base: Option<VersionVector>) -> Entry {
+        self.identity.last_client_seq += 1;
+        let client_seq = self.identity.last_client_seq;
+        let mutation = Mutation { client_seq, time, base, ..entry.mutation.clone() };
+        Entry { mutation, accepted: Some(entry.accepted()), ..entry.clone() }
+    }
+
+    fn replace_pending(
+        &mut self,
+        old: Vec<Pending>,
+        entries: Vec<Entry>,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let client_seqs = old.iter().map(|pending| pending.entry.mutation.client_seq).collect();
+        let record = Record::Resent { client_seqs, entries };
+        store.append(&record)?;
+        let Record::Resent { client_seqs, entries } = record else { return Ok(()) };
+        let new = entries.iter().map(|entry| entry.mutation.client_seq).collect();
+        for (entry, old) in entries.into_iter().zip(&old) {
+            self.outbox.insert(entry, old.accepted_us);
+        }
+        for client_seq in client_seqs {
+            self.outbox.remove(client_seq);
+        }
+        self.uncommitted.push(Uncommitted::Conflict(Unsettled::Resent { old, new }));
+        Ok(())
+    }
+
+    fn park(
+        &mut self,
+        client_seq: u64,
+        conflict: Conflict,
+        document: Option<Document>,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let Some(pending) = self.outbox.pending(client_seq) else { return Ok(()) };
+        let parked = Parked { entry: pending.entry.clone(), conflict, document };
+        store.append(&Record::Parked(parked.clone()))?;
+        let Some(old) = self.outbox.remove(client_seq) else { return Ok(()) };
+        self.queries.touch(&document_key(&old.entry.room, &old.entry.mutation));
+        let number = parked.entry.accepted().client_seq;
+        self.parked.insert(parked);
+        self.uncommitted.push(Uncommitted::Conflict(Unsettled::Parked { old, number }));
+        Ok(())
+    }
+
+    pub(super) fn parked_writes(&self) -> Vec<ParkedWrite> {
+        self.parked.iter().map(parked_write).collect()
+    }
+
+    /// The app decides about a parked write. The answer comes with the commit.
+    pub(super) fn resolve(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        client_seq: u64,
+        resolution: Resolution,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        let parked = self.parked.find(client_seq).cloned();
+        let parked = parked
+            .ok_or_else(|| Error::new(Code::NotFound, format!("write {client_seq} waits for no decision")))?;
+        let Entry { room, mutation, .. } = &parked.entry;
+        let key = document_key(room, mutation);
+        let document = parked.document.as_ref();
+        let write = match resolution {
+            Resolution::Server => None,
+            Resolution::Local => Some(mutation.write.clone()),
+            Resolution::Merged(fields) => merged_write(fields, document),
+        };
+        let entry = match write {
+            None => None,
+            Some(write) => {
+                self.check(&key, &write, document.filter(|document| !document.deleted))?;
+                let base = match self.conflicts.of(&key.collection) {
+                    ConflictStrategy::Merge => None,
+                    _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
+                };
+                if let Some(document) = self.view(now, store).document(&key)? {
+                    self.clock.observe(document.newest_stamp().time);
+                }
+                let time = self.clock.tick(now.wall_ms);
+                let mut entry = self.renumbered(&parked.entry, time, base);
+                entry.mutation.write = write;
+                Some(entry)
+            }
+        };
+        store.append(&Record::Resolved { client_seq, entry: entry.clone() })?;
+        self.parked.remove(client_seq);
+        let new = entry.as_ref().map(|entry| entry.mutation.client_seq);
+        if let Some(entry) = entry {
+            self.outbox.insert(entry, Some(now.mono_us));
+            self.queries.touch(&key);
+            if self.replica.follow(&key.room) && self.session.is_open() {
+                self.subscribe_room(now, &key.room, out);
+            }
+        }
+        let unsettled = Unsettled::Resolved { request, parked: Box::new(parked), new };
+        self.uncommitted.push(Uncommitted::Conflict(unsettled));
+        Ok(())
+    }
+
+    /// The record is durable: what it announces may happen.
+    pub(super) fn commit_conflict(&mut self, unsettled: Unsettled, out: &mut Vec<Output>) {
+        match unsettled {
+            Unsettled::Resent { new, .. } => {
+                if let Some(&last) = new.last() {
+                    self.outbox.mark_durable(last);
+                }
+            }
+            Unsettled::Parked { number, .. } => {
+                let conflict = self.parked.find(number).map(parked_write);
+                self.events.extend(conflict.map(|conflict| Event::Conflict { conflict: Box::new(conflict) }));
+            }
+            Unsettled::Resolved { request, new, .. } => {
+                if let Some(new) = new {
+                    self.outbox.mark_durable(new);
+                }
+                out.push(Output::Reply(request, Ok(super::io::Reply::Done {})));
+            }
+        }
+    }
+
+    /// The record is not in the journal: everything is as it was before. A pushed number is pushed again, and the
+    /// server answers the same.
+    pub(super) fn undo_conflict(
+        &mut self,
+        now: Now,
+        unsettled: Unsettled,
+        error: &Error,
+        out: &mut Vec<Output>,
+    ) {
+        let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
+        match unsettled {
+            Unsettled::Resent { old, new } => {
+                for pending in old {
+                    self.take_back(pending, retry_at_us);
+                }
+                for client_seq in new {
+                    self.roll_back(client_seq);
+                }
+            }
+            Unsettled::Parked { old, number } => {
+                self.parked.remove(number);
+                self.take_back(old, retry_at_us);
+            }
+            Unsettled::Resolved { request, parked, new } => {
+                let room: Option<Room> = new.and_then(|client_seq| self.roll_back(client_seq));
+                self.parked.insert(*parked);
+                if let Some(room) = room {
+                    self.forget_room_if_unused(now, &room, out);
+                }
+                out.push(Output::Reply(request, Err(error.clone())));
+            }
+        }
+    }
+
+    fn take_back(&mut self, pending: Pending, retry_at_us: u64) {
+        let Entry { room, mutation, .. } = &pending.entry;
+        let room = room.clone();
+        self.queries.touch(&document_key(&room, mutation));
+        self.replica.follow(&room);
+        self.outbox.insert(pending.entry, pending.accepted_us);
+        self.outbox.start_over(&room, retry_at_us);
+    }
+}
+
+fn parked_write(parked: &Parked) -> ParkedWrite {
+    let Parked { entry, conflict, document } = parked;
+    let document = document.as_ref().filter(|document| !document.deleted);
+    ParkedWrite {
+        client_seq: entry.accepted().client_seq,
+        room: entry.room.clone(),
+        collection: entry.mutation.collection.clone(),
+        id: entry.mutation.id.clone(),
+        conflict: conflict.clone(),
+        local: entry.mutation.write.clone(),
+        server: document.map(|document| document.fields.clone()),
+    }
+}
+
+/// What makes the server's document hold exactly these fields; `None` if it does already.
+fn merged_write(fields: Fields, document: Option<&Document>) -> Option<Write> {
+    let Some(document) = document.filter(|document| !document.deleted) else {
+        return Some(Write::Create(fields));
+    };
+    let gone = document.fields.keys().filter(|name| !fields.contains_key(*name));
+    let unset = gone.map(|name| (name.clone(), Op::Unset)).collect::<Vec<_>>();
+    let changed = fields.into_iter().filter(|(name, value)| document.fields.get(name) != Some(value));
+    let set = changed.map(|(name, value)| (name, Op::Set(value)));
+    let ops = set.chain(unset).collect::<Vec<_>>();
+    if ops.is_empty() {
+        return None;
+    }
+    let patch = ops.into_iter().fold(Patch::new(), |patch, (name, op)| patch.with(Path::field(name), op));
+    Some(Write::Update(patch))
+}
