@@ -1,4 +1,4 @@
-import { requireNativeModule } from 'expo-modules-core';
+import { requireNativeModule } from 'expo';
 
 import { SynclineError } from './error.ts';
 import type { Host } from './host.ts';

@@ -5,8 +5,8 @@ import { TestServer } from './support/server.ts';
 /** Stands in for the Expo module: the same functions and the same event, over the Node addon. */
 const mockModule: Record<string, unknown> = {};
 
-jest.mock('expo-modules-core', () => {
-  const actual = jest.requireActual<typeof import('expo-modules-core')>('expo-modules-core');
+jest.mock('expo', () => {
+  const actual = jest.requireActual<typeof import('expo')>('expo');
   return {
     ...actual,
     requireNativeModule: (name: string): unknown =>

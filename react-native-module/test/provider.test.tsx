@@ -60,11 +60,16 @@ function only(clients: Set<SyncClient>): SyncClient {
 
 it('makes a client from options, opens it, and closes it after its last provider', async () => {
   const { app, clients, options } = await setUp();
+  const name = options.name ?? '';
   const view = await render(app(options));
   await screen.findByText('online complete one');
+  expect(await devices.openElsewhere(name)).toMatchObject({ error: { code: 'in_use' } });
 
   await view.unmount();
   await until(only(clients).connection, ({ state }) => state === 'closed');
+  // The closing is under way: this waits for its end.
+  await only(clients).close();
+  expect(await devices.openElsewhere(name)).toMatchObject({ ok: {} });
 });
 
 it('shows no error when it is mounted again after the client was closed', async () => {

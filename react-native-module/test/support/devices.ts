@@ -1,12 +1,20 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { createSyncClient, type Observable, type SyncClient, type SyncOptions } from '../../src/index.ts';
 import { createNodeHost, type NodeHost } from '../../src/node.ts';
 import { built, type TestServer } from './server.ts';
 
 const UNTIL_TIMEOUT_MS = 10_000;
+
+/** Opens a client as its arguments say, and prints the reply. */
+const OPEN_SCRIPT = `
+  const { open } = require(process.argv[1]);
+  open(process.argv[2], () => {}).then((reply) => process.stdout.write(reply));
+`;
 
 let names = 0;
 
@@ -37,6 +45,22 @@ export class Devices {
     more: Partial<SyncOptions> = {},
   ): Promise<SyncClient> {
     return createSyncClient({ ...(await this.options(server, user, rooms)), ...more }, this.host);
+  }
+
+  /** What another process is answered that opens the files of the client `name`. */
+  async openElsewhere(name: string): Promise<unknown> {
+    const config = {
+      url: 'http://127.0.0.1:1',
+      directory: this.host.defaultDirectory(name),
+      autoConnect: false,
+    };
+    const addon = built('SYNCLINE_NODE_ADDON', 'syncline.node');
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['-e', OPEN_SCRIPT, addon, JSON.stringify(config)],
+      { timeout: UNTIL_TIMEOUT_MS },
+    );
+    return JSON.parse(stdout);
   }
 
   async dispose(): Promise<void> {
