@@ -186,6 +186,9 @@ impl Session {
     pub fn handle_token(&mut self, token: Option<String>, now: Now) -> Step {
         let changed = self.token != token;
         self.token = token;
+        if self.token.is_none() {
+            self.user_id = None;
+        }
         match self.phase {
             Phase::Unauthorized if self.token.is_some() => self.dial(now),
             // The server goes by the token of the handshake.
