@@ -243,7 +243,8 @@ export class Watches {
       if (source.ref.room !== status.room) continue;
       source.setRoom(status);
       source.roomEvents += 1;
-      this.#dirty.add(source);
+      // A room is never shown as complete before the rows that make it so: they come with the reply.
+      if (!source.isStarting) this.#dirty.add(source);
     }
   }
 

@@ -57,6 +57,22 @@ it('keeps the rows of a query in its order, and its count', async () => {
   expect(top.get().data[1]).toBe(kept);
 });
 
+it('never shows a room as complete before its rows, whichever comes first', async () => {
+  const { watches, observe } = setUp([row('a')], 1);
+  const all = observe({});
+  const shown: string[] = [];
+  const filled = new Promise<void>((resolve) => {
+    all.subscribe(() => {
+      shown.push(`${all.get().status} ${all.get().data.length}`);
+      resolve();
+    });
+  });
+  watches.handleRoom({ room: 'r', state: 'live', complete: true, error: null });
+  watches.publish();
+  await filled;
+  expect(shown).toEqual(['complete 1']);
+});
+
 it('shares one watch among equal queries, and none among different ones', () => {
   const { observe, commands } = setUp([], 0);
   const ignore = () => undefined;
