@@ -68,7 +68,7 @@ pub fn check(fields: &Fields, patch: &Patch) -> Result<(), PatchError> {
             Op::Union(_) | Op::Remove(_) | Op::Append(_) => |value| matches!(value, Value::Array(_)),
             Op::Set(_) | Op::Unset | Op::ServerTime => continue,
         };
-        if let Some(found) = value_at(fields, path)
+        if let Some(found) = path.value_in(fields)
             && *found != Value::Null
             && !fits(found)
         {
@@ -140,7 +140,7 @@ fn write_field(document: &mut Document, path: &Path, value: Option<Value>, stamp
     let mut kept = Vec::new();
     for (inner, inner_stamp) in within {
         if inner_stamp > stamp {
-            kept.push((value_at(&document.fields, &inner).cloned(), inner));
+            kept.push((inner.value_in(&document.fields).cloned(), inner));
         } else {
             document.stamps.fields.remove(&inner);
         }
@@ -186,18 +186,6 @@ fn adjust_array(array: &mut Vec<Value>, op: &Op, items: &[Value]) {
             }
         }
     }
-}
-
-fn value_at<'a>(fields: &'a Fields, path: &Path) -> Option<&'a Value> {
-    let (last, outer) = path.segments().split_last()?;
-    let mut fields = fields;
-    for segment in outer {
-        match fields.get(segment)? {
-            Value::Object(inner) => fields = inner,
-            _ => return None,
-        }
-    }
-    fields.get(last)
 }
 
 /// What a path would have to lead through, but cannot: a value that is neither an object nor null.

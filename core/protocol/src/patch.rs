@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::PATH_SEGMENTS_MAX;
-use crate::value::Value;
+use crate::value::{Fields, Value};
 
 /// Where in a document an operation acts: one field name per level. Spelled with dots, `address.city`; a dot or
 /// a backslash within a name is escaped by a backslash.
@@ -65,6 +65,15 @@ impl Path {
     /// The names, outermost first; never empty.
     pub fn segments(&self) -> &[String] {
         &self.0
+    }
+
+    /// The value here; `None` where a field is missing or the path leads through something other than an object.
+    pub fn value_in<'a>(&self, fields: &'a Fields) -> Option<&'a Value> {
+        let (first, rest) = self.0.split_first()?;
+        rest.iter().try_fold(fields.get(first)?, |value, name| match value {
+            Value::Object(fields) => fields.get(name),
+            _ => None,
+        })
     }
 
     /// Whether this path lies strictly within `outer`.

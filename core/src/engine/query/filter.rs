@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{Fields, Path, Value};
 
-use super::order::{compare, value_at};
+use super::order::compare;
 
 /// A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
 /// arrays < objects. A missing field fails every comparison, so it satisfies only `ne`, and `not` of what it fails.
@@ -36,7 +36,7 @@ pub enum Filter {
 impl Filter {
     pub(super) fn matches(&self, fields: &Fields) -> bool {
         let is = |path: &Path, value: &Value, accepts: fn(Ordering) -> bool| {
-            value_at(fields, path).is_some_and(|found| accepts(compare(found, value)))
+            path.value_in(fields).is_some_and(|found| accepts(compare(found, value)))
         };
         match self {
             Self::And(filters) => filters.iter().all(|filter| filter.matches(fields)),
@@ -49,16 +49,16 @@ impl Filter {
             Self::Gt(path, value) => is(path, value, Ordering::is_gt),
             Self::Gte(path, value) => is(path, value, Ordering::is_ge),
             Self::In(path, values) => {
-                value_at(fields, path).is_some_and(|found| values.iter().any(|value| equal(found, value)))
+                path.value_in(fields).is_some_and(|found| values.iter().any(|value| equal(found, value)))
             }
-            Self::Contains(path, value) => match value_at(fields, path) {
+            Self::Contains(path, value) => match path.value_in(fields) {
                 Some(Value::Array(items)) => items.iter().any(|item| equal(item, value)),
                 Some(Value::String(text)) => {
                     matches!(value, Value::String(part) if text.contains(part.as_str()))
                 }
                 _ => false,
             },
-            Self::Exists(path) => value_at(fields, path).is_some(),
+            Self::Exists(path) => path.value_in(fields).is_some(),
         }
     }
 

@@ -10,7 +10,7 @@ use syncline_protocol::{DocumentId, Fields, Path, Value};
 
 use super::fixtures::{any_fields, any_name, any_selection, document_id};
 use super::live::{Difference, Live};
-use super::order::{Direction, OrderBy, compare, value_at};
+use super::order::{Direction, OrderBy, compare};
 use super::selection::Selection;
 use crate::engine::io::Row;
 
@@ -40,7 +40,7 @@ fn evaluate(selection: &Selection, documents: &Documents) -> (usize, Vec<(Docume
         .iter()
         .filter(|(_, fields)| selection.filter.as_ref().is_none_or(|filter| filter.matches(fields)))
         .map(|(id, fields)| {
-            let values = selection.order_by.iter().map(|key| value_at(fields, &key.path).cloned());
+            let values = selection.order_by.iter().map(|key| key.path.value_in(fields).cloned());
             (values.map(|value| value.unwrap_or(Value::Null)).collect(), id, fields)
         })
         .collect();

@@ -43,15 +43,6 @@ pub struct Cursor {
     pub id: DocumentId,
 }
 
-/// The value at a path; `None` where a field is missing or the path leads through something other than an object.
-pub(super) fn value_at<'a>(fields: &'a Fields, path: &Path) -> Option<&'a Value> {
-    let (first, rest) = path.segments().split_first()?;
-    rest.iter().try_fold(fields.get(first)?, |value, name| match value {
-        Value::Object(fields) => fields.get(name),
-        _ => None,
-    })
-}
-
 /// The order described above.
 pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
@@ -82,7 +73,7 @@ pub(super) struct SortKey {
 
 impl SortKey {
     pub(super) fn of(id: DocumentId, fields: &Fields, order: &[OrderBy]) -> Self {
-        let values = order.iter().map(|key| (key, value_at(fields, &key.path).unwrap_or(&Value::Null)));
+        let values = order.iter().map(|key| (key, key.path.value_in(fields).unwrap_or(&Value::Null)));
         Self { values: encode_all(values), id }
     }
 
@@ -243,7 +234,7 @@ mod tests {
     #[test]
     fn a_path_leads_through_objects_only() {
         let Value::Object(fields) = json(r#"{"a":{"b":[1]},"a.b":2}"#) else { unreachable!() };
-        let at = |path: &str| value_at(&fields, &Path::parse(path).unwrap()).cloned();
+        let at = |path: &str| Path::parse(path).unwrap().value_in(&fields).cloned();
         assert_eq!(at("a.b"), Some(json("[1]")));
         assert_eq!(at(r"a\.b"), Some(json("2")));
         assert_eq!(at("a.b.0"), None);
