@@ -11,6 +11,7 @@
 //! - [`message`]: every request, answer and event of protocol v1, and its compact encoding.
 //! - [`error`]: error codes on the wire.
 //! - [`limits`]: sizes both ends enforce.
+//! - [`sabotage`]: deliberate bugs for the simulation to find; not compiled in otherwise.
 
 pub mod conflict;
 #[cfg(feature = "contract")]
@@ -22,6 +23,7 @@ pub mod merge;
 pub mod message;
 pub mod name;
 pub mod patch;
+pub mod sabotage;
 pub mod stamp;
 pub mod value;
 pub mod version;

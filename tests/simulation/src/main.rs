@@ -1,0 +1,3 @@
+//! Runs the simulation over a range of seeds.
+
+fn main() {}
