@@ -17,6 +17,16 @@ pub enum Sabotage {
 impl Sabotage {
     pub const ALL: [Self; 4] =
         [Self::DedupeOff, Self::SyncSkipped, Self::CursorBeforeApply, Self::IncrementTwice];
+
+    /// How it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DedupeOff => "dedupe_off",
+            Self::SyncSkipped => "sync_skipped",
+            Self::CursorBeforeApply => "cursor_before_apply",
+            Self::IncrementTwice => "increment_twice",
+        }
+    }
 }
 
 #[cfg(feature = "sabotage")]
