@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{
-    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, Row, WatchId,
+    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus, Row, WatchId,
 };
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
@@ -27,6 +27,7 @@ pub struct App {
     pub watches: BTreeMap<WatchId, Shown>,
     pub connection: ConnectionStatus,
     pub queue: QueueStatus,
+    pub rooms: BTreeMap<Room, RoomStatus>,
     /// As last told.
     pub members: BTreeMap<Room, Vec<PresentMember>>,
     /// Rooms that may not be read, or were not since the process began: what was written there is not shown any more.
@@ -66,8 +67,9 @@ impl App {
             }
             Event::Room { status } => {
                 if status.state == RoomPhase::Denied {
-                    self.denied.insert(status.room);
+                    self.denied.insert(status.room.clone());
                 }
+                self.rooms.insert(status.room.clone(), status);
             }
             Event::Queue { status } => self.queue = status,
             Event::Presence { room, members, .. } => {

@@ -146,6 +146,11 @@ impl Book {
         self.undecided.insert(client_seq);
     }
 
+    /// Whether the app is about to acknowledge or to decide.
+    pub fn is_undecided(&self, client_seq: u64) -> bool {
+        self.undecided.contains(&client_seq)
+    }
+
     /// The decision was refused.
     pub fn not_decided(&mut self, client_seq: u64) {
         self.undecided.remove(&client_seq);
@@ -256,7 +261,7 @@ impl Book {
         failed: &BTreeSet<u64>,
         parked: &BTreeSet<u64>,
     ) -> Result<(), Failure> {
-        for (number, noted) in &self.writes {
+        for (number, noted) in self.writes.iter().filter(|(number, _)| !self.undecided.contains(number)) {
             let kept = queued.contains(number) || failed.contains(number) || parked.contains(number);
             let (stands, wrong) = match noted.fate {
                 Fate::Accepted => (kept || noted.applied || noted.settled, false),

@@ -35,6 +35,8 @@ pub struct Device {
     /// How long its monotonic clock stood still, in microseconds.
     pub stood_still_us: u64,
     pub frozen_until_us: u64,
+    /// Whether its monotonic clock does so while it is frozen.
+    pub stands_still: bool,
     pub slow_until_us: u64,
     pub busy_until_us: u64,
     /// When the world is to look at its deadline next.
@@ -100,6 +102,7 @@ impl Device {
             skew_ms: 0,
             stood_still_us: 0,
             frozen_until_us: 0,
+            stands_still: false,
             slow_until_us: 0,
             busy_until_us: 0,
             tick_us: None,

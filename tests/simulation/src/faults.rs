@@ -202,7 +202,11 @@ impl World {
         let sleep_ms = self.random.one_of([1, 200, 3_000, 20_000, 60_000]);
         let stands_still = self.random.percent(50);
         let phone = &mut self.devices[device];
+        if phone.is_frozen(self.now_us) {
+            return;
+        }
         phone.frozen_until_us = self.now_us + sleep_ms * 1000;
+        phone.stands_still = stands_still;
         if stands_still {
             phone.stood_still_us += sleep_ms * 1000;
         }
@@ -211,6 +215,9 @@ impl World {
 
     /// Everybody puts the phone away, for up to thirty days.
     fn sleep(&mut self) {
+        if self.devices.iter().any(|device| device.is_frozen(self.now_us)) {
+            return;
+        }
         let sleep_ms = self.random.one_of([60_000, 60 * 60_000, DAY_MS, 30 * DAY_MS]);
         for device in 0..self.devices.len() {
             if self.random.percent(50) {
@@ -228,6 +235,10 @@ impl World {
         self.server_down_until_us = 0;
         self.server.trouble.clear();
         for device in &mut self.devices {
+            if device.stands_still {
+                // Woken before its time.
+                device.stood_still_us -= device.frozen_until_us.saturating_sub(self.now_us);
+            }
             device.frozen_until_us = 0;
             device.slow_until_us = 0;
             device.busy_until_us = 0;

@@ -121,7 +121,7 @@ pub fn check_session(
     fields: Option<&Fields>,
 ) -> Result<(), Failure> {
     let cached = life.store.document(key).ok().flatten();
-    let (Some(fields), Some(_)) = (fields, cached) else { return Ok(()) };
+    let (Some(fields), Some(cached)) = (fields, cached) else { return Ok(()) };
     ledger::check_sums(fields)?;
     let tags: BTreeSet<&str> = ledger::tags(fields).into_iter().collect();
     for (number, noted) in book.writes().filter(|(_, noted)| ledger::is_in(noted, key)) {
@@ -129,9 +129,12 @@ pub fn check_session(
         match noted.fate {
             Fate::Accepted => ensure!(
                 tags.contains(tag.as_str()) || life.app.denied.contains(&key.room),
-                "write {number} was accepted, and its app does not see it"
+                "write {number} was accepted, and its app does not see it; it was applied: {}; seen is {tags:?}; the cache \
+                 holds {cached:?}",
+                noted.applied
             ),
             Fate::Offered => {}
+            _ if book.is_undecided(*number) => {}
             Fate::Refused { .. } | Fate::Parked | Fate::Withdrawn | Fate::Forgotten => {
                 ensure!(!tags.contains(tag.as_str()), "write {number} is {:?}, and its app sees it", noted.fate);
             }

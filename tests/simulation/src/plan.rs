@@ -51,6 +51,12 @@ pub struct NetworkPlan {
     pub packets_queued_max: usize,
 }
 
+impl NetworkPlan {
+    fn is_slow(self) -> bool {
+        self.latency_us_max > 10_000
+    }
+}
+
 /// How often each fault happens, in relation to the others; 0 for never in this run.
 #[derive(Debug, Clone)]
 pub struct FaultPlan {
@@ -134,15 +140,17 @@ impl Plan {
         let quick = random.percent(80);
         let rooms = (1..=random.between(1, 3)).filter_map(|number| usize::try_from(number).ok()).map(room);
         let conflicts = draw_strategies(random);
+        let network = draw_network(quick, random);
+        let settings = if quick { quick_settings(random) } else { Settings::default() };
         Self {
             devices: random.one_of([2, 3, 3, 3, 4]),
             rooms: rooms.collect(),
             collections: conflicts.collections.keys().cloned().collect(),
             conflicts,
-            settings: if quick { quick_settings(random) } else { draw_sizes(Settings::default(), random) },
+            settings: draw_sizes(settings, network, random),
             parser: random.one_of([Parser::Msgpack, Parser::Msgpack, Parser::Json]),
-            server: draw_server(quick, random),
-            network: draw_network(random),
+            server: draw_server(quick, network, random),
+            network,
             faults: draw_faults(quick, random),
             users: UserPlan {
                 pause_ms_max: random.one_of([300, 1_000, 3_000]),
@@ -165,7 +173,7 @@ fn draw_strategies(random: &mut Random) -> ConflictStrategies {
 
 /// Every wait is short enough that what a dead connection hides is found, and made good, within ten seconds.
 fn quick_settings(random: &mut Random) -> Settings {
-    let quick = Settings {
+    Settings {
         connect_timeout_ms: 1_500,
         reconnect_delay_ms: random.one_of([50, 200]),
         reconnect_delay_ms_max: random.one_of([400, 1_000]),
@@ -177,27 +185,29 @@ fn quick_settings(random: &mut Random) -> Settings {
         cache_flush_ms: random.one_of([20, 300, 1_000]),
         retry_delay_ms: random.one_of([100, 500]),
         ..Settings::default()
-    };
-    draw_sizes(quick, random)
+    }
 }
 
-/// Small sizes, so that a short run has many batches and pages, and meets every cap.
-fn draw_sizes(settings: Settings, random: &mut Random) -> Settings {
+/// Small sizes, so that a short run has many batches and pages, and meets every cap. Where each takes long, they are
+/// larger, or the ten seconds would not do for what a user can write.
+fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> Settings {
+    let slow = network.is_slow();
     Settings {
-        push_count_max: random.one_of([1, 2, 5, 500]),
-        push_bytes_max: random.one_of([200, 2_000, 128 << 10]),
-        push_window_bytes: random.one_of([400, 4_000, 512 << 10]),
-        page_count_max: random.one_of([1, 3, 10, 1_000]),
+        push_count_max: random.one_of([if slow { 5 } else { 1 }, 5, 500]),
+        push_bytes_max: random.one_of([if slow { 2_000 } else { 200 }, 2_000, 128 << 10]),
+        push_window_bytes: random.one_of([if slow { 8_000 } else { 400 }, 8_000, 512 << 10]),
+        page_count_max: random.one_of([if slow { 10 } else { 1 }, 10, 1_000]),
         queue_count_max: random.one_of([20, 100, 100_000]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
         ..settings
     }
 }
 
-fn draw_server(quick: bool, random: &mut Random) -> ServerPlan {
+fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> ServerPlan {
+    let slow = network.is_slow();
     let limits = Limits {
-        push_count_max: random.one_of([2, 5, 500]),
-        page_count_max: random.one_of([2, 5, 1_000]),
+        push_count_max: random.one_of([if slow { 5 } else { 2 }, 5, 500]),
+        page_count_max: random.one_of([if slow { 10 } else { 2 }, 10, 1_000]),
         ..Limits::default()
     };
     let hub = HubConfig {
@@ -215,16 +225,16 @@ fn draw_server(quick: bool, random: &mut Random) -> ServerPlan {
         events_queued_max: random.one_of([2, 256]),
         events_queued_bytes_max: random.one_of([2_000, 4 << 20]),
         rejections_kept_max: 10_000,
-        serve_ms_max: random.one_of([2, 20, 200]),
+        serve_ms_max: random.one_of([1, 5, 15]),
         token_ms: random.one_of([20_000, 3_600_000]),
     }
 }
 
-fn draw_network(random: &mut Random) -> NetworkPlan {
-    let latency_us_min = random.one_of([500, 5_000, 40_000]);
+fn draw_network(quick: bool, random: &mut Random) -> NetworkPlan {
+    let latency_us_min = random.one_of([500, 5_000, 30_000]);
     NetworkPlan {
         latency_us_min,
-        latency_us_max: latency_us_min * random.one_of([1, 2, 10]),
+        latency_us_max: latency_us_min * random.one_of([1, 2, if quick { 4 } else { 10 }]),
         packets_queued_max: random.one_of([4, 64]),
     }
 }

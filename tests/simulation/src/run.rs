@@ -254,11 +254,14 @@ impl World {
             let states = life.store.rooms().unwrap_or_default();
             let rooms = self.plan.rooms.iter().map(|room| {
                 let state = states.iter().find(|(found, _)| found == room).map(|(_, state)| state.cursor);
-                format!("{room} at {} of {}", state.unwrap_or(0), self.server.head(room).seq)
+                let phase = life.app.rooms.get(room).map(|status| status.state);
+                format!("{room} {phase:?} at {} of {}", state.unwrap_or(0), self.server.head(room).seq)
             });
             let rooms: Vec<String> = rooms.collect();
             let (connection, queue) = (&life.app.connection, life.app.queue.count);
-            format!("{:?}, {queue} queued, {}", connection.state, rooms.join(", "))
+            let tick = (device.tick_us, device.deadline_us());
+            if std::env::var("DUMP").is_ok() { println!("{:#?}", life.engine); }
+            format!("{:?}, {queue} queued, {}, {tick:?}, {connection:?}", connection.state, rooms.join(", "))
         });
         devices.collect::<Vec<_>>().join("; ")
     }

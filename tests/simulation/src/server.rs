@@ -73,6 +73,8 @@ pub struct Session {
     pub(crate) present: BTreeSet<Room>,
     /// The last number of each room's last successful push.
     pub(crate) chains: BTreeMap<Room, u64>,
+    /// Where the last page ended of each room that this connection read from its beginning.
+    pub(crate) read_through: BTreeMap<Room, u64>,
     pong_seen: bool,
 }
 
@@ -131,6 +133,7 @@ impl Server {
             subscribed: BTreeMap::new(),
             present: BTreeSet::new(),
             chains: BTreeMap::new(),
+            read_through: BTreeMap::new(),
             pong_seen: true,
         };
         self.sessions.insert(id, session);

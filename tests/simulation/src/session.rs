@@ -62,7 +62,7 @@ impl Server {
                 let Pull { room, cursor, limit } = decode(&request.args)?;
                 self.authorize(id, &room)?;
                 let collections = self.session(id)?.subscribed.get(&room).cloned().flatten();
-                self.page(PageRequest { room, cursor, limit, collections }).map(Answer::Page)
+                self.page(id, PageRequest { room, cursor, limit, collections }).map(Answer::Page)
             }
             event::SYNC_PUSH => self.push(id, &decode(&request.args)?, now_ms).map(Answer::Pushed),
             event::PRESENCE_JOIN => {
@@ -118,7 +118,7 @@ impl Server {
         self.session_mut(id)?.subscribed.insert(room.clone(), collections.clone());
         self.enter(id, &room)?;
         let limit = self.limits.page_count_max;
-        self.page(PageRequest { room, cursor, limit, collections })
+        self.page(id, PageRequest { room, cursor, limit, collections })
     }
 
     fn leave_subscription(&mut self, id: ConnectionId, room: &Room) {
@@ -129,13 +129,19 @@ impl Server {
         self.exit_if_unused(id, room);
     }
 
-    /// Whoever holds a place before the room's horizon missed what is no longer kept, and reads the room anew.
-    fn page(&self, request: PageRequest) -> Result<Page, WireError> {
-        let horizon = self.horizons.get(&request.room).copied().unwrap_or(0);
-        let outdated = request.cursor > 0 && request.cursor < horizon;
+    /// Whoever holds a place before the room's horizon missed what is no longer kept, and reads the room anew; but not
+    /// who is doing so.
+    fn page(&mut self, id: ConnectionId, request: PageRequest) -> Result<Page, WireError> {
+        let room = request.room.clone();
+        let horizon = self.horizons.get(&room).copied().unwrap_or(0);
+        let goes_on = self.session(id)?.read_through.get(&room) == Some(&request.cursor);
+        let outdated = request.cursor > 0 && request.cursor < horizon && !goes_on;
         let cursor = if outdated { 0 } else { request.cursor };
         let Ok(page) =
             hub::page(&self.store, &PageRequest { cursor, ..request }, &self.limits, &self.config);
+        if cursor == 0 || goes_on {
+            self.session_mut(id)?.read_through.insert(room, page.cursor);
+        }
         Ok(Page { reset: page.reset || outdated, ..page })
     }
 
