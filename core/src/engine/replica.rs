@@ -23,6 +23,9 @@ pub struct FollowedRoom {
     pub retry_at_us: Option<u64>,
     /// The highest place in the log that was heard of.
     head: u64,
+    /// Whether the last page was the last one. Between two pages the cache lacks some of what the log had up to the
+    /// cursor: a document stands at its newest place only, which may be behind the page.
+    level: bool,
     repair: Repair,
 }
 
@@ -89,6 +92,7 @@ impl Replica {
             error: None,
             retry_at_us: None,
             head: 0,
+            level: false,
             repair: Repair::NotNeeded,
         };
         self.rooms.insert(room.clone(), followed);
@@ -145,10 +149,9 @@ impl Replica {
         }
     }
 
-    /// Whether the cache holds all that the log has up to the cursor. Between two pages it does not: a document stands
-    /// at its newest place only, which may be behind the page that its older changes would have been in.
+    /// Whether the cache is known to hold all that the log has up to the cursor.
     pub fn is_level(&self, room: &Room) -> bool {
-        self.rooms.get(room).is_some_and(|followed| followed.phase == RoomPhase::Live)
+        self.rooms.get(room).is_some_and(|followed| followed.level)
     }
 
     /// Where the room's next subscription starts.
@@ -214,16 +217,19 @@ impl Replica {
             return Ok(Applied { next: followed.read_again(), ..Applied::default() });
         }
         if !reset && page.cursor < state.cursor {
-            // Live changes came in before this answer.
-            return Ok(Applied { next: followed.next_pull(state.cursor, false), ..Applied::default() });
+            // Live changes came in before this answer, or another page did.
+            let more = !followed.level;
+            return Ok(Applied { next: followed.next_pull(state.cursor, more), ..Applied::default() });
         }
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, &page.changes, store)?;
-        let more = page.more && page.cursor > before.cursor;
+        // A server that gets nowhere is not asked for ever.
+        let more = page.more && page.cursor > if reset { 0 } else { asked };
         let new_state =
             RoomState { cursor: page.cursor, checksum, complete: !more || (state.complete && !reset) };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
+        followed.level = !more;
         if repairs {
             followed.repair = Repair::Done;
         }

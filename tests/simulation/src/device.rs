@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
 use syncline::engine::{Engine, EngineConfig};
-use syncline::store::{MemoryStore, Recovered, Store};
+use syncline::store::{MemoryStore, Record, Recovered, Store};
 use syncline::transport::{self, DecodeLimits, Decoder, Frame, Parser};
 use syncline::{Code, Error};
 use syncline_protocol::{ClientId, Room};
@@ -73,6 +73,8 @@ pub enum Act {
     Dial(Generation),
     Send(Generation, Vec<Frame>),
     HangUp(Generation),
+    /// It appended to its journal.
+    Append(Record),
     /// The process was killed.
     Died(Option<Generation>),
 }
@@ -227,7 +229,7 @@ impl Life {
                 self.engine.handle(now, input, &mut self.store, &mut outputs);
             }
         }
-        self.note(book)?;
+        self.note(book, acts)?;
         if !self.store.is_dead() && self.engine.needs_commit() {
             let result = self.store.commit();
             if !self.store.is_dead() {
@@ -245,7 +247,7 @@ impl Life {
             }
         }
         if self.store.is_dead() {
-            return self.note(book).map(|()| false);
+            return self.note(book, acts).map(|()| false);
         }
         self.transmit(outputs, book, acts)?;
         if app_is_busy {
@@ -259,8 +261,12 @@ impl Life {
         Ok(true)
     }
 
-    fn note(&mut self, book: &mut Book) -> Result<(), Failure> {
-        self.store.take_noted().iter().try_for_each(|record| book.note(record))
+    fn note(&mut self, book: &mut Book, acts: &mut Vec<Act>) -> Result<(), Failure> {
+        for record in self.store.take_noted() {
+            book.note(&record)?;
+            acts.push(Act::Append(record));
+        }
+        Ok(())
     }
 
     fn input(&mut self, stimulus: Stimulus) -> Option<Input> {

@@ -134,13 +134,14 @@ impl Server {
     fn page(&mut self, id: ConnectionId, request: PageRequest) -> Result<Page, WireError> {
         let room = request.room.clone();
         let horizon = self.horizons.get(&room).copied().unwrap_or(0);
-        let goes_on = self.session(id)?.read_through.get(&room) == Some(&request.cursor);
+        let goes_on = self.session(id)?.read_through.get(&room).is_some_and(|read| request.cursor <= *read);
         let outdated = request.cursor > 0 && request.cursor < horizon && !goes_on;
         let cursor = if outdated { 0 } else { request.cursor };
         let Ok(page) =
             hub::page(&self.store, &PageRequest { cursor, ..request }, &self.limits, &self.config);
         if cursor == 0 || goes_on {
-            self.session_mut(id)?.read_through.insert(room, page.cursor);
+            let read = self.session_mut(id)?.read_through.entry(room).or_default();
+            *read = page.cursor.max(*read);
         }
         Ok(Page { reset: page.reset || outdated, ..page })
     }
