@@ -221,6 +221,7 @@ impl Server {
         match arrival {
             Arrival::Joined => diff.joined.push(member),
             Arrival::Updated => diff.updated.push(member),
+            Arrival::Outdated => return Ok(()),
         }
         self.fanout.tell(self.roster.present_in(room, id), News::Presence(diff));
         Ok(())
