@@ -198,6 +198,8 @@ impl Book {
         let failed = numbers(&mut recovered.outcomes.iter().map(|outcome| &outcome.entry));
         let parked = numbers(&mut recovered.parked.iter().map(|parked| &parked.entry));
         let undecided = std::mem::take(&mut self.undecided);
+        // What was not durable when the process died was never sent, and its numbers are free again.
+        self.renamed.retain(|number, _| *number <= recovered.identity.last_client_seq);
         for (number, noted) in &mut self.writes {
             let open = undecided.contains(number);
             let before = noted.fate;

@@ -1,6 +1,6 @@
 //! One phone: an engine, its store, and an app. A turn goes as in `core/src/driver.rs`: inputs, commit, transmit, notify.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
 use syncline::engine::{Engine, EngineConfig};
@@ -42,6 +42,9 @@ pub struct Device {
     /// When the world is to look at its deadline next.
     pub tick_us: Option<u64>,
     pub book: Book,
+    /// Rooms that might not be read at some time since everything was last equal: the cache may lack what the server has
+    /// confirmed there.
+    pub denied: BTreeSet<Room>,
     pub entries: u64,
     token: Option<String>,
 }
@@ -109,6 +112,7 @@ impl Device {
             busy_until_us: 0,
             tick_us: None,
             book: Book::default(),
+            denied: BTreeSet::new(),
             entries: 0,
             token: None,
         }
@@ -147,7 +151,7 @@ impl Device {
             seed: self.seed,
         };
         let rooms = store.rooms().map_err(|error| Failure(format!("the rooms cannot be read: {error}")))?;
-        let mut app = App::default();
+        let mut app = App { denied: self.denied.clone(), ..App::default() };
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
             engine: Engine::new(config, recovered, rooms),
@@ -174,6 +178,7 @@ impl Device {
     /// The process is gone, with everything that is not durable.
     pub fn kill(&mut self) -> Option<Act> {
         let life = self.life.take()?;
+        self.denied.extend(life.app.denied);
         self.off = Some(life.store.crash());
         self.busy_until_us = 0;
         Some(Act::Died(life.socket.map(|socket| socket.generation)))

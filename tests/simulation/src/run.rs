@@ -204,7 +204,9 @@ impl World {
         }
         self.trace.note(self.now_us, format_args!("quiet"));
         let keys = self.ledger_keys();
-        for device in &self.devices {
+        for device in &mut self.devices {
+            device.denied.clear();
+            device.life.iter_mut().for_each(|life| life.app.denied.clear());
             invariants::check_equal(device, &self.server, &self.plan.rooms, self.now_us)
                 .and_then(|()| invariants::check_presence(device, &self.server))
                 .map_err(|failure| failure.of(device.number))?;
@@ -240,8 +242,9 @@ impl World {
                 state.is_some_and(|(_, state)| state.complete && state.cursor == self.server.head(room).seq)
             });
             let present = life.present.keys().all(|room| {
-                let count = self.server.roster.members(room).len();
-                life.app.members.get(room).is_some_and(|members| members.len() == count)
+                let members = self.server.roster.members(room);
+                let known = life.app.members.get(room).map_or(0, Vec::len);
+                members.len() == known && members.iter().any(|member| member.client_id == device.client)
             });
             let open = life.app.connection.state == ConnectionState::Open;
             open && up_to_date && present && life.app.queue.count == 0

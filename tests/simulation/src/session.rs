@@ -153,7 +153,9 @@ impl Server {
         let author = Author { user: session.user.clone(), client: session.client.ok_or_else(missing)? };
         let previous = session.chains.remove(&push.room);
         if push.after.is_some() && push.after != previous {
-            return Err(WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed"));
+            let error = WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed");
+            // There is nothing more to wait for than what the push before was told.
+            return Err(WireError { retry_after_ms: Some(0), ..error });
         }
         let pushed = hub::push(&self.store, push, &author, now_ms, &self.limits, &self.config);
         let pushed = pushed.map_err(|error| match error {
