@@ -63,6 +63,9 @@ pub struct Life {
     pub present: BTreeMap<Room, syncline_protocol::Fields>,
     /// Whether the app wants a connection.
     pub connects: bool,
+    /// Writes that the journal held when the process began: with those that were confirmed, but not yet in a durable
+    /// cache, there may be more of them than the outbox takes.
+    pub recovered: u64,
 }
 
 struct Socket {
@@ -154,6 +157,7 @@ impl Device {
         let mut app = App { denied: self.denied.clone(), ..App::default() };
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
+            recovered: recovered.entries.len() as u64,
             engine: Engine::new(config, recovered, rooms),
             store: TappedStore::new(store),
             app,

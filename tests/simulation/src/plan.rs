@@ -197,7 +197,7 @@ fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> 
         push_bytes_max: random.one_of([if slow { 2_000 } else { 200 }, 2_000, 128 << 10]),
         push_window_bytes: random.one_of([if slow { 8_000 } else { 400 }, 8_000, 512 << 10]),
         page_count_max: random.one_of([if slow { 10 } else { 1 }, 10, 1_000]),
-        queue_count_max: random.one_of([20, 100, 100_000]),
+        queue_count_max: random.one_of([20, 60, if slow { 60 } else { 100_000 }]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
         ..settings
     }
@@ -222,7 +222,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
         hub,
         ping_interval_ms,
         ping_timeout_ms,
-        events_queued_max: random.one_of([2, 256]),
+        events_queued_max: random.one_of([if slow { 256 } else { 4 }, 256]),
         events_queued_bytes_max: random.one_of([2_000, 4 << 20]),
         rejections_kept_max: 10_000,
         serve_ms_max: random.one_of([1, 5, 15]),
@@ -235,7 +235,7 @@ fn draw_network(quick: bool, random: &mut Random) -> NetworkPlan {
     NetworkPlan {
         latency_us_min,
         latency_us_max: latency_us_min * random.one_of([1, 2, if quick { 4 } else { 10 }]),
-        packets_queued_max: random.one_of([4, 64]),
+        packets_queued_max: random.one_of([8, 64]),
     }
 }
 

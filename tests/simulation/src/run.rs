@@ -177,7 +177,7 @@ impl World {
         let key = keys[usize::try_from(self.turns).unwrap_or(0) / 5 % keys.len()].clone();
         let phone = &mut self.devices[device];
         let Some(life) = &mut phone.life else { return Ok(()) };
-        let cap = self.plan.settings.queue_count_max;
+        let cap = self.plan.settings.queue_count_max.max(life.recovered);
         ensure!(life.app.queue.count <= cap, "the outbox holds {}, its cap is {cap}", life.app.queue.count);
         let visible = Visible::of(life, phone.client, now);
         for shown in life.app.watches.values() {
@@ -241,13 +241,9 @@ impl World {
                 let state = states.iter().find(|(found, _)| found == room);
                 state.is_some_and(|(_, state)| state.complete && state.cursor == self.server.head(room).seq)
             });
-            let present = life.present.keys().all(|room| {
-                let members = self.server.roster.members(room);
-                let known = life.app.members.get(room).map_or(0, Vec::len);
-                members.len() == known && members.iter().any(|member| member.client_id == device.client)
-            });
             let open = life.app.connection.state == ConnectionState::Open;
-            open && up_to_date && present && life.app.queue.count == 0
+            let idle = open && up_to_date && life.app.queue.count == 0;
+            idle && invariants::check_presence(device, &self.server).is_ok()
         })
     }
 
@@ -262,9 +258,9 @@ impl World {
             });
             let rooms: Vec<String> = rooms.collect();
             let (connection, queue) = (&life.app.connection, life.app.queue.count);
-            let tick = (device.tick_us, device.deadline_us());
-            if std::env::var("DUMP").is_ok() { println!("{:#?}", life.engine); }
-            format!("{:?}, {queue} queued, {}, {tick:?}, {connection:?}", connection.state, rooms.join(", "))
+            let presence = invariants::check_presence(device, &self.server).err();
+            let presence = presence.map(|failure| failure.0).unwrap_or_default();
+            format!("{:?}, {queue} queued, {}{presence}", connection.state, rooms.join(", "))
         });
         devices.collect::<Vec<_>>().join("; ")
     }
