@@ -198,6 +198,8 @@ impl From<io::QueueStatus> for QueueInfo {
 pub struct Watching {
     pub watch: u64,
     pub rows: Vec<Row>,
+    /// How many documents match, beyond the window too.
+    pub count: u64,
     pub room: RoomInfo,
 }
 
