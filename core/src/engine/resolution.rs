@@ -271,7 +271,9 @@ impl Engine {
             }
             Unsettled::Parked { number, .. } => {
                 let conflict = self.parked.find(number).map(parked_write);
-                self.events.extend(conflict.map(|conflict| Event::Conflict { conflict: Box::new(conflict) }));
+                if let Some(conflict) = conflict {
+                    self.notices.push(Event::Conflict { conflict: Box::new(conflict) });
+                }
             }
             Unsettled::Resolved { request, new, .. } => {
                 if let Some(new) = new {
