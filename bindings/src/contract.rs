@@ -10,7 +10,7 @@ use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::metrics::{Quantiles, Stats};
 use syncline::store::Conflict;
 use syncline::transport::Parser;
-use syncline::{ClientConfig, Code, ConflictStrategies, ConflictStrategy, ErrorBody, Settings, StoreKind};
+use syncline::{ClientConfig, Code, CollectionOptions, ConflictStrategy, ErrorBody, Settings, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{ConflictKind, Op, Write};
 use ts_rs::{Config, TS};
@@ -38,8 +38,8 @@ pub fn typescript() -> String {
     declare!(
         ClientConfig,
         Settings,
-        ConflictStrategies,
         ConflictStrategy,
+        CollectionOptions,
         StoreKind,
         Parser,
         Command,

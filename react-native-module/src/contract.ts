@@ -40,7 +40,11 @@ autoConnect?: boolean,
 /**
  * Who decides when two clients write a document at once; the server merges when absent.
  */
-conflicts?: ConflictStrategies, settings?: Partial<Settings>, };
+conflict?: ConflictStrategy, 
+/**
+ * What is different for some collections, by their names.
+ */
+collections?: Record<string, CollectionOptions>, settings?: Partial<Settings>, };
 
 /**
  * Limits and times of the client. Names end in their unit; JavaScript sees them in camel case.
@@ -107,6 +111,10 @@ pushCountMax: number,
  */
 pushBytesMax: number, 
 /**
+ * How long a write waits for others to be sent with, unless its collection says otherwise.
+ */
+pushDebounceMs: number, 
+/**
  * Bytes pushed and not yet answered.
  */
 pushWindowBytes: number, 
@@ -120,18 +128,26 @@ pageCountMax: number,
 tokenRequired: boolean, };
 
 /**
- * The strategy of each collection.
- */
-export type ConflictStrategies = { 
-/**
- * Of a collection that is not named.
- */
-default?: ConflictStrategy, collections?: Record<string, ConflictStrategy>, };
-
-/**
  * Who decides when two clients wrote a document without having seen each other's write.
  */
 export type ConflictStrategy = "merge" | "last_write_wins" | "first_write_wins" | "server_wins" | "client_wins" | "manual";
+
+/**
+ * What an app says of one collection. What it leaves out is as for every other collection.
+ */
+export type CollectionOptions = { 
+/**
+ * Who decides when two clients write a document at once.
+ */
+conflict?: ConflictStrategy, 
+/**
+ * How long a write waits for others to be sent with; `pushDebounceMs` of the settings when absent.
+ */
+pushDebounceMs?: number, 
+/**
+ * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
+ */
+coalesce?: boolean, };
 
 /**
  * Where a client keeps its data.

@@ -34,7 +34,7 @@ use syncline_protocol::message::{Presence, event};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
-use self::conflict::{ConflictStrategies, ParkedWrites};
+use self::conflict::ParkedWrites;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
@@ -44,6 +44,7 @@ use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
 use self::wire::{Request, Wire};
+use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
@@ -54,7 +55,7 @@ use crate::transport::Parser;
 #[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
-    pub conflicts: ConflictStrategies,
+    pub collections: Collections,
     pub parser: Parser,
     pub token: Option<String>,
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
@@ -79,7 +80,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    conflicts: ConflictStrategies,
+    collections: Collections,
     limits: Limits,
     identity: Identity,
     clock: HybridClock,
@@ -154,7 +155,7 @@ impl Engine {
             last_queue: QueueStatus::default(),
             closed: false,
             settings: config.settings,
-            conflicts: config.conflicts,
+            collections: config.collections,
         }
     }
 
