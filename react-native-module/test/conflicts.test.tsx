@@ -22,13 +22,13 @@ afterEach(async () => {
   await server.dispose();
 });
 
-const conflicts = { collections: { drafts: 'manual' } } as const;
+const collections = { drafts: { conflict: 'manual' } } as const;
 
 /** Two devices that wrote the same draft without having seen each other's write; the second one's is parked. */
 async function inConflict() {
   const ref = { room: unique('list'), collection: 'drafts', id: 'a' };
   const ada = await devices.client(server, 'ada', [ref.room]);
-  const bob = await devices.client(server, 'bob', [ref.room], { conflicts });
+  const bob = await devices.client(server, 'bob', [ref.room], { collections });
   bob.subscribe(ref.room);
   await ada.insert<Draft>(ref, { text: 'first' });
   await until(bob.watch<Draft>(ref), ({ data }) => data.length === 1);
