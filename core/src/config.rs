@@ -12,6 +12,8 @@ pub struct Settings {
     /// The pause before the first reconnect; doubles with each attempt, with jitter.
     pub reconnect_delay_ms: u64,
     pub reconnect_delay_ms_max: u64,
+    /// How long to wait before a server that does not speak this protocol is tried again.
+    pub unsupported_retry_ms: u64,
     /// How often to try all the same while the system says that there is no network.
     pub offline_probe_ms: u64,
     /// How long a request may wait for its answer before the connection counts as dead.
@@ -54,6 +56,7 @@ impl Default for Settings {
             connect_timeout_ms: 10_000,
             reconnect_delay_ms: 500,
             reconnect_delay_ms_max: 5_000,
+            unsupported_retry_ms: 15 * 60 * 1000,
             offline_probe_ms: 30_000,
             request_timeout_ms: 20_000,
             probe_timeout_ms: 2_000,

@@ -59,6 +59,10 @@ connectTimeoutMs: number,
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
 /**
+ * How long to wait before a server that does not speak this protocol is tried again.
+ */
+unsupportedRetryMs: number, 
+/**
  * How often to try all the same while the system says that there is no network.
  */
 offlineProbeMs: number, 

@@ -12,11 +12,21 @@ pub enum Sabotage {
     CursorBeforeApply,
     /// An increment counts twice.
     IncrementTwice,
+    /// A reader that missed purged deletions goes on as if it had not.
+    FloorIgnored,
+    /// A deletion is purged, and the room's floor does not tell.
+    TombstonePurgedAboveFloor,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 4] =
-        [Self::DedupeOff, Self::SyncSkipped, Self::CursorBeforeApply, Self::IncrementTwice];
+    pub const ALL: [Self; 6] = [
+        Self::DedupeOff,
+        Self::SyncSkipped,
+        Self::CursorBeforeApply,
+        Self::IncrementTwice,
+        Self::FloorIgnored,
+        Self::TombstonePurgedAboveFloor,
+    ];
 }
 
 #[cfg(feature = "sabotage")]

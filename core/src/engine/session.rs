@@ -261,8 +261,12 @@ impl Session {
     pub fn fail(&mut self, error: Error, now: Now) -> Step {
         let phase = match error.code {
             Code::Unauthorized | Code::NoAuthToken => Phase::Unauthorized,
-            // Refused for good: only another token, or another version, can help.
+            // Refused for good: only another token can help.
             Code::Forbidden if !self.is_open() => Phase::Unauthorized,
+            // Only another version of one of the two ends can help, and a server's may come at any time.
+            Code::UnsupportedProtocol if self.wanted && self.network.available => {
+                Phase::Backoff { until_us: now.after_ms(self.settings.unsupported_retry_ms) }
+            }
             code if code.retry() == Retry::Never && !self.is_open() => Phase::Idle,
             _ if !self.wanted => Phase::Idle,
             _ if self.app == AppState::Background && self.suspend_at_us.is_none() => Phase::Suspended,

@@ -152,6 +152,9 @@ pub struct RoomState {
     pub checksum: Checksum,
     /// Whether the cache once held everything up to the end of the log.
     pub complete: bool,
+    /// Where the log ended when the reading from 0 that is under way began.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// A change of the cache that becomes visible, and durable, as a whole.

@@ -4,6 +4,7 @@ use syncline_protocol::value::Fields;
 use syncline_protocol::{Collection, DocumentId, ErrorCode, HybridTime, Stamp, Stamps, Value, VersionVector};
 
 use super::*;
+use crate::hub::Replaced;
 
 fn open(path: &Path) -> Tables {
     Tables::open(path, 1 << 20, 2).unwrap()
@@ -39,11 +40,16 @@ fn commit(seq: u64, documents: Vec<(Option<u64>, Document)>) -> Commit {
         room: room(),
         client: client(),
         owner: Some("ann".to_owned()),
-        head: Head { seq, checksum: document("x", seq, 0).checksum() },
+        head: Head { seq, checksum: document("x", seq, 0).checksum(), ..Head::default() },
         last_client_seq: seq,
-        documents,
+        committed_at_ms: seq,
+        documents: documents.into_iter().map(written).collect(),
         rejections: Vec::new(),
     }
+}
+
+fn written((seq, document): (Option<u64>, Document)) -> Written {
+    Written { document, replaced: seq.map(|seq| Replaced { seq, deleted: false }) }
 }
 
 fn log(tables: &Tables) -> Vec<(String, u64)> {
@@ -107,6 +113,7 @@ fn only_the_newest_rejections_are_kept() {
     let kept = |seq| tables.rejection(&room(), client(), seq).unwrap().is_some();
     assert_eq!([1, 2, 3, 4].map(kept), [false, false, true, true]);
     assert_eq!(tables.client(&room(), client()).unwrap().rejections, 2);
+    assert_eq!(tables.rejections_dropped_through(&room(), client()).unwrap(), 2);
 }
 
 #[test]

@@ -454,5 +454,5 @@ pub(super) fn numbers(push: &Push) -> Vec<u64> {
 }
 
 pub(super) fn page(changes: Vec<Document>, cursor: u64) -> Page {
-    Page { changes, cursor, more: false, reset: false, checksum: None }
+    Page { changes, cursor, more: false, reset: false, checksum: None, snapshot: None }
 }
