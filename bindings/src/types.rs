@@ -26,6 +26,10 @@ pub struct ClientOptions {
     /// Who decides conflicts, as a JSON object: `{"default": "merge", "collections": {"drafts": "manual"}}`.
     #[uniffi(default = None)]
     pub conflicts_json: Option<String>,
+    /// The version of the app's documents and the migrations to it, as a JSON object:
+    /// `{"version": 2, "migrations": [{"to": 2, "steps": [{"removeCollection": {"collection": "drafts"}}]}]}`.
+    #[uniffi(default = None)]
+    pub schema_json: Option<String>,
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -42,6 +46,7 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
             auto_connect: options.auto_connect,
             settings,
             conflicts: options.conflicts_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
+            schema: options.schema_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
             ..Self::new(options.url)
         })
     }

@@ -56,6 +56,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   caPem: [isString, 'a certificate in PEM'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
   conflicts: [isObject, '{ default?: strategy, collections?: { [name]: strategy } }'],
+  schema: [isObject, '{ version: number, migrations?: [{ to, steps }] }'],
   settings: [isObject, 'an object of limits and timeouts'],
 };
 
