@@ -1,19 +1,21 @@
 //! The handle an app holds: commands in, events out.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
-use syncline_protocol::ClientId;
+use syncline_protocol::{ClientId, Collection};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
-use crate::engine::conflict::ConflictStrategies;
+use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{Command, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
@@ -59,8 +61,12 @@ pub struct ClientConfig {
     pub auto_connect: bool,
     /// Who decides when two clients write a document at once; the server merges when absent.
     #[serde(default)]
-    #[cfg_attr(feature = "contract", ts(as = "Option<ConflictStrategies>"))]
-    pub conflicts: ConflictStrategies,
+    #[cfg_attr(feature = "contract", ts(as = "Option<ConflictStrategy>"))]
+    pub conflict: ConflictStrategy,
+    /// What is different for some collections, by their names.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(optional, type = "Record<string, CollectionOptions>"))]
+    pub collections: BTreeMap<Collection, CollectionOptions>,
     /// The version of the app's documents, and the migrations to it; version 1 when absent.
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<Schema>"))]
@@ -96,7 +102,8 @@ impl ClientConfig {
             parser: Parser::default(),
             ca_pem: None,
             auto_connect: true,
-            conflicts: ConflictStrategies::default(),
+            conflict: ConflictStrategy::default(),
+            collections: BTreeMap::new(),
             schema: Schema::default(),
             settings: Settings::default(),
         }
@@ -238,7 +245,7 @@ fn prepare(
     spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
     let engine_config = EngineConfig {
         settings: config.settings,
-        conflicts: config.conflicts,
+        collections: Collections { conflict: config.conflict, options: config.collections },
         parser: config.parser,
         token: config.token,
         // The random half of the id.

@@ -40,7 +40,11 @@ autoConnect?: boolean,
 /**
  * Who decides when two clients write a document at once; the server merges when absent.
  */
-conflicts?: ConflictStrategies, 
+conflict?: ConflictStrategy, 
+/**
+ * What is different for some collections, by their names.
+ */
+collections?: Record<string, CollectionOptions>, 
 /**
  * The version of the app's documents, and the migrations to it; version 1 when absent.
  */
@@ -111,6 +115,10 @@ pushCountMax: number,
  */
 pushBytesMax: number, 
 /**
+ * How long a write waits for others to be sent with, unless its collection says otherwise.
+ */
+pushDebounceMs: number, 
+/**
  * Bytes pushed and not yet answered.
  */
 pushWindowBytes: number, 
@@ -124,18 +132,26 @@ pageCountMax: number,
 tokenRequired: boolean, };
 
 /**
- * The strategy of each collection.
- */
-export type ConflictStrategies = { 
-/**
- * Of a collection that is not named.
- */
-default?: ConflictStrategy, collections?: Record<string, ConflictStrategy>, };
-
-/**
  * Who decides when two clients wrote a document without having seen each other's write.
  */
 export type ConflictStrategy = "merge" | "last_write_wins" | "first_write_wins" | "server_wins" | "client_wins" | "manual";
+
+/**
+ * What an app says of one collection. What it leaves out is as for every other collection.
+ */
+export type CollectionOptions = { 
+/**
+ * Who decides when two clients write a document at once.
+ */
+conflict?: ConflictStrategy, 
+/**
+ * How long a write waits for others to be sent with; `pushDebounceMs` of the settings when absent.
+ */
+pushDebounceMs?: number, 
+/**
+ * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
+ */
+coalesce?: boolean, };
 
 /**
  * The shape that the app's documents have, as a number, and how to come to it.

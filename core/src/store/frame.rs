@@ -63,6 +63,27 @@ pub(super) fn encode_frame(into: &mut Vec<u8>, tag: u32, payload: &[u8]) {
     into.extend_from_slice(payload);
 }
 
+/// Tags for the segments of one journal, which differ from each other but for bad luck (SplitMix64).
+#[derive(Debug)]
+pub(super) struct Tags {
+    state: u64,
+}
+
+impl Tags {
+    /// The same seed gives the same tags: every open needs a seed of its own.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    pub(super) fn next(&mut self) -> u32 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 32) as u32
+    }
+}
+
 /// What a file holds after its header, as offsets in the file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
