@@ -8,6 +8,7 @@ use syncline::engine::io::{
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::metrics::{Quantiles, Stats};
+use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::Conflict;
 use syncline::transport::Parser;
 use syncline::{ClientConfig, Code, CollectionOptions, ConflictStrategy, ErrorBody, Settings, StoreKind};
@@ -40,6 +41,9 @@ pub fn typescript() -> String {
         Settings,
         ConflictStrategy,
         CollectionOptions,
+        Schema,
+        Migration,
+        MigrationStep,
         StoreKind,
         Parser,
         Command,

@@ -29,6 +29,10 @@ pub struct ClientOptions {
     /// What is different for some collections, as a JSON object: `{"drafts": {"conflict": "manual"}}`.
     #[uniffi(default = None)]
     pub collections_json: Option<String>,
+    /// The version of the app's documents and the migrations to it, as a JSON object:
+    /// `{"version": 2, "migrations": [{"to": 2, "steps": [{"removeCollection": {"collection": "drafts"}}]}]}`.
+    #[uniffi(default = None)]
+    pub schema_json: Option<String>,
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -46,6 +50,7 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
             settings,
             conflict: options.conflict.map(Into::into).unwrap_or_default(),
             collections: options.collections_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
+            schema: options.schema_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
             ..Self::new(options.url)
         })
     }

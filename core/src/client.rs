@@ -19,6 +19,7 @@ use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{Command, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
+use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{DiskStore, MemoryStore, Recovered, Store, StoreError};
 use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
 
@@ -66,6 +67,10 @@ pub struct ClientConfig {
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Record<string, CollectionOptions>"))]
     pub collections: BTreeMap<Collection, CollectionOptions>,
+    /// The version of the app's documents, and the migrations to it; version 1 when absent.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Schema>"))]
+    pub schema: Schema,
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
@@ -99,6 +104,7 @@ impl ClientConfig {
             auto_connect: true,
             conflict: ConflictStrategy::default(),
             collections: BTreeMap::new(),
+            schema: Schema::default(),
             settings: Settings::default(),
         }
     }
@@ -124,7 +130,14 @@ impl ClientConfig {
         Ok(request.with_limits(limits))
     }
 
+    /// The store, with everything in it in the shape that the app's schema has now.
     fn open_store(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
+        let (mut store, recovered) = self.open_unmigrated()?;
+        let recovered = bring_up_to_date(&self.schema, &mut *store, recovered)?;
+        Ok((store, recovered))
+    }
+
+    fn open_unmigrated(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
         let client_id = ClientId::from_bytes(*Uuid::now_v7().as_bytes());
         match (self.store, &self.directory) {
             (StoreKind::Memory, _) => {
@@ -159,9 +172,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use` or `storage`.
+    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage` or
+    /// `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
+        config.schema.validate()?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();

@@ -13,6 +13,7 @@
 //! - [`driver`]: the one loop that owns the clock, the socket, the timer and the disk.
 //! - [`engine`]: everything that is decided, as a pure state machine.
 //! - [`store`]: what survives a restart: the journal and the cache.
+//! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
 pub mod client;
@@ -22,6 +23,7 @@ pub mod driver;
 pub mod engine;
 pub mod error;
 pub mod metrics;
+pub mod schema;
 pub mod store;
 pub mod transport;
 
@@ -31,3 +33,4 @@ pub use config::Settings;
 pub use engine::conflict::ConflictStrategy;
 pub use engine::io::{Command, Event, Reply};
 pub use error::{Code, Error, ErrorBody};
+pub use schema::Schema;

@@ -60,6 +60,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
     'a conflict strategy such as "merge"',
   ],
   collections: [isObject, '{ [name]: { conflict?, pushDebounceMs?, coalesce? } }'],
+  schema: [isObject, '{ version: number, migrations?: [{ to, steps }] }'],
   settings: [isObject, 'an object of limits and timeouts'],
 };
 

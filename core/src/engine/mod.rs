@@ -48,7 +48,9 @@ use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
-use crate::store::{Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError};
+use crate::store::{
+    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
+};
 use crate::transport::Parser;
 
 /// What an engine is made of.
@@ -61,9 +63,6 @@ pub struct EngineConfig {
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
     pub seed: u64,
 }
-
-/// Entries in one journal record, in bytes, when the journal is written anew: far below what a record may have.
-const RECORD_BYTES: usize = 256 << 10;
 
 /// What the engine counts.
 #[derive(Debug, Default)]
@@ -391,24 +390,6 @@ impl Engine {
             error: Error::from(outcome.error.clone()).into(),
         }
     }
-}
-
-/// The records of a journal written anew that hold these entries.
-fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Record> {
-    let mut records: Vec<Vec<Entry>> = Vec::new();
-    let mut bytes = RECORD_BYTES;
-    for entry in entries {
-        let entry_bytes = entry.mutation.byte_len();
-        match records.last_mut() {
-            Some(last) if bytes + entry_bytes <= RECORD_BYTES => last.push(entry.clone()),
-            _ => {
-                bytes = 0;
-                records.push(vec![entry.clone()]);
-            }
-        }
-        bytes += entry_bytes;
-    }
-    records.into_iter().map(Record::Queued).collect()
 }
 
 #[cfg(test)]
