@@ -148,3 +148,21 @@ fn a_damaged_record_is_reported_not_served() {
     tables.documents.insert(&chunk, bytes).unwrap();
     assert!(matches!(tables.document(&room(), &key("a")), Err(StorageError::Damaged { .. })));
 }
+
+#[test]
+fn rooms_with_tombstones_are_found_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = open(folder.path());
+    for name in ["r", "r2", "list:1", "live"] {
+        let deleted = name != "live";
+        let documents =
+            ["a", "b"].into_iter().zip(1..).map(|(id, seq)| Document { deleted, ..document(id, seq, 1) });
+        let documents = documents.map(|document| (None, document)).collect();
+        tables.apply(&Commit { room: Room::new(name).unwrap(), ..commit(2, documents) }).unwrap();
+    }
+    let mut found = Vec::new();
+    while let Some(room) = tables.room_with_tombstones(found.last()).unwrap() {
+        found.push(room);
+    }
+    assert_eq!(found.iter().map(Room::as_str).collect::<Vec<_>>(), ["list:1", "r", "r2"]);
+}
