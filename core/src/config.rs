@@ -40,6 +40,8 @@ pub struct Settings {
     pub push_count_max: u64,
     /// Bytes in one push, unless a single mutation is larger.
     pub push_bytes_max: u64,
+    /// How long a write waits for others to be sent with, unless its collection says otherwise.
+    pub push_debounce_ms: u64,
     /// Bytes pushed and not yet answered.
     pub push_window_bytes: u64,
     /// Changes in one page.
@@ -68,6 +70,7 @@ impl Default for Settings {
             write_bytes_max: 3 << 20,
             push_count_max: 500,
             push_bytes_max: 128 << 10,
+            push_debounce_ms: 20,
             push_window_bytes: 512 << 10,
             page_count_max: 1_000,
             token_required: true,

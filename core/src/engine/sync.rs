@@ -77,7 +77,7 @@ impl Engine {
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
             event::USER_ONLINE | event::USER_OFFLINE => {
                 let UserStatus { user_id } = decode(args)?;
-                self.events.push(Event::User { user_id, online: name == event::USER_ONLINE });
+                self.notices.push(Event::User { user_id, online: name == event::USER_ONLINE });
             }
             _ => {}
         }
@@ -344,7 +344,7 @@ impl Engine {
                     followed.error = Some(error.clone());
                 }
                 self.changed_rooms.insert(batch.room.clone());
-                self.events.push(Event::Error { error: error.into() });
+                self.notices.push(Event::Error { error: error.into() });
             }
             (_, Retry::Never) => match batch.client_seqs.as_slice() {
                 [only] => {
@@ -384,7 +384,7 @@ impl Engine {
         self.counters.rejected += 1;
         self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
         let outcome = Outcome { entry: pending.entry, error, conflict };
-        self.events.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
+        self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
         self.append(Record::Failed(outcome), store);
     }
