@@ -12,6 +12,7 @@
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 pub mod backoff;
+pub mod coalesce;
 mod commands;
 mod commit;
 pub mod conflict;
