@@ -12,11 +12,18 @@ pub enum Sabotage {
     CursorBeforeApply,
     /// An increment counts twice.
     IncrementTwice,
+    /// An edit becomes part of a mutation that is under way.
+    CoalescedSent,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 4] =
-        [Self::DedupeOff, Self::SyncSkipped, Self::CursorBeforeApply, Self::IncrementTwice];
+    pub const ALL: [Self; 5] = [
+        Self::DedupeOff,
+        Self::SyncSkipped,
+        Self::CursorBeforeApply,
+        Self::IncrementTwice,
+        Self::CoalescedSent,
+    ];
 }
 
 #[cfg(feature = "sabotage")]

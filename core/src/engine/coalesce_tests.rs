@@ -110,12 +110,12 @@ fn compare(
     (before, after): (Vec<Act>, Vec<Act>),
     first: &Write,
     second: &Write,
-    joined: Write,
+    joined: &Write,
 ) -> (Option<Fields>, Option<Fields>) {
     let mine = |at_ms, write: &Write| Act { writer: ME, at_ms, write: write.clone() };
     let both = [mine(FIRST_MS, first), mine(SECOND_MS, second)];
     let with = |acts: &[Act]| outcome(before.iter().chain(acts).chain(&after).cloned());
-    (with(&both), with(&[mine(SECOND_MS, &joined)]))
+    (with(&both), with(&[mine(SECOND_MS, joined)]))
 }
 
 proptest! {
@@ -128,7 +128,7 @@ proptest! {
         second in patch().prop_map(Write::Update),
     ) {
         if let Some(joined) = coalesce(&first, &second) {
-            let (both, one) = compare(others, &first, &second, joined);
+            let (both, one) = compare(others, &first, &second, &joined);
             prop_assert_eq!(both, one);
         }
     }
@@ -140,7 +140,7 @@ proptest! {
         second in patch().prop_map(Write::Update),
     ) {
         if let Some(joined) = coalesce(&first, &second).filter(|_| supersedes(&first, &second)) {
-            let (both, one) = compare(others, &first, &second, joined);
+            let (both, one) = compare(others, &first, &second, &joined);
             prop_assert_eq!(both, one);
         }
     }

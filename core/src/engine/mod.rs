@@ -3,7 +3,8 @@
 //! - [`io`]: what goes in and what comes out. Read it first.
 //! - [`session`]: the connection's life; [`backoff`]: how long it waits.
 //! - `wire`: requests, answers, encodings.
-//! - [`outbox`]: writes on their way to the server.
+//! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
+//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room.
 //! - [`replica`]: the rooms and how far each has come.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
@@ -11,6 +12,7 @@
 //! - `commit`: what waits until the journal is durable.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
+mod accept;
 pub mod backoff;
 pub mod coalesce;
 mod commands;
@@ -18,6 +20,7 @@ mod commit;
 pub mod conflict;
 mod connection;
 pub mod io;
+mod lane;
 pub mod outbox;
 pub mod presence;
 pub mod progress;
@@ -292,15 +295,16 @@ impl Engine {
 
     /// Pushes what may be pushed now.
     fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
-        if !self.session.is_open() || !self.wire.is_settled() {
-            return;
-        }
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
             bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
             window_bytes: self.settings.push_window_bytes,
         };
-        while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
+        self.outbox.handle_time(now.mono_us, limits);
+        if !self.session.is_open() || !self.wire.is_settled() {
+            return;
+        }
+        while let Some((batch, after)) = self.outbox.next_batch(limits) {
             self.send_push(now, batch, after, out);
         }
     }

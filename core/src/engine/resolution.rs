@@ -131,7 +131,7 @@ impl Engine {
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
         let waiting = self.outbox.of_document(&key).filter(|pending| {
-            pending.stage == Stage::Waiting && pending.entry.mutation.client_seq >= client_seq
+            !matches!(pending.stage, Stage::Applied { .. }) && pending.entry.mutation.client_seq >= client_seq
         });
         let waiting: Vec<Pending> = waiting.cloned().collect();
         let mut left = waiting.as_slice();
