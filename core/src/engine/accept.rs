@@ -9,7 +9,7 @@ use super::Engine;
 use super::coalesce::{coalesce, supersedes};
 use super::commands::too_large;
 use super::commit::{Change, Uncommitted};
-use super::io::{Now, Output, RequestId, WriteRequest};
+use super::io::{Now, RequestId, WriteRequest};
 use super::outbox::document_key;
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, Entry, Record, Store};
@@ -26,7 +26,6 @@ impl Engine {
         request: RequestId,
         writes: Vec<WriteRequest>,
         store: &mut dyn Store,
-        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         if writes.is_empty() {
             return Err(Error::new(Code::Invalid, "no writes are given"));
@@ -62,7 +61,7 @@ impl Engine {
         for Entry { room, mutation, .. } in &entries {
             self.queries.touch(&document_key(room, mutation));
             if self.replica.follow(room) && self.session.is_open() {
-                self.subscribe_room(now, room, out);
+                self.subscribe_room(room);
             }
         }
         Ok(())

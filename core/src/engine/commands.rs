@@ -56,10 +56,10 @@ impl Engine {
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
-            Command::Subscribe { room } => self.subscribe(now, &room, out)?,
+            Command::Subscribe { room } => self.subscribe(&room)?,
             Command::Unsubscribe { room } => self.unsubscribe(now, &room, out)?,
             Command::Write { writes } => {
-                self.write(now, request, writes, store, out)?;
+                self.write(now, request, writes, store)?;
                 return Ok(None);
             }
             Command::NewId => return Ok(Some(Reply::NewId { id: self.new_id(now) })),
@@ -69,11 +69,12 @@ impl Engine {
             }
             Command::Watch { room, collection, id, selection } => {
                 let query = Query { room, collection, id, selection };
-                return self.watch(now, query, store, out).map(Some);
+                return self.watch(now, query, store).map(Some);
             }
             Command::Unwatch { watch } => {
                 let room = self.queries.unwatch(watch);
                 let room = room.ok_or_else(|| Error::new(Code::NotFound, format!("no watch {watch}")))?;
+                self.replica.unwatch(&room);
                 self.unsubscribe(now, &room, out)?;
             }
             Command::PresenceJoin { room, state } => {
@@ -92,10 +93,22 @@ impl Engine {
             }
             Command::Conflicts => return Ok(Some(Reply::Conflicts { conflicts: self.parked_writes() })),
             Command::ResolveConflict { client_seq, resolution } => {
-                self.resolve(now, request, client_seq, resolution, store, out)?;
+                self.resolve(now, request, client_seq, resolution, store)?;
                 return Ok(None);
             }
             Command::SyncNow => self.sync_now(now, out),
+            Command::Pull { room } => {
+                self.pull_rooms(now, request, room)?;
+                return Ok(None);
+            }
+            Command::Flush => {
+                self.flush_outbox(now, request);
+                return Ok(None);
+            }
+            Command::SyncOnce { deadline_ms } => {
+                self.sync_once(now, request, deadline_ms, out);
+                return Ok(None);
+            }
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
             Command::Close => {
                 let step = self.session.handle_close();
@@ -118,21 +131,6 @@ impl Engine {
             self.answer_connect_waiters(out);
         }
         None
-    }
-
-    fn sync_now(&mut self, now: Now, out: &mut Vec<Output>) {
-        self.outbox.hurry(self.identity.last_client_seq);
-        if !self.session.is_open() {
-            let step = self.session.handle_sync_now(now);
-            self.apply_step(now, step, out);
-        } else if self.ping_at_us.is_some() {
-            self.ping(now, self.settings.request_timeout_ms, out);
-        } else {
-            // A backend that said no hello may know no ping.
-            for room in self.replica.rooms().map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-                self.subscribe_room(now, &room, out);
-            }
-        }
     }
 
     fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
@@ -159,13 +157,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn subscribe(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) -> Result<(), Error> {
+    pub(super) fn subscribe(&mut self, room: &Room) -> Result<(), Error> {
         let rooms_max = self.limits.rooms_max as usize;
         if !self.replica.is_followed(room) && self.replica.rooms().count() >= rooms_max {
             return Err(Error::new(Code::TooLarge, format!("more than {rooms_max} rooms are subscribed")));
         }
         if self.replica.subscribe(room) && self.session.is_open() {
-            self.subscribe_room(now, room, out);
+            self.subscribe_room(room);
         }
         Ok(())
     }
@@ -183,26 +181,22 @@ impl Engine {
         if self.outbox.holds_room(room) || !self.replica.forget_if_unused(room) {
             return;
         }
+        self.pulls.remove(room);
         if self.session.is_open() {
             let body = RoomRequest { room: room.clone() };
             self.request(now, event::SYNC_UNSUBSCRIBE, &body, Request::Notice, out);
         }
     }
 
-    fn watch(
-        &mut self,
-        now: Now,
-        query: Query,
-        store: &mut dyn Store,
-        out: &mut Vec<Output>,
-    ) -> Result<Reply, Error> {
+    fn watch(&mut self, now: Now, query: Query, store: &mut dyn Store) -> Result<Reply, Error> {
         let room = query.room.clone();
         let view = View { store, outbox: &self.outbox, client_id: self.identity.client_id, now };
         let Started { watch, rows, count } = self.queries.watch(query, view)?;
-        if let Err(error) = self.subscribe(now, &room, out) {
+        if let Err(error) = self.subscribe(&room) {
             self.queries.unwatch(watch);
             return Err(error);
         }
+        self.replica.watch(&room);
         Ok(Reply::Watching { watch, rows, count, room: self.replica.status(&room) })
     }
 

@@ -5,7 +5,8 @@
 //! - `wire`: requests, answers, encodings.
 //! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
 //! - [`outbox`]: writes on their way to the server; `lane`: the order of one room.
-//! - [`replica`]: the rooms and how far each has come.
+//! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
+//! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
@@ -24,11 +25,13 @@ mod lane;
 pub mod outbox;
 pub mod presence;
 pub mod progress;
+pub mod pulls;
 pub mod query;
 pub mod replica;
 mod resolution;
 pub mod session;
 mod sync;
+mod triggers;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,9 +45,11 @@ use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId,
 use self::outbox::{BatchLimits, Outbox};
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
+use self::pulls::PullQueue;
 use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
+use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
@@ -94,6 +99,8 @@ pub struct Engine {
     outcomes: BTreeMap<u64, Outcome>,
     parked: ParkedWrites,
     replica: Replica,
+    pulls: PullQueue,
+    triggers: Triggers,
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
@@ -141,6 +148,8 @@ impl Engine {
             outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
             parked,
             replica,
+            pulls: PullQueue::default(),
+            triggers: Triggers::default(),
             queries: Queries::default(),
             presence: PresenceBook::default(),
             progress: ProgressMeter::default(),
@@ -183,7 +192,10 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.send_pages(now, out);
         self.push_batches(now, out);
+        self.answer_waiters(now, store, out);
+        self.plan_next_sync(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -197,7 +209,8 @@ impl Engine {
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
-        [self.session.next_deadline(), self.flush_at_us, connected].into_iter().flatten().min()
+        let always = [self.session.next_deadline(), self.flush_at_us, self.triggers.next_deadline()];
+        always.into_iter().flatten().chain(connected).min()
     }
 
     /// Whether the journal holds something that the driver must commit before it carries out any output.
@@ -273,6 +286,7 @@ impl Engine {
         if due(self.flush_at_us) {
             self.flush(now, store);
         }
+        self.sync_if_due(now, out);
         if !self.session.is_open() {
             return;
         }
@@ -289,7 +303,7 @@ impl Engine {
         }
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-            self.subscribe_room(now, &room, out);
+            self.subscribe_room(&room);
         }
     }
 
@@ -369,6 +383,7 @@ impl Engine {
     fn handle_cache_lost(&mut self, now: Now, reason: &str) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         self.replica.reset_cache();
+        self.pulls.clear();
         for (room, followed) in self.replica.rooms_mut() {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));

@@ -45,6 +45,15 @@ pub struct Batch {
     pub bytes: u64,
 }
 
+/// Whether writes wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered<'a> {
+    None,
+    Some,
+    /// Only in rooms that may not be written to, such as this one.
+    OnlyDenied(&'a Room),
+}
+
 /// Sizes of batches.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
@@ -220,6 +229,21 @@ impl Outbox {
 
     pub fn mark_durable(&mut self, through: u64) {
         self.durable_through = self.durable_through.max(through);
+    }
+
+    /// What the server has not answered of the writes up to this number.
+    pub fn unanswered(&self, through: u64) -> Unanswered<'_> {
+        let mut denied = None;
+        for (room, lane) in &self.lanes {
+            if lane.unanswered.first().is_none_or(|first| *first > through) {
+                continue;
+            }
+            if lane.hold != Some(Hold::Denied) {
+                return Unanswered::Some;
+            }
+            denied = Some(room);
+        }
+        denied.map_or(Unanswered::None, Unanswered::OnlyDenied)
     }
 
     /// The server has the write in its log. It stays visible as pending until it is confirmed.
