@@ -2,7 +2,7 @@
 
 import { governing, operations } from './merge.js';
 import { own } from './objects.js';
-import { isWithin, parsePath, spellPath } from './path.js';
+import { comparePaths, isWithin, parsePath, spellPath } from './path.js';
 
 /** The paths that both wrote; null where the document holds nothing that the base lacks, or there is no base. */
 export function fieldsInConflict(document, mutation, writer) {
@@ -18,6 +18,7 @@ export function fieldsInConflict(document, mutation, writer) {
         unseen(governing(document.stamps, path)[2]) ||
         stamped.some(([inner, stamp]) => isWithin(inner, path) && unseen(stamp[2])),
     )
+    .sort(comparePaths)
     .map(spellPath);
 }
 
