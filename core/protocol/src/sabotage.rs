@@ -44,6 +44,8 @@ bugs! {
     DirectorySyncSkipped "directory_sync_skipped",
     /// A record in the journal counts as whole though its checksum does not match.
     ChecksumIgnored "checksum_ignored",
+    /// An edit becomes part of a mutation that is under way.
+    CoalescedSent "coalesced_sent",
 }
 
 #[cfg(feature = "sabotage")]

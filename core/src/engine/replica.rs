@@ -3,12 +3,14 @@
 //! The log is the truth. Live changes are applied only where they follow the cursor; a gap, or a head seen
 //! elsewhere, means another pull.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
+use super::pulls::Urgency;
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 
@@ -17,6 +19,11 @@ use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 pub struct FollowedRoom {
     /// Subscriptions and watches of the app.
     pub subscribers: u32,
+    watches: u32,
+    /// Orders the rooms by their last watch.
+    watched: u64,
+    /// Whether there is to be another page after the one under way.
+    asked_again: bool,
     pub phase: RoomPhase,
     pub error: Option<Error>,
     /// When to subscribe again after a failure, on the monotonic clock.
@@ -43,6 +50,17 @@ enum Repair {
 pub struct Replica {
     rooms: BTreeMap<Room, FollowedRoom>,
     states: BTreeMap<Room, RoomState>,
+    last_watch: u64,
+}
+
+/// How what is new in a room comes to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskAgain {
+    /// By a page after this cursor.
+    Now(u64),
+    /// By another page once the one under way is here.
+    AfterThisPage,
+    WithSubscription,
 }
 
 /// What an applied page or live change means for the rest of the engine.
@@ -70,7 +88,7 @@ pub enum NextPull {
 
 impl Replica {
     pub fn new(states: Vec<(Room, RoomState)>) -> Self {
-        Self { rooms: BTreeMap::new(), states: states.into_iter().collect() }
+        Self { rooms: BTreeMap::new(), states: states.into_iter().collect(), last_watch: 0 }
     }
 
     /// Follows a room, counting one subscriber more; `true` when it was not followed before.
@@ -89,6 +107,9 @@ impl Replica {
         }
         let followed = FollowedRoom {
             subscribers: 0,
+            watches: 0,
+            watched: 0,
+            asked_again: false,
             phase: RoomPhase::Waiting,
             error: None,
             retry_at_us: None,
@@ -111,6 +132,48 @@ impl Replica {
         }
     }
 
+    /// A room that is followed came on screen.
+    pub fn watch(&mut self, room: &Room) {
+        self.last_watch += 1;
+        if let Some(followed) = self.rooms.get_mut(room) {
+            followed.watches += 1;
+            followed.watched = self.last_watch;
+        }
+    }
+
+    /// One watch less than [`watch`](Self::watch) counted.
+    pub fn unwatch(&mut self, room: &Room) {
+        if let Some(followed) = self.rooms.get_mut(room) {
+            followed.watches = followed.watches.saturating_sub(1);
+        }
+    }
+
+    /// How much it matters to load the room now.
+    pub fn urgency(&self, room: &Room) -> Urgency {
+        match self.rooms.get(room) {
+            Some(followed) if followed.watches > 0 => Urgency::Watched(Reverse(followed.watched)),
+            Some(followed) if followed.subscribers > 0 => Urgency::Subscribed,
+            _ => Urgency::Pending,
+        }
+    }
+
+    /// Somebody wants to know what is new in a room; the session is open.
+    pub fn ask_again(&mut self, room: &Room) -> AskAgain {
+        let cursor = self.state(room).cursor;
+        let Some(followed) = self.rooms.get_mut(room) else { return AskAgain::AfterThisPage };
+        match followed.phase {
+            RoomPhase::Live => {
+                followed.phase = RoomPhase::Loading;
+                AskAgain::Now(cursor)
+            }
+            RoomPhase::Loading => {
+                followed.asked_again = true;
+                AskAgain::AfterThisPage
+            }
+            RoomPhase::Waiting | RoomPhase::Denied => AskAgain::WithSubscription,
+        }
+    }
+
     /// Stops following a room that nobody subscribes to; the cache keeps its documents.
     pub fn forget_if_unused(&mut self, room: &Room) -> bool {
         let unused = self.rooms.get(room).is_some_and(|followed| followed.subscribers == 0);
@@ -126,6 +189,10 @@ impl Replica {
 
     pub fn rooms_mut(&mut self) -> impl Iterator<Item = (&Room, &mut FollowedRoom)> {
         self.rooms.iter_mut()
+    }
+
+    pub fn room(&self, room: &Room) -> Option<&FollowedRoom> {
+        self.rooms.get(room)
     }
 
     pub fn room_mut(&mut self, room: &Room) -> Option<&mut FollowedRoom> {
@@ -150,6 +217,12 @@ impl Replica {
         }
     }
 
+    /// Whether the cache holds all that the log has up to the cursor. Between two pages it does not: a document stands
+    /// at its newest place only, which may be behind the page that its older changes would have been in.
+    pub fn is_level(&self, room: &Room) -> bool {
+        self.rooms.get(room).is_some_and(|followed| followed.phase == RoomPhase::Live)
+    }
+
     /// Where the room's next subscription starts.
     pub fn cursor_to_ask(&self, room: &Room) -> u64 {
         match self.rooms.get(room) {
@@ -168,6 +241,7 @@ impl Replica {
         for followed in self.rooms.values_mut() {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = None;
+            followed.asked_again = false;
         }
     }
 
@@ -328,7 +402,7 @@ impl FollowedRoom {
     }
 
     fn next_pull(&mut self, cursor: u64, more: bool) -> NextPull {
-        let behind = more || self.head > cursor;
+        let behind = std::mem::take(&mut self.asked_again) || more || self.head > cursor;
         self.phase = if behind { RoomPhase::Loading } else { RoomPhase::Live };
         if behind { NextPull::After(cursor) } else { NextPull::Nothing }
     }

@@ -3,18 +3,19 @@
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
     Changes, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
-    PresencePong, Pull, Push, PushAnswer, Subscribe, UserStatus, event,
+    PresencePong, Push, PushAnswer, UserStatus, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::io::{Event, Now, Output, RoomPhase};
 use super::outbox::{Batch, document_key};
+use super::pulls::Ask;
 use super::replica::{Applied, NextPull};
 use super::resolution::conflict_error;
 use super::wire::{Request, decode, decode_answer};
 use super::{Engine, wire};
 use crate::error::{Code, Error};
-use crate::store::{Conflict, Outcome, Record, Store, StoreError};
+use crate::store::{Conflict, Entry, Outcome, Record, Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
 
 impl Engine {
@@ -130,7 +131,7 @@ impl Engine {
                 Err(error) => return self.handle_presence_refused(now, &room, error),
             },
             Request::Ping => match decode_answer::<PresencePong>(args) {
-                Ok(pong) => self.handle_heads(now, pong, out),
+                Ok(pong) => self.handle_heads(pong),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
                 // The next ping asks again.
                 Err(_) => {}
@@ -140,10 +141,10 @@ impl Engine {
         Ok(())
     }
 
-    fn handle_heads(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
+    fn handle_heads(&mut self, pong: PresencePong) {
         for (room, head) in pong.heads {
             if let Some(cursor) = self.replica.hear_head(&room, head) {
-                self.pull(now, &room, cursor, out);
+                self.pulls.push(&room, Ask::PageAfter(cursor));
             }
         }
     }
@@ -156,27 +157,6 @@ impl Engine {
         };
         self.presence.handle_refused(room, error, retry_at_us);
         Ok(())
-    }
-
-    pub(super) fn subscribe_room(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) {
-        let asked = self.replica.cursor_to_ask(room);
-        let Some(followed) = self.replica.room_mut(room) else { return };
-        followed.phase = RoomPhase::Loading;
-        followed.retry_at_us = None;
-        self.changed_rooms.insert(room.clone());
-        let snapshot = self.replica.snapshot_to_tell(room, asked);
-        let body = Subscribe { room: room.clone(), cursor: asked, collections: None, snapshot };
-        let request = Request::Page { room: room.clone(), asked };
-        self.request(now, event::SYNC_SUBSCRIBE, &body, request, out);
-    }
-
-    fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
-        let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
-        let limit = page_count_max.min(self.limits.page_count_max);
-        let snapshot = self.replica.snapshot_to_tell(room, cursor);
-        let body = Pull { room: room.clone(), cursor, limit, snapshot };
-        let request = Request::Page { room: room.clone(), asked: cursor };
-        self.request(now, event::SYNC_PULL, &body, request, out);
     }
 
     /// The cache took a page or live changes, or could not.
@@ -206,10 +186,10 @@ impl Engine {
         self.schedule_flush(now);
         let cursor = self.replica.state(room).cursor;
         for client_seq in self.outbox.confirmed_at(room, cursor) {
-            self.settle(now, client_seq, store);
+            self.settle_if_held(now, client_seq, store);
         }
         match applied.next {
-            NextPull::After(cursor) => self.pull(now, room, cursor, out),
+            NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
         }
@@ -313,8 +293,10 @@ impl Engine {
                 // A room that may not be read never confirms.
                 let denied =
                     self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
-                if seq <= state.cursor || denied {
+                if denied {
                     self.settle(now, client_seq, store);
+                } else if seq <= state.cursor {
+                    self.settle_if_held(now, client_seq, store);
                 }
             }
             (_, error) => {
@@ -357,6 +339,19 @@ impl Engine {
             },
         }
         Ok(())
+    }
+
+    /// The cursor has passed the write: it is settled once the cache holds it, so that it is shown all the time.
+    fn settle_if_held(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
+        let Some(pending) = self.outbox.pending(client_seq) else { return };
+        let Entry { room, mutation, .. } = &pending.entry;
+        let held = || {
+            let document = store.document(&document_key(room, mutation)).ok().flatten();
+            document.is_some_and(|held| held.version.seen(self.identity.client_id) >= client_seq)
+        };
+        if self.replica.is_level(room) || held() {
+            self.settle(now, client_seq, store);
+        }
     }
 
     /// The write is in the cache as confirmed: it leaves the outbox.
