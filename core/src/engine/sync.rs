@@ -137,9 +137,13 @@ impl Engine {
 
     fn handle_heads(&mut self, pong: PresencePong) {
         for (room, head) in pong.heads {
-            if let Some(cursor) = self.replica.hear_head(&room, head) {
-                self.pulls.push(&room, Ask::PageAfter(cursor));
-            }
+            self.hear_head(&room, head);
+        }
+    }
+
+    fn hear_head(&mut self, room: &Room, head: u64) {
+        if let Some(cursor) = self.replica.hear_head(room, head) {
+            self.pulls.push(room, Ask::PageAfter(cursor));
         }
     }
 
@@ -284,6 +288,8 @@ impl Engine {
                     self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
                 if seq <= state.cursor || denied {
                     self.settle(now, client_seq, store);
+                } else if self.triggers.awaits_confirmation() {
+                    self.hear_head(&batch.room, seq);
                 }
             }
             (_, error) => {
