@@ -89,7 +89,7 @@ impl Replica {
             error: None,
             retry_at_us: None,
             head: 0,
-            repair: Repair::NotNeeded,
+            repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
         };
         self.rooms.insert(room.clone(), followed);
         true
@@ -214,8 +214,12 @@ impl Replica {
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, &page.changes, store)?;
         let more = page.more && page.cursor > before.cursor;
-        let new_state =
-            RoomState { cursor: page.cursor, checksum, complete: !more || (state.complete && !reset) };
+        let new_state = RoomState {
+            cursor: page.cursor,
+            checksum,
+            complete: !more || (state.complete && !reset),
+            stale: state.stale && !reset,
+        };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
         if repairs {
