@@ -112,10 +112,13 @@ pub struct IndexRange {
 }
 
 impl IndexRange {
-    /// The range with `prefix` before each key, as bounds of a range without its end; no end when there is none.
+    /// The range with `prefix` before each key, as bounds of which the second is not included; `None` for no bound.
     pub(super) fn bounds(&self, prefix: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
         let with_prefix = |key: &[u8]| [prefix, &[self.number], key].concat();
-        (with_prefix(&self.low), after_all_with(with_prefix(&self.high)))
+        let low = with_prefix(&self.low);
+        // A filter may ask for what is above one value and below a lesser one.
+        let end = after_all_with(with_prefix(&self.high)).map(|end| end.max(low.clone()));
+        (low, end)
     }
 }
 
@@ -129,3 +132,7 @@ fn after_all_with(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;
