@@ -9,7 +9,7 @@
 //!
 //! - [`client`]: the handle an app holds: commands in, events out.
 //! - [`config`]: every setting. [`collections`]: what an app says of its collections.
-//! [`error`]: the one public error. [`metrics`]: counters and latencies.
+//! - [`error`]: the one public error. [`metrics`]: counters and latencies.
 //! - [`driver`]: the one loop that owns the clock, the socket, the timer and the disk.
 //! - [`engine`]: everything that is decided, as a pure state machine.
 //! - [`store`]: what survives a restart: the journal and the cache.

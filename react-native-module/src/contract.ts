@@ -63,6 +63,10 @@ connectTimeoutMs: number,
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
 /**
+ * How long to wait before a server that does not speak this protocol is tried again.
+ */
+unsupportedRetryMs: number, 
+/**
  * How often to try all the same while the system says that there is no network.
  */
 offlineProbeMs: number, 
@@ -74,6 +78,15 @@ requestTimeoutMs: number,
  * How long the first request after coming to the foreground may wait.
  */
 probeTimeoutMs: number, 
+/**
+ * How often to synchronize without a reason while the app is on screen, 0 for never: asks an open connection what
+ * is new, and tries a lost one before its time.
+ */
+syncIntervalMs: number, 
+/**
+ * How long `pull` and `flush` wait for the server.
+ */
+syncTimeoutMs: number, 
 /**
  * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
@@ -123,6 +136,10 @@ pushDebounceMs: number,
  */
 pushWindowBytes: number, 
 /**
+ * Rooms whose pages are asked for at once.
+ */
+pullsParallelMax: number, 
+/**
  * Changes in one page.
  */
 pageCountMax: number, 
@@ -151,7 +168,17 @@ pushDebounceMs?: number,
 /**
  * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
  */
-coalesce?: boolean, };
+coalesce?: boolean, 
+/**
+ * By which fields documents can be found without visiting all of them; none when absent.
+ */
+indexes?: Array<Index>, };
+
+/**
+ * Finds documents by these fields, the first one first. Helps a filter that compares the first of them, or more, with
+ * `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`.
+ */
+export type Index = { fields: Array<string>, };
 
 /**
  * The shape that the app's documents have, as a number, and how to come to it.
@@ -210,7 +237,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -273,7 +300,19 @@ kind: string, };
 /**
  * The answer to a [`Command`].
  */
-export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | Stats | Record<symbol, never>;
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | { 
+/**
+ * Whether everything written before is answered by the server, and every room has caught up.
+ */
+complete: boolean, 
+/**
+ * Writes not yet confirmed.
+ */
+pending: number, 
+/**
+ * Why it is not complete.
+ */
+reason: ErrorBody | null, } | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.

@@ -3,29 +3,36 @@
 //! - [`io`]: what goes in and what comes out. Read it first.
 //! - [`session`]: the connection's life; [`backoff`]: how long it waits.
 //! - `wire`: requests, answers, encodings.
-//! - [`outbox`]: writes on their way to the server.
-//! - [`replica`]: the rooms and how far each has come.
+//! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
+//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room.
+//! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
+//! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
+mod accept;
 pub mod backoff;
+pub mod coalesce;
 mod commands;
 mod commit;
 pub mod conflict;
 mod connection;
 pub mod io;
+mod lane;
 mod notices;
 pub mod outbox;
 pub mod presence;
 pub mod progress;
+pub mod pulls;
 pub mod query;
 pub mod replica;
 mod resolution;
 pub mod session;
 mod sync;
+mod triggers;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,9 +47,11 @@ use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
+use self::pulls::PullQueue;
 use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
+use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
@@ -91,6 +100,8 @@ pub struct Engine {
     outcomes: BTreeMap<u64, Outcome>,
     parked: ParkedWrites,
     replica: Replica,
+    pulls: PullQueue,
+    triggers: Triggers,
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
@@ -139,6 +150,8 @@ impl Engine {
             outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
             parked,
             replica,
+            pulls: PullQueue::default(),
+            triggers: Triggers::default(),
             queries: Queries::default(),
             presence: PresenceBook::default(),
             progress: ProgressMeter::default(),
@@ -181,7 +194,10 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.send_pages(now, out);
         self.push_batches(now, out);
+        self.answer_waiters(now, store, out);
+        self.plan_next_sync(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -195,7 +211,8 @@ impl Engine {
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
-        [self.session.next_deadline(), self.flush_at_us, connected].into_iter().flatten().min()
+        let always = [self.session.next_deadline(), self.flush_at_us, self.triggers.next_deadline()];
+        always.into_iter().flatten().chain(connected).min()
     }
 
     /// Whether the journal holds something that the driver must commit before it carries out any output.
@@ -271,6 +288,7 @@ impl Engine {
         if due(self.flush_at_us) {
             self.flush(now, store);
         }
+        self.sync_if_due(now, out);
         if !self.session.is_open() {
             return;
         }
@@ -287,21 +305,22 @@ impl Engine {
         }
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-            self.subscribe_room(now, &room, out);
+            self.subscribe_room(&room);
         }
     }
 
     /// Pushes what may be pushed now.
     fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
-        if !self.session.is_open() || !self.wire.is_settled() {
-            return;
-        }
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
             bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
             window_bytes: self.settings.push_window_bytes,
         };
-        while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
+        self.outbox.handle_time(now.mono_us, limits);
+        if !self.session.is_open() || !self.wire.is_settled() {
+            return;
+        }
+        while let Some((batch, after)) = self.outbox.next_batch(limits) {
             self.send_push(now, batch, after, out);
         }
     }
@@ -366,6 +385,7 @@ impl Engine {
     fn handle_cache_lost(&mut self, now: Now, reason: &str) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         self.replica.reset_cache();
+        self.pulls.clear();
         for (room, followed) in self.replica.rooms_mut() {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));

@@ -131,7 +131,7 @@ impl Engine {
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
         let waiting = self.outbox.of_document(&key).filter(|pending| {
-            pending.stage == Stage::Waiting && pending.entry.mutation.client_seq >= client_seq
+            !matches!(pending.stage, Stage::Applied { .. }) && pending.entry.mutation.client_seq >= client_seq
         });
         let waiting: Vec<Pending> = waiting.cloned().collect();
         let mut left = waiting.as_slice();
@@ -161,6 +161,7 @@ impl Engine {
     fn renumbered(&mut self, entry: &Entry, time: HybridTime, base: Option<VersionVector>) -> Entry {
         self.identity.last_client_seq += 1;
         let client_seq = self.identity.last_client_seq;
+        self.triggers.handle_renumbered(entry.mutation.client_seq, client_seq);
         let mutation = Mutation { client_seq, time, base, ..entry.mutation.clone() };
         Entry { mutation, accepted: Some(entry.accepted()), ..entry.clone() }
     }
@@ -216,7 +217,6 @@ impl Engine {
         client_seq: u64,
         resolution: Resolution,
         store: &mut dyn Store,
-        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let parked = self.parked.find(client_seq).cloned();
         let parked = parked
@@ -253,7 +253,7 @@ impl Engine {
             self.outbox.insert(entry, Some(now.mono_us));
             self.queries.touch(&key);
             if self.replica.follow(&key.room) && self.session.is_open() {
-                self.subscribe_room(now, &key.room, out);
+                self.subscribe_room(&key.room);
             }
         }
         let unsettled = Unsettled::Resolved { request, parked: Box::new(parked), new };

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use syncline_protocol::message::{decode_compact, encode_compact};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ClientId, Collection, Document, Room};
 
 use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
-use super::files::{Quarantine, harmless, read_if_there, write_atomically};
-use super::frame::Tags;
+use super::files::{Quarantine, create_directory, harmless, read_if_there, write_atomically};
 use super::garbage::LiveBytes;
 use super::journal::{Journal, Opened, Place, record_bytes};
 use super::recovery::{Fold, Outset};
@@ -93,7 +93,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         open_cache: impl FnOnce() -> C,
     ) -> Result<(Self, Recovered), StoreError> {
         let DiskSettings { fresh_client_id, tag_seed, preallocation_bytes, compaction_bytes_min } = settings;
-        files.create_directory(directory).map_err(harmless)?;
+        create_directory(&files, directory).map_err(harmless)?;
         let lock = files.lock(directory)?;
         let quarantine = Quarantine::new(files.clone(), directory.join(QUARANTINE_FOLDER));
         let spare = read_identity(&files, directory)?;
@@ -106,7 +106,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             files: files.clone(),
             directory: directory.clone(),
             preallocation_bytes: preallocation_bytes.max(1),
-            tags: Tags::new(tag_seed),
+            tag_seed,
         };
         let opened = Journal::open(place, &quarantine, &mut |bytes| match decode_compact(bytes) {
             Ok(record) => {
@@ -174,6 +174,9 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
     }
 
     fn append_after_flush(&mut self, record: Record) {
+        if is_active(Sabotage::AfterFlushIgnored) {
+            return drop(self.append(&record));
+        }
         self.after_flush.push(record);
     }
 

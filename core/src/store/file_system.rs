@@ -32,7 +32,10 @@ pub trait FileSystem: fmt::Debug + Clone {
     /// `NotFound`: there is no such file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Creates a directory for this user only, with those above it; none of that is an error if it exists.
+    /// Creates a directory for this user only.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `NotFound`: there is no directory for it.
     fn create_directory(&self, directory: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory as durable as the files that they name.
@@ -150,11 +153,15 @@ impl FileSystem for OsFiles {
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        #[allow(unused_mut)]
         let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(directory)
+        match builder.create(directory) {
+            // Some systems name another reason first.
+            Err(_) if directory.is_dir() => Err(io::ErrorKind::AlreadyExists.into()),
+            created => created,
+        }
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {

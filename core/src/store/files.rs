@@ -9,6 +9,33 @@ use super::file_system::{FileSystem, OpenMode, RandomAccessFile, Stream};
 /// How many files the quarantine keeps; the oldest goes first.
 const QUARANTINE_FILES_MAX: usize = 16;
 
+/// Creates a directory, and those above it, durably; nothing happens if it exists.
+pub(super) fn create_directory(files: &impl FileSystem, directory: &Path) -> io::Result<()> {
+    let created = match (files.create_directory(directory), directory.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+            create_directory(files, parent)?;
+            files.create_directory(directory)
+        }
+        (created, _) => created,
+    };
+    match created {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_parent(files, directory),
+    }
+}
+
+/// Makes the name of a directory durable.
+pub(super) fn sync_parent(files: &impl FileSystem, directory: &Path) -> io::Result<()> {
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    match files.sync_directory(parent) {
+        // Whoever made it can do no more.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
 /// Replaces a file so that a crash leaves the old or the new contents.
 pub(super) fn write_atomically(files: &impl FileSystem, path: &Path, contents: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
@@ -72,7 +99,7 @@ impl<F: FileSystem> Quarantine<F> {
         what: &str,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.files.create_directory(&self.directory)?;
+        create_directory(&self.files, &self.directory)?;
         let mut kept = self.numbered_files()?;
         let number = kept.last().map_or(1, |(number, _)| number.saturating_add(1));
         kept.truncate((kept.len() + 1).saturating_sub(QUARANTINE_FILES_MAX));

@@ -8,12 +8,13 @@ use std::io::{self, BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 
+use syncline_protocol::sabotage::{Sabotage, is_active};
+
 use super::StoreError;
 use super::file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile, Stream};
-use super::files::{Quarantine, harmless, is_full, remove_if_there};
-use super::frame::{
-    FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, Tags, encode_frame, scan,
-};
+use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_parent};
+use super::frame::{FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, encode_frame, scan};
+use crate::engine::backoff::next_random;
 
 /// A buffer that grew beyond this is given back after the commit, in bytes.
 const BUFFER_KEPT_BYTES_MAX: usize = 1 << 20;
@@ -45,7 +46,8 @@ pub(super) struct Place<F> {
     pub(super) directory: PathBuf,
     /// The file grows by multiples of this, in bytes.
     pub(super) preallocation_bytes: u64,
-    pub(super) tags: Tags,
+    /// Of the tags; every open needs another one.
+    pub(super) tag_seed: u64,
 }
 
 /// Why the journal takes nothing more.
@@ -80,7 +82,9 @@ impl<F: FileSystem> Journal<F> {
         let mut file = match place.files.open(&place.path(), OpenMode::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let tag = place.tags.next();
+                let tag = place.next_tag();
+                // A process that died may have made the directory and no more.
+                sync_parent(&place.files, &place.directory).map_err(harmless)?;
                 let segment = place.write_segment(tag, |_| Ok(())).map_err(harmless)?;
                 return Ok(Opened { journal: Self::new(place, segment), created: true, damage: Vec::new() });
             }
@@ -136,7 +140,7 @@ impl<F: FileSystem> Journal<F> {
         }
         let header_is_damaged = found.damaged.first().is_some_and(|range| range.start == 0);
         if header_is_damaged || (!found.damaged.is_empty() && kept.is_ok()) {
-            let tag = found.tag.unwrap_or_else(|| place.tags.next());
+            let tag = found.tag.unwrap_or_else(|| place.next_tag());
             let copy = place.write_segment(tag, |into| {
                 found.valid.iter().try_for_each(|range| copy_range(&mut file, range, into))
             });
@@ -151,9 +155,11 @@ impl<F: FileSystem> Journal<F> {
         }
         if found.tail.end > found.tail.start {
             file.write_zeros(found.tail.clone())?;
-            file.sync_data()?;
         }
-        let tag = found.tag.unwrap_or_else(|| place.tags.next());
+        // A process that died may have left what is read here, or the file's very name, without a sync.
+        file.sync_all()?;
+        place.files.sync_directory(&place.directory)?;
+        let tag = found.tag.unwrap_or_else(|| place.next_tag());
         let segment = Segment { file, tag, end, allocated: found.file_bytes };
         Ok(Opened { journal: Self::new(place, segment), created: false, damage })
     }
@@ -209,7 +215,7 @@ impl<F: FileSystem> Journal<F> {
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), StoreError> {
         self.commit()?;
-        let tag = self.place.tags.next();
+        let tag = self.place.next_tag();
         let mut frame = Vec::new();
         let written = self.place.write_segment(tag, |into| {
             records.into_iter().try_for_each(|record| {
@@ -243,9 +249,14 @@ impl<F: FileSystem> Journal<F> {
                 self.erase(self.end..end).map_err(|error| self.fail(error))?;
                 return Err(StoreError::Full);
             }
-            Err(error) => return Err(self.fail(error)),
+            Err(error) => return Err(self.abandon(self.end..end, error)),
         }
-        self.file.sync_data().map_err(|error| self.fail(error))?;
+        let synced = if is_active(Sabotage::SyncSkipped) { Ok(()) } else { self.file.sync_data() };
+        if let Err(error) = synced
+            && !is_active(Sabotage::SyncErrorIgnored)
+        {
+            return Err(self.abandon(self.end..end, error));
+        }
         self.end = end;
         Ok(())
     }
@@ -266,6 +277,13 @@ impl<F: FileSystem> Journal<F> {
             }
             Err(error) => Err(self.fail(error)),
         }
+    }
+
+    /// Fails over a range that may not be on the disk. The system may still show its bytes, though it never writes
+    /// them: the next open must not take them for durable records.
+    fn abandon(&mut self, range: Range<u64>, error: io::Error) -> StoreError {
+        let _best_effort = self.file.write_zeros(range);
+        self.fail(error)
     }
 
     fn erase(&mut self, range: Range<u64>) -> io::Result<()> {
@@ -305,6 +323,11 @@ impl<F: FileSystem> Place<F> {
         self.directory.join(FILE)
     }
 
+    /// Differs from the tag of every other segment, but for bad luck.
+    fn next_tag(&mut self) -> u32 {
+        (next_random(&mut self.tag_seed) >> 32) as u32
+    }
+
     fn new_path(&self) -> PathBuf {
         self.directory.join(FILE_NEW)
     }
@@ -326,7 +349,9 @@ impl<F: FileSystem> Place<F> {
             file.write_zeros(end..allocated)?;
             file.sync_all()?;
             self.files.rename(&path, &self.path())?;
-            self.files.sync_directory(&self.directory)?;
+            if !is_active(Sabotage::DirectorySyncSkipped) {
+                self.files.sync_directory(&self.directory)?;
+            }
             Ok(Segment { file, tag, end, allocated })
         };
         write().inspect_err(|_| {

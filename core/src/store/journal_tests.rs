@@ -66,9 +66,8 @@ impl Setting {
 }
 
 fn place(directory: &Path) -> Place<OsFiles> {
-    let (_, seed) = uuid::Uuid::now_v7().as_u64_pair();
-    let tags = Tags::new(seed);
-    Place { files: OsFiles, directory: directory.to_owned(), preallocation_bytes: 256 << 10, tags }
+    let (_, tag_seed) = uuid::Uuid::now_v7().as_u64_pair();
+    Place { files: OsFiles, directory: directory.to_owned(), preallocation_bytes: 256 << 10, tag_seed }
 }
 
 fn records(count: u8) -> Vec<Vec<u8>> {

@@ -161,6 +161,9 @@ pub struct RoomState {
     pub checksum: Checksum,
     /// Whether the cache once held everything up to the end of the log.
     pub complete: bool,
+    /// Where the log ended when the reading from 0 that is under way began.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
     /// Whether the documents were changed here, by a migration, and must be read from the server again.
     #[serde(default)]
     pub stale: bool,

@@ -13,7 +13,7 @@ use syncline_protocol::{
 };
 
 use super::faulty_store::FaultyStore;
-use crate::collections::Collections;
+use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
@@ -62,7 +62,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(settings: Settings) -> Self {
@@ -70,19 +70,19 @@ impl Bench {
     }
 
     pub(super) fn with_token(settings: Settings, token: Option<&str>) -> Self {
-        Self::made_of(settings, Collections::default(), token)
+        Self::made_of(settings, never_coalescing(), token)
     }
 
     /// A client of which every collection has this strategy, in a room whose log, so far, is this one.
     pub(super) fn resolving(strategy: ConflictStrategy, log: &super::server_log::ServerLog) -> Self {
-        let collections = Collections::with_conflict(strategy);
-        let mut bench = Self::made_of(Settings::default(), collections, Some("token"));
+        let collections = Collections { conflict: strategy, ..never_coalescing() };
+        let mut bench = Self::made_of(at_once(), collections, Some("token"));
         bench.open();
         bench.enter(log);
         bench
     }
 
-    fn made_of(settings: Settings, collections: Collections, token: Option<&str>) -> Self {
+    pub(super) fn made_of(settings: Settings, collections: Collections, token: Option<&str>) -> Self {
         let (inner, recovered) = MemoryStore::new(ME);
         let engine = Engine::new(config(&settings, &collections, token), recovered, vec![]);
         Self {
@@ -373,6 +373,17 @@ impl Bench {
     }
 }
 
+/// Settings by which a write is sent as soon as it is durable.
+pub(super) fn at_once() -> Settings {
+    Settings { push_debounce_ms: 0, ..Settings::default() }
+}
+
+/// Each write stays what it is.
+fn never_coalescing() -> Collections {
+    let options = CollectionOptions { coalesce: Some(false), ..CollectionOptions::default() };
+    Collections { options: [(collection(), options)].into(), ..Collections::default() }
+}
+
 fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -> EngineConfig {
     EngineConfig {
         settings: settings.clone(),
@@ -454,5 +465,5 @@ pub(super) fn numbers(push: &Push) -> Vec<u64> {
 }
 
 pub(super) fn page(changes: Vec<Document>, cursor: u64) -> Page {
-    Page { changes, cursor, more: false, reset: false, checksum: None }
+    Page { changes, cursor, more: false, reset: false, checksum: None, snapshot: None }
 }

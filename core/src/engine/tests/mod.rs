@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod batching;
 mod bench;
 mod conflicts;
 mod connection;
@@ -9,6 +10,7 @@ mod durability;
 mod faulty_store;
 mod presence;
 mod pushing;
+mod resets;
 mod rooms;
 mod server_log;
 mod watching;
