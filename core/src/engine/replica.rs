@@ -217,6 +217,12 @@ impl Replica {
         }
     }
 
+    /// Whether the cache holds all that the log has up to the cursor. Between two pages it does not: a document stands
+    /// at its newest place only, which may be behind the page that its older changes would have been in.
+    pub fn is_level(&self, room: &Room) -> bool {
+        self.rooms.get(room).is_some_and(|followed| followed.phase == RoomPhase::Live)
+    }
+
     /// Where the room's next subscription starts.
     pub fn cursor_to_ask(&self, room: &Room) -> u64 {
         match self.rooms.get(room) {

@@ -15,7 +15,7 @@ use super::resolution::conflict_error;
 use super::wire::{Request, decode, decode_answer};
 use super::{Engine, wire};
 use crate::error::{Code, Error};
-use crate::store::{Conflict, Outcome, Record, Store, StoreError};
+use crate::store::{Conflict, Entry, Outcome, Record, Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
 
 impl Engine {
@@ -186,7 +186,7 @@ impl Engine {
         self.schedule_flush(now);
         let cursor = self.replica.state(room).cursor;
         for client_seq in self.outbox.confirmed_at(room, cursor) {
-            self.settle(now, client_seq, store);
+            self.settle_if_held(now, client_seq, store);
         }
         match applied.next {
             NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
@@ -293,8 +293,10 @@ impl Engine {
                 // A room that may not be read never confirms.
                 let denied =
                     self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
-                if seq <= state.cursor || denied {
+                if denied {
                     self.settle(now, client_seq, store);
+                } else if seq <= state.cursor {
+                    self.settle_if_held(now, client_seq, store);
                 }
             }
             (_, error) => {
@@ -337,6 +339,19 @@ impl Engine {
             },
         }
         Ok(())
+    }
+
+    /// The cursor has passed the write: it is settled once the cache holds it, so that it is shown all the time.
+    fn settle_if_held(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
+        let Some(pending) = self.outbox.pending(client_seq) else { return };
+        let Entry { room, mutation, .. } = &pending.entry;
+        let held = || {
+            let document = store.document(&document_key(room, mutation)).ok().flatten();
+            document.is_some_and(|held| held.version.seen(self.identity.client_id) >= client_seq)
+        };
+        if self.replica.is_level(room) || held() {
+            self.settle(now, client_seq, store);
+        }
     }
 
     /// The write is in the cache as confirmed: it leaves the outbox.

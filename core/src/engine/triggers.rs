@@ -78,20 +78,15 @@ impl Engine {
         }
     }
 
-    /// A round that nobody asked for, if it is due: of an open connection the heads, and otherwise an attempt before
-    /// its time, unless the app or the server wants no connection.
+    /// A round that nobody asked for, if it is due. Without a connection there is nothing to ask: the next attempt has a
+    /// time of its own, which the server may have set.
     pub(super) fn sync_if_due(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.triggers.sync_at_us.is_none_or(|at_us| at_us > now.mono_us) {
             return;
         }
         self.triggers.sync_at_us = None;
-        match self.session.state() {
-            ConnectionState::Open => self.ask_for_news(now, out),
-            ConnectionState::Backoff | ConnectionState::Offline => {
-                let step = self.session.handle_sync_now(now);
-                self.apply_step(now, step, out);
-            }
-            _ => {}
+        if self.session.is_open() {
+            self.ask_for_news(now, out);
         }
     }
 

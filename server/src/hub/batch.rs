@@ -129,7 +129,8 @@ impl<'a, S: RoomStore> Batch<'a, S> {
     }
 
     /// The first outcome of a number used before: a rejection that is kept tells, and what was not refused was
-    /// applied. Where rejections are no longer kept, only a document that holds the number can tell.
+    /// applied. A document that no longer holds the number went with its tombstone, which stood at the floor or
+    /// below.
     fn duplicate(&mut self, mutation: &Mutation, key: &DocumentKey) -> Result<MutationResult, S::Error> {
         let rejection = self.store.rejection(self.room, self.client, mutation.client_seq)?;
         let client = self.client;
@@ -144,14 +145,23 @@ impl<'a, S: RoomStore> Batch<'a, S> {
             },
             Some(error) => MutationResult { error: Some(error), ..duplicate },
             None if holds => MutationResult { seq: document.map(|document| document.seq), ..duplicate },
-            None if mutation.client_seq <= self.store.rejections_dropped_through(self.room, client)? => {
+            None if self.may_have_gone(mutation)? => {
+                MutationResult { seq: Some(self.head_before.floor), ..duplicate }
+            }
+            None => {
                 let error =
                     WireError::new(ErrorCode::Invalid, "refused before; the reason is no longer kept");
                 MutationResult { error: Some(error), ..duplicate }
             }
-            // Its effect went with a tombstone, which stood at the floor or below.
-            None => MutationResult { seq: Some(self.head_before.floor), ..duplicate },
         })
+    }
+
+    /// Whether a number without a trace was applied: not where its rejection may have been dropped, nor where
+    /// nothing that it could have written was ever purged.
+    fn may_have_gone(&self, mutation: &Mutation) -> Result<bool, S::Error> {
+        let leaves_a_trace = self.head_before.floor == 0 && mutation.write != Write::Delete;
+        let dropped_through = self.store.rejections_dropped_through(self.room, self.client)?;
+        Ok(!leaves_a_trace && mutation.client_seq > dropped_through)
     }
 
     pub(super) fn close(self, owner: Option<String>, now_ms: u64) -> (Option<Commit>, Option<Changes>) {
