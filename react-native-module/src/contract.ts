@@ -168,7 +168,17 @@ pushDebounceMs?: number,
 /**
  * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
  */
-coalesce?: boolean, };
+coalesce?: boolean, 
+/**
+ * By which fields documents can be found without visiting all of them; none when absent.
+ */
+indexes?: Array<Index>, };
+
+/**
+ * Finds documents by these fields, the first one first. Helps a filter that compares the first of them, or more, with
+ * `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`.
+ */
+export type Index = { fields: Array<string>, };
 
 /**
  * The shape that the app's documents have, as a number, and how to come to it.

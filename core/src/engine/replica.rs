@@ -121,7 +121,7 @@ impl Replica {
             error: None,
             retry_at_us: None,
             head: 0,
-            repair: Repair::NotNeeded,
+            repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
             starting_over: false,
         };
         self.rooms.insert(room.clone(), followed);
@@ -318,6 +318,7 @@ impl Replica {
             cursor: page.cursor,
             checksum,
             complete: !more || (state.complete && !reset),
+            stale: state.stale && !reset,
             snapshot: snapshot.filter(|_| more),
         };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
