@@ -12,11 +12,27 @@ pub enum Sabotage {
     CursorBeforeApply,
     /// An increment counts twice.
     IncrementTwice,
+    /// A confirmed write leaves the journal before the cache that holds it is flushed.
+    AfterFlushIgnored,
+    /// A commit whose sync failed counts as durable.
+    SyncErrorIgnored,
+    /// The new name of a rewritten journal is not synced.
+    DirectorySyncSkipped,
+    /// A record in the journal counts as whole though its checksum does not match.
+    ChecksumIgnored,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 4] =
-        [Self::DedupeOff, Self::SyncSkipped, Self::CursorBeforeApply, Self::IncrementTwice];
+    pub const ALL: [Self; 8] = [
+        Self::DedupeOff,
+        Self::SyncSkipped,
+        Self::CursorBeforeApply,
+        Self::IncrementTwice,
+        Self::AfterFlushIgnored,
+        Self::SyncErrorIgnored,
+        Self::DirectorySyncSkipped,
+        Self::ChecksumIgnored,
+    ];
 }
 
 #[cfg(feature = "sabotage")]

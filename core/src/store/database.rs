@@ -11,6 +11,7 @@ use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use super::envelope::{seal, unseal};
+use super::file_system::OsFiles;
 use super::files::{is_full, remove_if_there};
 
 /// What sled may hold in memory, in bytes.
@@ -155,7 +156,7 @@ impl Database {
 pub(super) fn ensure_room(probe: &Path, bytes: u64) -> io::Result<()> {
     let write = || io::copy(&mut io::repeat(1).take(bytes), &mut fs::File::create(probe)?);
     let written = write();
-    remove_if_there(probe)?;
+    remove_if_there(&OsFiles, probe)?;
     written.map(drop)
 }
 

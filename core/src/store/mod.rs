@@ -8,6 +8,7 @@ mod cached_document;
 mod database;
 mod disk;
 mod envelope;
+mod file_system;
 mod files;
 mod frame;
 mod garbage;
@@ -22,8 +23,11 @@ mod conformance_tests;
 #[cfg(test)]
 mod fixtures;
 
-pub use disk::DiskStore;
+pub use disk::{DiskSettings, DiskStore};
+pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
+pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
+pub use sled_cache::SledCache;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{
@@ -236,4 +240,35 @@ pub trait Store {
     fn flush(&mut self) -> Result<(), StoreError>;
 
     fn stats(&self) -> StoreStats;
+}
+
+/// The half of a store that may lag behind or vanish: documents and cursors. After an error it holds what it held
+/// before, or it is lost and empty; see [`take_loss`](Self::take_loss).
+pub trait Cache: std::fmt::Debug {
+    /// See [`Store::document`].
+    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError>;
+
+    /// See [`Store::visit_collection`].
+    fn visit_collection(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError>;
+
+    /// See [`Store::rooms`].
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
+
+    /// Applies a change, visible at once and durable at the latest after the next [`flush`](Self::flush). After a
+    /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
+
+    /// Makes every change durable.
+    fn flush(&mut self) -> Result<(), StoreError>;
+
+    /// See [`Store::take_loss`].
+    fn take_loss(&mut self) -> Option<String>;
+
+    /// In bytes; 0 if unknown.
+    fn bytes_on_disk(&self) -> u64;
 }

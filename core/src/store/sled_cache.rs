@@ -14,8 +14,9 @@ use super::cached_document::{
 };
 use super::database::{Database, Failure, Writes, ensure_room, guarded};
 use super::envelope::{seal, unseal};
+use super::file_system::OsFiles;
 use super::files::{harmless, remove_if_there};
-use super::{DocumentKey, RoomState, RoomUpdate, StoreError};
+use super::{Cache, DocumentKey, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
 /// database does not cure, and every loss leaks what the broken one held in memory.
@@ -34,10 +35,10 @@ const WRITE_AMPLIFICATION: u64 = 8;
 /// After so many changed bytes it is looked again whether there is room.
 const UNPROBED_BYTES_MAX: u64 = 128 << 10;
 
-/// See the module's documentation. Every method may return `CacheLost`, or `Full` when the disk is full: then
+/// A [`Cache`] in sled. Every method may return `CacheLost`, or `Full` when the disk is full: then
 /// nothing was done, nothing is lost, and the cache goes on when there is room.
 #[derive(Debug)]
-pub(super) struct SledCache {
+pub struct SledCache {
     folder: PathBuf,
     /// Where a broken database goes, in the place of the one before.
     quarantine: PathBuf,
@@ -64,131 +65,14 @@ struct State {
 }
 
 impl SledCache {
-    /// Opens the cache in `folder`; a broken one goes to the folder `quarantine`. The second value tells why it
-    /// starts empty, if it was lost.
-    pub(super) fn open(folder: PathBuf, quarantine: PathBuf) -> (Self, Option<String>) {
+    /// Opens the cache in `folder`; a broken one goes to the folder `quarantine`, and that is a loss.
+    pub fn open(folder: PathBuf, quarantine: PathBuf) -> Self {
         let mark = folder.with_extension(MARK_EXTENSION);
         let probe = folder.with_extension(PROBE_EXTENSION);
-        let mut cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
+        let cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
         // A cache that cannot be opened now is opened by the first call that needs it.
         let _opened = cache.database();
-        let lost = cache.take_loss();
-        (cache, lost)
-    }
-
-    pub(super) fn document(&self, document: &DocumentKey) -> Result<Option<Document>, StoreError> {
-        let key = key(document);
-        self.run(|database| {
-            self.verify(database, &document.room)?;
-            let Some(value) = database.documents.get(&key)? else { return Ok(None) };
-            read(database, &key, &value).map(Some)
-        })
-    }
-
-    pub(super) fn visit_collection(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        let mut items = self.run(|database| {
-            self.verify(database, room)?;
-            Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
-        })?;
-        loop {
-            let next = self.run(|database| {
-                let Some(item) = items.next() else { return Ok(None) };
-                let (key, value) = item?;
-                read(database, &key, &value).map(Some)
-            })?;
-            // Outside of the guard: a panic of the visitor is not the database's.
-            match next {
-                Some(document) => visit(document),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    pub(super) fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        self.run(|database| {
-            let mut rooms = Vec::new();
-            for item in database.rooms.iter() {
-                let (name, state) = item?;
-                let name = std::str::from_utf8(&name).map_err(|error| error.to_string())?;
-                let room = Room::new(name).map_err(|error| error.to_string())?;
-                rooms.push((room, CachedRoom::decode(&state)?.state));
-            }
-            Ok(rooms)
-        })
-    }
-
-    pub(super) fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        let mut newest = BTreeMap::new();
-        for document in update.documents {
-            let stored = if document.deleted {
-                None
-            } else {
-                Some(encode(document).map_err(|error| StoreError::Encode(error.to_string()))?)
-            };
-            let (collection, id) = (document.collection.clone(), document.id.clone());
-            newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), stored);
-        }
-        let bytes = newest.values().flatten().map(Stored::byte_len).sum();
-        self.ensure_room(bytes)?;
-        let changes = self.run(|database| {
-            let mut digest = self.verify(database, room)?;
-            let mut writes = Writes::default();
-            if update.reset {
-                for item in database.documents.scan_prefix(room_prefix(room)) {
-                    let (key, value) = item?;
-                    remove(&mut writes, &mut digest, &key, &value)?;
-                }
-            }
-            for (key, stored) in &newest {
-                let replaced = if update.reset { None } else { database.documents.get(key)? };
-                if let Some(value) = replaced {
-                    remove(&mut writes, &mut digest, key, &value)?;
-                }
-                let Some(stored) = stored else { continue };
-                digest.add(key, &stored.value);
-                writes.documents.insert(key.as_slice(), stored.value.as_slice());
-                for (index, chunk) in (0..).zip(&stored.chunks) {
-                    writes.chunks.insert(chunk_key(key, index), chunk.as_slice());
-                }
-            }
-            writes.rooms.insert(room.as_str(), CachedRoom { state: update.state, digest }.encode()?);
-            let changes = database.changes()? + 1;
-            database.write(&writes, changes)?;
-            Ok(changes)
-        })?;
-        let state = self.state.get_mut();
-        state.changes = changes;
-        state.dirty = true;
-        Ok(())
-    }
-
-    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
-        if !self.state.get_mut().dirty {
-            return Ok(());
-        }
-        self.ensure_room(UNPROBED_BYTES_MAX)?;
-        self.run(Database::flush)?;
-        let state = self.state.get_mut();
-        state.dirty = false;
-        if let Some(mark) = &mut state.mark {
-            // A mark that lags behind notices less, and does no harm.
-            let _ = mark.rewind().and_then(|()| mark.write_all(&seal(&state.changes.to_le_bytes())));
-        }
-        Ok(())
-    }
-
-    pub(super) fn take_loss(&mut self) -> Option<String> {
-        self.state.get_mut().lost.take()
-    }
-
-    /// In bytes; 0 if unknown.
-    pub(super) fn bytes_on_disk(&self) -> u64 {
-        self.run(Database::bytes_on_disk).unwrap_or(0)
+        cache
     }
 
     /// Looks whether there is room for a change of so many bytes, unless it looked not long ago.
@@ -283,7 +167,7 @@ impl SledCache {
 
     fn set_aside(&self) -> io::Result<()> {
         // First: an empty database must not be measured by the mark of another.
-        remove_if_there(&self.mark)?;
+        remove_if_there(&OsFiles, &self.mark)?;
         if let Some(parent) = self.quarantine.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -294,6 +178,122 @@ impl SledCache {
             Err(_) => remove_folder(&self.folder),
             Ok(()) => Ok(()),
         }
+    }
+}
+
+impl Cache for SledCache {
+    fn document(&self, document: &DocumentKey) -> Result<Option<Document>, StoreError> {
+        let key = key(document);
+        self.run(|database| {
+            self.verify(database, &document.room)?;
+            let Some(value) = database.documents.get(&key)? else { return Ok(None) };
+            read(database, &key, &value).map(Some)
+        })
+    }
+
+    fn visit_collection(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        let mut items = self.run(|database| {
+            self.verify(database, room)?;
+            Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
+        })?;
+        loop {
+            let next = self.run(|database| {
+                let Some(item) = items.next() else { return Ok(None) };
+                let (key, value) = item?;
+                read(database, &key, &value).map(Some)
+            })?;
+            // Outside of the guard: a panic of the visitor is not the database's.
+            match next {
+                Some(document) => visit(document),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
+        self.run(|database| {
+            let mut rooms = Vec::new();
+            for item in database.rooms.iter() {
+                let (name, state) = item?;
+                let name = std::str::from_utf8(&name).map_err(|error| error.to_string())?;
+                let room = Room::new(name).map_err(|error| error.to_string())?;
+                rooms.push((room, CachedRoom::decode(&state)?.state));
+            }
+            Ok(rooms)
+        })
+    }
+
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        let mut newest = BTreeMap::new();
+        for document in update.documents {
+            let stored = if document.deleted {
+                None
+            } else {
+                Some(encode(document).map_err(|error| StoreError::Encode(error.to_string()))?)
+            };
+            let (collection, id) = (document.collection.clone(), document.id.clone());
+            newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), stored);
+        }
+        let bytes = newest.values().flatten().map(Stored::byte_len).sum();
+        self.ensure_room(bytes)?;
+        let changes = self.run(|database| {
+            let mut digest = self.verify(database, room)?;
+            let mut writes = Writes::default();
+            if update.reset {
+                for item in database.documents.scan_prefix(room_prefix(room)) {
+                    let (key, value) = item?;
+                    remove(&mut writes, &mut digest, &key, &value)?;
+                }
+            }
+            for (key, stored) in &newest {
+                let replaced = if update.reset { None } else { database.documents.get(key)? };
+                if let Some(value) = replaced {
+                    remove(&mut writes, &mut digest, key, &value)?;
+                }
+                let Some(stored) = stored else { continue };
+                digest.add(key, &stored.value);
+                writes.documents.insert(key.as_slice(), stored.value.as_slice());
+                for (index, chunk) in (0..).zip(&stored.chunks) {
+                    writes.chunks.insert(chunk_key(key, index), chunk.as_slice());
+                }
+            }
+            writes.rooms.insert(room.as_str(), CachedRoom { state: update.state, digest }.encode()?);
+            let changes = database.changes()? + 1;
+            database.write(&writes, changes)?;
+            Ok(changes)
+        })?;
+        let state = self.state.get_mut();
+        state.changes = changes;
+        state.dirty = true;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if !self.state.get_mut().dirty {
+            return Ok(());
+        }
+        self.ensure_room(UNPROBED_BYTES_MAX)?;
+        self.run(Database::flush)?;
+        let state = self.state.get_mut();
+        state.dirty = false;
+        if let Some(mark) = &mut state.mark {
+            // A mark that lags behind notices less, and does no harm.
+            let _ = mark.rewind().and_then(|()| mark.write_all(&seal(&state.changes.to_le_bytes())));
+        }
+        Ok(())
+    }
+
+    fn take_loss(&mut self) -> Option<String> {
+        self.state.get_mut().lost.take()
+    }
+
+    fn bytes_on_disk(&self) -> u64 {
+        self.run(Database::bytes_on_disk).unwrap_or(0)
     }
 }
 
