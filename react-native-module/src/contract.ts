@@ -40,7 +40,15 @@ autoConnect?: boolean,
 /**
  * Who decides when two clients write a document at once; the server merges when absent.
  */
-conflicts?: ConflictStrategies, settings?: Partial<Settings>, };
+conflict?: ConflictStrategy, 
+/**
+ * What is different for some collections, by their names.
+ */
+collections?: Record<string, CollectionOptions>, 
+/**
+ * The version of the app's documents, and the migrations to it; version 1 when absent.
+ */
+schema?: Schema, settings?: Partial<Settings>, };
 
 /**
  * Limits and times of the client. Names end in their unit; JavaScript sees them in camel case.
@@ -54,6 +62,10 @@ connectTimeoutMs: number,
  * The pause before the first reconnect; doubles with each attempt, with jitter.
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
+/**
+ * How long to wait before a server that does not speak this protocol is tried again.
+ */
+unsupportedRetryMs: number, 
 /**
  * How often to try all the same while the system says that there is no network.
  */
@@ -107,6 +119,10 @@ pushCountMax: number,
  */
 pushBytesMax: number, 
 /**
+ * How long a write waits for others to be sent with, unless its collection says otherwise.
+ */
+pushDebounceMs: number, 
+/**
  * Bytes pushed and not yet answered.
  */
 pushWindowBytes: number, 
@@ -120,18 +136,54 @@ pageCountMax: number,
 tokenRequired: boolean, };
 
 /**
- * The strategy of each collection.
- */
-export type ConflictStrategies = { 
-/**
- * Of a collection that is not named.
- */
-default?: ConflictStrategy, collections?: Record<string, ConflictStrategy>, };
-
-/**
  * Who decides when two clients wrote a document without having seen each other's write.
  */
 export type ConflictStrategy = "merge" | "last_write_wins" | "first_write_wins" | "server_wins" | "client_wins" | "manual";
+
+/**
+ * What an app says of one collection. What it leaves out is as for every other collection.
+ */
+export type CollectionOptions = { 
+/**
+ * Who decides when two clients write a document at once.
+ */
+conflict?: ConflictStrategy, 
+/**
+ * How long a write waits for others to be sent with; `pushDebounceMs` of the settings when absent.
+ */
+pushDebounceMs?: number, 
+/**
+ * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
+ */
+coalesce?: boolean, };
+
+/**
+ * The shape that the app's documents have, as a number, and how to come to it.
+ */
+export type Schema = { 
+/**
+ * From 1 on.
+ */
+version: number, 
+/**
+ * One for each version up to this one, without gaps; those to versions that no device has any more may be
+ * left out.
+ */
+migrations?: Array<Migration>, };
+
+/**
+ * What leads from one version to the next.
+ */
+export type Migration = { to: number, 
+/**
+ * In this order.
+ */
+steps: Array<MigrationStep>, };
+
+/**
+ * One change of shape.
+ */
+export type MigrationStep = { "renameField": { collection: string, from: string, to: string, } } | { "removeField": { collection: string, path: string, } } | { "setDefault": { collection: string, path: string, value: JsonValue, } } | { "renameCollection": { from: string, to: string, } } | { "removeCollection": { collection: string, } };
 
 /**
  * Where a client keeps its data.
@@ -417,4 +469,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

@@ -102,6 +102,9 @@ pub struct Subscribe {
     /// All collections when absent.
     #[serde(default)]
     pub collections: Option<Vec<Collection>>,
+    /// As in [`Pull`].
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// `sync:pull`: asks for the page after `cursor`.
@@ -110,6 +113,9 @@ pub struct Pull {
     pub room: Room,
     pub cursor: u64,
     pub limit: u32,
+    /// What the first page of a reading from 0 said, until the page without `more`.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// A part of a room's log, in order of `seq`. A document changed several times stands only at its newest place.
@@ -126,6 +132,10 @@ pub struct Page {
     /// Of the room at `cursor`, on the last page.
     #[serde(default)]
     pub checksum: Option<Checksum>,
+    /// Where the log ended when this reading from 0 began, on its first page if there is more. A reader that got
+    /// this far has missed no deletion up to there, though its cursor is behind.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// `sync:push`: mutations of one room, in the order of their numbers.

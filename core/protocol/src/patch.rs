@@ -76,6 +76,16 @@ impl Path {
         })
     }
 
+    /// This path with another name at one level, counted from 0.
+    #[must_use]
+    pub fn renamed(&self, level: usize, name: &str) -> Self {
+        let mut segments = self.0.clone();
+        if let Some(segment) = segments.get_mut(level) {
+            name.clone_into(segment);
+        }
+        Self(segments)
+    }
+
     /// Whether this path lies strictly within `outer`.
     pub fn is_within(&self, outer: &Self) -> bool {
         self.0.len() > outer.0.len() && self.0.starts_with(&outer.0)

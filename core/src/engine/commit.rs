@@ -67,7 +67,7 @@ impl Engine {
             store.append_after_flush(record);
             self.schedule_flush(now);
         }
-        self.events.push(Event::Error { error: error.into() });
+        self.notices.push(Event::Error { error: error.into() });
     }
 
     /// Forgets a write that was not accepted after all, and returns its room.

@@ -64,7 +64,7 @@ impl Engine {
         if let Some(reason) = self.session.reason().cloned()
             && self.session.state() == ConnectionState::Unauthorized
         {
-            self.events.push(Event::TokenNeeded { reason: reason.into() });
+            self.notices.push(Event::TokenNeeded { reason: reason.into() });
         }
     }
 
@@ -92,7 +92,7 @@ impl Engine {
         if let Err(error) =
             self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)
         {
-            self.events.push(Event::Error { error: error.into() });
+            self.notices.push(Event::Error { error: error.into() });
         }
     }
 }

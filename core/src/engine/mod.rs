@@ -17,6 +17,7 @@ mod commit;
 pub mod conflict;
 mod connection;
 pub mod io;
+mod notices;
 pub mod outbox;
 pub mod presence;
 pub mod progress;
@@ -33,8 +34,9 @@ use syncline_protocol::message::{Presence, event};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
-use self::conflict::{ConflictStrategies, ParkedWrites};
+use self::conflict::ParkedWrites;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
+use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
@@ -42,25 +44,25 @@ use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
 use self::wire::{Request, Wire};
+use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
-use crate::store::{Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError};
+use crate::store::{
+    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
+};
 use crate::transport::Parser;
 
 /// What an engine is made of.
 #[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
-    pub conflicts: ConflictStrategies,
+    pub collections: Collections,
     pub parser: Parser,
     pub token: Option<String>,
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
     pub seed: u64,
 }
-
-/// Entries in one journal record, in bytes, when the journal is written anew: far below what a record may have.
-const RECORD_BYTES: usize = 256 << 10;
 
 /// What the engine counts.
 #[derive(Debug, Default)]
@@ -77,7 +79,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    conflicts: ConflictStrategies,
+    collections: Collections,
     limits: Limits,
     identity: Identity,
     clock: HybridClock,
@@ -100,7 +102,7 @@ pub struct Engine {
     ping_at_us: Option<u64>,
     /// When the session opened, until everything is synchronized.
     recovering_since_us: Option<u64>,
-    events: Vec<Event>,
+    notices: Notices,
     changed_rooms: BTreeSet<Room>,
     connection_changed: bool,
     last_queue: QueueStatus,
@@ -124,7 +126,8 @@ impl Engine {
         let mut parked = ParkedWrites::default();
         recovered.parked.into_iter().for_each(|write| parked.insert(write));
         let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
-        let events: Vec<_> = damage.map(|error| Event::Error { error: error.into() }).collect();
+        let mut notices = Notices::default();
+        damage.for_each(|error| notices.push(Event::Error { error: error.into() }));
         Self {
             limits: Limits { document_bytes_max: config.settings.document_bytes_max, ..Limits::default() },
             identity,
@@ -145,13 +148,13 @@ impl Engine {
             flush_at_us: None,
             ping_at_us: None,
             recovering_since_us: None,
-            events,
+            notices,
             changed_rooms: BTreeSet::new(),
             connection_changed: false,
             last_queue: QueueStatus::default(),
             closed: false,
             settings: config.settings,
-            conflicts: config.conflicts,
+            collections: config.collections,
         }
     }
 
@@ -220,7 +223,7 @@ impl Engine {
 
     /// What the app is to be told since the last call.
     pub fn poll_events(&mut self, now: Now, store: &mut dyn Store) -> Vec<Event> {
-        let mut events = std::mem::take(&mut self.events);
+        let mut events: Vec<Event> = self.notices.take().collect();
         if std::mem::take(&mut self.connection_changed) {
             events.push(Event::Connection { status: self.session.status(now) });
         }
@@ -249,7 +252,7 @@ impl Engine {
         if let Some(error) = failed {
             self.handle_store_error(error);
         }
-        events.append(&mut self.events);
+        events.extend(self.notices.take());
         events
     }
 
@@ -322,7 +325,7 @@ impl Engine {
     ) {
         let timeout_ms = self.settings.request_timeout_ms;
         if let Err(error) = self.wire.request(name, body, request, timeout_ms, now, out) {
-            self.events.push(Event::Error { error: error.into() });
+            self.notices.push(Event::Error { error: error.into() });
         }
     }
 
@@ -355,7 +358,7 @@ impl Engine {
     fn handle_store_error(&mut self, error: StoreError) {
         // A loss is told once, by `handle_cache_lost`.
         if !matches!(error, StoreError::CacheLost { .. }) {
-            self.events.push(Event::Error { error: Error::from(error).into() });
+            self.notices.push(Event::Error { error: Error::from(error).into() });
         }
     }
 
@@ -370,7 +373,7 @@ impl Engine {
             self.changed_rooms.insert(room.clone());
         }
         let error = Error::new(Code::Storage, format!("the cache was lost and starts empty: {reason}"));
-        self.events.push(Event::Error { error: error.into() });
+        self.notices.push(Event::Error { error: error.into() });
     }
 
     fn rejected_write(outcome: &Outcome) -> RejectedWrite {
@@ -387,24 +390,6 @@ impl Engine {
             error: Error::from(outcome.error.clone()).into(),
         }
     }
-}
-
-/// The records of a journal written anew that hold these entries.
-fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Record> {
-    let mut records: Vec<Vec<Entry>> = Vec::new();
-    let mut bytes = RECORD_BYTES;
-    for entry in entries {
-        let entry_bytes = entry.mutation.byte_len();
-        match records.last_mut() {
-            Some(last) if bytes + entry_bytes <= RECORD_BYTES => last.push(entry.clone()),
-            _ => {
-                bytes = 0;
-                records.push(vec![entry.clone()]);
-            }
-        }
-        bytes += entry_bytes;
-    }
-    records.into_iter().map(Record::Queued).collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct FollowedRoom {
     /// The highest place in the log that was heard of.
     head: u64,
     repair: Repair,
+    /// Whether the server had it start over, and has not brought it to the end of the log since.
+    starting_over: bool,
 }
 
 /// How far a room whose cache is not what the server has was brought back.
@@ -62,6 +64,8 @@ pub enum NextPull {
     Nothing,
     /// The page after this cursor.
     After(u64),
+    /// The next page, but not at once: the server has this room start over again and again.
+    Later,
 }
 
 impl Replica {
@@ -90,6 +94,7 @@ impl Replica {
             retry_at_us: None,
             head: 0,
             repair: Repair::NotNeeded,
+            starting_over: false,
         };
         self.rooms.insert(room.clone(), followed);
         true
@@ -153,6 +158,11 @@ impl Replica {
         }
     }
 
+    /// What is said with a request for the page after this cursor, so that a reading from 0 may go on.
+    pub fn snapshot_to_tell(&self, room: &Room, asked: u64) -> Option<u64> {
+        self.state(room).snapshot.filter(|_| asked > 0)
+    }
+
     /// The connection is gone: every room waits for the next one.
     pub fn reset_connection(&mut self) {
         for followed in self.rooms.values_mut() {
@@ -214,8 +224,13 @@ impl Replica {
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, &page.changes, store)?;
         let more = page.more && page.cursor > before.cursor;
-        let new_state =
-            RoomState { cursor: page.cursor, checksum, complete: !more || (state.complete && !reset) };
+        let snapshot = if before.cursor == 0 { page.snapshot } else { before.snapshot };
+        let new_state = RoomState {
+            cursor: page.cursor,
+            checksum,
+            complete: !more || (state.complete && !reset),
+            snapshot: snapshot.filter(|_| more),
+        };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
         if repairs {
@@ -235,6 +250,9 @@ impl Replica {
                 followed.next_pull(page.cursor, more)
             }
         };
+        let again = page.reset && more && followed.starting_over;
+        followed.starting_over = more && (page.reset || followed.starting_over);
+        let next = if again { NextPull::Later } else { next };
         Ok(Applied { next, ..Applied::of(room, &documents, reset) })
     }
 

@@ -52,7 +52,7 @@ impl Engine {
         key: &DocumentKey,
         store: &dyn Store,
     ) -> Result<Option<VersionVector>, StoreError> {
-        if self.conflicts.of(&key.collection) == ConflictStrategy::Merge {
+        if self.collections.conflict(&key.collection) == ConflictStrategy::Merge {
             return Ok(None);
         }
         let version = store.document(key)?.map(|document| document.version).unwrap_or_default();
@@ -84,7 +84,7 @@ impl Engine {
         };
         let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
         let decision = Decision::of(Dispute {
-            strategy: self.conflicts.of(&mutation.collection),
+            strategy: self.collections.conflict(&mutation.collection),
             write: &mutation.write,
             base,
             written: Stamp { time: pending.entry.accepted().time, writer: self.identity.client_id },
@@ -233,7 +233,7 @@ impl Engine {
             None => None,
             Some(write) => {
                 self.check(&key, &write, document.filter(|document| !document.deleted))?;
-                let base = match self.conflicts.of(&key.collection) {
+                let base = match self.collections.conflict(&key.collection) {
                     ConflictStrategy::Merge => None,
                     _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
                 };
@@ -271,7 +271,9 @@ impl Engine {
             }
             Unsettled::Parked { number, .. } => {
                 let conflict = self.parked.find(number).map(parked_write);
-                self.events.extend(conflict.map(|conflict| Event::Conflict { conflict: Box::new(conflict) }));
+                if let Some(conflict) = conflict {
+                    self.notices.push(Event::Conflict { conflict: Box::new(conflict) });
+                }
             }
             Unsettled::Resolved { request, new, .. } => {
                 if let Some(new) = new {

@@ -261,16 +261,23 @@ impl Session {
     pub fn fail(&mut self, error: Error, now: Now) -> Step {
         let phase = match error.code {
             Code::Unauthorized | Code::NoAuthToken => Phase::Unauthorized,
-            // Refused for good: only another token, or another version, can help.
+            // Refused for good: only another token can help.
             Code::Forbidden if !self.is_open() => Phase::Unauthorized,
-            code if code.retry() == Retry::Never && !self.is_open() => Phase::Idle,
+            code if code.retry() == Retry::Never && code != Code::UnsupportedProtocol && !self.is_open() => {
+                Phase::Idle
+            }
             _ if !self.wanted => Phase::Idle,
             _ if self.app == AppState::Background && self.suspend_at_us.is_none() => Phase::Suspended,
             _ if !self.network.available => {
                 Phase::Offline { probe_at_us: now.after_ms(self.settings.offline_probe_ms) }
             }
             _ => {
-                let delay_ms = self.backoff.next_delay_ms().max(error.retry_after_ms.unwrap_or(0));
+                let delay_ms = match error.code {
+                    // Only another version of one of the two ends can help. The server's may come at any time.
+                    Code::UnsupportedProtocol => self.settings.unsupported_retry_ms,
+                    _ => self.backoff.next_delay_ms(),
+                };
+                let delay_ms = delay_ms.max(error.retry_after_ms.unwrap_or(0));
                 Phase::Backoff { until_us: now.after_ms(delay_ms) }
             }
         };

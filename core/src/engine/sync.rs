@@ -2,8 +2,8 @@
 
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
-    Changes, Hello, Members, MutationResult, MutationStatus, Page, PresenceDiff, PresencePong, Pull, Push,
-    PushAnswer, Subscribe, UserStatus, event,
+    Changes, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
+    PresencePong, Pull, Push, PushAnswer, Subscribe, UserStatus, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
 
@@ -68,7 +68,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         match name {
-            event::SYNC_HELLO => self.handle_hello(now, decode(args)?),
+            event::SYNC_HELLO => self.handle_hello(now, decode(args)?)?,
             event::SYNC_CHANGES => {
                 let live: Changes = decode(args)?;
                 let applied = self.replica.apply_live(&live, store);
@@ -77,14 +77,19 @@ impl Engine {
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
             event::USER_ONLINE | event::USER_OFFLINE => {
                 let UserStatus { user_id } = decode(args)?;
-                self.events.push(Event::User { user_id, online: name == event::USER_ONLINE });
+                self.notices.push(Event::User { user_id, online: name == event::USER_ONLINE });
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn handle_hello(&mut self, now: Now, hello: Hello) {
+    fn handle_hello(&mut self, now: Now, hello: Hello) -> Result<(), Error> {
+        if hello.protocol != PROTOCOL_VERSION {
+            let message =
+                format!("the server speaks version {}, this client {PROTOCOL_VERSION}", hello.protocol);
+            return Err(Error::new(Code::UnsupportedProtocol, message));
+        }
         self.wire.set_encoding(hello.encoding);
         let own = syncline_protocol::Limits {
             document_bytes_max: self.settings.document_bytes_max,
@@ -94,6 +99,7 @@ impl Engine {
         self.session.set_user_id(hello.user_id);
         self.connection_changed = true;
         self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        Ok(())
     }
 
     fn handle_ack(
@@ -158,7 +164,8 @@ impl Engine {
         followed.phase = RoomPhase::Loading;
         followed.retry_at_us = None;
         self.changed_rooms.insert(room.clone());
-        let body = Subscribe { room: room.clone(), cursor: asked, collections: None };
+        let snapshot = self.replica.snapshot_to_tell(room, asked);
+        let body = Subscribe { room: room.clone(), cursor: asked, collections: None, snapshot };
         let request = Request::Page { room: room.clone(), asked };
         self.request(now, event::SYNC_SUBSCRIBE, &body, request, out);
     }
@@ -166,7 +173,8 @@ impl Engine {
     fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
         let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
         let limit = page_count_max.min(self.limits.page_count_max);
-        let body = Pull { room: room.clone(), cursor, limit };
+        let snapshot = self.replica.snapshot_to_tell(room, cursor);
+        let body = Pull { room: room.clone(), cursor, limit, snapshot };
         let request = Request::Page { room: room.clone(), asked: cursor };
         self.request(now, event::SYNC_PULL, &body, request, out);
     }
@@ -202,6 +210,7 @@ impl Engine {
         }
         match applied.next {
             NextPull::After(cursor) => self.pull(now, room, cursor, out),
+            NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
         }
         self.note_recovery(now);
@@ -209,13 +218,17 @@ impl Engine {
 
     /// The disk could not take it: the room stays where it is, and asks again later.
     fn handle_cache_refused(&mut self, now: Now, room: &Room, error: StoreError) {
+        self.read_later(now, room);
+        self.handle_store_error(error);
+    }
+
+    fn read_later(&mut self, now: Now, room: &Room) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         if let Some(followed) = self.replica.room_mut(room) {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = Some(retry_at_us);
         }
         self.changed_rooms.insert(room.clone());
-        self.handle_store_error(error);
     }
 
     fn handle_room_refused(
@@ -331,7 +344,7 @@ impl Engine {
                     followed.error = Some(error.clone());
                 }
                 self.changed_rooms.insert(batch.room.clone());
-                self.events.push(Event::Error { error: error.into() });
+                self.notices.push(Event::Error { error: error.into() });
             }
             (_, Retry::Never) => match batch.client_seqs.as_slice() {
                 [only] => {
@@ -371,7 +384,7 @@ impl Engine {
         self.counters.rejected += 1;
         self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
         let outcome = Outcome { entry: pending.entry, error, conflict };
-        self.events.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
+        self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
         self.append(Record::Failed(outcome), store);
     }

@@ -61,6 +61,7 @@ impl Store for OnDisk {
         append_after_flush(&mut self, record: Record) -> ();
         commit(&mut self) -> Outcome<()>;
         compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Outcome<()>;
+        replace_journal(&mut self, records: &[Record]) -> Outcome<()>;
         apply(&mut self, room: &super::Room, update: &RoomUpdate<'_>) -> Outcome<()>;
         take_loss(&mut self) -> Option<String>;
         flush(&mut self) -> Outcome<()>;

@@ -192,10 +192,13 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         if !self.is_compaction_worthwhile() {
             return Ok(());
         }
+        self.replace_journal(&live())
+    }
+
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
         // What the caller counts as settled may still wait for the cache: without this, a rewrite would drop it
         // from the journal first.
         self.flush()?;
-        let records = live();
         if let Some(Record::Identity(identity)) = records.first() {
             self.write_identity(identity)?;
         }

@@ -105,9 +105,13 @@ impl Store for MemoryStore {
         if count <= COMPACTION_RECORDS_MIN || self.live.total() as usize * 2 >= count {
             return Ok(());
         }
+        self.replace_journal(&live())
+    }
+
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
         self.flush()?;
         self.commit()?;
-        self.committed = live();
+        self.committed = records.to_vec();
         self.recount();
         Ok(())
     }

@@ -27,6 +27,7 @@ pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
+pub(crate) use recovery::queued_records;
 pub use sled_cache::SledCache;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct Identity {
     pub last_client_seq: u64,
     /// No stamp may be issued up to this one.
     pub last_time: HybridTime,
+    /// The version of the app's schema that the journal's writes have; absent until one is noted.
+    #[serde(default)]
+    pub schema_version: Option<u32>,
 }
 
 /// One accepted write, waiting to be applied by the server.
@@ -152,6 +156,9 @@ pub struct RoomState {
     pub checksum: Checksum,
     /// Whether the cache once held everything up to the end of the log.
     pub complete: bool,
+    /// Where the log ended when the reading from 0 that is under way began.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// A change of the cache that becomes visible, and durable, as a whole.
@@ -214,6 +221,10 @@ pub trait Store {
     /// Writes the journal anew from what is still alive, if enough of it is dead to make that worthwhile.
     /// `live` is asked for only then, and must begin with the identity.
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError>;
+
+    /// Writes the journal anew from these records, which begin with the identity: a crash leaves the old ones or the
+    /// new ones. What waits for a flush is flushed first.
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError>;
 
     /// A live document in the cache.
     fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError>;

@@ -45,6 +45,29 @@ pub(crate) fn room_prefix(room: &Room) -> Vec<u8> {
     key
 }
 
+/// After every key that starts with the room's prefix, and before any other room's.
+pub(crate) fn room_end(room: &Room) -> Vec<u8> {
+    let mut key = room.as_str().as_bytes().to_vec();
+    key.push(1);
+    key
+}
+
+/// The room that a key starts with.
+pub(crate) fn read_room(tree: &'static str, key: &[u8]) -> Result<Room, StorageError> {
+    let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = std::str::from_utf8(name).map_err(|error| error.to_string());
+    name.and_then(|name| Room::new(name).map_err(|error| error.to_string()))
+        .map_err(|reason| StorageError::Damaged { tree, reason })
+}
+
+/// The number that a key ends with.
+pub(crate) fn read_last_number(tree: &'static str, key: &[u8]) -> Result<u64, StorageError> {
+    let (_, number) = key
+        .split_last_chunk::<8>()
+        .ok_or_else(|| StorageError::Damaged { tree, reason: "a key is too short".to_owned() })?;
+    Ok(u64::from_be_bytes(*number))
+}
+
 pub(crate) fn log_key(room: &Room, seq: u64) -> Vec<u8> {
     let mut key = room_prefix(room);
     key.extend_from_slice(&seq.to_be_bytes());

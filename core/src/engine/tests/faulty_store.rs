@@ -66,6 +66,10 @@ impl Store for FaultyStore {
         self.inner.compact_if_worthwhile(live)
     }
 
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        self.inner.replace_journal(records)
+    }
+
     fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
         self.inner.document(key)
     }

@@ -9,6 +9,7 @@ mod durability;
 mod faulty_store;
 mod presence;
 mod pushing;
+mod resets;
 mod rooms;
 mod server_log;
 mod watching;
