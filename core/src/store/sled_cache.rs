@@ -14,8 +14,8 @@ use super::cached_document::{
 };
 use super::database::{Database, Failure, Writes, ensure_room, guarded};
 use super::envelope::{seal, unseal};
-use super::file_system::OsFiles;
-use super::files::{harmless, remove_if_there};
+use super::file_system::{FileSystem, OsFiles};
+use super::files::{harmless, remove_if_there, sync_parent};
 use super::{Cache, DocumentKey, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
@@ -134,6 +134,9 @@ impl SledCache {
             ensure_room(&self.probe, HEADROOM_BYTES)?;
             let (mark, flushed) = open_mark(&self.mark)?;
             let database = Database::open(&self.folder)?;
+            // sled syncs what it writes, and not the names of its files.
+            OsFiles.sync_directory(&self.folder)?;
+            sync_parent(&OsFiles, &self.folder)?;
             let changes = database.changes()?;
             if changes < flushed {
                 return Err(format!("only {changes} of {flushed} changes are left").into());
