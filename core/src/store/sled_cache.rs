@@ -12,8 +12,8 @@ use syncline_protocol::{Collection, Document, Room};
 use super::cached_document::{CachedRoom, Digest, collection_prefix, key, room_prefix};
 use super::database::{Database, Failure, ensure_room, guarded};
 use super::envelope::{seal, unseal};
-use super::file_system::OsFiles;
-use super::files::{harmless, remove_if_there};
+use super::file_system::{FileSystem, OsFiles};
+use super::files::{harmless, remove_if_there, sync_parent};
 use super::room_change::RoomChange;
 use super::sled_index::ensure_index;
 use super::sled_rewrite::{Folders, copy, remove_folder};
@@ -193,6 +193,9 @@ impl SledCache {
             let (mark, flushed) = open_mark(&self.mark)?;
             Folders::of(&self.folder).settle()?;
             let database = Database::open(&self.folder)?;
+            // sled syncs what it writes, and not the names of its files.
+            OsFiles.sync_directory(&self.folder)?;
+            sync_parent(&OsFiles, &self.folder)?;
             if let (None, Some(version)) = (database.schema_version()?, self.schema_version) {
                 database.note_schema_version(version)?;
             }
