@@ -71,6 +71,15 @@ requestTimeoutMs: number,
  */
 probeTimeoutMs: number, 
 /**
+ * How often to synchronize without a reason while the app is on screen, 0 for never: asks an open connection what
+ * is new, and tries a lost one before its time.
+ */
+syncIntervalMs: number, 
+/**
+ * How long `pull` and `flush` wait for the server.
+ */
+syncTimeoutMs: number, 
+/**
  * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
 presencePingMs: number, 
@@ -118,6 +127,10 @@ pushDebounceMs: number,
  * Bytes pushed and not yet answered.
  */
 pushWindowBytes: number, 
+/**
+ * Rooms whose pages are asked for at once.
+ */
+pullsParallelMax: number, 
 /**
  * Changes in one page.
  */
@@ -178,7 +191,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -241,7 +254,19 @@ kind: string, };
 /**
  * The answer to a [`Command`].
  */
-export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | Stats | Record<symbol, never>;
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | { 
+/**
+ * Whether everything written before is answered by the server, and every room has caught up.
+ */
+complete: boolean, 
+/**
+ * Writes not yet confirmed.
+ */
+pending: number, 
+/**
+ * Why it is not complete.
+ */
+reason: ErrorBody | null, } | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -359,7 +384,15 @@ toUpload: number,
 /**
  * Documents received in this round.
  */
-downloaded: number, };
+downloaded: number, 
+/**
+ * Rooms that have caught up with the server.
+ */
+roomsLive: number, 
+/**
+ * Rooms that have not, without those that the server denies.
+ */
+roomsToLoad: number, };
 
 export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" | "complete" | "error";
 
