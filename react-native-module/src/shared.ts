@@ -1,8 +1,14 @@
 // What every entry point of the package offers, on phones and on Node alike.
+export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
+<<<<<<< HEAD
   ConflictKind,
+=======
+  CollectionOptions,
+  ConflictStrategy,
+>>>>>>> queue
   ConnectionState,
   ConnectionStatus,
   Cursor,

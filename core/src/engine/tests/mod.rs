@@ -8,6 +8,7 @@ mod conflicts;
 mod connection;
 mod durability;
 mod faulty_store;
+mod folding;
 mod presence;
 mod priorities;
 mod pushing;

@@ -89,7 +89,7 @@ fn an_open_connection_is_asked_now_and_then_what_is_new() {
 }
 
 #[test]
-fn a_lost_connection_is_tried_before_its_time() {
+fn a_lost_connection_keeps_the_pause_that_it_has() {
     let mut bench = Bench::with(Settings {
         sync_interval_ms: 3_000,
         reconnect_delay_ms: 60_000,
@@ -98,7 +98,10 @@ fn a_lost_connection_is_tried_before_its_time() {
     });
     bench.open();
     bench.lose_connection();
-    bench.advance_ms(3_000);
+    let delay_ms = bench.retry_in_ms();
+    bench.advance_ms(delay_ms - 1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+    bench.advance_ms(1);
     assert_eq!(bench.state(), ConnectionState::Connecting);
 }
 
