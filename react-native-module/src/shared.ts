@@ -3,12 +3,9 @@ export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
-<<<<<<< HEAD
-  ConflictKind,
-=======
   CollectionOptions,
+  ConflictKind,
   ConflictStrategy,
->>>>>>> queue
   ConnectionState,
   ConnectionStatus,
   Cursor,
