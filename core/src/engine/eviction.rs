@@ -11,8 +11,8 @@ use crate::store::{Store, StoreError};
 
 /// A cache written anew takes, on the disk, less than so many times what its documents take, as a first guess.
 const OVERHEAD: u64 = 2;
-/// A cache that takes so many times what its documents take is mostly garbage.
-const GARBAGE_RATIO: u64 = 4;
+/// What an empty cache takes, at most, in bytes.
+const EMPTY_BYTES: u64 = 1 << 20;
 /// How often the guess is doubled.
 const SHIFT_MAX: u32 = 6;
 
@@ -40,28 +40,45 @@ struct Candidate {
 enum Decision {
     /// It is written anew without these rooms.
     Rewrite(BTreeSet<Room>),
-    /// What it holds is in use.
-    Nothing,
+    /// Nothing: what it holds is in use, and too much.
+    InUse,
+    /// Nothing yet: it fits once there is enough garbage to be worth writing it anew.
+    Wait,
 }
 
-/// The documents take `live_bytes`, of which `target_bytes` shall be left; `has_garbage` tells whether it helps to write
-/// them anew as they are.
-fn decide(
-    mut candidates: Vec<Candidate>,
-    mut live_bytes: u64,
+/// A cache over its cap.
+#[derive(Debug, Clone, Copy)]
+struct Excess {
+    /// On the disk.
+    cache_bytes: u64,
+    /// The documents alone.
+    live_bytes: u64,
+    /// What shall be left of them.
     target_bytes: u64,
-    has_garbage: bool,
-) -> Decision {
+    /// Whether it was written anew since it last was under its cap.
+    was_rewritten: bool,
+}
+
+fn decide(mut candidates: Vec<Candidate>, excess: Excess) -> Decision {
+    let Excess { cache_bytes, live_bytes, target_bytes, was_rewritten } = excess;
     candidates.sort_unstable();
     let mut victims = BTreeSet::new();
+    let mut left_bytes = live_bytes;
     for Candidate { room, bytes, .. } in candidates {
-        if live_bytes <= target_bytes {
+        if left_bytes <= target_bytes {
             break;
         }
-        live_bytes = live_bytes.saturating_sub(bytes);
+        left_bytes = left_bytes.saturating_sub(bytes);
         victims.insert(room);
     }
-    if victims.is_empty() && !has_garbage { Decision::Nothing } else { Decision::Rewrite(victims) }
+    let has_garbage = cache_bytes > live_bytes * OVERHEAD + EMPTY_BYTES;
+    if !victims.is_empty() || (has_garbage && !was_rewritten) {
+        Decision::Rewrite(victims)
+    } else if live_bytes > target_bytes || was_rewritten {
+        Decision::InUse
+    } else {
+        Decision::Wait
+    }
 }
 
 impl Engine {
@@ -92,9 +109,8 @@ impl Engine {
         });
         let cache_bytes = store.stats().cache_bytes;
         let target_bytes = (cap / OVERHEAD) >> self.eviction.shift;
-        // Once is enough: what is left after that is what a cache takes.
-        let has_garbage = self.eviction.shift == 0 && cache_bytes / GARBAGE_RATIO >= live_bytes;
-        match decide(candidates.collect(), live_bytes, target_bytes, has_garbage) {
+        let excess = Excess { cache_bytes, live_bytes, target_bytes, was_rewritten: self.eviction.shift > 0 };
+        match decide(candidates.collect(), excess) {
             Decision::Rewrite(victims) => {
                 store.evict(&victims)?;
                 self.replica.forget_cached(&victims);
@@ -103,14 +119,14 @@ impl Engine {
                     self.eviction.shift = (self.eviction.shift + 1).min(SHIFT_MAX);
                 }
             }
-            Decision::Nothing if !self.eviction.is_told => {
+            Decision::InUse if !self.eviction.is_told => {
                 self.eviction.is_told = true;
                 let message = format!(
                     "the cache takes {cache_bytes} bytes, its cap is {cap}, and all rooms are in use"
                 );
                 self.notices.push(Event::Error { error: Error::new(Code::Storage, message).into() });
             }
-            Decision::Nothing => {}
+            Decision::InUse | Decision::Wait => {}
         }
         Ok(())
     }
