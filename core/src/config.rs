@@ -31,6 +31,11 @@ pub struct Settings {
     pub background_grace_ms: u64,
     /// How long a change of the cache may wait until it is durable.
     pub cache_flush_ms: u64,
+    /// What the cache may take on the disk. Over it, rooms that nobody follows are evicted, the least recently used
+    /// first; they are read again from the server when they are needed.
+    pub cache_bytes_max: u64,
+    /// How often to look, at most, whether the cache is over `cacheBytesMax`.
+    pub cache_check_ms: u64,
     /// How long a room or a push that was refused for now waits before the next try.
     pub retry_delay_ms: u64,
     /// Entries that the outbox holds.
@@ -72,6 +77,8 @@ impl Default for Settings {
             presence_ping_ms: 25_000,
             background_grace_ms: 10_000,
             cache_flush_ms: 1_000,
+            cache_bytes_max: 256 << 20,
+            cache_check_ms: 10_000,
             retry_delay_ms: 1_000,
             queue_count_max: 100_000,
             queue_bytes_max: 64 << 20,

@@ -182,6 +182,7 @@ impl Engine {
             return;
         }
         self.pulls.remove(room);
+        self.schedule_flush(now);
         if self.session.is_open() {
             let body = RoomRequest { room: room.clone() };
             self.request(now, event::SYNC_UNSUBSCRIBE, &body, Request::Notice, out);

@@ -11,6 +11,7 @@
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
+//! - `eviction`: which rooms leave a cache that is too large.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
@@ -20,6 +21,7 @@ mod commands;
 mod commit;
 pub mod conflict;
 mod connection;
+mod eviction;
 pub mod io;
 mod lane;
 mod notices;
@@ -42,6 +44,7 @@ use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
 use self::conflict::ParkedWrites;
+use self::eviction::Eviction;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
@@ -100,6 +103,7 @@ pub struct Engine {
     outcomes: BTreeMap<u64, Outcome>,
     parked: ParkedWrites,
     replica: Replica,
+    eviction: Eviction,
     pulls: PullQueue,
     triggers: Triggers,
     queries: Queries,
@@ -150,6 +154,7 @@ impl Engine {
             outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
             parked,
             replica,
+            eviction: Eviction::default(),
             pulls: PullQueue::default(),
             triggers: Triggers::default(),
             queries: Queries::default(),
@@ -367,11 +372,13 @@ impl Engine {
             return;
         }
         self.flush_at_us = None;
-        if let Err(error) = store.flush() {
+        let noted = self.replica.note_used(now.wall_ms, store);
+        if let Err(error) = noted.and_then(|()| store.flush()) {
             // What waits for the flush must not wait for another change.
             self.schedule_flush(now);
-            self.handle_store_error(error);
+            return self.handle_store_error(error);
         }
+        self.evict_over_cap(now, store);
     }
 
     fn handle_store_error(&mut self, error: StoreError) {

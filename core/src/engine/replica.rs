@@ -4,7 +4,7 @@
 //! elsewhere, means another pull.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
@@ -50,6 +50,8 @@ enum Repair {
 pub struct Replica {
     rooms: BTreeMap<Room, FollowedRoom>,
     states: BTreeMap<Room, RoomState>,
+    /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
+    used: BTreeSet<Room>,
     last_watch: u64,
 }
 
@@ -95,7 +97,7 @@ pub enum NextPull {
 
 impl Replica {
     pub fn new(states: Vec<(Room, RoomState)>) -> Self {
-        Self { rooms: BTreeMap::new(), states: states.into_iter().collect(), last_watch: 0 }
+        Self { rooms: BTreeMap::new(), states: states.into_iter().collect(), ..Self::default() }
     }
 
     /// Follows a room, counting one subscriber more; `true` when it was not followed before.
@@ -125,6 +127,7 @@ impl Replica {
             starting_over: false,
         };
         self.rooms.insert(room.clone(), followed);
+        self.used.insert(room.clone());
         true
     }
 
@@ -186,8 +189,31 @@ impl Replica {
         let unused = self.rooms.get(room).is_some_and(|followed| followed.subscribers == 0);
         if unused {
             self.rooms.remove(room);
+            self.used.insert(room.clone());
         }
         unused
+    }
+
+    /// Notes in the cache which rooms were used since the last call.
+    pub fn note_used(&mut self, now_ms: u64, store: &mut dyn Store) -> Result<(), StoreError> {
+        for room in std::mem::take(&mut self.used) {
+            // One that the cache does not hold is noted when it is followed no more.
+            let Some(state) = self.states.get_mut(&room) else { continue };
+            state.last_used_ms = now_ms;
+            store.apply(&room, &RoomUpdate { reset: false, documents: &[], state: *state })?;
+        }
+        Ok(())
+    }
+
+    /// The rooms in the cache that nobody follows, and when they were used last.
+    pub fn unfollowed(&self) -> impl Iterator<Item = (&Room, u64)> {
+        let unfollowed = self.states.iter().filter(|(room, _)| !self.rooms.contains_key(*room));
+        unfollowed.map(|(room, state)| (room, state.last_used_ms))
+    }
+
+    /// The cache does not hold these rooms any more.
+    pub fn forget_cached(&mut self, rooms: &BTreeSet<Room>) {
+        self.states.retain(|room, _| !rooms.contains(room));
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = (&Room, &FollowedRoom)> {
@@ -319,6 +345,7 @@ impl Replica {
             checksum,
             complete: !more || (state.complete && !reset),
             stale: state.stale && !reset,
+            last_used_ms: state.last_used_ms,
             snapshot: snapshot.filter(|_| more),
         };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;

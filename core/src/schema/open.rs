@@ -57,9 +57,9 @@ fn bring_cache(schema: &Schema, store: &mut dyn Store) -> Result<(), StoreError>
         return Ok(());
     }
     match schema.path_from(found.unwrap_or(schema.version)) {
-        Ok(migrations) => store.rewrite_cache(schema.version, &mut Migrated { migrations }),
+        Ok(migrations) => store.rewrite_cache(Some(schema.version), &mut Migrated { migrations }),
         // Nothing leads from there to here, and the server has it all.
-        Err(_) => store.rewrite_cache(schema.version, &mut Nothing),
+        Err(_) => store.rewrite_cache(Some(schema.version), &mut Nothing),
     }
 }
 

@@ -65,7 +65,7 @@ impl Store for OnDisk {
         compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Outcome<()>;
         replace_journal(&mut self, records: &[Record]) -> Outcome<()>;
         declare_indexes(&mut self, indexes: Indexes) -> ();
-        rewrite_cache(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Outcome<()>;
+        rewrite_cache(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Outcome<()>;
         apply(&mut self, room: &super::Room, update: &RoomUpdate<'_>) -> Outcome<()>;
         take_loss(&mut self) -> Option<String>;
         flush(&mut self) -> Outcome<()>;
@@ -96,6 +96,10 @@ impl Store for OnDisk {
         visit: &mut dyn FnMut(super::Document),
     ) -> Outcome<()> {
         self.store.visit_range(room, collection, range, visit)
+    }
+
+    fn room_bytes(&self) -> Outcome<Vec<(super::Room, u64)>> {
+        self.store.room_bytes()
     }
 
     fn cache_schema_version(&self) -> Outcome<Option<u32>> {

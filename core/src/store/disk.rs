@@ -247,11 +247,19 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         self.cache.rooms()
     }
 
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.cache.room_bytes()
+    }
+
     fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
         self.cache.schema_version()
     }
 
-    fn rewrite_cache(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError> {
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
         self.cache.rewrite(schema_version, retain)
     }
 

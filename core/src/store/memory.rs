@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{ClientId, Collection, Document, DocumentId, Room};
 
 use super::garbage::LiveBytes;
@@ -199,12 +200,23 @@ impl Store for MemoryStore {
         Ok(self.rooms.iter().map(|(room, cached)| (room.clone(), cached.state)).collect())
     }
 
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        let bytes = |room: &CachedRoom| {
+            room.documents.values().map(|document| fields_byte_len(&document.fields) as u64).sum()
+        };
+        Ok(self.rooms.iter().map(|(room, cached)| (room.clone(), bytes(cached))).collect())
+    }
+
     fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
         Ok(self.schema_version)
     }
 
-    fn rewrite_cache(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError> {
-        self.schema_version = Some(schema_version);
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        self.schema_version = schema_version;
         for (room, cached) in std::mem::take(&mut self.rooms) {
             let Some(state) = retain.room(&room, cached.state) else { continue };
             let mut kept = CachedRoom { state, ..CachedRoom::default() };

@@ -35,6 +35,8 @@ pub use memory::MemoryStore;
 pub(crate) use recovery::queued_records;
 pub use sled_cache::SledCache;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{
     Checksum, ClientId, Collection, ConflictKind, Document, DocumentId, HybridTime, Mutation, Path, Room,
@@ -167,6 +169,9 @@ pub struct RoomState {
     /// Whether the documents were changed here, by a migration, and must be read from the server again.
     #[serde(default)]
     pub stale: bool,
+    /// When somebody began or ceased to follow the room last, in milliseconds since the epoch.
+    #[serde(default)]
+    pub last_used_ms: u64,
 }
 
 /// What is kept of a cache that is written anew.
@@ -176,6 +181,19 @@ pub trait Retain {
 
     /// `None` leaves the document out. One that moves to another collection leaves the document that it finds there.
     fn document(&mut self, document: Document) -> Option<Document>;
+}
+
+/// Keeps all rooms but these.
+struct Without<'a>(&'a BTreeSet<Room>);
+
+impl Retain for Without<'_> {
+    fn room(&mut self, room: &Room, state: RoomState) -> Option<RoomState> {
+        (!self.0.contains(room)).then_some(state)
+    }
+
+    fn document(&mut self, document: Document) -> Option<Document> {
+        Some(document)
+    }
 }
 
 /// A change of the cache that becomes visible, and durable, as a whole.
@@ -272,11 +290,25 @@ pub trait Store {
     /// Every room the cache knows.
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
 
-    /// The version of the app's schema that the cache has; `None` until it is first written anew.
+    /// What the documents of each room take, in bytes, without the overhead of whatever keeps them.
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError>;
+
+    /// The version of the app's schema that the cache has; `None` if none was noted.
     fn cache_schema_version(&self) -> Result<Option<u32>, StoreError>;
 
-    /// Writes the cache anew, in the app's schema of this version: a crash leaves the old one or the new one.
-    fn rewrite_cache(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError>;
+    /// Writes the cache anew, in the app's schema of this version, and gives back what the rest took on the disk: a
+    /// crash leaves the old one or the new one.
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError>;
+
+    /// Writes the cache anew without these rooms.
+    fn evict(&mut self, rooms: &BTreeSet<Room>) -> Result<(), StoreError> {
+        let schema_version = self.cache_schema_version()?;
+        self.rewrite_cache(schema_version, &mut Without(rooms))
+    }
 
     /// Applies a change to the cache; on an error nothing of it is visible.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
@@ -327,11 +359,14 @@ pub trait Cache: std::fmt::Debug {
     /// See [`Store::rooms`].
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
 
+    /// See [`Store::room_bytes`].
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError>;
+
     /// See [`Store::cache_schema_version`].
     fn schema_version(&self) -> Result<Option<u32>, StoreError>;
 
     /// See [`Store::rewrite_cache`]. All of it is durable afterwards.
-    fn rewrite(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError>;
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError>;
 
     /// Applies a change, visible at once and durable at the latest after the next [`flush`](Self::flush). After a
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.

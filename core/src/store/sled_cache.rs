@@ -136,14 +136,20 @@ impl SledCache {
     }
 
     /// Copies what is kept into a fresh folder, which takes the place of the old one when the database is closed.
-    pub(super) fn copy(&self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError> {
+    pub(super) fn copy(
+        &self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
         let folders = Folders::of(&self.folder);
         self.run(|database| {
             let live_bytes: u64 = database.all_rooms()?.iter().map(|(_, room)| room.bytes).sum();
             ensure_room(&self.probe, HEADROOM_BYTES + COPY_AMPLIFICATION * live_bytes)?;
             folders.forget_others()?;
             let fresh = Database::open(&folders.fresh)?;
-            fresh.note_schema_version(schema_version)?;
+            if let Some(version) = schema_version {
+                fresh.note_schema_version(version)?;
+            }
             copy(database, &fresh, &self.indexes, retain)?;
             fresh.flush()
         })
@@ -308,17 +314,22 @@ impl Cache for SledCache {
         Ok(rooms.into_iter().map(|(room, cached)| (room, cached.state)).collect())
     }
 
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        let rooms = self.run(Database::all_rooms)?;
+        Ok(rooms.into_iter().map(|(room, cached)| (room, cached.bytes)).collect())
+    }
+
     fn schema_version(&self) -> Result<Option<u32>, StoreError> {
         self.run(Database::schema_version)
     }
 
-    fn rewrite(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError> {
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
         // Also of a cache that is lost from now on, and starts empty.
-        self.schema_version = Some(schema_version);
+        self.schema_version = schema_version;
         let is_empty = self.run(|database| {
             let is_empty = database.rooms.is_empty();
-            if is_empty {
-                database.note_schema_version(schema_version)?;
+            if let (true, Some(version)) = (is_empty, schema_version) {
+                database.note_schema_version(version)?;
             }
             Ok(is_empty)
         })?;

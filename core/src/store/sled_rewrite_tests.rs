@@ -60,7 +60,7 @@ fn what_is_kept_is_there_and_the_rest_takes_no_space() {
     let mut cache = filled(directory.path());
     let before = contents(&cache);
     let bytes_before = cache.bytes_on_disk();
-    cache.rewrite(3, &mut Second).unwrap();
+    cache.rewrite(Some(3), &mut Second).unwrap();
     assert_eq!(contents(&cache), before[1..]);
     assert_eq!(cache.schema_version().unwrap(), Some(3));
     assert!(cache.bytes_on_disk() < bytes_before, "{bytes_before}, then {}", cache.bytes_on_disk());
@@ -77,7 +77,7 @@ fn killed_after(steps: usize) -> (Vec<(Room, Vec<Document>)>, Vec<(Room, Vec<Doc
     let cache = filled(directory.path());
     let before = contents(&cache);
     let folders = Folders::of(&directory.path().join("cache"));
-    cache.copy(2, &mut Second).unwrap();
+    cache.copy(Some(2), &mut Second).unwrap();
     drop(cache);
     if steps > 0 {
         fs::rename(&folders.current, &folders.old).unwrap();
@@ -129,7 +129,7 @@ fn a_kill_while_it_is_copied_leaves_the_old_one() {
         }
     }
     let copy = TempDir::new().unwrap();
-    cache.copy(2, &mut Killed { directory: directory.path(), into: copy.path(), seen: 0 }).unwrap();
+    cache.copy(Some(2), &mut Killed { directory: directory.path(), into: copy.path(), seen: 0 }).unwrap();
     assert!(copy.path().join("cache.fresh").exists());
     assert_eq!(contents(&open(copy.path())), before);
     assert!(!copy.path().join("cache.fresh").exists());
@@ -139,7 +139,7 @@ fn a_kill_while_it_is_copied_leaves_the_old_one() {
 fn a_broken_cache_takes_a_copy_that_was_interrupted_with_it() {
     let directory = TempDir::new().unwrap();
     let cache = filled(directory.path());
-    cache.copy(2, &mut Second).unwrap();
+    cache.copy(Some(2), &mut Second).unwrap();
     drop(cache);
     // As if the switch had been interrupted, and the old one were not readable any more.
     fs::write(directory.path().join("cache").join("db"), b"garbage").unwrap();

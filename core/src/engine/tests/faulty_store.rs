@@ -104,11 +104,19 @@ impl Store for FaultyStore {
         self.inner.visit_range(room, collection, range, visit)
     }
 
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.inner.room_bytes()
+    }
+
     fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
         self.inner.cache_schema_version()
     }
 
-    fn rewrite_cache(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError> {
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
         self.inner.rewrite_cache(schema_version, retain)
     }
 

@@ -96,7 +96,7 @@ impl Inner {
         }
     }
 
-    fn rewrite(&mut self, schema_version: u32, retain: &mut dyn Retain) {
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) {
         let mut rooms = Rooms::new();
         for (room, cached) in std::mem::take(&mut self.visible) {
             let Some(state) = retain.room(&room, cached.state) else { continue };
@@ -118,7 +118,7 @@ impl Inner {
             }
             rooms.insert(room, kept);
         }
-        self.schema_version = Some(schema_version);
+        self.schema_version = schema_version;
         self.unflushed.clear();
         self.durable.clone_from(&rooms);
         self.visible = rooms;
@@ -132,6 +132,10 @@ impl Inner {
 }
 
 impl CachedRoom {
+    fn byte_len(&self) -> u64 {
+        self.documents.values().map(|collection| collection.len() as u64 * DOCUMENT_BYTES).sum()
+    }
+
     fn insert(&mut self, document: Document) {
         let collection = self.documents.entry(document.collection.clone()).or_default();
         collection.insert(document.id.clone(), Rc::new(document));
@@ -236,11 +240,18 @@ impl Cache for SimulatedCache {
         })
     }
 
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.operate(Access::Read, |inner| {
+            let rooms = inner.visible.iter().map(|(room, cached)| (room.clone(), cached.byte_len()));
+            rooms.collect()
+        })
+    }
+
     fn schema_version(&self) -> Result<Option<u32>, StoreError> {
         self.operate(Access::Read, |inner| inner.schema_version)
     }
 
-    fn rewrite(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError> {
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
         self.operate(Access::Flush, |inner| inner.rewrite(schema_version, retain))
     }
 
@@ -270,8 +281,7 @@ impl Cache for SimulatedCache {
 
     fn bytes_on_disk(&self) -> u64 {
         let inner = self.contents.inner.borrow();
-        let documents = inner.visible.values().flat_map(|cached| cached.documents.values());
-        documents.map(|collection| collection.len() as u64 * DOCUMENT_BYTES).sum()
+        inner.visible.values().map(CachedRoom::byte_len).sum()
     }
 }
 
