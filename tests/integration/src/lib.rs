@@ -39,8 +39,15 @@ impl TestServer {
 
     /// Starts on a given address: the next life of a server that was stopped.
     pub async fn start_at(listen: SocketAddr, data: &Path) -> Self {
+        Self::start_with(listen, data, |_| ()).await
+    }
+
+    /// Starts with other settings than the defaults.
+    pub async fn start_with(listen: SocketAddr, data: &Path, change: impl FnOnce(&mut Config)) -> Self {
         let mode = Mode::Production { jwt_secret: SECRET.to_vec() };
-        let server = Server::bind(Config::new(listen, data.to_path_buf(), mode)).await.unwrap();
+        let mut config = Config::new(listen, data.to_path_buf(), mode);
+        change(&mut config);
+        let server = Server::bind(config).await.unwrap();
         let addr = server.local_addr();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
@@ -78,6 +85,8 @@ pub struct Seen {
     pub outcomes: Vec<RejectedWrite>,
     pub conflicts: Vec<ParkedWrite>,
     pub errors: Vec<String>,
+    /// The messages of `errors`.
+    pub reports: Vec<String>,
     pub tokens_needed: u32,
 }
 
@@ -99,7 +108,10 @@ impl Seen {
             Event::Outcome { outcome } => self.outcomes.push(outcome),
             Event::Conflict { conflict } => self.conflicts.push(*conflict),
             Event::TokenNeeded { .. } => self.tokens_needed += 1,
-            Event::Error { error } => self.errors.push(error.code.as_str().to_owned()),
+            Event::Error { error } => {
+                self.errors.push(error.code.as_str().to_owned());
+                self.reports.push(error.message);
+            }
             Event::Progress { .. } | Event::User { .. } => {}
         }
     }
