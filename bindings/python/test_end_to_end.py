@@ -47,6 +47,7 @@ class Listener(syncline.ClientListener):
         self.changed = asyncio.Event()
         self.queue = None
         self.rows = {}
+        self.last_rows = None
         self.connection = None
 
     def on_events(self, events):
@@ -59,6 +60,7 @@ class Listener(syncline.ClientListener):
             elif event.is_connection():
                 self.connection = event.status
             elif event.is_rows():
+                self.last_rows = event
                 self.rows.update({row.id: json.loads(row.fields_json) for row in event.upserted})
                 for removed in event.removed:
                     self.rows.pop(removed, None)
@@ -107,6 +109,24 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
         await a_listener.until(lambda: a_listener.queue is not None and a_listener.queue.count == 0)
         for client in (a, b):
             await client.close()
+
+    async def test_a_watch_shows_what_it_selects_in_its_order(self):
+        a, listener = await self.open("a", auto_connect=False)
+        for rank, done in ((1, False), (2, False), (3, False), (4, True)):
+            await a.create(ROOM, "tasks", f"t{rank}", json.dumps({"rank": rank, "done": done}))
+        selection = {"filter": {"eq": ["done", False]}, "orderBy": [{"path": "rank", "direction": "desc"}], "limit": 2}
+        watching = await a.watch(ROOM, "tasks", None, json.dumps(selection))
+        self.assertEqual([row.id for row in watching.rows], ["t3", "t2"])
+        self.assertEqual(watching.count, 3)
+
+        await a.update(ROOM, "tasks", "t1", json.dumps({"rank": {"set": 9}}))
+        await listener.until(lambda: listener.last_rows is not None)
+        self.assertEqual([row.id for row in listener.last_rows.upserted], ["t1"])
+        self.assertEqual((listener.last_rows.indexes, listener.last_rows.removed), ([0], ["t2"]))
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.watch(ROOM, "tasks", None, '{"filter": {"near": 1}}')
+        self.assertEqual(refused.exception.code, "invalid")
+        await a.close()
 
     async def test_an_error_has_its_code_and_says_whether_to_retry(self):
         a, _ = await self.open("a", auto_connect=False, token="not a token")

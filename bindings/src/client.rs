@@ -111,17 +111,24 @@ impl SynclineClient {
         }
     }
 
-    /// Watches a collection, or one document of it; also subscribes the room until `unwatch`.
-    pub async fn watch(&self, room: String, collection: String, id: Option<String>) -> Result<Watching> {
+    /// Watches a collection, or one document of it; also subscribes the room until `unwatch`. `selection_json` says
+    /// which rows, as a JSON object with any of `filter`, `orderBy`, `limit`, `after`:
+    /// `{"filter": {"eq": ["done", false]}, "orderBy": [{"path": "rank"}], "limit": 50}`.
+    #[uniffi::method(default(selection_json = None))]
+    pub async fn watch(
+        &self,
+        room: String,
+        collection: String,
+        id: Option<String>,
+        selection_json: Option<String>,
+    ) -> Result<Watching> {
         let id = id.as_deref().map(parse_id).transpose()?;
         let (room, collection) = (parse_room(&room)?, parse_collection(&collection)?);
-        match self
-            .inner
-            .execute(Command::Watch { room, collection, id, selection: Selection::default() })
-            .await?
-        {
-            Reply::Watching { watch, rows, room, .. } => {
-                Ok(Watching { watch, rows: rows.into_iter().map(Into::into).collect(), room: room.into() })
+        let selection: Selection = selection_json.as_deref().map(from_json).transpose()?.unwrap_or_default();
+        match self.inner.execute(Command::Watch { room, collection, id, selection }).await? {
+            Reply::Watching { watch, rows, count, room } => {
+                let rows = rows.into_iter().map(Into::into).collect();
+                Ok(Watching { watch, rows, count, room: room.into() })
             }
             other => Err(unexpected(&other)),
         }

@@ -2,6 +2,7 @@
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
+  ConflictKind,
   ConnectionState,
   ConnectionStatus,
   Cursor,
@@ -9,10 +10,12 @@ export type {
   ErrorBody,
   Event,
   JsonValue,
+  ParkedWrite,
   PresentMember,
   Progress,
   QueueStatus,
   RejectedWrite,
+  Resolution,
   RoomStatus,
   Settings,
   Stats,

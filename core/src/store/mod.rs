@@ -12,11 +12,15 @@ mod file_system;
 mod files;
 mod frame;
 mod garbage;
+mod index;
 mod journal;
 mod lock;
 mod memory;
 mod recovery;
+mod room_change;
 mod sled_cache;
+mod sled_index;
+mod sled_rewrite;
 
 #[cfg(test)]
 mod conformance_tests;
@@ -25,8 +29,10 @@ mod fixtures;
 
 pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
+pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
+pub(crate) use recovery::queued_records;
 pub use sled_cache::SledCache;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +70,9 @@ pub struct Identity {
     pub last_client_seq: u64,
     /// No stamp may be issued up to this one.
     pub last_time: HybridTime,
+    /// The version of the app's schema that the journal's writes have; absent until one is noted.
+    #[serde(default)]
+    pub schema_version: Option<u32>,
 }
 
 /// One accepted write, waiting to be applied by the server.
@@ -152,6 +161,21 @@ pub struct RoomState {
     pub checksum: Checksum,
     /// Whether the cache once held everything up to the end of the log.
     pub complete: bool,
+    /// Where the log ended when the reading from 0 that is under way began.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
+    /// Whether the documents were changed here, by a migration, and must be read from the server again.
+    #[serde(default)]
+    pub stale: bool,
+}
+
+/// What is kept of a cache that is written anew.
+pub trait Retain {
+    /// `None` leaves the room out, with its documents.
+    fn room(&mut self, room: &Room, state: RoomState) -> Option<RoomState>;
+
+    /// `None` leaves the document out. One that moves to another collection leaves the document that it finds there.
+    fn document(&mut self, document: Document) -> Option<Document>;
 }
 
 /// A change of the cache that becomes visible, and durable, as a whole.
@@ -215,6 +239,10 @@ pub trait Store {
     /// `live` is asked for only then, and must begin with the identity.
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError>;
 
+    /// Writes the journal anew from these records, which begin with the identity: a crash leaves the old ones or the
+    /// new ones. What waits for a flush is flushed first.
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError>;
+
     /// A live document in the cache.
     fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError>;
 
@@ -226,8 +254,29 @@ pub trait Store {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError>;
 
+    /// Which indexes there are from now on. They are built where they are missing, when they are needed first.
+    fn declare_indexes(&mut self, indexes: Indexes);
+
+    /// The indexes of a collection.
+    fn indexes(&self, collection: &Collection) -> &[Index];
+
+    /// Visits the live documents in a part of an index, in no particular order.
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError>;
+
     /// Every room the cache knows.
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
+
+    /// The version of the app's schema that the cache has; `None` until it is first written anew.
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError>;
+
+    /// Writes the cache anew, in the app's schema of this version: a crash leaves the old one or the new one.
+    fn rewrite_cache(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError>;
 
     /// Applies a change to the cache; on an error nothing of it is visible.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
@@ -256,8 +305,33 @@ pub trait Cache: std::fmt::Debug {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError>;
 
+    /// See [`Store::declare_indexes`]. A cache may do without.
+    fn declare_indexes(&mut self, _: Indexes) {}
+
+    /// The indexes of a collection that the cache has.
+    fn indexes(&self, _: &Collection) -> &[Index] {
+        &[]
+    }
+
+    /// Visits the documents in a part of an index, and any others of the collection.
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        _: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.visit_collection(room, collection, visit)
+    }
+
     /// See [`Store::rooms`].
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
+
+    /// See [`Store::cache_schema_version`].
+    fn schema_version(&self) -> Result<Option<u32>, StoreError>;
+
+    /// See [`Store::rewrite_cache`]. All of it is durable afterwards.
+    fn rewrite(&mut self, schema_version: u32, retain: &mut dyn Retain) -> Result<(), StoreError>;
 
     /// Applies a change, visible at once and durable at the latest after the next [`flush`](Self::flush). After a
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
