@@ -34,6 +34,8 @@ class Server:
             return json.load(response)["token"]
 
     def stop(self):
+        if self.process.stdout.closed:
+            return
         self.process.terminate()
         self.process.wait(timeout=PATIENCE_S)
         self.process.stdout.close()
@@ -47,6 +49,7 @@ class Listener(syncline.ClientListener):
         self.changed = asyncio.Event()
         self.queue = None
         self.rows = {}
+        self.last_rows = None
         self.connection = None
 
     def on_events(self, events):
@@ -59,6 +62,7 @@ class Listener(syncline.ClientListener):
             elif event.is_connection():
                 self.connection = event.status
             elif event.is_rows():
+                self.last_rows = event
                 self.rows.update({row.id: json.loads(row.fields_json) for row in event.upserted})
                 for removed in event.removed:
                     self.rows.pop(removed, None)
@@ -108,6 +112,24 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
         for client in (a, b):
             await client.close()
 
+    async def test_a_watch_shows_what_it_selects_in_its_order(self):
+        a, listener = await self.open("a", auto_connect=False)
+        for rank, done in ((1, False), (2, False), (3, False), (4, True)):
+            await a.create(ROOM, "tasks", f"t{rank}", json.dumps({"rank": rank, "done": done}))
+        selection = {"filter": {"eq": ["done", False]}, "orderBy": [{"path": "rank", "direction": "desc"}], "limit": 2}
+        watching = await a.watch(ROOM, "tasks", None, json.dumps(selection))
+        self.assertEqual([row.id for row in watching.rows], ["t3", "t2"])
+        self.assertEqual(watching.count, 3)
+
+        await a.update(ROOM, "tasks", "t1", json.dumps({"rank": {"set": 9}}))
+        await listener.until(lambda: listener.last_rows is not None)
+        self.assertEqual([row.id for row in listener.last_rows.upserted], ["t1"])
+        self.assertEqual((listener.last_rows.indexes, listener.last_rows.removed), ([0], ["t2"]))
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.watch(ROOM, "tasks", None, '{"filter": {"near": 1}}')
+        self.assertEqual(refused.exception.code, "invalid")
+        await a.close()
+
     async def test_an_error_has_its_code_and_says_whether_to_retry(self):
         a, _ = await self.open("a", auto_connect=False, token="not a token")
         with self.assertRaises(syncline.SynclineError.Failed) as refused:
@@ -117,6 +139,53 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
             await a.create("", "notes", "n", "{}")
         self.assertEqual(refused.exception.code, "invalid")
         self.assertFalse(refused.exception.retryable)
+        await a.close()
+
+    async def test_one_round_in_the_background_brings_and_fetches_everything(self):
+        a, _ = await self.open("a", auto_connect=False)
+        b, b_listener = await self.open("b", auto_connect=False)
+        for client in (a, b):
+            await client.subscribe(ROOM)
+            await client.set_app_state(syncline.AppState.BACKGROUND)
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.pull(None)
+        self.assertEqual(refused.exception.code, "offline")
+        note = await a.new_id()
+        await a.create(ROOM, "notes", note, json.dumps({"title": "from a task"}))
+
+        for client in (a, b):
+            report = await client.sync_once(PATIENCE_S * 1000)
+            self.assertTrue(report.complete, report.reason)
+            self.assertEqual(report.pending, 0)
+            self.assertEqual((await client.connection()).state, syncline.State.IDLE)
+        row = await b.document(ROOM, "notes", note)
+        self.assertEqual(json.loads(row.fields_json), {"title": "from a task"})
+
+        await b.connect()
+        await b.update(ROOM, "notes", note, json.dumps({"title": {"set": "again"}}))
+        await b.flush()
+        await b.pull(ROOM)
+        self.assertFalse((await b.document(ROOM, "notes", note)).pending)
+
+        self.server.stop()
+        report = await a.sync_once(1)
+        self.assertFalse(report.complete)
+        self.assertIsNotNone(report.reason)
+        for client in (a, b):
+            await client.close()
+
+    async def test_each_collection_can_have_its_own_options(self):
+        collections = json.dumps({"drafts": {"conflict": "manual", "pushDebounceMs": 600, "coalesce": False}})
+        options = {"conflict": syncline.ConflictStrategy.SERVER_WINS, "collections_json": collections}
+        a, _ = await self.open("a", auto_connect=False, **options)
+        numbers = []
+        for collection in ("notes", "drafts"):
+            await a.create(ROOM, collection, "n", "{}")
+            for title in ("one", "two"):
+                change = json.dumps({"title": {"set": title}})
+                numbers.append(await a.update(ROOM, collection, "n", change))
+        self.assertEqual(numbers[0], numbers[1], "one write")
+        self.assertNotEqual(numbers[2], numbers[3], "two writes")
         await a.close()
 
     async def test_the_facade_carries_strings(self):

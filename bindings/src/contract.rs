@@ -8,9 +8,10 @@ use syncline::engine::io::{
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::metrics::{Quantiles, Stats};
-use syncline::store::Conflict;
+use syncline::schema::{Migration, MigrationStep, Schema};
+use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
-use syncline::{ClientConfig, Code, ConflictStrategies, ConflictStrategy, ErrorBody, Settings, StoreKind};
+use syncline::{ClientConfig, Code, CollectionOptions, ConflictStrategy, ErrorBody, Settings, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{ConflictKind, Op, Write};
 use ts_rs::{Config, TS};
@@ -38,8 +39,12 @@ pub fn typescript() -> String {
     declare!(
         ClientConfig,
         Settings,
-        ConflictStrategies,
         ConflictStrategy,
+        CollectionOptions,
+        Index,
+        Schema,
+        Migration,
+        MigrationStep,
         StoreKind,
         Parser,
         Command,

@@ -18,12 +18,17 @@ pub enum ClientEvent {
     Room {
         status: RoomInfo,
     },
-    /// What changed in a watch; with `reset`, `upserted` are all rows there are.
+    /// What changed in a watch; with `reset`, `upserted` are all rows there are. Otherwise take out the rows with the
+    /// ids in `removed` and those in `upserted`; then, first to last, put each row of `upserted` in at its index.
     Rows {
         watch: u64,
         reset: bool,
         upserted: Vec<Row>,
         removed: Vec<String>,
+        /// Absent with `reset`, and in a watch that selects nothing: its rows are ordered by id.
+        indexes: Option<Vec<u64>>,
+        /// How many documents match, if that changed.
+        count: Option<u64>,
     },
     Queue {
         status: QueueInfo,
@@ -62,9 +67,14 @@ impl From<Event> for ClientEvent {
         match event {
             Event::Connection { status } => Self::Connection { status: status.into() },
             Event::Room { status } => Self::Room { status: status.into() },
-            Event::Rows { watch, reset, upserted, removed, .. } => {
-                Self::Rows { watch, reset, upserted: upserted.into_iter().map(Into::into).collect(), removed }
-            }
+            Event::Rows { watch, reset, upserted, removed, indexes, count } => Self::Rows {
+                watch,
+                reset,
+                upserted: upserted.into_iter().map(Into::into).collect(),
+                removed,
+                indexes,
+                count,
+            },
             Event::Queue { status } => Self::Queue { status: status.into() },
             Event::Presence { room, members, error } => Self::Presence {
                 error: error.map(Into::into),

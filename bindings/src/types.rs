@@ -23,9 +23,16 @@ pub struct ClientOptions {
     /// Settings that differ from their defaults, as a JSON object.
     #[uniffi(default = None)]
     pub settings_json: Option<String>,
-    /// Who decides conflicts, as a JSON object: `{"default": "merge", "collections": {"drafts": "manual"}}`.
+    /// Who decides when two clients write a document at once; the server merges when absent.
     #[uniffi(default = None)]
-    pub conflicts_json: Option<String>,
+    pub conflict: Option<ConflictStrategy>,
+    /// What is different for some collections, as a JSON object: `{"drafts": {"conflict": "manual"}}`.
+    #[uniffi(default = None)]
+    pub collections_json: Option<String>,
+    /// The version of the app's documents and the migrations to it, as a JSON object:
+    /// `{"version": 2, "migrations": [{"to": 2, "steps": [{"removeCollection": {"collection": "drafts"}}]}]}`.
+    #[uniffi(default = None)]
+    pub schema_json: Option<String>,
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -41,9 +48,35 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
             ca_pem: options.ca_pem,
             auto_connect: options.auto_connect,
             settings,
-            conflicts: options.conflicts_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
+            conflict: options.conflict.map(Into::into).unwrap_or_default(),
+            collections: options.collections_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
+            schema: options.schema_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
             ..Self::new(options.url)
         })
+    }
+}
+
+/// Who decides when two clients wrote a document without having seen each other's write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ConflictStrategy {
+    Merge,
+    LastWriteWins,
+    FirstWriteWins,
+    ServerWins,
+    ClientWins,
+    Manual,
+}
+
+impl From<ConflictStrategy> for syncline::ConflictStrategy {
+    fn from(strategy: ConflictStrategy) -> Self {
+        match strategy {
+            ConflictStrategy::Merge => Self::Merge,
+            ConflictStrategy::LastWriteWins => Self::LastWriteWins,
+            ConflictStrategy::FirstWriteWins => Self::FirstWriteWins,
+            ConflictStrategy::ServerWins => Self::ServerWins,
+            ConflictStrategy::ClientWins => Self::ClientWins,
+            ConflictStrategy::Manual => Self::Manual,
+        }
     }
 }
 
@@ -198,6 +231,8 @@ impl From<io::QueueStatus> for QueueInfo {
 pub struct Watching {
     pub watch: u64,
     pub rows: Vec<Row>,
+    /// How many documents match, beyond the window too.
+    pub count: u64,
     pub room: RoomInfo,
 }
 
@@ -328,6 +363,17 @@ impl From<io::PresentMember> for Member {
     }
 }
 
+/// What became of one round of synchronization.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct SyncReport {
+    /// Whether everything written before is answered by the server, and every room has caught up.
+    pub complete: bool,
+    /// Writes not yet confirmed.
+    pub pending: u64,
+    /// Why it is not complete.
+    pub reason: Option<ErrorInfo>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Phase {
     Idle,
@@ -344,6 +390,10 @@ pub struct ProgressInfo {
     pub uploaded: u64,
     pub to_upload: u64,
     pub downloaded: u64,
+    /// Rooms that have caught up with the server.
+    pub rooms_live: u64,
+    /// Rooms that have not, without those that the server denies.
+    pub rooms_to_load: u64,
 }
 
 impl From<io::Progress> for ProgressInfo {
@@ -361,6 +411,8 @@ impl From<io::Progress> for ProgressInfo {
             uploaded: progress.uploaded,
             to_upload: progress.to_upload,
             downloaded: progress.downloaded,
+            rooms_live: progress.rooms_live,
+            rooms_to_load: progress.rooms_to_load,
         }
     }
 }

@@ -1,23 +1,26 @@
 //! The handle an app holds: commands in, events out.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
-use syncline_protocol::ClientId;
+use syncline_protocol::{ClientId, Collection};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
-use crate::engine::conflict::ConflictStrategies;
+use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{Command, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
-use crate::store::{DiskStore, MemoryStore, Recovered, Store, StoreError};
+use crate::schema::{Schema, bring_up_to_date};
+use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
 use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
@@ -58,8 +61,16 @@ pub struct ClientConfig {
     pub auto_connect: bool,
     /// Who decides when two clients write a document at once; the server merges when absent.
     #[serde(default)]
-    #[cfg_attr(feature = "contract", ts(as = "Option<ConflictStrategies>"))]
-    pub conflicts: ConflictStrategies,
+    #[cfg_attr(feature = "contract", ts(as = "Option<ConflictStrategy>"))]
+    pub conflict: ConflictStrategy,
+    /// What is different for some collections, by their names.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(optional, type = "Record<string, CollectionOptions>"))]
+    pub collections: BTreeMap<Collection, CollectionOptions>,
+    /// The version of the app's documents, and the migrations to it; version 1 when absent.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Schema>"))]
+    pub schema: Schema,
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
@@ -91,7 +102,9 @@ impl ClientConfig {
             parser: Parser::default(),
             ca_pem: None,
             auto_connect: true,
-            conflicts: ConflictStrategies::default(),
+            conflict: ConflictStrategy::default(),
+            collections: BTreeMap::new(),
+            schema: Schema::default(),
             settings: Settings::default(),
         }
     }
@@ -117,7 +130,15 @@ impl ClientConfig {
         Ok(request.with_limits(limits))
     }
 
-    fn open_store(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
+    /// The store, with everything in it in the shape that the app's schema has now.
+    fn open_store(&self, indexes: Indexes) -> Result<(Box<dyn Store>, Recovered), Error> {
+        let (mut store, recovered) = self.open_unmigrated()?;
+        let recovered = bring_up_to_date(&self.schema, &mut *store, recovered)?;
+        store.declare_indexes(indexes);
+        Ok((store, recovered))
+    }
+
+    fn open_unmigrated(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
         let client_id = ClientId::from_bytes(*Uuid::now_v7().as_bytes());
         match (self.store, &self.directory) {
             (StoreKind::Memory, _) => {
@@ -152,9 +173,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use` or `storage`.
+    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage` or
+    /// `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
+        config.schema.validate()?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();
@@ -213,7 +236,8 @@ fn prepare(
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
-    let (store, recovered) = config.open_store()?;
+    let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
+    let (store, recovered) = config.open_store(collections.indexes()?)?;
     let rooms = match store.rooms() {
         // The engine hears of the loss from the store, and begins with nothing.
         Err(StoreError::CacheLost { .. }) => Vec::new(),
@@ -223,7 +247,7 @@ fn prepare(
     spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
     let engine_config = EngineConfig {
         settings: config.settings,
-        conflicts: config.conflicts,
+        collections,
         parser: config.parser,
         token: config.token,
         // The random half of the id.

@@ -5,7 +5,8 @@ use syncline_protocol::error::Retry;
 use syncline_protocol::{ErrorCode, NameError, PatchError, WireError};
 
 use crate::engine::query::WatchError;
-use crate::store::StoreError;
+use crate::schema::SchemaError;
+use crate::store::{IndexError, StoreError};
 
 /// What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
 /// language.
@@ -35,6 +36,8 @@ pub enum Code {
     DiskFull,
     /// The disk failed.
     Storage,
+    /// A newer version of the app wrote the data, with a newer schema; nothing was touched.
+    SchemaTooNew,
     /// The server broke the protocol.
     Protocol,
     UnsupportedProtocol,
@@ -65,6 +68,7 @@ impl Code {
             Self::InUse => "in_use",
             Self::DiskFull => "disk_full",
             Self::Storage => "storage",
+            Self::SchemaTooNew => "schema_too_new",
             Self::Protocol => "protocol",
             Self::UnsupportedProtocol => "unsupported_protocol",
             Self::Timeout => "timeout",
@@ -96,6 +100,7 @@ impl Code {
             | Self::TooLarge
             | Self::NotFound
             | Self::Storage
+            | Self::SchemaTooNew
             | Self::UnsupportedProtocol
             | Self::Closed
             | Self::Conflict => Retry::Never,
@@ -175,6 +180,26 @@ impl From<StoreError> for Error {
             | StoreError::Encode(_) => Code::Storage,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<SchemaError> for Error {
+    fn from(error: SchemaError) -> Self {
+        let code = match error {
+            SchemaError::TooNew { .. } => Code::SchemaTooNew,
+            SchemaError::Store(error) => return error.into(),
+            SchemaError::Version
+            | SchemaError::Order { .. }
+            | SchemaError::Missing { .. }
+            | SchemaError::Step { .. } => Code::Invalid,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<IndexError> for Error {
+    fn from(error: IndexError) -> Self {
+        Self::new(Code::Invalid, error.to_string())
     }
 }
 

@@ -1,10 +1,12 @@
-import { Channel, type Results } from './channel.ts';
+import { Channel, type Results, type SyncReport } from './channel.ts';
 import type {
   Command,
   ClientConfig,
   ConnectionStatus,
   Event,
+  ParkedWrite,
   RejectedWrite,
+  Resolution,
   Progress,
   QueueStatus,
   Stats,
@@ -14,6 +16,7 @@ import type {
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import { toFields } from './json.ts';
+import { KeptWrites } from './kept-writes.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
@@ -25,7 +28,6 @@ import {
   fixedToken,
   type SyncOptions,
 } from './options.ts';
-import { Outcomes } from './outcomes.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
 import { toCoreSelection } from './queries.ts';
 import {
@@ -49,7 +51,14 @@ export const IDLE_CONNECTION: ConnectionStatus = {
   userId: null,
 };
 export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
-export const IDLE_PROGRESS: Progress = { phase: 'idle', uploaded: 0, toUpload: 0, downloaded: 0 };
+export const IDLE_PROGRESS: Progress = {
+  phase: 'idle',
+  uploaded: 0,
+  toUpload: 0,
+  downloaded: 0,
+  roomsLive: 0,
+  roomsToLoad: 0,
+};
 
 /** Commands that ask for something that lasts. */
 const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
@@ -82,7 +91,8 @@ export class SyncClient {
   readonly #connection = new Store(IDLE_CONNECTION);
   readonly #queue = new Store(EMPTY_QUEUE);
   readonly #progress = new Store(IDLE_PROGRESS);
-  readonly #outcomes = new Outcomes();
+  readonly #outcomes = new KeptWrites<RejectedWrite>();
+  readonly #conflicts = new KeptWrites<ParkedWrite>();
   readonly #watches = new Watches(() => this.#open());
   readonly #presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
@@ -128,6 +138,11 @@ export class SyncClient {
   /** Writes that the server has rejected and the app has not acknowledged. */
   get outcomes(): Observable<readonly RejectedWrite[]> {
     return this.#outcomes.observable;
+  }
+
+  /** Writes in conflict that wait for `resolveConflict`. */
+  get conflicts(): Observable<readonly ParkedWrite[]> {
+    return this.#conflicts.observable;
   }
 
   /** How many watches this client holds in the core. */
@@ -199,6 +214,26 @@ export class SyncClient {
   /** Connects without delay if need be, fetches what is new and sends what waits. */
   async syncNow(): Promise<void> {
     await this.#call({ type: 'syncNow' });
+  }
+
+  /** Fetches what is new in one room, or in all that are in sync. Rejects when there is no connection. */
+  async pull(room?: string): Promise<void> {
+    await this.#call({ type: 'pull', ...(room !== undefined && { room: checkText(room, 'room') }) });
+  }
+
+  /** Sends what waits to be sent. Resolves when the server has answered every write made before. */
+  async flush(): Promise<void> {
+    await this.#writes.settled();
+    await this.#call({ type: 'flush' });
+  }
+
+  /**
+   * For a background task: connects if need be, fetches what is new and sends what waits. Resolves at the latest after
+   * `deadlineMs`; then the connection is again what the app's state wants.
+   */
+  async syncOnce({ deadlineMs }: { readonly deadlineMs: number }): Promise<SyncReport> {
+    await this.#writes.settled();
+    return this.#call({ type: 'syncOnce', deadlineMs });
   }
 
   stats(): Promise<Stats> {
@@ -283,7 +318,17 @@ export class SyncClient {
   /** The app has seen the outcome of this write: it is forgotten. */
   async acknowledge(clientSeq: number): Promise<void> {
     await this.#call({ type: 'acknowledgeOutcome', clientSeq });
-    this.#outcomes.handleAcknowledged(clientSeq);
+    this.#outcomes.handleDone(clientSeq);
+  }
+
+  /** Decides about a write in conflict. Resolves when the decision is on disk; what is to be sent of it is then sent. */
+  async resolveConflict(clientSeq: number, resolution: Resolution): Promise<void> {
+    const checked =
+      typeof resolution === 'string'
+        ? resolution
+        : { merged: toFields(resolution.merged, 'the merged document') };
+    await this.#call({ type: 'resolveConflict', clientSeq, resolution: checked });
+    this.#conflicts.handleDone(clientSeq);
   }
 
   /** Listens to one kind of the core's events. */
@@ -327,6 +372,7 @@ export class SyncClient {
     await Promise.all([this.#before(), this.#ended]);
     const host = this.#host();
     this.#outcomes.awaitList();
+    this.#conflicts.awaitList();
     return Channel.open(host, this.#config(host), {
       onEvents: (events) => {
         this.#handle(events);
@@ -371,7 +417,10 @@ export class SyncClient {
     this.#subscriptions.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
     void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
-    void this.#readOutcomes(channel);
+    const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
+    const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
+    void this.#readKept(channel, this.#outcomes, outcomes);
+    void this.#readKept(channel, this.#conflicts, conflicts);
   }
 
   /** Reads a first value, unless an event brings a newer one meanwhile. */
@@ -385,13 +434,17 @@ export class SyncClient {
     }
   }
 
-  async #readOutcomes(channel: Channel): Promise<void> {
+  async #readKept<T extends { clientSeq: number }>(
+    channel: Channel,
+    kept: KeptWrites<T>,
+    list: () => Promise<T[]>,
+  ): Promise<void> {
     try {
-      const { outcomes } = await channel.call({ type: 'outcomes' });
-      if (this.#attached === channel) this.#outcomes.handleList(outcomes);
+      const listed = await list();
+      if (this.#attached === channel) kept.handleList(listed);
     } catch (error) {
       if (this.#attached !== channel) return;
-      this.#outcomes.handleList(null);
+      kept.handleList(null);
       this.#report(asSynclineError(error));
     }
   }
@@ -426,12 +479,14 @@ export class SyncClient {
         this.#progress.set(event.progress);
         break;
       case 'outcome':
-        this.#outcomes.handleOutcome(event.outcome);
+        this.#outcomes.handleKept(event.outcome);
+        break;
+      case 'conflict':
+        this.#conflicts.handleKept(event.conflict);
         break;
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
-      case 'conflict':
       case 'user':
       case 'error':
         break;

@@ -40,7 +40,15 @@ autoConnect?: boolean,
 /**
  * Who decides when two clients write a document at once; the server merges when absent.
  */
-conflicts?: ConflictStrategies, settings?: Partial<Settings>, };
+conflict?: ConflictStrategy, 
+/**
+ * What is different for some collections, by their names.
+ */
+collections?: Record<string, CollectionOptions>, 
+/**
+ * The version of the app's documents, and the migrations to it; version 1 when absent.
+ */
+schema?: Schema, settings?: Partial<Settings>, };
 
 /**
  * Limits and times of the client. Names end in their unit; JavaScript sees them in camel case.
@@ -55,6 +63,10 @@ connectTimeoutMs: number,
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
 /**
+ * How long to wait before a server that does not speak this protocol is tried again.
+ */
+unsupportedRetryMs: number, 
+/**
  * How often to try all the same while the system says that there is no network.
  */
 offlineProbeMs: number, 
@@ -66,6 +78,15 @@ requestTimeoutMs: number,
  * How long the first request after coming to the foreground may wait.
  */
 probeTimeoutMs: number, 
+/**
+ * How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
+ * connection is tried again at times of its own.
+ */
+syncIntervalMs: number, 
+/**
+ * How long `pull` and `flush` wait for the server.
+ */
+syncTimeoutMs: number, 
 /**
  * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
@@ -107,9 +128,17 @@ pushCountMax: number,
  */
 pushBytesMax: number, 
 /**
+ * How long a write waits for others to be sent with, unless its collection says otherwise.
+ */
+pushDebounceMs: number, 
+/**
  * Bytes pushed and not yet answered.
  */
 pushWindowBytes: number, 
+/**
+ * Rooms whose pages are asked for at once.
+ */
+pullsParallelMax: number, 
 /**
  * Changes in one page.
  */
@@ -120,18 +149,64 @@ pageCountMax: number,
 tokenRequired: boolean, };
 
 /**
- * The strategy of each collection.
- */
-export type ConflictStrategies = { 
-/**
- * Of a collection that is not named.
- */
-default?: ConflictStrategy, collections?: Record<string, ConflictStrategy>, };
-
-/**
  * Who decides when two clients wrote a document without having seen each other's write.
  */
 export type ConflictStrategy = "merge" | "last_write_wins" | "first_write_wins" | "server_wins" | "client_wins" | "manual";
+
+/**
+ * What an app says of one collection. What it leaves out is as for every other collection.
+ */
+export type CollectionOptions = { 
+/**
+ * Who decides when two clients write a document at once.
+ */
+conflict?: ConflictStrategy, 
+/**
+ * How long a write waits for others to be sent with; `pushDebounceMs` of the settings when absent.
+ */
+pushDebounceMs?: number, 
+/**
+ * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
+ */
+coalesce?: boolean, 
+/**
+ * By which fields documents can be found without visiting all of them; none when absent.
+ */
+indexes?: Array<Index>, };
+
+/**
+ * Finds documents by these fields, the first one first. Helps a filter that compares the first of them, or more, with
+ * `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`.
+ */
+export type Index = { fields: Array<string>, };
+
+/**
+ * The shape that the app's documents have, as a number, and how to come to it.
+ */
+export type Schema = { 
+/**
+ * From 1 on.
+ */
+version: number, 
+/**
+ * One for each version up to this one, without gaps; those to versions that no device has any more may be
+ * left out.
+ */
+migrations?: Array<Migration>, };
+
+/**
+ * What leads from one version to the next.
+ */
+export type Migration = { to: number, 
+/**
+ * In this order.
+ */
+steps: Array<MigrationStep>, };
+
+/**
+ * One change of shape.
+ */
+export type MigrationStep = { "renameField": { collection: string, from: string, to: string, } } | { "removeField": { collection: string, path: string, } } | { "setDefault": { collection: string, path: string, value: JsonValue, } } | { "renameCollection": { from: string, to: string, } } | { "removeCollection": { collection: string, } };
 
 /**
  * Where a client keeps its data.
@@ -162,7 +237,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -225,7 +300,19 @@ kind: string, };
 /**
  * The answer to a [`Command`].
  */
-export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | Stats | Record<symbol, never>;
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | { 
+/**
+ * Whether everything written before is answered by the server, and every room has caught up.
+ */
+complete: boolean, 
+/**
+ * Writes not yet confirmed.
+ */
+pending: number, 
+/**
+ * Why it is not complete.
+ */
+reason: ErrorBody | null, } | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -343,7 +430,15 @@ toUpload: number,
 /**
  * Documents received in this round.
  */
-downloaded: number, };
+downloaded: number, 
+/**
+ * Rooms that have caught up with the server.
+ */
+roomsLive: number, 
+/**
+ * Rooms that have not, without those that the server denies.
+ */
+roomsToLoad: number, };
 
 export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" | "complete" | "error";
 
@@ -417,4 +512,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

@@ -16,6 +16,7 @@ export {
   useCollection,
   type UseCollection,
 } from './hooks/use-collection.ts';
+export { useConflicts, type UseConflicts } from './hooks/use-conflicts.ts';
 export {
   type DocumentActions,
   type DocumentSnapshot,

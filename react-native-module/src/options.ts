@@ -55,7 +55,12 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
-  conflicts: [isObject, '{ default?: strategy, collections?: { [name]: strategy } }'],
+  conflict: [
+    oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),
+    'a conflict strategy such as "merge"',
+  ],
+  collections: [isObject, '{ [name]: { conflict?, pushDebounceMs?, coalesce?, indexes? } }'],
+  schema: [isObject, '{ version: number, migrations?: [{ to, steps }] }'],
   settings: [isObject, 'an object of limits and timeouts'],
 };
 

@@ -1,7 +1,11 @@
 // What every entry point of the package offers, on phones and on Node alike.
+export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
+  CollectionOptions,
+  ConflictKind,
+  ConflictStrategy,
   ConnectionState,
   ConnectionStatus,
   Cursor,
@@ -9,10 +13,12 @@ export type {
   ErrorBody,
   Event,
   JsonValue,
+  ParkedWrite,
   PresentMember,
   Progress,
   QueueStatus,
   RejectedWrite,
+  Resolution,
   RoomStatus,
   Settings,
   Stats,

@@ -4,6 +4,7 @@ import {
   type Host,
   SynclineProvider,
   useCollection,
+  useConflicts,
   useDocument,
   useOfflineQueueStatus,
   useOutcomes,
@@ -28,6 +29,7 @@ function Screen() {
     members: usePresence('list:1').members,
     phase: useSyncProgress().phase,
     outcomes: useOutcomes().outcomes,
+    conflicts: useConflicts().conflicts,
   };
   return JSON.stringify(shown);
 }
@@ -46,5 +48,6 @@ it('renders the state before anything is known, without a core', () => {
     members: [],
     phase: 'idle',
     outcomes: [],
+    conflicts: [],
   });
 });

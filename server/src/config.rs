@@ -124,7 +124,16 @@ pub struct HubConfig {
     pub live_bytes_max: usize,
     /// Documents looked at for one page of a narrowed subscription.
     pub page_scan_max: usize,
+    /// How long a deletion is kept for clients that have not heard of it, in milliseconds. A client that was away
+    /// for longer reads its rooms anew.
+    pub tombstone_retention_ms: u64,
+    /// Deletions kept in one room, however recent.
+    pub tombstones_kept_max: u64,
+    /// Deletions purged in one transaction.
+    pub compaction_count_max: usize,
 }
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Default for HubConfig {
     fn default() -> Self {
@@ -134,6 +143,9 @@ impl Default for HubConfig {
             transaction_bytes_max: 16 << 20,
             live_bytes_max: 256 << 10,
             page_scan_max: 4000,
+            tombstone_retention_ms: 30 * DAY_MS,
+            tombstones_kept_max: 100_000,
+            compaction_count_max: 1000,
         }
     }
 }
@@ -148,6 +160,8 @@ pub struct StorageConfig {
     pub group_jobs_max: usize,
     /// Rejections kept, per client and room, for a client that asks again; older ones are answered without reason.
     pub rejections_kept_max: usize,
+    /// How often all rooms are searched for deletions to purge.
+    pub sweep_interval_ms: u64,
 }
 
 impl Default for StorageConfig {
@@ -157,6 +171,7 @@ impl Default for StorageConfig {
             jobs_queued_max: 1024,
             group_jobs_max: 256,
             rejections_kept_max: 10_000,
+            sweep_interval_ms: 10 * 60 * 1000,
         }
     }
 }

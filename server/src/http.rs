@@ -108,15 +108,17 @@ async fn room_documents(State(state): State<HttpState>, Path(room): Path<String>
         Ok(room) => room,
         Err(error) => return refused(WireError::new(ErrorCode::Invalid, error.to_string())),
     };
-    let lines = stream::unfold(Some(0), move |cursor| {
+    let lines = stream::unfold(Some((0, None)), move |place| {
         let (state, room) = (state.clone(), room.clone());
         async move {
-            let cursor = cursor?;
+            let (cursor, snapshot) = place?;
             let limit = state.shared.limits.page_count_max;
-            let request = PageRequest { room, cursor, limit, collections: None };
+            let request = PageRequest { room, cursor, limit, collections: None, snapshot };
             Some(match state.shared.storage.page(request).await {
+                // What was sent cannot be taken back.
+                Ok(page) if page.reset => (Err(std::io::Error::other("deletions were missed")), None),
                 Ok(page) => {
-                    let next = page.more.then_some(page.cursor);
+                    let next = page.more.then_some((page.cursor, page.snapshot.or(snapshot)));
                     (ndjson(&page.changes).map_err(std::io::Error::other), next)
                 }
                 Err(error) => (Err(std::io::Error::other(error)), None),

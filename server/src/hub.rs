@@ -3,6 +3,7 @@
 //! says what time it is.
 
 mod batch;
+mod compaction;
 mod page;
 
 use std::ops::ControlFlow;
@@ -14,16 +15,21 @@ use syncline_protocol::{
 
 use self::batch::Batch;
 pub use self::batch::document_byte_len;
+pub use self::compaction::{Compaction, Tombstone, compact};
 pub use self::page::{PageRequest, page};
 use crate::config::HubConfig;
 
-/// Where a room's log ends.
+/// Where a room's log ends, and where it begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
     /// The last number given, 0 for none.
     pub seq: u64,
     /// Of all live documents at `seq`.
     pub checksum: Checksum,
+    /// The place of the last tombstone that was purged, 0 for none. Never falls.
+    pub floor: u64,
+    /// Tombstones in the log.
+    pub tombstones: u64,
 }
 
 /// A document's name within its room.
@@ -51,6 +57,9 @@ pub trait RoomStore {
         client_seq: u64,
     ) -> Result<Option<WireError>, Self::Error>;
 
+    /// The highest number of a rejection that is no longer kept, 0 for none.
+    fn rejections_dropped_through(&self, room: &Room, client: ClientId) -> Result<u64, Self::Error>;
+
     /// Every document whose newest change stands after `seq`, in order, deleted ones included, until told to stop.
     fn changes_after(
         &self,
@@ -58,6 +67,28 @@ pub trait RoomStore {
         seq: u64,
         visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
     ) -> Result<(), Self::Error>;
+
+    /// The room's tombstones in the order of their places, until told to stop.
+    fn tombstones(
+        &self,
+        room: &Room,
+        visit: &mut dyn FnMut(Tombstone) -> ControlFlow<()>,
+    ) -> Result<(), Self::Error>;
+}
+
+/// A document that a push writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub document: Document,
+    pub replaced: Option<Replaced>,
+}
+
+/// What a written document was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// The place in the log that it leaves.
+    pub seq: u64,
+    pub deleted: bool,
 }
 
 /// What a push writes, all or nothing.
@@ -69,8 +100,10 @@ pub struct Commit {
     pub owner: Option<String>,
     pub head: Head,
     pub last_client_seq: u64,
-    /// With the place each had in the log before, if it had one.
-    pub documents: Vec<(Option<u64>, Document)>,
+    /// When, by the server's clock, in milliseconds since the epoch.
+    pub committed_at_ms: u64,
+    /// In the order of their places.
+    pub documents: Vec<Written>,
     pub rejections: Vec<(u64, WireError)>,
 }
 
@@ -141,7 +174,7 @@ pub fn push<S: RoomStore>(
         answer.results.push(batch.apply(&mutation, now_ms)?);
     }
     let bind = owner.is_none().then(|| author.user.clone());
-    let (commit, changes) = batch.close(bind);
+    let (commit, changes) = batch.close(bind, now_ms);
     Ok(Pushed { answer, commit, changes })
 }
 

@@ -157,7 +157,7 @@ impl Session {
     }
 
     async fn subscribe(&mut self, request: Subscribe) -> Result<Page, WireError> {
-        let Subscribe { room, cursor, collections } = request;
+        let Subscribe { room, cursor, collections, snapshot } = request;
         self.identity.authorize(&room)?;
         let count_max = self.shared.connection.collections_max;
         if collections.as_ref().is_some_and(|collections| collections.len() > count_max) {
@@ -173,7 +173,7 @@ impl Session {
         self.membership.subscribed.insert(room.clone(), collections.clone());
         self.membership.enter(&room);
         let limit = self.shared.limits.page_count_max;
-        let request = PageRequest { room: room.clone(), cursor, limit, collections };
+        let request = PageRequest { room: room.clone(), cursor, limit, collections, snapshot };
         let page = self.shared.storage.page(request).await;
         if page.is_err() {
             self.leave_subscription(&room);
@@ -192,10 +192,11 @@ impl Session {
         self.membership.exit_if_unused(room);
     }
 
-    async fn pull(&mut self, Pull { room, cursor, limit }: Pull) -> Result<Page, WireError> {
+    async fn pull(&mut self, request: Pull) -> Result<Page, WireError> {
+        let Pull { room, cursor, limit, snapshot } = request;
         self.identity.authorize(&room)?;
         let collections = self.membership.subscribed.get(&room).cloned().flatten();
-        self.shared.storage.page(PageRequest { room, cursor, limit, collections }).await
+        self.shared.storage.page(PageRequest { room, cursor, limit, collections, snapshot }).await
     }
 
     async fn push(&mut self, push: Push) -> Result<PushAnswer, WireError> {

@@ -426,9 +426,50 @@ proptest! {
     }
 
     #[test]
-    fn the_same_acts_give_the_same_document(acts in field_writes()) {
-        let start = create(ALICE, 1, "{}");
-        let run = || after(std::iter::once(&start).chain(&acts));
-        prop_assert_eq!(run(), run());
+    fn field_writes_that_arrive_again_change_nothing(
+        (acts, again) in field_writes().prop_flat_map(|acts| {
+            let again = proptest::sample::subsequence(acts.clone(), 0..=acts.len()).prop_shuffle();
+            (Just(acts), again)
+        }),
+    ) {
+        let start = create(ALICE, 1, r#"{"a": 0}"#);
+        let once = after(std::iter::once(&start).chain(&acts));
+        let twice = after(std::iter::once(&start).chain(&acts).chain(&again));
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn a_patch_of_several_paths_is_its_parts_one_after_another(
+        values in proptest::collection::vec(proptest::option::of(-9i64..9), FLAT.len()),
+        at_ms in 2..9u64,
+    ) {
+        let start = [create(ALICE, 1, r#"{"a": 1, "b": 2}"#), set(BOB, 5, "b", "3")];
+        let op = |value: Option<i64>| value.map_or(Op::Unset, |value| Op::Increment(value.into()));
+        let ops: Vec<_> = FLAT.iter().zip(values).map(|(field, value)| (*field, op(value))).collect();
+        let whole = [update(ALICE, at_ms, &ops)];
+        let parts: Vec<_> = ops.iter().map(|part| update(ALICE, at_ms, std::slice::from_ref(part))).collect();
+        prop_assert_eq!(after(start.iter().chain(&whole)), after(start.iter().chain(&parts)));
+    }
+
+    #[test]
+    fn unions_hold_the_same_items_in_every_order_and_however_often(
+        (one, other) in in_two_orders(proptest::collection::vec(0..4i64, 1..8).prop_map(|items| {
+            let union = |(item, at_ms): (i64, u64)| {
+                update(BOB, at_ms, &[("a", Op::Union(vec![item.into(), (item + 1).into()]))])
+            };
+            items.into_iter().zip(10..).map(union).collect()
+        })),
+    ) {
+        let items = |acts: &[Act]| {
+            let start = create(ALICE, 1, r#"{"a": [0]}"#);
+            let Value::Array(items) = &after(std::iter::once(&start).chain(acts)).fields["a"] else {
+                panic!("an array became something else");
+            };
+            let mut items: Vec<_> = items.iter().map(|item| format!("{item:?}")).collect();
+            items.sort();
+            items
+        };
+        prop_assert_eq!(items(&one), items(&other));
+        prop_assert_eq!(items(&one), items(&[one.as_slice(), other.as_slice()].concat()));
     }
 }

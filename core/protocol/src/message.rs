@@ -6,8 +6,9 @@
 //! reader knows is refused, so appending one needs a new protocol version.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Checksum, Document};
@@ -102,6 +103,9 @@ pub struct Subscribe {
     /// All collections when absent.
     #[serde(default)]
     pub collections: Option<Vec<Collection>>,
+    /// As in [`Pull`].
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// `sync:pull`: asks for the page after `cursor`.
@@ -110,6 +114,9 @@ pub struct Pull {
     pub room: Room,
     pub cursor: u64,
     pub limit: u32,
+    /// What the first page of a reading from 0 said, until the page without `more`.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// A part of a room's log, in order of `seq`. A document changed several times stands only at its newest place.
@@ -126,6 +133,10 @@ pub struct Page {
     /// Of the room at `cursor`, on the last page.
     #[serde(default)]
     pub checksum: Option<Checksum>,
+    /// Where the log ended when this reading from 0 began, on its first page if there is more. A reader that got
+    /// this far has missed no deletion up to there, though its cursor is behind.
+    #[serde(default)]
+    pub snapshot: Option<u64>,
 }
 
 /// `sync:push`: mutations of one room, in the order of their numbers.
@@ -301,12 +312,13 @@ pub fn encode_compact<T: Serialize>(message: &T) -> Result<Vec<u8>, rmp_serde::e
 }
 
 /// Reads a compact message. Bytes after it are an error.
-pub fn decode_compact<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
-    let mut rest = bytes;
-    let message = rmp_serde::from_read(&mut rest)?;
-    if rest.is_empty() {
-        Ok(message)
-    } else {
-        Err(rmp_serde::decode::Error::Uncategorized(format!("{} bytes follow the message", rest.len())))
+pub fn decode_compact<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    let message = T::deserialize(&mut reader)?;
+    match IgnoredAny::deserialize(&mut reader) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {
+            Ok(message)
+        }
+        _ => Err(rmp_serde::decode::Error::Uncategorized("bytes follow the message".to_owned())),
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::PATH_SEGMENTS_MAX;
+use crate::name::Text;
 use crate::value::{Fields, Value};
 
 /// Where in a document an operation acts: one field name per level. Spelled with dots, `address.city`; a dot or
@@ -76,6 +77,16 @@ impl Path {
         })
     }
 
+    /// This path with another name at one level, counted from 0.
+    #[must_use]
+    pub fn renamed(&self, level: usize, name: &str) -> Self {
+        let mut segments = self.0.clone();
+        if let Some(segment) = segments.get_mut(level) {
+            name.clone_into(segment);
+        }
+        Self(segments)
+    }
+
     /// Whether this path lies strictly within `outer`.
     pub fn is_within(&self, outer: &Self) -> bool {
         self.0.len() > outer.0.len() && self.0.starts_with(&outer.0)
@@ -121,7 +132,7 @@ impl Serialize for Path {
 
 impl<'de> Deserialize<'de> for Path {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }

@@ -1,32 +1,51 @@
 //! Deliberate bugs, by which the simulation proves that it would find such bugs. Only the feature `sabotage` makes
 //! them possible; nothing but the simulation sets it.
 
-/// One bug. What it breaks stands where it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sabotage {
-    /// The server applies a mutation whose number was used before.
-    DedupeOff,
-    /// The journal reports a commit as durable without a sync.
-    SyncSkipped,
-    /// A page moves the cursor, and its documents are not applied.
-    CursorBeforeApply,
-    /// An increment counts twice.
-    IncrementTwice,
+/// One list for the bugs, all of them, and how each is asked for.
+macro_rules! bugs {
+    ($($(#[$doc:meta])+ $bug:ident $name:literal,)+) => {
+        /// One bug. What it breaks stands where it is asked for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Sabotage {
+            $($(#[$doc])+ $bug,)+
+        }
+
+        impl Sabotage {
+            pub const ALL: &[Self] = &[$(Self::$bug),+];
+
+            /// How it is asked for.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl Sabotage {
-    pub const ALL: [Self; 4] =
-        [Self::DedupeOff, Self::SyncSkipped, Self::CursorBeforeApply, Self::IncrementTwice];
-
-    /// How it is asked for.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DedupeOff => "dedupe_off",
-            Self::SyncSkipped => "sync_skipped",
-            Self::CursorBeforeApply => "cursor_before_apply",
-            Self::IncrementTwice => "increment_twice",
-        }
-    }
+bugs! {
+    /// The server applies a mutation whose number was used before.
+    DedupeOff "dedupe_off",
+    /// The journal reports a commit as durable without a sync.
+    SyncSkipped "sync_skipped",
+    /// A page moves the cursor, and its documents are not applied.
+    CursorBeforeApply "cursor_before_apply",
+    /// An increment counts twice.
+    IncrementTwice "increment_twice",
+    /// A reader that missed purged deletions goes on as if it had not.
+    FloorIgnored "floor_ignored",
+    /// A deletion is purged, and the room's floor does not tell.
+    TombstonePurgedAboveFloor "tombstone_purged_above_floor",
+    /// A confirmed write leaves the journal before the cache that holds it is flushed.
+    AfterFlushIgnored "after_flush_ignored",
+    /// A commit whose sync failed counts as durable.
+    SyncErrorIgnored "sync_error_ignored",
+    /// The new name of a rewritten journal is not synced.
+    DirectorySyncSkipped "directory_sync_skipped",
+    /// A record in the journal counts as whole though its checksum does not match.
+    ChecksumIgnored "checksum_ignored",
+    /// An edit becomes part of a mutation that is under way.
+    CoalescedSent "coalesced_sent",
 }
 
 #[cfg(feature = "sabotage")]

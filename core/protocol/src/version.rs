@@ -113,5 +113,16 @@ mod tests {
             ba.merge(&a);
             prop_assert_eq!(ab.compare(&ba), Causality::Equal);
         }
+
+        #[test]
+        fn a_merge_may_be_grouped_and_repeated(a in vector(), b in vector(), c in vector()) {
+            let merged = |mut into: VersionVector, other: &VersionVector| {
+                into.merge(other);
+                into
+            };
+            let left = merged(merged(a.clone(), &b), &c);
+            prop_assert_eq!(&left, &merged(a, &merged(b, &c)));
+            prop_assert_eq!(merged(left.clone(), &left), left);
+        }
     }
 }

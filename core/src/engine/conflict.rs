@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use syncline_protocol::{Collection, Document, Stamp, VersionVector, Write};
+use syncline_protocol::{Document, Stamp, VersionVector, Write};
 
 use crate::store::Parked;
 
@@ -25,25 +25,6 @@ pub enum ConflictStrategy {
     ClientWins,
     /// The write waits for the app's decision.
     Manual,
-}
-
-/// The strategy of each collection.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[cfg_attr(feature = "contract", ts(optional_fields))]
-#[serde(default, deny_unknown_fields)]
-pub struct ConflictStrategies {
-    /// Of a collection that is not named.
-    #[cfg_attr(feature = "contract", ts(as = "Option<ConflictStrategy>"))]
-    pub default: ConflictStrategy,
-    #[cfg_attr(feature = "contract", ts(optional, type = "Record<string, ConflictStrategy>"))]
-    pub collections: BTreeMap<Collection, ConflictStrategy>,
-}
-
-impl ConflictStrategies {
-    pub fn of(&self, collection: &Collection) -> ConflictStrategy {
-        self.collections.get(collection).copied().unwrap_or(self.default)
-    }
 }
 
 /// A write in conflict, and what the server holds.

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use syncline_protocol::{ClientId, ConflictKind, DocumentId, Fields, HybridTime, Patch, Stamps};
+use syncline_protocol::{ClientId, Collection, ConflictKind, DocumentId, Fields, HybridTime, Patch, Stamps};
 
 use super::ConflictStrategy::*;
 use super::*;
@@ -119,13 +119,4 @@ fn the_kind_names_this_clients_write_first() {
     assert_eq!(ConflictKind::of(&update(), Some(&deleted)), ConflictKind::UpdateDelete);
     assert_eq!(ConflictKind::of(&update(), None), ConflictKind::UpdateDelete);
     assert_eq!(ConflictKind::of(&Write::Delete, Some(&live)), ConflictKind::DeleteUpdate);
-}
-
-#[test]
-fn a_collection_has_its_own_strategy_or_the_default() {
-    let strategies: ConflictStrategies =
-        serde_json::from_str(r#"{"default": "server_wins", "collections": {"drafts": "manual"}}"#).unwrap();
-    assert_eq!(strategies.of(&Collection::new("drafts").unwrap()), Manual);
-    assert_eq!(strategies.of(&Collection::new("todos").unwrap()), ServerWins);
-    assert_eq!(ConflictStrategies::default().of(&Collection::new("todos").unwrap()), Merge);
 }

@@ -51,8 +51,9 @@ impl Engine {
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
         let rooms: Vec<Room> = self.replica.rooms().map(|(room, _)| room.clone()).collect();
         for room in rooms {
-            self.subscribe_room(now, &room, out);
+            self.subscribe_room(&room);
         }
+        self.send_pages(now, out);
         for presence in self.presence.announcements() {
             self.announce(now, &presence, event::PRESENCE_JOIN, out);
         }
@@ -64,7 +65,7 @@ impl Engine {
         if let Some(reason) = self.session.reason().cloned()
             && self.session.state() == ConnectionState::Unauthorized
         {
-            self.events.push(Event::TokenNeeded { reason: reason.into() });
+            self.notices.push(Event::TokenNeeded { reason: reason.into() });
         }
     }
 
@@ -80,6 +81,7 @@ impl Engine {
         self.outbox.reset_connection();
         self.presence.reset_connection();
         self.replica.reset_connection();
+        self.pulls.clear();
         self.changed_rooms.extend(self.replica.rooms().map(|(room, _)| room.clone()));
         self.ping_at_us = None;
         self.recovering_since_us = None;
@@ -92,7 +94,7 @@ impl Engine {
         if let Err(error) =
             self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)
         {
-            self.events.push(Event::Error { error: error.into() });
+            self.notices.push(Event::Error { error: error.into() });
         }
     }
 }

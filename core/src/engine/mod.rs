@@ -3,28 +3,38 @@
 //! - [`io`]: what goes in and what comes out. Read it first.
 //! - [`session`]: the connection's life; [`backoff`]: how long it waits.
 //! - `wire`: requests, answers, encodings.
-//! - [`outbox`]: writes on their way to the server.
-//! - [`replica`]: the rooms and how far each has come.
+//! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
+//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room.
+//! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
+//! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
+//! - `eviction`: which rooms leave a cache that is too large.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
+mod accept;
 pub mod backoff;
+pub mod coalesce;
 mod commands;
 mod commit;
 pub mod conflict;
 mod connection;
+mod eviction;
 pub mod io;
+mod lane;
+mod notices;
 pub mod outbox;
 pub mod presence;
 pub mod progress;
+pub mod pulls;
 pub mod query;
 pub mod replica;
 mod resolution;
 pub mod session;
 mod sync;
+mod triggers;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,34 +43,38 @@ use syncline_protocol::message::{Presence, event};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
-use self::conflict::{ConflictStrategies, ParkedWrites};
+use self::conflict::ParkedWrites;
+use self::eviction::Eviction;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
+use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
+use self::pulls::PullQueue;
 use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
+use self::triggers::Triggers;
 use self::wire::{Request, Wire};
+use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
-use crate::store::{Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError};
+use crate::store::{
+    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
+};
 use crate::transport::Parser;
 
 /// What an engine is made of.
 #[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
-    pub conflicts: ConflictStrategies,
+    pub collections: Collections,
     pub parser: Parser,
     pub token: Option<String>,
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
     pub seed: u64,
 }
-
-/// Entries in one journal record, in bytes, when the journal is written anew: far below what a record may have.
-const RECORD_BYTES: usize = 256 << 10;
 
 /// What the engine counts.
 #[derive(Debug, Default)]
@@ -77,7 +91,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    conflicts: ConflictStrategies,
+    collections: Collections,
     limits: Limits,
     identity: Identity,
     clock: HybridClock,
@@ -89,6 +103,9 @@ pub struct Engine {
     outcomes: BTreeMap<u64, Outcome>,
     parked: ParkedWrites,
     replica: Replica,
+    eviction: Eviction,
+    pulls: PullQueue,
+    triggers: Triggers,
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
@@ -100,7 +117,7 @@ pub struct Engine {
     ping_at_us: Option<u64>,
     /// When the session opened, until everything is synchronized.
     recovering_since_us: Option<u64>,
-    events: Vec<Event>,
+    notices: Notices,
     changed_rooms: BTreeSet<Room>,
     connection_changed: bool,
     last_queue: QueueStatus,
@@ -124,7 +141,8 @@ impl Engine {
         let mut parked = ParkedWrites::default();
         recovered.parked.into_iter().for_each(|write| parked.insert(write));
         let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
-        let events: Vec<_> = damage.map(|error| Event::Error { error: error.into() }).collect();
+        let mut notices = Notices::default();
+        damage.for_each(|error| notices.push(Event::Error { error: error.into() }));
         Self {
             limits: Limits { document_bytes_max: config.settings.document_bytes_max, ..Limits::default() },
             identity,
@@ -136,6 +154,9 @@ impl Engine {
             outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
             parked,
             replica,
+            eviction: Eviction::default(),
+            pulls: PullQueue::default(),
+            triggers: Triggers::default(),
             queries: Queries::default(),
             presence: PresenceBook::default(),
             progress: ProgressMeter::default(),
@@ -145,13 +166,13 @@ impl Engine {
             flush_at_us: None,
             ping_at_us: None,
             recovering_since_us: None,
-            events,
+            notices,
             changed_rooms: BTreeSet::new(),
             connection_changed: false,
             last_queue: QueueStatus::default(),
             closed: false,
             settings: config.settings,
-            conflicts: config.conflicts,
+            collections: config.collections,
         }
     }
 
@@ -178,7 +199,10 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.send_pages(now, out);
         self.push_batches(now, out);
+        self.answer_waiters(now, store, out);
+        self.plan_next_sync(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -192,7 +216,8 @@ impl Engine {
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
-        [self.session.next_deadline(), self.flush_at_us, connected].into_iter().flatten().min()
+        let always = [self.session.next_deadline(), self.flush_at_us, self.triggers.next_deadline()];
+        always.into_iter().flatten().chain(connected).min()
     }
 
     /// Whether the journal holds something that the driver must commit before it carries out any output.
@@ -220,7 +245,7 @@ impl Engine {
 
     /// What the app is to be told since the last call.
     pub fn poll_events(&mut self, now: Now, store: &mut dyn Store) -> Vec<Event> {
-        let mut events = std::mem::take(&mut self.events);
+        let mut events: Vec<Event> = self.notices.take().collect();
         if std::mem::take(&mut self.connection_changed) {
             events.push(Event::Connection { status: self.session.status(now) });
         }
@@ -243,13 +268,13 @@ impl Engine {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
             pending: queue.count,
-            loading: self.replica.any_loading(),
+            rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
         if let Some(error) = failed {
             self.handle_store_error(error);
         }
-        events.append(&mut self.events);
+        events.extend(self.notices.take());
         events
     }
 
@@ -268,6 +293,7 @@ impl Engine {
         if due(self.flush_at_us) {
             self.flush(now, store);
         }
+        self.sync_if_due(now, out);
         if !self.session.is_open() {
             return;
         }
@@ -284,21 +310,22 @@ impl Engine {
         }
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-            self.subscribe_room(now, &room, out);
+            self.subscribe_room(&room);
         }
     }
 
     /// Pushes what may be pushed now.
     fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
-        if !self.session.is_open() || !self.wire.is_settled() {
-            return;
-        }
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
             bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
             window_bytes: self.settings.push_window_bytes,
         };
-        while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
+        self.outbox.handle_time(now.mono_us, limits);
+        if !self.session.is_open() || !self.wire.is_settled() {
+            return;
+        }
+        while let Some((batch, after)) = self.outbox.next_batch(limits) {
             self.send_push(now, batch, after, out);
         }
     }
@@ -323,7 +350,7 @@ impl Engine {
     ) {
         let timeout_ms = self.settings.request_timeout_ms;
         if let Err(error) = self.wire.request(name, body, request, timeout_ms, now, out) {
-            self.events.push(Event::Error { error: error.into() });
+            self.notices.push(Event::Error { error: error.into() });
         }
     }
 
@@ -346,17 +373,19 @@ impl Engine {
             return;
         }
         self.flush_at_us = None;
-        if let Err(error) = store.flush() {
+        let noted = self.replica.note_used(now.wall_ms, store);
+        if let Err(error) = noted.and_then(|()| store.flush()) {
             // What waits for the flush must not wait for another change.
             self.schedule_flush(now);
-            self.handle_store_error(error);
+            return self.handle_store_error(error);
         }
+        self.evict_over_cap(now, store);
     }
 
     fn handle_store_error(&mut self, error: StoreError) {
         // A loss is told once, by `handle_cache_lost`.
         if !matches!(error, StoreError::CacheLost { .. }) {
-            self.events.push(Event::Error { error: Error::from(error).into() });
+            self.notices.push(Event::Error { error: Error::from(error).into() });
         }
     }
 
@@ -364,6 +393,7 @@ impl Engine {
     fn handle_cache_lost(&mut self, now: Now, reason: &str) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         self.replica.reset_cache();
+        self.pulls.clear();
         for (room, followed) in self.replica.rooms_mut() {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));
@@ -371,7 +401,7 @@ impl Engine {
             self.changed_rooms.insert(room.clone());
         }
         let error = Error::new(Code::Storage, format!("the cache was lost and starts empty: {reason}"));
-        self.events.push(Event::Error { error: error.into() });
+        self.notices.push(Event::Error { error: error.into() });
     }
 
     fn rejected_write(outcome: &Outcome) -> RejectedWrite {
@@ -388,24 +418,6 @@ impl Engine {
             error: Error::from(outcome.error.clone()).into(),
         }
     }
-}
-
-/// The records of a journal written anew that hold these entries.
-fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Record> {
-    let mut records: Vec<Vec<Entry>> = Vec::new();
-    let mut bytes = RECORD_BYTES;
-    for entry in entries {
-        let entry_bytes = entry.mutation.byte_len();
-        match records.last_mut() {
-            Some(last) if bytes + entry_bytes <= RECORD_BYTES => last.push(entry.clone()),
-            _ => {
-                bytes = 0;
-                records.push(vec![entry.clone()]);
-            }
-        }
-        bytes += entry_bytes;
-    }
-    records.into_iter().map(Record::Queued).collect()
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Engine {
         key: &DocumentKey,
         store: &dyn Store,
     ) -> Result<Option<VersionVector>, StoreError> {
-        if self.conflicts.of(&key.collection) == ConflictStrategy::Merge {
+        if self.collections.conflict(&key.collection) == ConflictStrategy::Merge {
             return Ok(None);
         }
         let version = store.document(key)?.map(|document| document.version).unwrap_or_default();
@@ -84,7 +84,7 @@ impl Engine {
         };
         let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
         let decision = Decision::of(Dispute {
-            strategy: self.conflicts.of(&mutation.collection),
+            strategy: self.collections.conflict(&mutation.collection),
             write: &mutation.write,
             base,
             written: Stamp { time: pending.entry.accepted().time, writer: self.identity.client_id },
@@ -131,7 +131,7 @@ impl Engine {
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
         let waiting = self.outbox.of_document(&key).filter(|pending| {
-            pending.stage == Stage::Waiting && pending.entry.mutation.client_seq >= client_seq
+            !matches!(pending.stage, Stage::Applied { .. }) && pending.entry.mutation.client_seq >= client_seq
         });
         let waiting: Vec<Pending> = waiting.cloned().collect();
         let mut left = waiting.as_slice();
@@ -161,6 +161,7 @@ impl Engine {
     fn renumbered(&mut self, entry: &Entry, time: HybridTime, base: Option<VersionVector>) -> Entry {
         self.identity.last_client_seq += 1;
         let client_seq = self.identity.last_client_seq;
+        self.triggers.handle_renumbered(entry.mutation.client_seq, client_seq);
         let mutation = Mutation { client_seq, time, base, ..entry.mutation.clone() };
         Entry { mutation, accepted: Some(entry.accepted()), ..entry.clone() }
     }
@@ -216,7 +217,6 @@ impl Engine {
         client_seq: u64,
         resolution: Resolution,
         store: &mut dyn Store,
-        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let parked = self.parked.find(client_seq).cloned();
         let parked = parked
@@ -233,7 +233,7 @@ impl Engine {
             None => None,
             Some(write) => {
                 self.check(&key, &write, document.filter(|document| !document.deleted))?;
-                let base = match self.conflicts.of(&key.collection) {
+                let base = match self.collections.conflict(&key.collection) {
                     ConflictStrategy::Merge => None,
                     _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
                 };
@@ -253,7 +253,7 @@ impl Engine {
             self.outbox.insert(entry, Some(now.mono_us));
             self.queries.touch(&key);
             if self.replica.follow(&key.room) && self.session.is_open() {
-                self.subscribe_room(now, &key.room, out);
+                self.subscribe_room(&key.room);
             }
         }
         let unsettled = Unsettled::Resolved { request, parked: Box::new(parked), new };
@@ -271,7 +271,9 @@ impl Engine {
             }
             Unsettled::Parked { number, .. } => {
                 let conflict = self.parked.find(number).map(parked_write);
-                self.events.extend(conflict.map(|conflict| Event::Conflict { conflict: Box::new(conflict) }));
+                if let Some(conflict) = conflict {
+                    self.notices.push(Event::Conflict { conflict: Box::new(conflict) });
+                }
             }
             Unsettled::Resolved { request, new, .. } => {
                 if let Some(new) = new {

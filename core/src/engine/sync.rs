@@ -2,13 +2,14 @@
 
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
-    Changes, Done, Hello, Members, MutationResult, MutationStatus, Page, PresenceDiff, PresencePong, Pull, Push,
-    PushAnswer, Subscribe, UserStatus, event,
+    Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
+    PresencePong, Push, PushAnswer, UserStatus, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::io::{Event, Now, Output, RoomPhase};
 use super::outbox::{Batch, document_key};
+use super::pulls::Ask;
 use super::replica::{Applied, NextPull};
 use super::resolution::conflict_error;
 use super::wire::{Request, decode, decode_answer};
@@ -68,7 +69,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         match name {
-            event::SYNC_HELLO => self.handle_hello(now, decode(args)?),
+            event::SYNC_HELLO => self.handle_hello(now, decode(args)?)?,
             event::SYNC_CHANGES => {
                 let live: Changes = decode(args)?;
                 let applied = self.replica.apply_live(&live, store);
@@ -77,14 +78,19 @@ impl Engine {
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
             event::USER_ONLINE | event::USER_OFFLINE => {
                 let UserStatus { user_id } = decode(args)?;
-                self.events.push(Event::User { user_id, online: name == event::USER_ONLINE });
+                self.notices.push(Event::User { user_id, online: name == event::USER_ONLINE });
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn handle_hello(&mut self, now: Now, hello: Hello) {
+    fn handle_hello(&mut self, now: Now, hello: Hello) -> Result<(), Error> {
+        if hello.protocol != PROTOCOL_VERSION {
+            let message =
+                format!("the server speaks version {}, this client {PROTOCOL_VERSION}", hello.protocol);
+            return Err(Error::new(Code::UnsupportedProtocol, message));
+        }
         self.wire.set_encoding(hello.encoding);
         let own = syncline_protocol::Limits {
             document_bytes_max: self.settings.document_bytes_max,
@@ -94,6 +100,7 @@ impl Engine {
         self.session.set_user_id(hello.user_id);
         self.connection_changed = true;
         self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        Ok(())
     }
 
     fn handle_ack(
@@ -130,7 +137,7 @@ impl Engine {
                 }
             }
             Request::Ping => match decode_answer::<PresencePong>(args) {
-                Ok(pong) => self.handle_heads(now, pong, out),
+                Ok(pong) => self.handle_heads(pong),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
                 // The next ping asks again.
                 Err(_) => {}
@@ -140,11 +147,15 @@ impl Engine {
         Ok(())
     }
 
-    fn handle_heads(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
+    fn handle_heads(&mut self, pong: PresencePong) {
         for (room, head) in pong.heads {
-            if let Some(cursor) = self.replica.hear_head(&room, head) {
-                self.pull(now, &room, cursor, out);
-            }
+            self.hear_head(&room, head);
+        }
+    }
+
+    fn hear_head(&mut self, room: &Room, head: u64) {
+        if let Some(cursor) = self.replica.hear_head(room, head) {
+            self.pulls.push(room, Ask::PageAfter(cursor));
         }
     }
 
@@ -158,25 +169,6 @@ impl Engine {
         };
         self.presence.handle_refused(room, error, retry_at_us);
         Ok(())
-    }
-
-    pub(super) fn subscribe_room(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) {
-        let asked = self.replica.cursor_to_ask(room);
-        let Some(followed) = self.replica.room_mut(room) else { return };
-        followed.phase = RoomPhase::Loading;
-        followed.retry_at_us = None;
-        self.changed_rooms.insert(room.clone());
-        let body = Subscribe { room: room.clone(), cursor: asked, collections: None };
-        let request = Request::Page { room: room.clone(), asked };
-        self.request(now, event::SYNC_SUBSCRIBE, &body, request, out);
-    }
-
-    fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
-        let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
-        let limit = page_count_max.min(self.limits.page_count_max);
-        let body = Pull { room: room.clone(), cursor, limit };
-        let request = Request::Page { room: room.clone(), asked: cursor };
-        self.request(now, event::SYNC_PULL, &body, request, out);
     }
 
     /// The cache took a page or live changes, or could not.
@@ -209,7 +201,8 @@ impl Engine {
             self.settle_if_held(now, client_seq, store);
         }
         match applied.next {
-            NextPull::After(cursor) => self.pull(now, room, cursor, out),
+            NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
+            NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
         }
         self.note_recovery(now);
@@ -217,13 +210,17 @@ impl Engine {
 
     /// The disk could not take it: the room stays where it is, and asks again later.
     fn handle_cache_refused(&mut self, now: Now, room: &Room, error: StoreError) {
+        self.read_later(now, room);
+        self.handle_store_error(error);
+    }
+
+    fn read_later(&mut self, now: Now, room: &Room) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         if let Some(followed) = self.replica.room_mut(room) {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = Some(retry_at_us);
         }
         self.changed_rooms.insert(room.clone());
-        self.handle_store_error(error);
     }
 
     fn handle_room_refused(
@@ -312,6 +309,8 @@ impl Engine {
                     self.settle(now, client_seq, store);
                 } else if seq <= state.cursor {
                     self.settle_if_held(now, client_seq, store);
+                } else if self.triggers.awaits_confirmation() {
+                    self.hear_head(&batch.room, seq);
                 }
             }
             (_, error) => {
@@ -341,7 +340,7 @@ impl Engine {
                     followed.error = Some(error.clone());
                 }
                 self.changed_rooms.insert(batch.room.clone());
-                self.events.push(Event::Error { error: error.into() });
+                self.notices.push(Event::Error { error: error.into() });
             }
             (_, Retry::Never) => match batch.client_seqs.as_slice() {
                 [only] => {
@@ -394,7 +393,7 @@ impl Engine {
         self.counters.rejected += 1;
         self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
         let outcome = Outcome { entry: pending.entry, error, conflict };
-        self.events.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
+        self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
         self.append(Record::Failed(outcome), store);
     }

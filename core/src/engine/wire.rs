@@ -72,6 +72,12 @@ impl Wire {
         self.heard
     }
 
+    /// Pages asked for and not answered.
+    pub(super) fn pages_under_way(&self) -> u64 {
+        let pages = self.sent.values().filter(|sent| matches!(sent.request, Request::Page { .. }));
+        pages.count() as u64
+    }
+
     /// The earliest time at which a request counts as unanswered.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.sent.values().map(|sent| sent.deadline_us).min()

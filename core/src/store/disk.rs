@@ -1,23 +1,23 @@
 //! The store on disk: journal, cache, and the lock of the directory they share.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use syncline_protocol::message::{decode_compact, encode_compact};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ClientId, Collection, Document, Room};
 
 use super::envelope::{seal, unseal};
-use super::files::{Quarantine, harmless, sync_directory, write_atomically};
+use super::file_system::{FileSystem, OsFiles};
+use super::files::{Quarantine, create_directory, harmless, read_if_there, write_atomically};
 use super::garbage::LiveBytes;
-use super::journal::{Journal, Opened};
-use super::lock::DirectoryLock;
+use super::journal::{Journal, Opened, Place, record_bytes};
 use super::recovery::{Fold, Outset};
 use super::sled_cache::SledCache;
-use super::{DocumentKey, Identity, Record, Recovered, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+use super::{
+    Cache, DocumentKey, Identity, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState,
+    RoomUpdate, Store, StoreError, StoreStats,
+};
 
-/// A journal is compacted only beyond this size, in bytes.
-const COMPACTION_BYTES_MIN: u64 = 1 << 20;
 /// How much of it must be dead, as one part in so many.
 const COMPACTION_DEAD_PARTS: u64 = 2;
 /// How much of records that cannot be decoded is kept of one open, in bytes.
@@ -27,39 +27,90 @@ const CACHE_FOLDER: &str = "cache";
 const IDENTITY_FILE: &str = "identity";
 const QUARANTINE_FOLDER: &str = "quarantine";
 
-/// A [`Store`] in a directory of its own.
+/// What a store on disk begins with, and how it lays out its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSettings {
+    /// Becomes the client's id if there is none yet.
+    pub fresh_client_id: ClientId,
+    /// Of the random numbers that tell the journal's segments apart. Every open needs another one.
+    pub tag_seed: u64,
+    /// The journal's file grows by multiples of this, in bytes; 0 counts as 1.
+    pub preallocation_bytes: u64,
+    /// The journal is compacted only beyond this size, in bytes.
+    pub compaction_bytes_min: u64,
+}
+
+impl DiskSettings {
+    /// The sizes that suit a phone.
+    pub fn new(fresh_client_id: ClientId, tag_seed: u64) -> Self {
+        Self { fresh_client_id, tag_seed, preallocation_bytes: 256 << 10, compaction_bytes_min: 1 << 20 }
+    }
+}
+
+/// A [`Store`] in a directory of its own: a journal in the files `F`, and the cache `C`.
 #[derive(Debug)]
-pub struct DiskStore {
+pub struct DiskStore<F: FileSystem = OsFiles, C: Cache = SledCache> {
+    files: F,
     directory: PathBuf,
-    journal: Journal,
+    compaction_bytes_min: u64,
+    journal: Journal<F>,
     live: LiveBytes,
     /// Numbers of entries appended since the last commit.
     uncommitted: Vec<u64>,
     /// Records that wait for a flush of the cache.
     after_flush: Vec<Record>,
-    cache: SledCache,
+    cache: C,
     // Last, so that it is released when everything else is closed.
-    _lock: DirectoryLock,
+    _lock: F::Lock,
 }
 
 impl DiskStore {
     /// Opens the store in a directory, or creates both. `fresh_client_id` becomes the client's if there is none.
     ///
     /// # Errors
+    /// See [`assemble`](Self::assemble).
+    pub fn open(directory: &Path, fresh_client_id: ClientId) -> Result<(Self, Recovered), StoreError> {
+        let (_, tag_seed) = uuid::Uuid::now_v7().as_u64_pair();
+        let settings = DiskSettings::new(fresh_client_id, tag_seed);
+        Self::assemble(OsFiles, directory, settings, || {
+            let quarantine = directory.join(QUARANTINE_FOLDER).join(CACHE_FOLDER);
+            SledCache::open(directory.join(CACHE_FOLDER), quarantine)
+        })
+    }
+}
+
+impl<F: FileSystem, C: Cache> DiskStore<F, C> {
+    /// Opens the store in a directory of `files`, or creates both, with the cache that `open_cache` gives once the
+    /// directory is locked and the journal is read.
+    ///
+    /// # Errors
     /// `InUse`, `TooNew`, `Full`, `Io`: nothing was lost. `Journal`: damage was repaired, but not durably; open
     /// again. Damage is not an error: see [`Recovered::damage`].
-    pub fn open(directory: &Path, fresh_client_id: ClientId) -> Result<(Self, Recovered), StoreError> {
-        create_private_directory(directory).map_err(harmless)?;
-        let lock = DirectoryLock::acquire(directory)?;
-        let quarantine = Quarantine::new(directory.join(QUARANTINE_FOLDER));
-        let spare = read_identity(directory)?;
+    pub fn assemble(
+        files: F,
+        directory: &Path,
+        settings: DiskSettings,
+        open_cache: impl FnOnce() -> C,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let DiskSettings { fresh_client_id, tag_seed, preallocation_bytes, compaction_bytes_min } = settings;
+        create_directory(&files, directory).map_err(harmless)?;
+        let lock = files.lock(directory)?;
+        let quarantine = Quarantine::new(files.clone(), directory.join(QUARANTINE_FOLDER));
+        let spare = read_identity(&files, directory)?;
+        let directory = directory.to_owned();
 
         let mut fold = Fold::default();
         let mut undecodable = Undecodable::default();
         let mut live = LiveBytes::default();
-        let opened = Journal::open(directory, &quarantine, &mut |bytes| match decode_compact(bytes) {
+        let place = Place {
+            files: files.clone(),
+            directory: directory.clone(),
+            preallocation_bytes: preallocation_bytes.max(1),
+            tag_seed,
+        };
+        let opened = Journal::open(place, &quarantine, &mut |bytes| match decode_compact(bytes) {
             Ok(record) => {
-                live.add(&record, Journal::record_bytes(bytes));
+                live.add(&record, record_bytes(bytes));
                 fold.add(record);
             }
             Err(error) => undecodable.note(bytes, &error),
@@ -71,16 +122,16 @@ impl DiskStore {
         damage.extend(undecodable.set_aside(&quarantine));
 
         let Outset { mut recovered, repairs } = fold.finish(spare, fresh_client_id, damage);
-        let (cache, lost) =
-            SledCache::open(directory.join(CACHE_FOLDER), quarantine.directory().join(CACHE_FOLDER));
-        recovered.damage.extend(lost.map(|reason| format!("the cache was lost: {reason}")));
+        let mut cache = open_cache();
+        recovered.damage.extend(cache.take_loss().map(|reason| format!("the cache was lost: {reason}")));
         for line in &recovered.damage {
             tracing::warn!(damage = line.as_str(), "the store was damaged");
         }
 
-        let directory = directory.to_owned();
         let mut store = Self {
+            files,
             directory,
+            compaction_bytes_min,
             journal,
             live,
             uncommitted: Vec::new(),
@@ -101,21 +152,21 @@ impl DiskStore {
     /// Keeps the identity beside the journal, for the day when the journal has lost it.
     fn write_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         let sealed = seal(&encode(identity)?);
-        write_atomically(&self.directory.join(IDENTITY_FILE), &sealed).map_err(harmless)
+        write_atomically(&self.files, &self.directory.join(IDENTITY_FILE), &sealed).map_err(harmless)
     }
 
     fn is_compaction_worthwhile(&self) -> bool {
         let used = self.journal.used_bytes();
         let dead = used.saturating_sub(self.live.total());
-        used > COMPACTION_BYTES_MIN && dead > used / COMPACTION_DEAD_PARTS
+        used > self.compaction_bytes_min && dead > used / COMPACTION_DEAD_PARTS
     }
 }
 
-impl Store for DiskStore {
+impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
         let bytes = encode(record)?;
         self.journal.append(&bytes)?;
-        self.live.add(record, Journal::record_bytes(&bytes));
+        self.live.add(record, record_bytes(&bytes));
         if let Record::Queued(entries) = record {
             self.uncommitted.extend(entries.iter().map(|entry| entry.mutation.client_seq));
         }
@@ -123,6 +174,9 @@ impl Store for DiskStore {
     }
 
     fn append_after_flush(&mut self, record: Record) {
+        if is_active(Sabotage::AfterFlushIgnored) {
+            return drop(self.append(&record));
+        }
         self.after_flush.push(record);
     }
 
@@ -139,10 +193,13 @@ impl Store for DiskStore {
         if !self.is_compaction_worthwhile() {
             return Ok(());
         }
+        self.replace_journal(&live())
+    }
+
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
         // What the caller counts as settled may still wait for the cache: without this, a rewrite would drop it
         // from the journal first.
         self.flush()?;
-        let records = live();
         if let Some(Record::Identity(identity)) = records.first() {
             self.write_identity(identity)?;
         }
@@ -150,7 +207,7 @@ impl Store for DiskStore {
         self.journal.rewrite(encoded.iter().map(Vec::as_slice))?;
         self.live = LiveBytes::default();
         for (record, bytes) in records.iter().zip(&encoded) {
-            self.live.add(record, Journal::record_bytes(bytes));
+            self.live.add(record, record_bytes(bytes));
         }
         Ok(())
     }
@@ -168,8 +225,42 @@ impl Store for DiskStore {
         self.cache.visit_collection(room, collection, visit)
     }
 
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.cache.declare_indexes(indexes);
+    }
+
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.cache.indexes(collection)
+    }
+
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.cache.visit_range(room, collection, range, visit)
+    }
+
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
         self.cache.rooms()
+    }
+
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.cache.room_bytes()
+    }
+
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.cache.schema_version()
+    }
+
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        self.cache.rewrite(schema_version, retain)
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
@@ -200,7 +291,7 @@ impl Store for DiskStore {
     }
 }
 
-impl Drop for DiskStore {
+impl<F: FileSystem, C: Cache> Drop for DiskStore<F, C> {
     fn drop(&mut self) {
         if let Err(error) = self.flush() {
             tracing::warn!(%error, "the store was closed without a flush");
@@ -226,16 +317,11 @@ impl Undecodable {
     }
 
     /// What to report.
-    fn set_aside(&self, quarantine: &Quarantine) -> Option<String> {
+    fn set_aside(&self, quarantine: &Quarantine<impl FileSystem>) -> Option<String> {
         let first_error = self.first_error.as_ref()?;
-        let keep = || -> io::Result<()> {
-            let (mut file, _) = quarantine.create("records")?;
-            file.write_all(&self.kept)?;
-            file.sync_all()?;
-            sync_directory(quarantine.directory())
-        };
-        let kept =
-            keep().map_or_else(|error| format!("could not be set aside: {error}"), |()| "set aside".into());
+        let kept = quarantine
+            .keep("records", |file| file.write_all(&self.kept))
+            .map_or_else(|error| format!("could not be set aside: {error}"), |()| "set aside".into());
         Some(format!("{} records could not be decoded ({first_error}); {kept}", self.count))
     }
 }
@@ -245,20 +331,9 @@ fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
 }
 
 /// The spare identity; none if it is missing or damaged.
-fn read_identity(directory: &Path) -> Result<Option<Identity>, StoreError> {
-    match fs::read(directory.join(IDENTITY_FILE)) {
-        Ok(sealed) => Ok(unseal(&sealed).ok().and_then(|contents| decode_compact(contents).ok())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn create_private_directory(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
+fn read_identity(files: &impl FileSystem, directory: &Path) -> Result<Option<Identity>, StoreError> {
+    let Some(sealed) = read_if_there(files, &directory.join(IDENTITY_FILE))? else { return Ok(None) };
+    Ok(unseal(&sealed).ok().and_then(|contents| decode_compact(contents).ok()))
 }
 
 #[cfg(test)]

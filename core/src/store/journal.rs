@@ -4,17 +4,18 @@
 //! `sync_data` has no metadata to write. At least one frame header of zeros follows the last record: a file that
 //! ends without them has been cut short.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::StoreError;
-use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_directory};
+use super::file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile, Stream};
+use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_parent};
 use super::frame::{FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, encode_frame, scan};
+use crate::engine::backoff::next_random;
 
-/// The file grows by multiples of this, in bytes.
-const PREALLOCATION_BYTES: u64 = 256 << 10;
 /// A buffer that grew beyond this is given back after the commit, in bytes.
 const BUFFER_KEPT_BYTES_MAX: usize = 1 << 20;
 /// How much damage of one file is kept, in bytes.
@@ -25,9 +26,9 @@ const FILE_NEW: &str = "journal.new";
 
 /// See the module's documentation. One owner; the caller holds the directory's lock.
 #[derive(Debug)]
-pub(super) struct Journal {
-    directory: PathBuf,
-    file: File,
+pub(super) struct Journal<F: FileSystem = OsFiles> {
+    place: Place<F>,
+    file: F::File,
     tag: u32,
     /// Frames that the next commit writes.
     pending: Vec<u8>,
@@ -36,6 +37,17 @@ pub(super) struct Journal {
     /// Where the file ends; at least one frame header after `end`, except just after it was cut short.
     allocated: u64,
     failure: Option<Failure>,
+}
+
+/// Where a journal stands, and how its files are made.
+#[derive(Debug)]
+pub(super) struct Place<F> {
+    pub(super) files: F,
+    pub(super) directory: PathBuf,
+    /// The file grows by multiples of this, in bytes.
+    pub(super) preallocation_bytes: u64,
+    /// Of the tags; every open needs another one.
+    pub(super) tag_seed: u64,
 }
 
 /// Why the journal takes nothing more.
@@ -47,46 +59,50 @@ struct Failure {
 
 /// What [`Journal::open`] found.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) journal: Journal,
+pub(super) struct Opened<F: FileSystem = OsFiles> {
+    pub(super) journal: Journal<F>,
     /// Whether there was no journal before.
     pub(super) created: bool,
     /// One sentence for each damage.
     pub(super) damage: Vec<String>,
 }
 
-impl Journal {
+impl<F: FileSystem> Journal<F> {
     /// Opens the journal of a directory, or creates it, and visits its records in order. Damage is set aside and
     /// reported; the records around it are kept.
     ///
     /// # Errors
     /// `TooNew`: nothing was touched. `Full`, `Io`: nothing was lost, opening may succeed later.
     pub(super) fn open(
-        directory: &Path,
-        quarantine: &Quarantine,
+        mut place: Place<F>,
+        quarantine: &Quarantine<F>,
         visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<Opened, StoreError> {
-        remove_if_there(&directory.join(FILE_NEW))?;
-        let mut file = match File::options().read(true).write(true).open(directory.join(FILE)) {
+    ) -> Result<Opened<F>, StoreError> {
+        remove_if_there(&place.files, &place.new_path())?;
+        let mut file = match place.files.open(&place.path(), OpenMode::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let segment = write_segment(directory, random_tag(), |_| Ok(())).map_err(harmless)?;
-                let journal = Self::new(directory, segment);
-                return Ok(Opened { journal, created: true, damage: Vec::new() });
+                let tag = place.next_tag();
+                // A process that died may have made the directory and no more.
+                sync_parent(&place.files, &place.directory).map_err(harmless)?;
+                let segment = place.write_segment(tag, |_| Ok(())).map_err(harmless)?;
+                return Ok(Opened { journal: Self::new(place, segment), created: true, damage: Vec::new() });
             }
             Err(error) => return Err(error.into()),
         };
         let mut head = Vec::new();
-        (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
+        Stream::at(&mut file, 0).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
         let found = match Header::decode(&head) {
-            Header::Valid { tag } => scan(&file, HEADER_BYTES as u64, Some(tag), visit)?,
+            Header::Valid { tag } => {
+                let offset = HEADER_BYTES as u64;
+                scan(Stream::at(&mut file, offset), offset, Some(tag), visit)?
+            }
             Header::TooNew { version } => {
                 let supported = super::frame::FORMAT_VERSION;
                 return Err(StoreError::TooNew { found: version, supported });
             }
             Header::Damaged => {
-                file.rewind()?;
-                let mut found = scan(&file, 0, None, visit)?;
+                let mut found = scan(Stream::at(&mut file, 0), 0, None, visit)?;
                 // A header overwritten by zeros is damage as well.
                 let first_valid = found.valid.first().map_or(found.tail.end, |range| range.start);
                 found.damaged.retain(|range| range.start != 0);
@@ -97,16 +113,16 @@ impl Journal {
                 found
             }
         };
-        Self::repair(directory, file, &found, quarantine)
+        Self::repair(place, file, &found, quarantine)
     }
 
     /// Makes a journal of what a scan found valid.
     fn repair(
-        directory: &Path,
-        mut file: File,
+        mut place: Place<F>,
+        mut file: F::File,
         found: &Scan,
-        quarantine: &Quarantine,
-    ) -> Result<Opened, StoreError> {
+        quarantine: &Quarantine<F>,
+    ) -> Result<Opened<F>, StoreError> {
         let end = found.valid.last().map_or(HEADER_BYTES as u64, |range| range.end);
         let mut damage = Vec::new();
         for range in &found.damaged {
@@ -124,13 +140,13 @@ impl Journal {
         }
         let header_is_damaged = found.damaged.first().is_some_and(|range| range.start == 0);
         if header_is_damaged || (!found.damaged.is_empty() && kept.is_ok()) {
-            let tag = found.tag.unwrap_or_else(random_tag);
-            let copy = write_segment(directory, tag, |into| {
+            let tag = found.tag.unwrap_or_else(|| place.next_tag());
+            let copy = place.write_segment(tag, |into| {
                 found.valid.iter().try_for_each(|range| copy_range(&mut file, range, into))
             });
             match copy {
                 Ok(segment) => {
-                    return Ok(Opened { journal: Self::new(directory, segment), created: false, damage });
+                    return Ok(Opened { journal: Self::new(place, segment), created: false, damage });
                 }
                 Err(error) if header_is_damaged => return Err(harmless(error)),
                 // Damage between records does not keep the file from being used as it is.
@@ -138,17 +154,18 @@ impl Journal {
             }
         }
         if found.tail.end > found.tail.start {
-            write_zeros(&mut file, found.tail.clone())?;
-            file.sync_data()?;
+            file.write_zeros(found.tail.clone())?;
         }
-        let tag = found.tag.unwrap_or_else(random_tag);
+        // A process that died may have left what is read here, or the file's very name, without a sync.
+        file.sync_all()?;
+        place.files.sync_directory(&place.directory)?;
+        let tag = found.tag.unwrap_or_else(|| place.next_tag());
         let segment = Segment { file, tag, end, allocated: found.file_bytes };
-        Ok(Opened { journal: Self::new(directory, segment), created: false, damage })
+        Ok(Opened { journal: Self::new(place, segment), created: false, damage })
     }
 
-    fn new(directory: &Path, Segment { file, tag, end, allocated }: Segment) -> Self {
-        let directory = directory.to_owned();
-        Self { directory, file, tag, pending: Vec::new(), end, allocated, failure: None }
+    fn new(place: Place<F>, Segment { file, tag, end, allocated }: Segment<F::File>) -> Self {
+        Self { place, file, tag, pending: Vec::new(), end, allocated, failure: None }
     }
 
     /// The committed records with their framing, in bytes.
@@ -158,11 +175,6 @@ impl Journal {
 
     pub(super) fn file_bytes(&self) -> u64 {
         self.allocated
-    }
-
-    /// What a record takes in the file, in bytes.
-    pub(super) fn record_bytes(record: &[u8]) -> u64 {
-        (FRAME_HEADER_BYTES + record.len()) as u64
     }
 
     /// Adds a record to the next commit.
@@ -203,9 +215,9 @@ impl Journal {
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), StoreError> {
         self.commit()?;
-        let tag = random_tag();
+        let tag = self.place.next_tag();
         let mut frame = Vec::new();
-        let written = write_segment(&self.directory, tag, |into| {
+        let written = self.place.write_segment(tag, |into| {
             records.into_iter().try_for_each(|record| {
                 check_size(record).map_err(io::Error::other)?;
                 frame.clear();
@@ -214,12 +226,12 @@ impl Journal {
             })
         });
         match written {
-            Ok(segment) => {
-                *self = Self::new(&self.directory, segment);
+            Ok(Segment { file, tag, end, allocated }) => {
+                (self.file, self.tag, self.end, self.allocated) = (file, tag, end, allocated);
                 Ok(())
             }
             // The new file may have taken the old one's place, for now or for good.
-            Err(error) if !is_same_file(&self.file, &self.directory.join(FILE)) => Err(self.fail(error)),
+            Err(error) if !self.place.files.is_named(&self.file, &self.place.path()) => Err(self.fail(error)),
             Err(error) => Err(harmless(error)),
         }
     }
@@ -230,16 +242,21 @@ impl Journal {
         if needed > self.allocated {
             self.extend(needed)?;
         }
-        match write_at(&mut self.file, self.end, frames) {
+        match self.file.write_at(self.end, frames) {
             Ok(()) => {}
             // File systems that never overwrite in place can be full even here.
             Err(error) if is_full(&error) => {
                 self.erase(self.end..end).map_err(|error| self.fail(error))?;
                 return Err(StoreError::Full);
             }
-            Err(error) => return Err(self.fail(error)),
+            Err(error) => return Err(self.abandon(self.end..end, error)),
         }
-        self.file.sync_data().map_err(|error| self.fail(error))?;
+        let synced = if is_active(Sabotage::SyncSkipped) { Ok(()) } else { self.file.sync_data() };
+        if let Err(error) = synced
+            && !is_active(Sabotage::SyncErrorIgnored)
+        {
+            return Err(self.abandon(self.end..end, error));
+        }
         self.end = end;
         Ok(())
     }
@@ -247,9 +264,8 @@ impl Journal {
     /// Zero-fills the file up to `needed` or beyond, before any record is written there: so a full disk is noticed
     /// while there is nothing to take back.
     fn extend(&mut self, needed: u64) -> Result<(), StoreError> {
-        let allocated = needed.next_multiple_of(PREALLOCATION_BYTES);
-        let grown =
-            write_zeros(&mut self.file, self.allocated..allocated).and_then(|()| self.file.sync_data());
+        let allocated = needed.next_multiple_of(self.place.preallocation_bytes);
+        let grown = self.file.write_zeros(self.allocated..allocated).and_then(|()| self.file.sync_data());
         match grown {
             Ok(()) => {
                 self.allocated = allocated;
@@ -263,8 +279,15 @@ impl Journal {
         }
     }
 
+    /// Fails over a range that may not be on the disk. The system may still show its bytes, though it never writes
+    /// them: the next open must not take them for durable records.
+    fn abandon(&mut self, range: Range<u64>, error: io::Error) -> StoreError {
+        let _best_effort = self.file.write_zeros(range);
+        self.fail(error)
+    }
+
     fn erase(&mut self, range: Range<u64>) -> io::Result<()> {
-        if write_zeros(&mut self.file, range.clone()).is_err() {
+        if self.file.write_zeros(range.clone()).is_err() {
             self.file.set_len(range.start)?;
             self.allocated = range.start;
         }
@@ -288,38 +311,59 @@ impl Journal {
 }
 
 /// A journal file that is complete and in its place.
-struct Segment {
+struct Segment<File> {
     file: File,
     tag: u32,
     end: u64,
     allocated: u64,
 }
 
-/// Writes a new file and puts it in the journal's place.
-fn write_segment(
-    directory: &Path,
-    tag: u32,
-    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<Segment> {
-    let path = directory.join(FILE_NEW);
-    let write = || -> io::Result<Segment> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
-        let mut writer = BufWriter::new(file);
-        writer.write_all(&Header::encode(tag))?;
-        fill(&mut writer)?;
-        let end = writer.stream_position()?;
-        let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let allocated = (end + FRAME_HEADER_BYTES as u64).next_multiple_of(PREALLOCATION_BYTES);
-        write_zeros(&mut file, end..allocated)?;
-        file.sync_all()?;
-        std::fs::rename(&path, directory.join(FILE))?;
-        sync_directory(directory)?;
-        Ok(Segment { file, tag, end, allocated })
-    };
-    write().inspect_err(|_| {
-        // A leftover is harmless: the next open removes it.
-        let _ = remove_if_there(&path);
-    })
+impl<F: FileSystem> Place<F> {
+    fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    /// Differs from the tag of every other segment, but for bad luck.
+    fn next_tag(&mut self) -> u32 {
+        (next_random(&mut self.tag_seed) >> 32) as u32
+    }
+
+    fn new_path(&self) -> PathBuf {
+        self.directory.join(FILE_NEW)
+    }
+
+    /// Writes a new file and puts it in the journal's place.
+    fn write_segment(
+        &self,
+        tag: u32,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Segment<F::File>> {
+        let path = self.new_path();
+        let write = || -> io::Result<Segment<F::File>> {
+            let mut file = self.files.open(&path, OpenMode::Empty)?;
+            let mut writer = BufWriter::new(Stream::at(&mut file, 0));
+            writer.write_all(&Header::encode(tag))?;
+            fill(&mut writer)?;
+            let end = writer.into_inner().map_err(io::IntoInnerError::into_error)?.offset();
+            let allocated = (end + FRAME_HEADER_BYTES as u64).next_multiple_of(self.preallocation_bytes);
+            file.write_zeros(end..allocated)?;
+            file.sync_all()?;
+            self.files.rename(&path, &self.path())?;
+            if !is_active(Sabotage::DirectorySyncSkipped) {
+                self.files.sync_directory(&self.directory)?;
+            }
+            Ok(Segment { file, tag, end, allocated })
+        };
+        write().inspect_err(|_| {
+            // A leftover is harmless: the next open removes it.
+            let _ = remove_if_there(&self.files, &path);
+        })
+    }
+}
+
+/// What a record takes in the file, in bytes.
+pub(super) fn record_bytes(record: &[u8]) -> u64 {
+    (FRAME_HEADER_BYTES + record.len()) as u64
 }
 
 fn check_size(record: &[u8]) -> Result<(), StoreError> {
@@ -328,61 +372,28 @@ fn check_size(record: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Copies damaged bytes to the quarantine, one range after the other.
-fn set_aside<'a>(
-    file: &mut File,
+fn set_aside<'a, F: FileSystem>(
+    file: &mut F::File,
     ranges: impl Iterator<Item = &'a Range<u64>>,
-    quarantine: &Quarantine,
+    quarantine: &Quarantine<F>,
 ) -> io::Result<()> {
-    let (mut copy, _) = quarantine.create(FILE)?;
-    let mut left = DAMAGE_KEPT_BYTES_MAX;
-    for range in ranges {
-        let length = (range.end - range.start).min(left);
-        copy_range(file, &(range.start..range.start + length), &mut copy)?;
-        left -= length;
-    }
-    copy.sync_all()?;
-    sync_directory(quarantine.directory())
+    quarantine.keep(FILE, |copy| {
+        let mut left = DAMAGE_KEPT_BYTES_MAX;
+        for range in ranges {
+            let length = (range.end - range.start).min(left);
+            copy_range(file, &(range.start..range.start + length), copy)?;
+            left -= length;
+        }
+        Ok(())
+    })
 }
 
-fn copy_range(file: &mut File, range: &Range<u64>, into: &mut impl Write) -> io::Result<()> {
-    file.seek(SeekFrom::Start(range.start))?;
+fn copy_range(file: &mut impl RandomAccessFile, range: &Range<u64>, into: &mut dyn Write) -> io::Result<()> {
     let length = range.end - range.start;
-    if io::copy(&mut file.take(length), into)? == length {
+    if io::copy(&mut Stream::at(file, range.start).take(length), into)? == length {
         Ok(())
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
-    }
-}
-
-fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
-}
-
-fn write_zeros(file: &mut File, range: Range<u64>) -> io::Result<()> {
-    file.seek(SeekFrom::Start(range.start))?;
-    io::copy(&mut io::repeat(0).take(range.end - range.start), file).map(drop)
-}
-
-/// Differs between the segments of one journal.
-fn random_tag() -> u32 {
-    let [.., a, b, c, d] = *uuid::Uuid::now_v7().as_bytes();
-    u32::from_le_bytes([a, b, c, d])
-}
-
-/// Whether an open file still is the one that a path names; `false` if in doubt.
-fn is_same_file(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let id = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-        matches!((file.metadata(), std::fs::metadata(path)), (Ok(a), Ok(b)) if id(&a) == id(&b))
-    }
-    #[cfg(not(unix))]
-    {
-        // An open file cannot be replaced here, so the rename failed.
-        let _ = (file, path);
-        true
     }
 }
 

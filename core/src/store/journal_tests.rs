@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -22,8 +23,8 @@ impl Setting {
         self.directory.path().join(FILE)
     }
 
-    fn quarantine(&self) -> Quarantine {
-        Quarantine::new(self.directory.path().join("quarantine"))
+    fn quarantine(&self) -> PathBuf {
+        self.directory.path().join("quarantine")
     }
 
     fn open(&self) -> (Opened, Vec<Vec<u8>>) {
@@ -32,7 +33,8 @@ impl Setting {
 
     fn try_open(&self) -> Result<(Opened, Vec<Vec<u8>>), StoreError> {
         let mut records = Vec::new();
-        let opened = Journal::open(self.directory.path(), &self.quarantine(), &mut |record| {
+        let quarantine = Quarantine::new(OsFiles, self.quarantine());
+        let opened = Journal::open(place(self.directory.path()), &quarantine, &mut |record| {
             records.push(record.to_vec());
         })?;
         Ok((opened, records))
@@ -57,10 +59,15 @@ impl Setting {
 
     fn quarantined(&self) -> Vec<u8> {
         let mut files: Vec<_> =
-            fs::read_dir(self.quarantine().directory()).unwrap().map(|item| item.unwrap().path()).collect();
+            fs::read_dir(self.quarantine()).unwrap().map(|item| item.unwrap().path()).collect();
         files.sort();
         fs::read(files.last().unwrap()).unwrap()
     }
+}
+
+fn place(directory: &Path) -> Place<OsFiles> {
+    let (_, tag_seed) = uuid::Uuid::now_v7().as_u64_pair();
+    Place { files: OsFiles, directory: directory.to_owned(), preallocation_bytes: 256 << 10, tag_seed }
 }
 
 fn records(count: u8) -> Vec<Vec<u8>> {
@@ -325,7 +332,7 @@ fn the_quarantine_does_not_grow_for_ever() {
         setting.set_bytes(b"garbage");
         setting.open();
     }
-    assert_eq!(fs::read_dir(setting.quarantine().directory()).unwrap().count(), 16);
+    assert_eq!(fs::read_dir(setting.quarantine()).unwrap().count(), 16);
 }
 
 #[cfg(target_os = "linux")]

@@ -22,7 +22,7 @@ fn open_paths() -> MutexGuard<'static, HashSet<PathBuf>> {
 
 /// Holds a directory until it is dropped.
 #[derive(Debug)]
-pub(super) struct DirectoryLock {
+pub struct DirectoryLock {
     path: PathBuf,
     /// Its lock goes when it is closed, so also when the process dies.
     file: File,

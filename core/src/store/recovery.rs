@@ -16,9 +16,41 @@ pub(super) struct Fold {
     client_id: Option<ClientId>,
     last_client_seq: u64,
     last_time: HybridTime,
+    schema_version: Option<u32>,
     entries: BTreeMap<u64, Entry>,
     outcomes: BTreeMap<u64, Outcome>,
     parked: BTreeMap<u64, Parked>,
+}
+
+/// Entries in one record of a journal written anew, in bytes: far below what a record may have.
+const QUEUED_RECORD_BYTES: usize = 256 << 10;
+
+impl Recovered {
+    /// The records of a journal that holds this and nothing else.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let queued = queued_records(self.entries.iter());
+        let failed = self.outcomes.iter().cloned().map(Record::Failed);
+        let parked = self.parked.iter().cloned().map(Record::Parked);
+        std::iter::once(Record::Identity(self.identity)).chain(queued).chain(failed).chain(parked).collect()
+    }
+}
+
+/// The records of a journal written anew that hold these entries.
+pub(crate) fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Record> {
+    let mut records: Vec<Vec<Entry>> = Vec::new();
+    let mut bytes = QUEUED_RECORD_BYTES;
+    for entry in entries {
+        let entry_bytes = entry.mutation.byte_len();
+        match records.last_mut() {
+            Some(last) if bytes + entry_bytes <= QUEUED_RECORD_BYTES => last.push(entry.clone()),
+            _ => {
+                bytes = 0;
+                records.push(vec![entry.clone()]);
+            }
+        }
+        bytes += entry_bytes;
+    }
+    records.into_iter().map(Record::Queued).collect()
 }
 
 /// What a restart begins with.
@@ -34,6 +66,7 @@ impl Fold {
         match record {
             Record::Identity(identity) => {
                 self.client_id = Some(identity.client_id);
+                self.schema_version = identity.schema_version;
                 self.raise(identity.last_client_seq, identity.last_time);
             }
             Record::Queued(entries) => self.queue(entries),
@@ -94,6 +127,7 @@ impl Fold {
             (Some(client_id), _) => client_id,
             (None, Some(spare)) => {
                 damage.push("the journal had lost the client's identity".to_owned());
+                self.schema_version = spare.schema_version;
                 self.raise(spare.last_client_seq, spare.last_time);
                 spare.client_id
             }
@@ -109,8 +143,12 @@ impl Fold {
         if !damage.is_empty() {
             self.skip(SKIPPED_AFTER_DAMAGE);
         }
-        let identity =
-            Identity { client_id, last_client_seq: self.last_client_seq, last_time: self.last_time };
+        let identity = Identity {
+            client_id,
+            last_client_seq: self.last_client_seq,
+            last_time: self.last_time,
+            schema_version: self.schema_version,
+        };
         if self.client_id.is_none() || !damage.is_empty() {
             repairs.insert(0, Record::Identity(identity));
         }

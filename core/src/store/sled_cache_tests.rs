@@ -11,7 +11,9 @@ const SEEDS: u64 = 150;
 const DOCUMENTS: u64 = 300;
 
 fn open(directory: &Path) -> (SledCache, Option<String>) {
-    SledCache::open(directory.join("cache"), directory.join("quarantine").join("cache"))
+    let mut cache = SledCache::open(directory.join("cache"), directory.join("quarantine").join("cache"));
+    let lost = cache.take_loss();
+    (cache, lost)
 }
 
 fn fill(cache: &mut SledCache) {

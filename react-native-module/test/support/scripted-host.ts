@@ -12,6 +12,8 @@ function nothing(command: Command): unknown {
       return { count: 0, bytes: 0, processing: false };
     case 'outcomes':
       return { outcomes: [] };
+    case 'conflicts':
+      return { conflicts: [] };
     case 'newId':
       return { id: 'new' };
     case 'write':

@@ -10,7 +10,7 @@ use syncline_protocol::{
     Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
 };
 
-use super::{Commit, DocumentKey, Head, RoomStore};
+use super::{Commit, DocumentKey, Head, Replaced, RoomStore, Written};
 
 /// A push under way: what it has read and will write.
 pub(super) struct Batch<'a, S> {
@@ -28,7 +28,7 @@ pub(super) struct Batch<'a, S> {
 }
 
 struct Working {
-    seq_before: Option<u64>,
+    replaced: Option<Replaced>,
     document: Option<Document>,
     changed: bool,
 }
@@ -64,20 +64,29 @@ impl<'a, S: RoomStore> Batch<'a, S> {
         }
         self.last_client_seq = mutation.client_seq;
         let current = self.working(&key)?.document.clone();
-        if let Some(document) = &current
-            && let Some(fields) = fields_in_conflict(document, mutation, self.client)
-        {
+        let conflict = match &current {
+            Some(document) => fields_in_conflict(document, mutation, self.client),
+            None => is_of_purged(mutation).then(Vec::new),
+        };
+        if let Some(fields) = conflict {
             let error = WireError::new(ErrorCode::Conflict, "the document changed since the mutation's base");
             self.rejections.push((mutation.client_seq, error));
             return Ok(MutationResult {
-                document: Some(document.clone().for_clients()),
+                document: current.map(Document::for_clients),
                 fields: Some(fields),
                 ..result(mutation, MutationStatus::Conflict)
             });
         }
-        let checksum_before = current.as_ref().map(Document::checksum).unwrap_or_default();
+        if current.is_none() && mutation.write == Write::Delete {
+            // What is to be gone is gone. A reader that got to the floor does not have it either.
+            return Ok(MutationResult {
+                seq: Some(self.head_before.floor),
+                ..result(mutation, MutationStatus::Applied)
+            });
+        }
+        let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
         match merged(current, mutation, self.client, now_ms, self.limits) {
-            Ok(document) => Ok(self.put(mutation, &key, document, checksum_before)),
+            Ok(document) => Ok(self.put(mutation, &key, document, before.unwrap_or_default())),
             Err(error) => {
                 self.rejections.push((mutation.client_seq, error.clone()));
                 Ok(MutationResult { error: Some(error), ..result(mutation, MutationStatus::Rejected) })
@@ -90,11 +99,13 @@ impl<'a, S: RoomStore> Batch<'a, S> {
         mutation: &Mutation,
         key: &DocumentKey,
         mut document: Document,
-        checksum_before: Checksum,
+        (checksum_before, deleted_before): (Checksum, bool),
     ) -> MutationResult {
         self.head.seq += 1;
         document.seq = self.head.seq;
         self.head.checksum = self.head.checksum.replace(checksum_before, document.checksum());
+        let tombstones = self.head.tombstones.saturating_sub(u64::from(deleted_before));
+        self.head.tombstones = tombstones + u64::from(document.deleted);
         self.written_bytes += document_byte_len(&document);
         let seq = Some(document.seq);
         if let Some(working) = self.documents.get_mut(key) {
@@ -110,13 +121,16 @@ impl<'a, S: RoomStore> Batch<'a, S> {
     fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
         if !self.documents.contains_key(key) {
             let document = self.store.document(self.room, key)?;
-            let seq_before = document.as_ref().map(|document| document.seq);
-            self.documents.insert(key.clone(), Working { seq_before, document, changed: false });
+            let replaced =
+                document.as_ref().map(|document| Replaced { seq: document.seq, deleted: document.deleted });
+            self.documents.insert(key.clone(), Working { replaced, document, changed: false });
         }
         Ok(&self.documents[key])
     }
 
-    /// The first outcome of a number used before.
+    /// The first outcome of a number used before: a rejection that is kept tells, and what was not refused was
+    /// applied. A document that no longer holds the number went with its tombstone, which stood at the floor or
+    /// below.
     fn duplicate(&mut self, mutation: &Mutation, key: &DocumentKey) -> Result<MutationResult, S::Error> {
         let rejection = self.store.rejection(self.room, self.client, mutation.client_seq)?;
         let client = self.client;
@@ -131,8 +145,9 @@ impl<'a, S: RoomStore> Batch<'a, S> {
             },
             Some(error) => MutationResult { error: Some(error), ..duplicate },
             None if holds => MutationResult { seq: document.map(|document| document.seq), ..duplicate },
-            // Its number was used up without a trace in the document: it was refused, so long ago that the
-            // reason is gone.
+            None if self.may_have_gone(mutation)? => {
+                MutationResult { seq: Some(self.head_before.floor), ..duplicate }
+            }
             None => {
                 let error =
                     WireError::new(ErrorCode::Invalid, "refused before; the reason is no longer kept");
@@ -141,7 +156,15 @@ impl<'a, S: RoomStore> Batch<'a, S> {
         })
     }
 
-    pub(super) fn close(self, owner: Option<String>) -> (Option<Commit>, Option<Changes>) {
+    /// Whether a number without a trace was applied: not where its rejection may have been dropped, nor where
+    /// nothing that it could have written was ever purged.
+    fn may_have_gone(&self, mutation: &Mutation) -> Result<bool, S::Error> {
+        let leaves_a_trace = self.head_before.floor == 0 && mutation.write != Write::Delete;
+        let dropped_through = self.store.rejections_dropped_through(self.room, self.client)?;
+        Ok(!leaves_a_trace && mutation.client_seq > dropped_through)
+    }
+
+    pub(super) fn close(self, owner: Option<String>, now_ms: u64) -> (Option<Commit>, Option<Changes>) {
         if self.last_client_seq == self.last_client_seq_before {
             return (None, None);
         }
@@ -149,14 +172,14 @@ impl<'a, S: RoomStore> Batch<'a, S> {
             .documents
             .into_values()
             .filter(|working| working.changed)
-            .filter_map(|working| Some((working.seq_before, working.document?)))
+            .filter_map(|working| Some(Written { document: working.document?, replaced: working.replaced }))
             .collect();
-        documents.sort_by_key(|(_, document)| document.seq);
+        documents.sort_by_key(|written| written.document.seq);
         let changes = (self.head.seq > self.head_before.seq).then(|| Changes {
             room: self.room.clone(),
             from_seq: self.head_before.seq + 1,
             to_seq: self.head.seq,
-            changes: documents.iter().map(|(_, document)| document.clone().for_clients()).collect(),
+            changes: documents.iter().map(|written| written.document.clone().for_clients()).collect(),
         });
         let commit = Commit {
             room: self.room.clone(),
@@ -164,6 +187,7 @@ impl<'a, S: RoomStore> Batch<'a, S> {
             owner,
             head: self.head,
             last_client_seq: self.last_client_seq,
+            committed_at_ms: now_ms,
             documents,
             rejections: self.rejections,
         };
@@ -180,6 +204,12 @@ fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
         fields: None,
         error: None,
     }
+}
+
+/// Whether a mutation changes a document that its writer has seen, and that is no longer there: its deletion was
+/// purged since.
+fn is_of_purged(mutation: &Mutation) -> bool {
+    matches!(mutation.write, Write::Update(_)) && mutation.base.as_ref().is_some_and(|base| !base.is_empty())
 }
 
 /// The document after the mutation, or why the mutation is refused.

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use syncline_protocol::message::Page;
+use syncline_protocol::sabotage::{self, Sabotage};
 use syncline_protocol::{Collection, Document, Limits, Room};
 
-use super::{RoomStore, document_byte_len};
+use super::{Head, RoomStore, document_byte_len};
 use crate::config::HubConfig;
 
 /// Which part of a room's log to read.
@@ -18,10 +19,12 @@ pub struct PageRequest {
     pub limit: u32,
     /// All collections when absent.
     pub collections: Option<Vec<Collection>>,
+    /// Where the log ended when the reading from 0 that this page continues began.
+    pub snapshot: Option<u64>,
 }
 
-/// The page of changes after a cursor. A cursor beyond the end of the log means that the server lost history: the
-/// page starts from 0 and says `reset`.
+/// The page of changes after a cursor. A reader that cannot go on from there starts again: the page is read from 0
+/// and says `reset`.
 pub fn page<S: RoomStore>(
     store: &S,
     request: &PageRequest,
@@ -29,7 +32,7 @@ pub fn page<S: RoomStore>(
     config: &HubConfig,
 ) -> Result<Page, S::Error> {
     let head = store.head(&request.room)?;
-    let reset = request.cursor > head.seq;
+    let reset = !can_go_on(request, head);
     let after = if reset { 0 } else { request.cursor };
     let count_max = request.limit.clamp(1, limits.page_count_max.max(1)) as usize;
     let wanted = |document: &Document| {
@@ -60,5 +63,18 @@ pub fn page<S: RoomStore>(
         cursor = head.seq;
     }
     let checksum = (!more && request.collections.is_none()).then_some(head.checksum);
-    Ok(Page { changes, cursor, more, reset, checksum })
+    let snapshot = (after == 0 && more).then_some(head.seq);
+    Ok(Page { changes, cursor, more, reset, checksum, snapshot })
+}
+
+/// Whether a reader misses nothing if it goes on after its cursor.
+///
+/// It does when it has got beyond the log, for then the server lost history; and when it may hold a document whose
+/// tombstone was purged. What a reading from 0 holds was live when the reading began, so it was deleted after the
+/// snapshot, if at all.
+fn can_go_on(request: &PageRequest, head: Head) -> bool {
+    let reached = request.cursor.max(request.snapshot.unwrap_or(0));
+    let holds_nothing = request.cursor == 0;
+    let above_floor = reached >= head.floor || sabotage::is_active(Sabotage::FloorIgnored);
+    holds_nothing || (reached <= head.seq && above_floor)
 }

@@ -43,7 +43,7 @@ impl Hub {
     }
 
     fn page(&self, cursor: u64, limit: u32) -> Page {
-        let request = PageRequest { room: room(), cursor, limit, collections: None };
+        let request = PageRequest { room: room(), cursor, limit, collections: None, snapshot: None };
         let Ok(page) = super::page(&self.store, &request, &self.limits, &self.config);
         page
     }
@@ -384,7 +384,8 @@ fn a_narrowed_page_moves_past_what_it_leaves_out() {
     hub.config.page_scan_max = 2;
     hub.push(1, (1..=3).map(|seq| create(seq, &format!("d{seq}"))).collect());
     let other = Some(vec![Collection::new("notes").unwrap()]);
-    let request = |cursor| PageRequest { room: room(), cursor, limit: 10, collections: other.clone() };
+    let request =
+        |cursor| PageRequest { room: room(), cursor, limit: 10, collections: other.clone(), snapshot: None };
     let Ok(page) = super::page(&hub.store, &request(0), &hub.limits, &hub.config);
     assert_eq!((page.changes.len(), page.cursor, page.more), (0, 2, true));
     let Ok(page) = super::page(&hub.store, &request(2), &hub.limits, &hub.config);

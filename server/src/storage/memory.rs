@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use syncline_protocol::{ClientId, Document, Room, WireError};
 
-use crate::hub::{Commit, DocumentKey, Head, RoomStore};
+use crate::hub::{Commit, Compaction, DocumentKey, Head, RoomStore, Tombstone, Written};
 
 /// A [`RoomStore`] that forgets everything with the process.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ struct RoomState {
     head: Head,
     documents: BTreeMap<DocumentKey, Document>,
     log: BTreeMap<u64, DocumentKey>,
+    /// When each deletion was committed, by its place in the log.
+    tombstones: BTreeMap<u64, u64>,
     clients: BTreeMap<ClientId, ClientState>,
 }
 
@@ -28,6 +30,7 @@ struct RoomState {
 struct ClientState {
     last_client_seq: u64,
     rejections: BTreeMap<u64, WireError>,
+    rejections_dropped_through: u64,
 }
 
 impl MemoryStore {
@@ -42,10 +45,14 @@ impl MemoryStore {
         }
         let room = self.rooms.entry(commit.room).or_default();
         room.head = commit.head;
-        for (seq_before, document) in commit.documents {
+        for Written { document, replaced } in commit.documents {
             let key = (document.collection.clone(), document.id.clone());
-            if let Some(seq) = seq_before {
-                room.log.remove(&seq);
+            if let Some(replaced) = replaced {
+                room.log.remove(&replaced.seq);
+                room.tombstones.remove(&replaced.seq);
+            }
+            if document.deleted {
+                room.tombstones.insert(document.seq, commit.committed_at_ms);
             }
             room.log.insert(document.seq, key.clone());
             room.documents.insert(key, document);
@@ -53,8 +60,21 @@ impl MemoryStore {
         let client = room.clients.entry(commit.client).or_default();
         client.last_client_seq = commit.last_client_seq;
         client.rejections.extend(commit.rejections);
-        while client.rejections.len() > self.rejections_kept_max {
-            client.rejections.pop_first();
+        while client.rejections.len() > self.rejections_kept_max
+            && let Some((client_seq, _)) = client.rejections.pop_first()
+        {
+            client.rejections_dropped_through = client_seq;
+        }
+    }
+
+    /// Removes tombstones, as a transaction would.
+    pub fn compact(&mut self, compaction: Compaction) {
+        let room = self.rooms.entry(compaction.room).or_default();
+        room.head = compaction.head;
+        for tombstone in compaction.removed {
+            room.log.remove(&tombstone.seq);
+            room.tombstones.remove(&tombstone.seq);
+            room.documents.remove(&tombstone.key);
         }
     }
 
@@ -92,6 +112,26 @@ impl RoomStore for MemoryStore {
     ) -> Result<Option<WireError>, Infallible> {
         let client = self.rooms.get(room).and_then(|room| room.clients.get(&client));
         Ok(client.and_then(|client| client.rejections.get(&client_seq)).cloned())
+    }
+
+    fn rejections_dropped_through(&self, room: &Room, client: ClientId) -> Result<u64, Infallible> {
+        let client = self.rooms.get(room).and_then(|room| room.clients.get(&client));
+        Ok(client.map_or(0, |client| client.rejections_dropped_through))
+    }
+
+    fn tombstones(
+        &self,
+        room: &Room,
+        visit: &mut dyn FnMut(Tombstone) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
+        let Some(room) = self.rooms.get(room) else { return Ok(()) };
+        for (&seq, &deleted_at_ms) in &room.tombstones {
+            let Some(key) = room.log.get(&seq).cloned() else { continue };
+            if visit(Tombstone { seq, deleted_at_ms, key }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn changes_after(

@@ -3,7 +3,8 @@
 mod codec;
 pub mod memory;
 pub mod sled;
-mod tables;
+mod sweep;
+pub(crate) mod tables;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -2,18 +2,20 @@
 //!
 //! The thread takes every job that waits, applies each push as one transaction, flushes once for all of them, and
 //! only then answers. Reads run on the same thread and are answered after the same flush, so nobody sees what a
-//! crash could take back. After a failure of the database it answers nothing but `unavailable`: what sled holds in
+//! crash could take back. Between jobs it searches the rooms for deletions to purge. After a failure of the database it answers nothing but `unavailable`: what sled holds in
 //! memory then is no longer what is on disk.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
 use syncline_protocol::{ClientId, Limits, Room, WireError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
 
+use super::sweep::Sweep;
 use super::tables::Tables;
 use super::{OnCommit, Reply, Storage, StorageError, unavailable};
 use crate::config::{HubConfig, StorageConfig};
@@ -59,8 +61,10 @@ impl SledStorage {
             on_commit,
             healthy: Arc::clone(&healthy),
             group_jobs_max: config.group_jobs_max.max(1),
+            timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         };
-        std::thread::Builder::new().name("storage".to_owned()).spawn(move || worker.run(waiting))?;
+        let sweep = Sweep::new(config.sweep_interval_ms);
+        std::thread::Builder::new().name("storage".to_owned()).spawn(move || worker.run(waiting, sweep))?;
         Ok(Self { jobs, healthy })
     }
 
@@ -107,6 +111,7 @@ struct Worker {
     on_commit: OnCommit,
     healthy: Arc<AtomicBool>,
     group_jobs_max: usize,
+    timer: tokio::runtime::Runtime,
 }
 
 /// Jobs that share one flush.
@@ -119,15 +124,22 @@ struct Group {
 }
 
 impl Worker {
-    fn run(self, mut waiting: mpsc::Receiver<Job>) {
-        while let Some(first) = waiting.blocking_recv() {
+    fn run(self, mut waiting: mpsc::Receiver<Job>, mut sweep: Sweep) {
+        loop {
             let mut group = Group::default();
-            self.start(first, &mut group);
+            match self.timer.block_on(async { timeout_at(sweep.due().into(), waiting.recv()).await }) {
+                Ok(Some(first)) => self.start(first, &mut group),
+                Ok(None) => break,
+                Err(_) => {}
+            }
             while group.finishes.len() < self.group_jobs_max
                 && group.closing.is_none()
                 && let Ok(job) = waiting.try_recv()
             {
                 self.start(job, &mut group);
+            }
+            if sweep.due() <= Instant::now() {
+                self.sweep(&mut sweep, &mut group);
             }
             if let Some(answer) = self.finish(group) {
                 let outcome = if self.healthy.load(Ordering::Relaxed) { Ok(()) } else { Err(unavailable()) };
@@ -202,7 +214,34 @@ impl Worker {
             group.dirty = true;
         }
         group.changes.extend(pushed.changes);
+        if pushed.commit.is_some_and(|commit| commit.head.tombstones > self.hub.tombstones_kept_max) {
+            // The push itself succeeded; a failure here is in the log, and ends all service if it must.
+            group.dirty |= self.told(self.compact(&push.room)).unwrap_or(false);
+        }
         Ok(pushed.answer)
+    }
+
+    /// Purges one step's worth of a room's deletions; whether there were any.
+    fn compact(&self, room: &Room) -> Result<bool, StorageError> {
+        let Some(compaction) = hub::compact(&self.tables, room, now_ms(), &self.hub)? else {
+            return Ok(false);
+        };
+        self.tables.compact(&compaction)?;
+        tracing::debug!(
+            removed = compaction.removed.len(),
+            floor = compaction.head.floor,
+            "purged deletions"
+        );
+        Ok(true)
+    }
+
+    fn sweep(&self, sweep: &mut Sweep, group: &mut Group) {
+        if !self.healthy.load(Ordering::Relaxed) {
+            return sweep.rest();
+        }
+        let swept = sweep.step(&self.tables, |room| self.compact(room));
+        // Nobody waits for an answer; a failure is in the log.
+        group.dirty |= self.told(swept).unwrap_or(false);
     }
 
     /// A result as the client is told it. A failure other than a damaged record ends all service.

@@ -2,11 +2,12 @@
 //!
 //! | tree | key | record |
 //! |---|---|---|
-//! | rooms | room | head |
+//! | rooms | room | head, floor, how many tombstones |
 //! | documents | room, collection, id, chunk | document, split |
 //! | log | room, seq | collection and id of the document whose newest change stands there |
+//! | tombstones | room, seq | when the deletion that stands there was committed |
 //! | owners | client | user |
-//! | clients | room, client | last number, how many rejections are kept |
+//! | clients | room, client | last number, how many rejections are kept, the last one that no longer is |
 //! | rejections | room, client, number | why it was refused |
 
 use std::convert::Infallible;
@@ -20,8 +21,11 @@ use sled::{Batch, Db, Tree};
 use syncline_protocol::{Checksum, ClientId, Document, Room, WireError};
 
 use super::StorageError;
-use super::codec::{chunk_key, client_key, decode, encode, log_key, read_first_chunk, rejection_key, split};
-use crate::hub::{Commit, DocumentKey, Head, RoomStore};
+use super::codec::{
+    chunk_key, client_key, decode, encode, log_key, read_first_chunk, read_last_number, read_room,
+    rejection_key, room_end, split,
+};
+use crate::hub::{Commit, Compaction, DocumentKey, Head, RoomStore, Tombstone, Written};
 
 /// sled's log, which [`Tables::flush`] syncs itself.
 const LOG_FILE: &str = "db";
@@ -32,6 +36,7 @@ pub(crate) struct Tables {
     rooms: Tree,
     documents: Tree,
     log: Tree,
+    tombstones: Tree,
     owners: Tree,
     clients: Tree,
     rejections: Tree,
@@ -42,12 +47,19 @@ pub(crate) struct Tables {
 struct HeadRecord {
     seq: u64,
     checksum: Checksum,
+    // Absent from records of before deletions were purged.
+    #[serde(default)]
+    floor: u64,
+    #[serde(default)]
+    tombstones: u64,
 }
 
 #[derive(Default, Serialize, Deserialize)]
 struct ClientRecord {
     last_client_seq: u64,
     rejections: u64,
+    #[serde(default)]
+    rejections_dropped_through: u64,
 }
 
 /// One transaction's writes, per tree.
@@ -56,6 +68,7 @@ struct Writes {
     rooms: Batch,
     documents: Batch,
     log: Batch,
+    tombstones: Batch,
     owners: Batch,
     clients: Batch,
     rejections: Batch,
@@ -87,6 +100,7 @@ impl Tables {
             rooms: tree("rooms")?,
             documents: tree("documents")?,
             log: tree("log")?,
+            tombstones: tree("tombstones")?,
             owners: tree("owners")?,
             clients: tree("clients")?,
             rejections: tree("rejections")?,
@@ -108,13 +122,48 @@ impl Tables {
 
     /// Makes a push's effect in one transaction.
     pub(crate) fn apply(&self, commit: &Commit) -> Result<(), StorageError> {
-        let writes = self.writes(commit)?;
-        let trees = (&self.rooms, &self.documents, &self.log, &self.owners, &self.clients, &self.rejections);
+        self.write(&self.writes(commit)?)
+    }
+
+    /// Removes tombstones in one transaction.
+    pub(crate) fn compact(&self, compaction: &Compaction) -> Result<(), StorageError> {
+        let Compaction { room, head, removed } = compaction;
+        let mut writes = Writes::default();
+        writes.rooms.insert(room.as_str(), encode(&HeadRecord::from(*head))?);
+        for tombstone in removed {
+            writes.log.remove(log_key(room, tombstone.seq));
+            writes.tombstones.remove(log_key(room, tombstone.seq));
+            let names = names(&tombstone.key);
+            for chunk in 0..self.chunk_count(room, names)? {
+                writes.documents.remove(chunk_key(room, names, chunk));
+            }
+        }
+        self.write(&writes)
+    }
+
+    /// The first room after this one, in the order of their names, that holds tombstones.
+    pub(crate) fn room_with_tombstones(&self, after: Option<&Room>) -> Result<Option<Room>, StorageError> {
+        let start = after.map(room_end).unwrap_or_default();
+        let Some(entry) = self.tombstones.range(start..).next() else { return Ok(None) };
+        read_room("tombstones", &entry?.0).map(Some)
+    }
+
+    fn write(&self, writes: &Writes) -> Result<(), StorageError> {
+        let trees = (
+            &self.rooms,
+            &self.documents,
+            &self.log,
+            &self.tombstones,
+            &self.owners,
+            &self.clients,
+            &self.rejections,
+        );
         let outcome: Result<(), TransactionError<Infallible>> =
-            trees.transaction(|(rooms, documents, log, owners, clients, rejections)| {
+            trees.transaction(|(rooms, documents, log, tombstones, owners, clients, rejections)| {
                 rooms.apply_batch(&writes.rooms)?;
                 documents.apply_batch(&writes.documents)?;
                 log.apply_batch(&writes.log)?;
+                tombstones.apply_batch(&writes.tombstones)?;
                 owners.apply_batch(&writes.owners)?;
                 clients.apply_batch(&writes.clients)?;
                 rejections.apply_batch(&writes.rejections)?;
@@ -130,15 +179,21 @@ impl Tables {
     fn writes(&self, commit: &Commit) -> Result<Writes, StorageError> {
         let Commit { room, client, .. } = commit;
         let mut writes = Writes::default();
-        let head = HeadRecord { seq: commit.head.seq, checksum: commit.head.checksum };
-        writes.rooms.insert(room.as_str(), encode(&head)?);
+        writes.rooms.insert(room.as_str(), encode(&HeadRecord::from(commit.head))?);
         if let Some(owner) = &commit.owner {
             writes.owners.insert(client.as_bytes(), encode(owner)?);
         }
-        for (seq_before, document) in &commit.documents {
+        for Written { document, replaced } in &commit.documents {
             let key = (document.collection.clone(), document.id.clone());
-            if let Some(seq) = seq_before {
-                writes.log.remove(log_key(room, *seq));
+            if let Some(replaced) = replaced {
+                writes.log.remove(log_key(room, replaced.seq));
+                if replaced.deleted {
+                    writes.tombstones.remove(log_key(room, replaced.seq));
+                }
+            }
+            if document.deleted {
+                let key = log_key(room, document.seq);
+                writes.tombstones.insert(key, encode(&commit.committed_at_ms)?);
             }
             writes.log.insert(log_key(room, document.seq), encode(&key)?);
             self.write_document(&mut writes.documents, room, &key, document)?;
@@ -156,17 +211,39 @@ impl Tables {
     ) -> Result<(), StorageError> {
         let chunks = split(&encode(document)?)?;
         let count = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
-        let count_before = match self.documents.get(chunk_key(room, key, 0))? {
-            Some(first) => read_first_chunk("documents", &first)?.0,
-            None => 0,
-        };
-        for surplus in count..count_before {
-            writes.remove(chunk_key(room, key, surplus));
+        let names = names(key);
+        for surplus in count..self.chunk_count(room, names)? {
+            writes.remove(chunk_key(room, names, surplus));
         }
         for (chunk, part) in (0..count).zip(chunks) {
-            writes.insert(chunk_key(room, key, chunk), part);
+            writes.insert(chunk_key(room, names, chunk), part);
         }
         Ok(())
+    }
+
+    fn document_named(&self, room: &Room, names: [&str; 2]) -> Result<Option<Document>, StorageError> {
+        let Some(first) = self.documents.get(chunk_key(room, names, 0))? else { return Ok(None) };
+        let (count, part) = read_first_chunk("documents", &first)?;
+        if count == 1 {
+            return decode("documents", part).map(Some);
+        }
+        let mut bytes = part.to_vec();
+        for chunk in 1..count {
+            let Some(part) = self.documents.get(chunk_key(room, names, chunk))? else {
+                let reason = format!("chunk {chunk} of {count} is missing");
+                return Err(StorageError::Damaged { tree: "documents", reason });
+            };
+            bytes.extend_from_slice(&part);
+        }
+        decode("documents", &bytes).map(Some)
+    }
+
+    /// How many chunks a document is in, 0 for one that does not exist.
+    fn chunk_count(&self, room: &Room, names: [&str; 2]) -> Result<u16, StorageError> {
+        match self.documents.get(chunk_key(room, names, 0))? {
+            Some(first) => Ok(read_first_chunk("documents", &first)?.0),
+            None => Ok(0),
+        }
     }
 
     /// Notes the client's number and rejections, and drops the oldest of too many.
@@ -174,16 +251,23 @@ impl Tables {
         let Commit { room, client, .. } = commit;
         let before = self.client(room, *client)?;
         let mut kept = before.rejections + commit.rejections.len() as u64;
+        let mut dropped_through = before.rejections_dropped_through;
         for (client_seq, error) in &commit.rejections {
             writes.rejections.insert(rejection_key(room, *client, *client_seq), encode(error)?);
         }
         let surplus = kept.saturating_sub(self.rejections_kept_max as u64).min(before.rejections);
         let oldest = self.rejections.scan_prefix(client_key(room, *client)).keys();
         for key in oldest.take(usize::try_from(surplus).unwrap_or(usize::MAX)) {
-            writes.rejections.remove(key?);
+            let key = key?;
+            dropped_through = read_last_number("rejections", &key)?;
+            writes.rejections.remove(key);
             kept -= 1;
         }
-        let record = ClientRecord { last_client_seq: commit.last_client_seq, rejections: kept };
+        let record = ClientRecord {
+            last_client_seq: commit.last_client_seq,
+            rejections: kept,
+            rejections_dropped_through: dropped_through,
+        };
         writes.clients.insert(client_key(room, *client), encode(&record)?);
         Ok(())
     }
@@ -201,25 +285,12 @@ impl RoomStore for Tables {
 
     fn head(&self, room: &Room) -> Result<Head, StorageError> {
         let Some(bytes) = self.rooms.get(room.as_str())? else { return Ok(Head::default()) };
-        let HeadRecord { seq, checksum } = decode("rooms", &bytes)?;
-        Ok(Head { seq, checksum })
+        let HeadRecord { seq, checksum, floor, tombstones } = decode("rooms", &bytes)?;
+        Ok(Head { seq, checksum, floor, tombstones })
     }
 
     fn document(&self, room: &Room, key: &DocumentKey) -> Result<Option<Document>, StorageError> {
-        let Some(first) = self.documents.get(chunk_key(room, key, 0))? else { return Ok(None) };
-        let (count, part) = read_first_chunk("documents", &first)?;
-        if count == 1 {
-            return decode("documents", part).map(Some);
-        }
-        let mut bytes = part.to_vec();
-        for chunk in 1..count {
-            let Some(part) = self.documents.get(chunk_key(room, key, chunk))? else {
-                let reason = format!("chunk {chunk} of {count} is missing");
-                return Err(StorageError::Damaged { tree: "documents", reason });
-            };
-            bytes.extend_from_slice(&part);
-        }
-        decode("documents", &bytes).map(Some)
+        self.document_named(room, names(key))
     }
 
     fn owner(&self, client: ClientId) -> Result<Option<String>, StorageError> {
@@ -240,6 +311,30 @@ impl RoomStore for Tables {
         record.map(|bytes| decode("rejections", &bytes)).transpose()
     }
 
+    fn rejections_dropped_through(&self, room: &Room, client: ClientId) -> Result<u64, StorageError> {
+        self.client(room, client).map(|client| client.rejections_dropped_through)
+    }
+
+    fn tombstones(
+        &self,
+        room: &Room,
+        visit: &mut dyn FnMut(Tombstone) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        for entry in self.tombstones.range(log_key(room, 0)..=log_key(room, u64::MAX)) {
+            let (place, deleted_at_ms) = entry?;
+            let seq = read_last_number("tombstones", &place)?;
+            let Some(key) = self.log.get(&place)? else {
+                let reason = format!("nothing stands in the log at {seq}");
+                return Err(StorageError::Damaged { tree: "tombstones", reason });
+            };
+            let deleted_at_ms = decode("tombstones", &deleted_at_ms)?;
+            if visit(Tombstone { seq, deleted_at_ms, key: decode("log", &key)? }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn changes_after(
         &self,
         room: &Room,
@@ -250,8 +345,7 @@ impl RoomStore for Tables {
         let last = Bound::Included(log_key(room, u64::MAX));
         for entry in self.log.range((after, last)) {
             let (_, bytes) = entry?;
-            let key: DocumentKey = decode("log", &bytes)?;
-            let Some(document) = self.document(room, &key)? else {
+            let Some(document) = self.document_named(room, decode("log", &bytes)?)? else {
                 let reason = "it names a document that is missing".to_owned();
                 return Err(StorageError::Damaged { tree: "log", reason });
             };
@@ -260,6 +354,17 @@ impl RoomStore for Tables {
             }
         }
         Ok(())
+    }
+}
+
+/// A document's key as its place in the tree is made of it.
+fn names((collection, id): &DocumentKey) -> [&str; 2] {
+    [collection.as_str(), id.as_str()]
+}
+
+impl From<Head> for HeadRecord {
+    fn from(Head { seq, checksum, floor, tombstones }: Head) -> Self {
+        Self { seq, checksum, floor, tombstones }
     }
 }
 

@@ -4,6 +4,7 @@ use syncline_protocol::value::Fields;
 use syncline_protocol::{Collection, DocumentId, ErrorCode, HybridTime, Stamp, Stamps, Value, VersionVector};
 
 use super::*;
+use crate::hub::Replaced;
 
 fn open(path: &Path) -> Tables {
     Tables::open(path, 1 << 20, 2).unwrap()
@@ -39,11 +40,16 @@ fn commit(seq: u64, documents: Vec<(Option<u64>, Document)>) -> Commit {
         room: room(),
         client: client(),
         owner: Some("ann".to_owned()),
-        head: Head { seq, checksum: document("x", seq, 0).checksum() },
+        head: Head { seq, checksum: document("x", seq, 0).checksum(), ..Head::default() },
         last_client_seq: seq,
-        documents,
+        committed_at_ms: seq,
+        documents: documents.into_iter().map(written).collect(),
         rejections: Vec::new(),
     }
+}
+
+fn written((seq, document): (Option<u64>, Document)) -> Written {
+    Written { document, replaced: seq.map(|seq| Replaced { seq, deleted: false }) }
 }
 
 fn log(tables: &Tables) -> Vec<(String, u64)> {
@@ -107,6 +113,7 @@ fn only_the_newest_rejections_are_kept() {
     let kept = |seq| tables.rejection(&room(), client(), seq).unwrap().is_some();
     assert_eq!([1, 2, 3, 4].map(kept), [false, false, true, true]);
     assert_eq!(tables.client(&room(), client()).unwrap().rejections, 2);
+    assert_eq!(tables.rejections_dropped_through(&room(), client()).unwrap(), 2);
 }
 
 #[test]
@@ -133,11 +140,29 @@ fn a_damaged_record_is_reported_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let tables = open(folder.path());
     tables.apply(&commit(1, vec![(None, document("a", 1, 1))])).unwrap();
-    let chunk = chunk_key(&room(), &key("a"), 0);
+    let chunk = chunk_key(&room(), ["c", "a"], 0);
     let mut bytes = tables.documents.get(&chunk).unwrap().unwrap().to_vec();
     if let Some(last) = bytes.last_mut() {
         *last ^= 1;
     }
     tables.documents.insert(&chunk, bytes).unwrap();
     assert!(matches!(tables.document(&room(), &key("a")), Err(StorageError::Damaged { .. })));
+}
+
+#[test]
+fn rooms_with_tombstones_are_found_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = open(folder.path());
+    for name in ["r", "r2", "list:1", "live"] {
+        let deleted = name != "live";
+        let documents =
+            ["a", "b"].into_iter().zip(1..).map(|(id, seq)| Document { deleted, ..document(id, seq, 1) });
+        let documents = documents.map(|document| (None, document)).collect();
+        tables.apply(&Commit { room: Room::new(name).unwrap(), ..commit(2, documents) }).unwrap();
+    }
+    let mut found = Vec::new();
+    while let Some(room) = tables.room_with_tombstones(found.last()).unwrap() {
+        found.push(room);
+    }
+    assert_eq!(found.iter().map(Room::as_str).collect::<Vec<_>>(), ["list:1", "r", "r2"]);
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod access;
+mod compaction;
 mod development;
 mod durability;
 mod load;

@@ -32,7 +32,7 @@ fn plain_maps_over_the_default_parser() {
     let empty = agent.ask("b", "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
     assert_eq!(
         empty,
-        json!({"changes": [], "cursor": 0, "more": false, "reset": false, "checksum": "0".repeat(16)})
+        json!({"changes": [], "cursor": 0, "more": false, "reset": false, "checksum": "0".repeat(16), "snapshot": null})
     );
 
     let answer = agent.ask("a", "sync:push", push(ROOM, None, &[create(1, "d", "\"quoted\"\n")]));
@@ -63,7 +63,7 @@ fn the_default_client_starts_by_polling_and_upgrades() {
     });
     assert_eq!(agent.call("connect", connect), json!({"connected": true, "transport": "polling"}));
     let page = agent.ask_compact("a", "sync:subscribe", json!([ROOM, 0, null]));
-    assert_eq!(page, json!([[], 0, false, false, 0]));
+    assert_eq!(page, json!([[], 0, false, false, 0, null]));
 }
 
 /// What one client does in the compact encoding, whatever its parser.

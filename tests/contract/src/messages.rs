@@ -72,26 +72,32 @@ fn rooms() -> Vec<Vector> {
 }
 
 fn reading() -> Vec<Vector> {
-    let everything = Subscribe { room: room("user:ada"), cursor: 11, collections: None };
+    let everything = Subscribe { room: room("user:ada"), cursor: 11, collections: None, snapshot: None };
+    let continued = Subscribe { snapshot: Some(27), ..everything.clone() };
     let narrowed = Subscribe {
         room: room("list:9 – café"),
         cursor: 4_294_967_296,
         collections: Some(vec![collection("todos"), collection("places")]),
+        snapshot: None,
     };
-    let pull = Pull { room: room("user:ada"), cursor: 11, limit: 1000 };
+    let pull = Pull { room: room("user:ada"), cursor: 11, limit: 1000, snapshot: None };
+    let pull_on = Pull { cursor: 13, snapshot: Some(27), ..pull.clone() };
     let first = Page {
         changes: vec![shared_document(), deleted_document()],
         cursor: 13,
         more: true,
         reset: false,
         checksum: None,
+        snapshot: None,
     };
+    let begun = Page { snapshot: Some(27), ..first.clone() };
     let last = Page {
         changes: vec![shared_document()],
         cursor: 12,
         more: false,
         reset: true,
         checksum: Some(shared_document().checksum()),
+        snapshot: None,
     };
     let nothing = |cursor, checksum| Page {
         changes: vec![],
@@ -99,16 +105,20 @@ fn reading() -> Vec<Vector> {
         more: false,
         reset: false,
         checksum: Some(checksum),
+        snapshot: None,
     };
     let up_to_date = nothing(11, shared_document().checksum());
     let empty = nothing(0, Checksum::default());
     vec![
         Vector::new("subscribe", ToServer, event::SYNC_SUBSCRIBE, Both, everything),
         Vector::new("subscribe_narrowed", ToServer, event::SYNC_SUBSCRIBE, Both, narrowed),
+        Vector::new("subscribe_in_snapshot", ToServer, event::SYNC_SUBSCRIBE, Both, continued),
         Vector::new("page_up_to_date", ToClient, &ack_of(event::SYNC_SUBSCRIBE), Both, up_to_date),
         Vector::new("page_empty_room", ToClient, &ack_of(event::SYNC_SUBSCRIBE), Both, empty),
         Vector::new("pull", ToServer, event::SYNC_PULL, Both, pull),
+        Vector::new("pull_in_snapshot", ToServer, event::SYNC_PULL, Both, pull_on),
         Vector::new("page_with_more", ToClient, &ack_of(event::SYNC_PULL), Both, first),
+        Vector::new("page_of_snapshot", ToClient, &ack_of(event::SYNC_SUBSCRIBE), Both, begun),
         Vector::new("page_reset_last", ToClient, &ack_of(event::SYNC_PULL), Both, last),
     ]
 }

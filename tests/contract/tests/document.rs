@@ -294,7 +294,7 @@ fn a_plain_page_carries_a_value_as_deep_as_values_go() {
         let nested = (1..depth).fold(serde_json::json!([]), |inner, _| serde_json::json!([inner]));
         let fields = serde_json::from_value(serde_json::json!({"a": nested})).unwrap();
         let changes = vec![Document { fields, ..shared_document() }];
-        let page = Page { changes, cursor: 12, more: false, reset: false, checksum: None };
+        let page = Page { changes, cursor: 12, more: false, reset: false, checksum: None, snapshot: None };
         let args = vec![Payload::encode(Parser::Json, &page).unwrap()];
         let message = Message::Socket { namespace: Namespace::ROOT, packet: Packet::Ack { id: 1, args } };
         let mut frames = transport::encode(Parser::Json, &message).unwrap();

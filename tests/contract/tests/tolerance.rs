@@ -127,7 +127,7 @@ fn an_element_that_has_no_default_must_be_there() {
 /// Compact messages cannot grow within a version: a reader takes the elements it knows, and no more.
 #[test]
 fn a_compact_message_with_more_elements_than_are_known_is_refused() {
-    let longer = rmp_serde::to_vec(&("r", 7, (), "of tomorrow")).unwrap();
+    let longer = rmp_serde::to_vec(&("r", 7, (), (), "of tomorrow")).unwrap();
     assert!(decode_compact::<Subscribe>(&longer).is_err());
 }
 
@@ -181,11 +181,11 @@ fn a_client_id_reads_as_text_in_plain_and_as_16_bytes_in_compact() {
 }
 
 fn subscribe() -> Subscribe {
-    Subscribe { room: room("r"), cursor: 7, collections: None }
+    Subscribe { room: room("r"), cursor: 7, collections: None, snapshot: None }
 }
 
 fn page() -> Page {
-    Page { changes: vec![], cursor: 7, more: false, reset: false, checksum: None }
+    Page { changes: vec![], cursor: 7, more: false, reset: false, checksum: None, snapshot: None }
 }
 
 fn mutation() -> Mutation {

@@ -39,8 +39,11 @@ impl TestServer {
 
     /// Starts on a given address: the next life of a server that was stopped.
     pub async fn start_at(listen: SocketAddr, data: &Path) -> Self {
-        let mode = Mode::Production { jwt_secret: SECRET.to_vec() };
-        let server = Server::bind(Config::new(listen, data.to_path_buf(), mode)).await.unwrap();
+        Self::start_with(server_config(listen, data)).await
+    }
+
+    pub async fn start_with(config: Config) -> Self {
+        let server = Server::bind(config).await.unwrap();
         let addr = server.local_addr();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
@@ -58,6 +61,11 @@ impl TestServer {
         self.serving.await.unwrap();
         self.addr
     }
+}
+
+/// The settings of a [`TestServer`].
+pub fn server_config(listen: SocketAddr, data: &Path) -> Config {
+    Config::new(listen, data.to_path_buf(), Mode::Production { jwt_secret: SECRET.to_vec() })
 }
 
 /// A token of a user for its personal room and more.
@@ -78,6 +86,8 @@ pub struct Seen {
     pub outcomes: Vec<RejectedWrite>,
     pub conflicts: Vec<ParkedWrite>,
     pub errors: Vec<String>,
+    /// The messages of `errors`.
+    pub reports: Vec<String>,
     pub tokens_needed: u32,
 }
 
@@ -99,7 +109,10 @@ impl Seen {
             Event::Outcome { outcome } => self.outcomes.push(outcome),
             Event::Conflict { conflict } => self.conflicts.push(*conflict),
             Event::TokenNeeded { .. } => self.tokens_needed += 1,
-            Event::Error { error } => self.errors.push(error.code.as_str().to_owned()),
+            Event::Error { error } => {
+                self.errors.push(error.code.as_str().to_owned());
+                self.reports.push(error.message);
+            }
             Event::Progress { .. } | Event::User { .. } => {}
         }
     }

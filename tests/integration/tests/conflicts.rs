@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use syncline::engine::io::{ParkedWrite, Reply};
-use syncline::{ClientConfig, Code, ConflictStrategies, ConflictStrategy};
+use syncline::{ClientConfig, Code, ConflictStrategy};
 use syncline_integration::{Device, TestServer};
 use syncline_protocol::ConflictKind;
 use tempfile::{TempDir, tempdir};
@@ -22,9 +22,8 @@ struct Duel {
     directories: [TempDir; 3],
 }
 
-fn config(strategy: ConflictStrategy, server: &str, directory: &Path) -> ClientConfig {
-    let conflicts = ConflictStrategies { default: strategy, ..ConflictStrategies::default() };
-    ClientConfig { conflicts, ..syncline_integration::config("ada", &[], server, directory) }
+fn config(conflict: ConflictStrategy, server: &str, directory: &Path) -> ClientConfig {
+    ClientConfig { conflict, ..syncline_integration::config("ada", &[], server, directory) }
 }
 
 fn set(n: i64) -> Json {

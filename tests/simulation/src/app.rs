@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{
-    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus, Row, WatchId,
+    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
+    Row, WatchId,
 };
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
@@ -57,7 +58,8 @@ impl App {
         match event {
             Event::Rows { watch, reset, upserted, removed, indexes, count } => {
                 let shown = self.watches.get_mut(&watch);
-                let shown = shown.ok_or_else(|| Failure(format!("an event of watch {watch}, which is over")))?;
+                let shown =
+                    shown.ok_or_else(|| Failure(format!("an event of watch {watch}, which is over")))?;
                 shown.count = count.unwrap_or(shown.count);
                 return shown.replay(reset, upserted, &removed, indexes);
             }
@@ -109,7 +111,10 @@ impl Shown {
         }
         self.rows.retain(|row| !removed.contains(&row.id) && upserted.iter().all(|new| new.id != row.id));
         let Some(indexes) = indexes else {
-            ensure!(self.selection == Selection::default(), "rows of a watch that selects come without indexes");
+            ensure!(
+                self.selection == Selection::default(),
+                "rows of a watch that selects come without indexes"
+            );
             self.rows.extend(upserted);
             self.rows.sort_by(|a, b| a.id.cmp(&b.id));
             return Ok(());

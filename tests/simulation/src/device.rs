@@ -58,6 +58,8 @@ pub struct Life {
     socket: Option<Socket>,
     last_request: RequestId,
     replies: BTreeMap<RequestId, Result<Reply, Error>>,
+    /// Calls without an answer.
+    pub waiting: BTreeMap<RequestId, &'static str>,
     /// Subscriptions of the app, counted as the engine counts them.
     pub subscribed: BTreeMap<Room, u32>,
     pub present: BTreeMap<Room, syncline_protocol::Fields>,
@@ -148,7 +150,7 @@ impl Device {
         self.seed = self.seed.wrapping_add(1);
         let config = EngineConfig {
             settings: self.plan.settings.clone(),
-            conflicts: self.plan.conflicts.clone(),
+            collections: self.plan.options.clone(),
             parser: self.plan.parser,
             token: self.token.clone(),
             seed: self.seed,
@@ -165,6 +167,7 @@ impl Device {
             socket: None,
             last_request: 0,
             replies: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             subscribed: BTreeMap::new(),
             present: BTreeMap::new(),
             connects: false,
@@ -283,10 +286,13 @@ impl Life {
         match stimulus {
             Stimulus::Command(command) => {
                 self.last_request += 1;
+                self.waiting.insert(self.last_request, name(&command));
                 Some(Input::Command { request: self.last_request, command })
             }
             Stimulus::Tick => Some(Input::Tick),
-            Stimulus::Opened(generation) if current == Some(generation) => Some(Input::SocketOpened(generation)),
+            Stimulus::Opened(generation) if current == Some(generation) => {
+                Some(Input::SocketOpened(generation))
+            }
             Stimulus::Closed(generation) if current == Some(generation) => {
                 let error = Error::new(Code::Unreachable, "the connection is gone");
                 Some(Input::SocketClosed(generation, error))
@@ -305,7 +311,12 @@ impl Life {
         }
     }
 
-    fn transmit(&mut self, outputs: Vec<Output>, book: &mut Book, acts: &mut Vec<Act>) -> Result<(), Failure> {
+    fn transmit(
+        &mut self,
+        outputs: Vec<Output>,
+        book: &mut Book,
+        acts: &mut Vec<Act>,
+    ) -> Result<(), Failure> {
         let mut frames = Vec::new();
         for output in outputs {
             match output {
@@ -328,6 +339,7 @@ impl Life {
                     }
                 }
                 Output::Reply(request, result) => {
+                    ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");
                     match &result {
                         Ok(Reply::Written { client_seqs }) => book.written(client_seqs)?,
                         Ok(Reply::Watching { watch, rows, count, .. }) => {
@@ -364,5 +376,17 @@ impl Life {
             book.parked(number)?;
         }
         Ok(())
+    }
+}
+
+/// The calls that may take longer than a turn, by name.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Connect => "connect",
+        Command::Pull { .. } => "pull",
+        Command::Flush => "flush",
+        Command::SyncOnce { .. } => "sync_once",
+        Command::SyncNow => "sync_now",
+        _ => "another call",
     }
 }

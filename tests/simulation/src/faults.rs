@@ -45,8 +45,8 @@ impl World {
             Fault::RoomRevoked => self.revoke_room(device)?,
             Fault::RoomReset => {
                 let room = self.plan.rooms[self.random.index(self.plan.rooms.len())].clone();
-                let head = self.server.head(&room).seq;
-                self.server.horizons.insert(room, head);
+                let now_ms = self.server_ms();
+                self.server.purge(&room, now_ms);
             }
             Fault::ClockJump => {
                 let hour_ms = 60 * 60 * 1000;
@@ -69,8 +69,7 @@ impl World {
 
     /// Kills a process at one of its next operations on the disk, or between them.
     fn doom(&mut self, device: usize) {
-        let death =
-            Death { operations: self.random.below(12), after_effect: self.random.percent(50) };
+        let death = Death { operations: self.random.below(12), after_effect: self.random.percent(50) };
         self.devices[device].kill_at(death);
         let reap_ms = self.random.between(1, 2_000);
         self.wake_in_ms(reap_ms, Wake::Reap(device));
@@ -147,7 +146,8 @@ impl World {
 
     fn trouble(&mut self) {
         for _ in 0..self.random.between(1, 6) {
-            let code = self.random.one_of([ErrorCode::Unavailable, ErrorCode::RateLimited, ErrorCode::Internal]);
+            let code =
+                self.random.one_of([ErrorCode::Unavailable, ErrorCode::RateLimited, ErrorCode::Internal]);
             let mut error = WireError::new(code, "not now");
             if code == ErrorCode::RateLimited {
                 error.retry_after_ms = Some(self.random.between(10, 1_500));

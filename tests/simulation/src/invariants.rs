@@ -57,8 +57,7 @@ impl<'a> Visible<'a> {
             documents.insert(document.id.clone(), (Some(document), false));
         });
         visited.map_err(|error| Failure(format!("the cache cannot be read: {error}")))?;
-        let here =
-            |entry: &&Entry| entry.room == *room && entry.mutation.collection == *collection;
+        let here = |entry: &&Entry| entry.room == *room && entry.mutation.collection == *collection;
         for Entry { mutation, .. } in self.holdings.queued.iter().filter(here) {
             let (document, pending) = documents.entry(mutation.id.clone()).or_default();
             let held = document.as_ref().map_or(0, |document| document.version.seen(self.client));
@@ -125,10 +124,10 @@ pub fn check_session(
     ledger::check_sums(fields)?;
     let tags: BTreeSet<&str> = ledger::tags(fields).into_iter().collect();
     for (number, noted) in book.writes().filter(|(_, noted)| ledger::is_in(noted, key)) {
-        let Some(tag) = &noted.tag else { continue };
+        let shown = |tag: &&str| tags.contains(tag);
         match noted.fate {
             Fate::Accepted => ensure!(
-                tags.contains(tag.as_str()) || life.app.denied.contains(&key.room),
+                noted.tags().iter().all(shown) || life.app.denied.contains(&key.room),
                 "write {number} was accepted, and its app does not see it; it was applied: {}; seen is {tags:?}; the cache \
                  holds {cached:?}",
                 noted.applied
@@ -136,7 +135,11 @@ pub fn check_session(
             Fate::Offered => {}
             _ if book.is_undecided(*number) => {}
             Fate::Refused { .. } | Fate::Parked | Fate::Withdrawn | Fate::Forgotten => {
-                ensure!(!tags.contains(tag.as_str()), "write {number} is {:?}, and its app sees it", noted.fate);
+                ensure!(
+                    !noted.tags().iter().any(shown),
+                    "write {number} is {:?}, and its app sees it",
+                    noted.fate
+                );
             }
         }
     }
@@ -165,7 +168,8 @@ pub fn check_equal(device: &Device, server: &Server, rooms: &[Room], world_us: u
         let mut cached = Vec::new();
         let collections: BTreeSet<_> = expected.iter().map(|document| document.collection.clone()).collect();
         for collection in &collections {
-            let visited = life.store.visit_collection(room, collection, &mut |document| cached.push(document));
+            let visited =
+                life.store.visit_collection(room, collection, &mut |document| cached.push(document));
             visited.map_err(|error| Failure(error.to_string()))?;
         }
         ensure!(cached == expected, "the cache holds {cached:?} in {room}, the server {expected:?}");

@@ -16,6 +16,7 @@ pub mod random;
 pub mod run;
 pub mod server;
 mod session;
+pub mod storage;
 pub mod store;
 pub mod trace;
 mod user;

@@ -152,7 +152,11 @@ mod tests {
     use super::*;
 
     fn frames() -> Vec<Frame> {
-        vec![Frame::Text("4[\"é\"]".to_owned()), Frame::Binary(vec![0; 70].into()), Frame::Text(String::new())]
+        vec![
+            Frame::Text("4[\"é\"]".to_owned()),
+            Frame::Binary(vec![0; 70].into()),
+            Frame::Text(String::new()),
+        ]
     }
 
     #[test]

@@ -207,6 +207,8 @@ impl World {
         for device in &mut self.devices {
             device.denied.clear();
             device.life.iter_mut().for_each(|life| life.app.denied.clear());
+            let unanswered = device.life.iter().flat_map(|life| &life.waiting).next();
+            ensure!(unanswered.is_none(), "device {}: nobody answered {unanswered:?}", device.number);
             invariants::check_equal(device, &self.server, &self.plan.rooms, self.now_us)
                 .and_then(|()| invariants::check_presence(device, &self.server))
                 .map_err(|failure| failure.of(device.number))?;

@@ -59,10 +59,10 @@ impl Server {
                 Ok(Answer::Done)
             }
             event::SYNC_PULL => {
-                let Pull { room, cursor, limit } = decode(&request.args)?;
+                let Pull { room, cursor, limit, snapshot } = decode(&request.args)?;
                 self.authorize(id, &room)?;
                 let collections = self.session(id)?.subscribed.get(&room).cloned().flatten();
-                self.page(id, PageRequest { room, cursor, limit, collections }).map(Answer::Page)
+                Ok(Answer::Page(self.page(&PageRequest { room, cursor, limit, collections, snapshot })))
             }
             event::SYNC_PUSH => self.push(id, &decode(&request.args)?, now_ms).map(Answer::Pushed),
             event::PRESENCE_JOIN => {
@@ -75,7 +75,10 @@ impl Server {
                 let Presence { room, state, status } = decode(&request.args)?;
                 let member = self.member(id, &room, state, status)?;
                 if !self.roster.is_present(id, &room) {
-                    return Err(WireError::new(ErrorCode::NotFound, "the client is not present in this room"));
+                    return Err(WireError::new(
+                        ErrorCode::NotFound,
+                        "the client is not present in this room",
+                    ));
                 }
                 self.show(id, &room, member)?;
                 Ok(Answer::Done)
@@ -111,14 +114,14 @@ impl Server {
     }
 
     fn subscribe(&mut self, id: ConnectionId, request: Subscribe) -> Result<Page, WireError> {
-        let Subscribe { room, cursor, collections } = request;
+        let Subscribe { room, cursor, collections, snapshot } = request;
         self.authorize(id, &room)?;
         // Subscribed before the page is read: a change in between waits in the mailbox.
         self.fanout.subscribe(id, &room);
         self.session_mut(id)?.subscribed.insert(room.clone(), collections.clone());
         self.enter(id, &room)?;
         let limit = self.limits.page_count_max;
-        self.page(id, PageRequest { room, cursor, limit, collections })
+        Ok(self.page(&PageRequest { room, cursor, limit, collections, snapshot }))
     }
 
     fn leave_subscription(&mut self, id: ConnectionId, room: &Room) {
@@ -129,21 +132,9 @@ impl Server {
         self.exit_if_unused(id, room);
     }
 
-    /// Whoever holds a place before the room's horizon missed what is no longer kept, and reads the room anew; but not
-    /// who is doing so.
-    fn page(&mut self, id: ConnectionId, request: PageRequest) -> Result<Page, WireError> {
-        let room = request.room.clone();
-        let horizon = self.horizons.get(&room).copied().unwrap_or(0);
-        let goes_on = self.session(id)?.read_through.get(&room).is_some_and(|read| request.cursor <= *read);
-        let outdated = request.cursor > 0 && request.cursor < horizon && !goes_on;
-        let cursor = if outdated { 0 } else { request.cursor };
-        let Ok(page) =
-            hub::page(&self.store, &PageRequest { cursor, ..request }, &self.limits, &self.config);
-        if cursor == 0 || goes_on {
-            let read = self.session_mut(id)?.read_through.entry(room).or_default();
-            *read = page.cursor.max(*read);
-        }
-        Ok(Page { reset: page.reset || outdated, ..page })
+    fn page(&self, request: &PageRequest) -> Page {
+        let Ok(page) = hub::page(&self.store, request, &self.limits, &self.config);
+        page
     }
 
     fn push(&mut self, id: ConnectionId, push: &Push, now_ms: u64) -> Result<PushAnswer, WireError> {

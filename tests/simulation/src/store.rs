@@ -1,7 +1,8 @@
 //! A device's store: it dies where the seed says, and shows the oracle what the engine appends.
 
 use syncline::store::{
-    DocumentKey, MemoryStore, Record, Recovered, RoomState, RoomUpdate, Store, StoreError, StoreStats,
+    DocumentKey, Index, IndexRange, Indexes, MemoryStore, Record, Recovered, Retain, RoomState, RoomUpdate,
+    Store, StoreError, StoreStats,
 };
 use syncline_protocol::{Collection, Document, Room};
 
@@ -89,6 +90,11 @@ impl Store for TappedStore {
         self.inner.compact_if_worthwhile(live)
     }
 
+    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        self.begin()?;
+        self.inner.replace_journal(records)
+    }
+
     fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
         self.inner.document(key)
     }
@@ -100,6 +106,41 @@ impl Store for TappedStore {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
         self.inner.visit_collection(room, collection, visit)
+    }
+
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.inner.declare_indexes(indexes);
+    }
+
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.inner.indexes(collection)
+    }
+
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.inner.visit_range(room, collection, range, visit)
+    }
+
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.inner.room_bytes()
+    }
+
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.inner.cache_schema_version()
+    }
+
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        self.begin()?;
+        self.inner.rewrite_cache(schema_version, retain)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

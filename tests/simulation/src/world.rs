@@ -483,7 +483,8 @@ impl World {
 
     pub(crate) fn send_down(&mut self, number: u64, message: &Message) -> Result<(), Failure> {
         let frames = transport::encode(self.plan.parser, message);
-        let frames = frames.map_err(|error| Failure(format!("the server cannot send {message:?}: {error}")))?;
+        let frames =
+            frames.map_err(|error| Failure(format!("the server cannot send {message:?}: {error}")))?;
         frames.iter().for_each(|frame| self.absorb(frame));
         let delay_us = self.latency_us();
         let Some(link) = self.links.get_mut(&number) else { return Ok(()) };

@@ -13,8 +13,9 @@ use syncline_protocol::{
 };
 
 use super::faulty_store::FaultyStore;
+use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
-use crate::engine::conflict::{ConflictStrategies, ConflictStrategy};
+use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
@@ -47,7 +48,7 @@ pub(super) struct Bench {
     pub engine: Engine,
     pub store: FaultyStore,
     pub settings: Settings,
-    pub conflicts: ConflictStrategies,
+    pub collections: Collections,
     /// The socket that the engine wants open.
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
@@ -61,7 +62,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(settings: Settings) -> Self {
@@ -69,27 +70,27 @@ impl Bench {
     }
 
     pub(super) fn with_token(settings: Settings, token: Option<&str>) -> Self {
-        Self::made_of(settings, ConflictStrategies::default(), token)
+        Self::made_of(settings, never_coalescing(), token)
     }
 
     /// A client of which every collection has this strategy, in a room whose log, so far, is this one.
     pub(super) fn resolving(strategy: ConflictStrategy, log: &super::server_log::ServerLog) -> Self {
-        let conflicts = ConflictStrategies { default: strategy, ..ConflictStrategies::default() };
-        let mut bench = Self::made_of(Settings::default(), conflicts, Some("token"));
+        let collections = Collections { conflict: strategy, ..never_coalescing() };
+        let mut bench = Self::made_of(at_once(), collections, Some("token"));
         bench.open();
         bench.enter(log);
         bench
     }
 
-    fn made_of(settings: Settings, conflicts: ConflictStrategies, token: Option<&str>) -> Self {
+    pub(super) fn made_of(settings: Settings, collections: Collections, token: Option<&str>) -> Self {
         let (inner, recovered) = MemoryStore::new(ME);
-        let engine = Engine::new(config(&settings, &conflicts, token), recovered, vec![]);
+        let engine = Engine::new(config(&settings, &collections, token), recovered, vec![]);
         Self {
             now: Now { mono_us: 1_000_000, wall_ms: WALL_MS },
             engine,
             store: FaultyStore::new(inner),
             settings,
-            conflicts,
+            collections,
             socket: None,
             asked: VecDeque::new(),
             greetings: 0,
@@ -131,7 +132,7 @@ impl Bench {
         let (inner, recovered) = std::mem::replace(&mut self.store, FaultyStore::new(empty)).inner.crash();
         let rooms = inner.rooms().unwrap();
         self.store = FaultyStore::new(inner);
-        self.engine = Engine::new(config(&self.settings, &self.conflicts, Some("token")), recovered, rooms);
+        self.engine = Engine::new(config(&self.settings, &self.collections, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();
         self.events.clear();
@@ -372,10 +373,21 @@ impl Bench {
     }
 }
 
-fn config(settings: &Settings, conflicts: &ConflictStrategies, token: Option<&str>) -> EngineConfig {
+/// Settings by which a write is sent as soon as it is durable.
+pub(super) fn at_once() -> Settings {
+    Settings { push_debounce_ms: 0, ..Settings::default() }
+}
+
+/// Each write stays what it is.
+fn never_coalescing() -> Collections {
+    let options = CollectionOptions { coalesce: Some(false), ..CollectionOptions::default() };
+    Collections { options: [(collection(), options)].into(), ..Collections::default() }
+}
+
+fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -> EngineConfig {
     EngineConfig {
         settings: settings.clone(),
-        conflicts: conflicts.clone(),
+        collections: collections.clone(),
         parser: Parser::Msgpack,
         token: token.map(str::to_owned),
         seed: 7,
@@ -453,5 +465,5 @@ pub(super) fn numbers(push: &Push) -> Vec<u64> {
 }
 
 pub(super) fn page(changes: Vec<Document>, cursor: u64) -> Page {
-    Page { changes, cursor, more: false, reset: false, checksum: None }
+    Page { changes, cursor, more: false, reset: false, checksum: None, snapshot: None }
 }

@@ -225,7 +225,7 @@ fn without_a_token_none_is_dialed_until_there_is_one() {
 
 #[test]
 fn a_backend_without_tokens_needs_none() {
-    let mut bench = Bench::with_token(Settings { token_required: false, ..Settings::default() }, None);
+    let mut bench = Bench::with_token(Settings { token_required: false, ..at_once() }, None);
     bench.open();
     assert_eq!(bench.state(), ConnectionState::Open);
 }
@@ -343,4 +343,46 @@ fn a_connection_made_in_the_background_ends_after_the_grace_too() {
     bench.accept();
     bench.advance_ms(bench.settings.background_grace_ms);
     assert_eq!(bench.state(), ConnectionState::Suspended);
+}
+
+fn refuse_protocol(bench: &mut Bench) {
+    bench.input(Input::SocketOpened(bench.socket.unwrap()));
+    let text = "unsupported_protocol: this server speaks version 2, not 1";
+    let data = Payload::encode(Parser::Json, &serde_json::json!({ "message": text })).unwrap();
+    bench.packet(Packet::ConnectError { data: Some(data) });
+}
+
+#[test]
+fn a_server_of_another_protocol_is_asked_seldom_while_local_work_goes_on() {
+    let mut bench = Bench::new();
+    let request = bench.start(Command::Connect);
+    refuse_protocol(&mut bench);
+    let refused = bench.replies[&request].clone().unwrap_err();
+    assert_eq!(refused.code, Code::UnsupportedProtocol);
+    assert!(refused.message.contains("speaks version 2"), "{}", refused.message);
+    bench.write(vec![create("a", 1)]);
+    assert_eq!((bench.queued(), bench.field("a", "n")), (1, 1.into()));
+    let Ok(Reply::Connection(status)) = bench.call(Command::Connection) else { panic!("no status") };
+    assert_eq!((status.state, status.reason.unwrap().code), (ConnectionState::Backoff, refused.code));
+
+    let delay_ms = bench.settings.unsupported_retry_ms;
+    for _ in 0..3 {
+        bench.advance_ms(delay_ms - 1);
+        assert_eq!(bench.socket, None, "it does not ask again and again");
+        bench.advance_ms(1);
+        refuse_protocol(&mut bench);
+    }
+    bench.call(app(AppState::Background)).unwrap();
+    bench.call(app(AppState::Active)).unwrap();
+    bench.accept();
+    assert_eq!((bench.state(), bench.queued()), (ConnectionState::Open, 1));
+}
+
+#[test]
+fn a_hello_of_another_protocol_ends_the_session() {
+    let mut bench = Bench::opened();
+    let hello = serde_json::json!({"protocol": 2, "encoding": "plain", "limits": {}, "server_time_ms": 1, "user_id": "ada"});
+    bench.emit(syncline_protocol::message::event::SYNC_HELLO, &hello);
+    assert_eq!((bench.state(), bench.socket), (ConnectionState::Backoff, None));
+    assert_eq!(bench.retry_in_ms(), bench.settings.unsupported_retry_ms);
 }

@@ -11,7 +11,7 @@ use crate::error::Code;
 
 /// A client that pushes two writes at a time, in a room with the document `a`.
 fn two_by_two(log: &ServerLog) -> Bench {
-    let mut bench = Bench::with(Settings { push_count_max: 2, ..Settings::default() });
+    let mut bench = Bench::with(Settings { push_count_max: 2, ..at_once() });
     bench.open();
     bench.call(Command::Subscribe { room: room() }).unwrap();
     let (ack, _) = bench.expect_subscribe();
@@ -39,7 +39,7 @@ fn each_batch_names_the_last_number_of_the_one_before() {
 #[test]
 fn no_more_is_under_way_than_the_window_holds() {
     let mut log = ServerLog::of(vec![create("a", 0)]);
-    let mut bench = Bench::with(Settings { push_window_bytes: 1, ..Settings::default() });
+    let mut bench = Bench::with(Settings { push_window_bytes: 1, ..at_once() });
     bench.open();
     bench.call(Command::Subscribe { room: room() }).unwrap();
     let (ack, _) = bench.expect_subscribe();
@@ -192,7 +192,7 @@ fn rooms_do_not_wait_for_each_other() {
 #[test]
 fn rooms_take_turns() {
     let log = ServerLog::of(vec![create("a", 0)]);
-    let settings = Settings { push_count_max: 1, push_window_bytes: 1, ..Settings::default() };
+    let settings = Settings { push_count_max: 1, push_window_bytes: 1, ..at_once() };
     let mut bench = Bench::with(settings);
     bench.open();
     bench.call(Command::Subscribe { room: room() }).unwrap();

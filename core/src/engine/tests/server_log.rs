@@ -90,7 +90,14 @@ impl ServerLog {
             self.documents.values().filter(|document| document.seq > cursor).cloned().collect();
         changes.sort_by_key(|document| document.seq);
         let changes = changes.into_iter().map(Document::for_clients).collect();
-        Page { changes, cursor: self.head, more: false, reset: false, checksum: Some(self.checksum()) }
+        Page {
+            changes,
+            cursor: self.head,
+            more: false,
+            reset: false,
+            checksum: Some(self.checksum()),
+            snapshot: None,
+        }
     }
 
     /// The live change from `from_seq` to the end of the log.

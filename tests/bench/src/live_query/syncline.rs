@@ -46,8 +46,8 @@ impl Contender {
             queue_bytes_max: QUEUE_BYTES_MAX,
             ..Settings::default()
         };
-        let conflicts = Default::default();
-        let config = EngineConfig { settings, conflicts, parser: Parser::Msgpack, token: None, seed: 1 };
+        let collections = Default::default();
+        let config = EngineConfig { settings, collections, parser: Parser::Msgpack, token: None, seed: 1 };
         let engine = Engine::new(config, recovered, store.rooms().map_err(failed)?);
         let now = Now { mono_us: 1, wall_ms: WALL_MS };
         let mut contender = Self { engine, store, now, changes: Changes::default() };
@@ -81,7 +81,7 @@ impl Contender {
                 return Err(failed("the change is not in the window"));
             }
         }
-        Ok(Answer { values, bytes: None })
+        Ok(Answer { values, also: Vec::new(), bytes: None })
     }
 
     /// One turn of the driver, without a network.

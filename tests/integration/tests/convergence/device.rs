@@ -220,7 +220,7 @@ impl Device {
 fn engine(recovered: Recovered, store: &MemoryStore, seed: u64) -> Engine {
     let config = EngineConfig {
         settings: Settings::default(),
-        conflicts: syncline::ConflictStrategies::default(),
+        collections: syncline::Collections::default(),
         parser: Parser::Msgpack,
         token: Some("token".to_owned()),
         seed,

@@ -75,9 +75,9 @@ impl Hub {
         let mut changes = None;
         let answer = match name {
             event::SYNC_SUBSCRIBE => {
-                let Subscribe { room, cursor, .. } = decode(body);
+                let Subscribe { room, cursor, snapshot, .. } = decode(body);
                 session.subscribed.insert(room.clone());
-                encode(&self.page(room, cursor, self.limits.page_count_max), encoding)
+                encode(&self.page(room, cursor, self.limits.page_count_max, snapshot), encoding)
             }
             event::SYNC_UNSUBSCRIBE => {
                 let RoomRequest { room } = decode(body);
@@ -85,8 +85,8 @@ impl Hub {
                 encode(&Done { ok: true }, encoding)
             }
             event::SYNC_PULL => {
-                let Pull { room, cursor, limit } = decode(body);
-                encode(&self.page(room, cursor, limit), encoding)
+                let Pull { room, cursor, limit, snapshot } = decode(body);
+                encode(&self.page(room, cursor, limit, snapshot), encoding)
             }
             event::SYNC_PUSH => match self.push(session, client, &decode(body), now_ms) {
                 Ok((answer, live)) => {
@@ -105,8 +105,8 @@ impl Hub {
         Served { answer, changes }
     }
 
-    fn page(&self, room: Room, cursor: u64, limit: u32) -> Page {
-        let request = PageRequest { room, cursor, limit, collections: None };
+    fn page(&self, room: Room, cursor: u64, limit: u32, snapshot: Option<u64>) -> Page {
+        let request = PageRequest { room, cursor, limit, collections: None, snapshot };
         let Ok(page) = hub::page(&self.store, &request, &self.limits, &self.config);
         page
     }

@@ -52,3 +52,13 @@ it('drops what the core no longer keeps when it is opened again', async () => {
   await turn();
   expect(shown(client)).toEqual([2]);
 });
+
+it('shows again what comes back after the app has dealt with it', async () => {
+  const { host, client, list } = await setUp();
+  host.emit(1, { type: 'outcome', outcome: rejected(1) });
+  await client.acknowledge(1);
+  host.emit(1, { type: 'outcome', outcome: rejected(1) });
+  list.resolve({ outcomes: [] });
+  await turn();
+  expect(shown(client)).toEqual([1]);
+});

@@ -1,0 +1,76 @@
+//! What the app is told once, waiting for it to listen. States are not here: they are told as they are by then.
+
+use std::collections::VecDeque;
+
+use super::io::Event;
+
+/// Errors, and news of users, that wait at most; beyond, the oldest gives way. Outcomes and conflicts all stay: the
+/// outbox bounds them.
+const NOTICES_MAX: usize = 256;
+
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    outcomes: Vec<Event>,
+    news: VecDeque<Event>,
+}
+
+impl Notices {
+    pub(super) fn push(&mut self, event: Event) {
+        if matches!(event, Event::Outcome { .. } | Event::Conflict { .. }) {
+            return self.outcomes.push(event);
+        }
+        self.news.retain(|earlier| !is_outdated(earlier, &event));
+        if self.news.len() >= NOTICES_MAX {
+            self.news.pop_front();
+        }
+        self.news.push_back(event);
+    }
+
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Event> + use<> {
+        let Self { outcomes, news } = std::mem::take(self);
+        outcomes.into_iter().chain(news)
+    }
+}
+
+/// Whether the later event says all that the earlier one does.
+fn is_outdated(earlier: &Event, later: &Event) -> bool {
+    match (earlier, later) {
+        (Event::User { user_id: earlier, .. }, Event::User { user_id: later, .. }) => earlier == later,
+        (Event::TokenNeeded { .. }, Event::TokenNeeded { .. }) => true,
+        _ => earlier == later,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+
+    fn user(name: usize, online: bool) -> Event {
+        Event::User { user_id: name.to_string(), online }
+    }
+
+    fn error(message: &str) -> Event {
+        Event::Error { error: Error::new(Code::Storage, message).into() }
+    }
+
+    #[test]
+    fn what_happens_again_is_told_once_as_it_was_last() {
+        let mut notices = Notices::default();
+        for event in [user(1, true), error("full"), user(2, true), user(1, false), error("full")] {
+            notices.push(event);
+        }
+        assert_eq!(notices.take().collect::<Vec<_>>(), [user(2, true), user(1, false), error("full")]);
+        assert_eq!(notices.take().count(), 0);
+    }
+
+    #[test]
+    fn an_app_that_does_not_listen_misses_the_oldest_news() {
+        let mut notices = Notices::default();
+        for name in 0..=NOTICES_MAX {
+            notices.push(user(name, true));
+        }
+        let told: Vec<_> = notices.take().collect();
+        assert_eq!((told.len(), &told[0]), (NOTICES_MAX, &user(1, true)));
+    }
+}
