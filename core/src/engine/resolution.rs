@@ -130,8 +130,12 @@ impl Engine {
             Decision::Merge => None,
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
+        // What the app decided meanwhile stands upon a newer version: the server may have taken it.
+        let refused_base = pending.entry.mutation.base.clone();
         let waiting = self.outbox.of_document(&key).filter(|pending| {
-            !matches!(pending.stage, Stage::Applied { .. }) && pending.entry.mutation.client_seq >= client_seq
+            let mutation = &pending.entry.mutation;
+            let refused_too = mutation.client_seq >= client_seq && mutation.base == refused_base;
+            refused_too && !matches!(pending.stage, Stage::Applied { .. })
         });
         let waiting: Vec<Pending> = waiting.cloned().collect();
         let mut left = waiting.as_slice();

@@ -9,7 +9,7 @@ use syncline::transport::{self, Frame, Message, Packet};
 use syncline_protocol::message::event;
 use syncline_server::presence::ConnectionId;
 
-use crate::device::{Act, Device, START_MS, Stimulus};
+use crate::device::{self, Act, Device, START_MS, Stimulus};
 use crate::failure::{Failure, ensure};
 use crate::network::Pipe;
 use crate::plan::Plan;
@@ -177,6 +177,7 @@ impl World {
     ) -> Result<Option<Result<Reply, syncline::Error>>, Failure> {
         let Some(life) = &self.devices[device].life else { return Ok(None) };
         let request = life.last_request() + 1;
+        self.trace.note(self.now_us, format_args!("{device} calls {}", device::name(&command)));
         self.turn(device, vec![Stimulus::Command(command)])?;
         Ok(self.devices[device].life.as_mut().and_then(|life| life.take_reply(request)))
     }
