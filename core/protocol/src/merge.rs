@@ -5,6 +5,7 @@ use crate::document::{Document, Stamps};
 use crate::message::{Mutation, Write};
 use crate::name::ClientId;
 use crate::patch::{Op, Patch, PatchError, Path};
+use crate::sabotage::{Sabotage, is_active};
 use crate::stamp::Stamp;
 use crate::value::{Fields, Value};
 use crate::version::VersionVector;
@@ -126,7 +127,8 @@ fn update(document: &mut Document, patch: &Patch, stamp: Stamp, now_ms: u64) {
 /// Sets or unsets a field if `stamp` is newer than what governs it. Values within it that carry a newer stamp
 /// stay.
 fn write_field(document: &mut Document, path: &Path, value: Option<Value>, stamp: Stamp) {
-    if stamp <= document.stamps.governing(path) {
+    let governed = stamp <= document.stamps.governing(path);
+    if governed != is_active(Sabotage::OlderStampWins) {
         return;
     }
     let within: Vec<(Path, Stamp)> = document
@@ -158,7 +160,8 @@ fn adjust(fields: &mut Fields, path: &Path, op: &Op) {
     match (op, &mut *slot) {
         (Op::Increment(amount), Value::Null) => *slot = amount.clone(),
         (Op::Increment(amount), number) => {
-            if let Some(sum) = number.checked_add(amount) {
+            let twice = is_active(Sabotage::IncrementTwice).then(|| number.checked_add(amount)).flatten();
+            if let Some(sum) = twice.as_ref().unwrap_or(number).checked_add(amount) {
                 *number = sum;
             }
         }

@@ -7,6 +7,7 @@
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::message::{MutationResult, MutationStatus};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{
     ConflictKind, Document, ErrorCode, Fields, HybridTime, Mutation, Op, Patch, Path, Room, Stamp,
     VersionVector, WireError, Write,
@@ -102,6 +103,10 @@ impl Engine {
             }
             Decision::Drop => {
                 self.reject(client_seq, error, Some(conflict), store);
+                Ok(())
+            }
+            Decision::Park if is_active(Sabotage::ConflictDropped) => {
+                self.settle(now, client_seq, store);
                 Ok(())
             }
             Decision::Park => self.park(client_seq, conflict, document, store),

@@ -109,7 +109,10 @@ impl World {
                 Ok(pushed) => pushed.commit,
                 Err(PushError::Refused(error)) => return Err(Failure(format!("no ledger: {error}"))),
             };
-            commit.into_iter().for_each(|commit| self.server.store.apply(commit));
+            for commit in commit {
+                self.log_ends.insert(commit.room.clone(), commit.head.seq);
+                self.server.store.apply(commit);
+            }
         }
         Ok(())
     }
