@@ -188,6 +188,7 @@ fn draw_collections(random: &mut Random) -> Collections {
 fn quick_settings(random: &mut Random) -> Settings {
     Settings {
         connect_timeout_ms: 1_500,
+        sync_timeout_ms: 5_000,
         reconnect_delay_ms: random.one_of([50, 200]),
         reconnect_delay_ms_max: random.one_of([400, 1_000]),
         offline_probe_ms: random.one_of([1_000, 30_000]),

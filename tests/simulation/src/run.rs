@@ -272,7 +272,7 @@ impl World {
                 let state = states.iter().find(|(found, _)| found == room);
                 state.is_some_and(|(_, state)| state.complete && state.cursor == self.server.head(room).seq)
             });
-            let open = life.app.connection.state == ConnectionState::Open;
+            let open = life.app.connection.state == ConnectionState::Open && life.waiting.is_empty();
             let idle = open && up_to_date && life.app.queue.count == 0;
             idle && invariants::check_presence(device, &self.server).is_ok()
         })
