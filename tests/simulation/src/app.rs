@@ -45,6 +45,8 @@ pub struct App {
     /// The store reported an error that only another open can mend.
     pub store_failed: bool,
     pub caches_lost: u32,
+    /// The last events told of a lost cache: what is shown follows in the next ones.
+    pub has_just_lost: bool,
     /// It is about to close its client for that.
     pub leaving: bool,
     /// A token is asked for.
@@ -61,7 +63,9 @@ pub struct App {
 impl App {
     /// An app opens its store again when its journal has failed, or when its cache is lost time and again.
     fn hear_error(&mut self, error: &ErrorBody) {
-        self.caches_lost += u32::from(error.message.starts_with(CACHE_LOST));
+        let is_loss = error.message.starts_with(CACHE_LOST);
+        self.has_just_lost |= is_loss;
+        self.caches_lost += u32::from(is_loss);
         self.store_failed |= error.message.starts_with(JOURNAL_FAILED) || self.caches_lost > CACHES_LOST_MAX;
     }
 

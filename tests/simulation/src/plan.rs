@@ -214,7 +214,7 @@ fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> 
         pulls_parallel_max: random.one_of([1, 4]),
         cache_bytes_max: random.one_of([2_000, 256 << 20]),
         cache_check_ms: random.one_of([500, 10_000]),
-        queue_count_max: random.one_of([20, 60, if slow { 60 } else { 100_000 }]),
+        queue_count_max: random.one_of([20, 60, if slow { 60 } else { 200 }]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
         ..settings
     }

@@ -198,7 +198,7 @@ impl World {
         let phone = &mut self.devices[device];
         let client = phone.client();
         let Some(life) = &mut phone.life else { return Ok(()) };
-        if life.app.store_failed || life.store.rooms().is_err() {
+        if life.app.store_failed || life.app.has_just_lost || life.store.rooms().is_err() {
             // It shows nothing new until it is opened again.
             return Ok(());
         }
