@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use syncline_protocol::Room;
-use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Engine;
 use super::io::{ConnectionState, Event, Now, Output, Reply};

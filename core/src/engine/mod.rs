@@ -156,7 +156,8 @@ impl Engine {
                 .outcomes
                 .into_iter()
                 .filter(|_| !is_active(Sabotage::OutcomeForgotten))
-                .map(|o| (o.entry.accepted().client_seq, o)).collect(),
+                .map(|o| (o.entry.accepted().client_seq, o))
+                .collect(),
             parked,
             replica,
             eviction: Eviction::default(),

@@ -147,7 +147,9 @@ impl<'a, S: RoomStore> Batch<'a, S> {
                 ..duplicate
             },
             Some(error) => MutationResult { error: Some(error), ..duplicate },
-            None if holds && !is_active(Sabotage::StaleAnswer) => MutationResult { seq: document.map(|document| document.seq), ..duplicate },
+            None if holds && !is_active(Sabotage::StaleAnswer) => {
+                MutationResult { seq: document.map(|document| document.seq), ..duplicate }
+            }
             None if self.may_have_gone(mutation)? => {
                 MutationResult { seq: Some(self.head_before.floor), ..duplicate }
             }

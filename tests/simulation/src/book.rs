@@ -102,7 +102,9 @@ impl Book {
         match noted.fate {
             Fate::Forgotten => *noted = Noted::new(entry.clone()),
             Fate::Offered | Fate::Accepted if !noted.applied => noted.folds.push(entry.clone()),
-            other => return Err(Failure(format!("write {number} takes the number of one that is {other:?}"))),
+            other => {
+                return Err(Failure(format!("write {number} takes the number of one that is {other:?}")));
+            }
         }
         Ok(())
     }
@@ -133,7 +135,6 @@ impl Book {
     /// The commit failed: nothing of it may take effect, at least as long as the process lives. After that too, unless it
     /// is `unsure` what the disk holds.
     pub fn not_written(&mut self, unsure: bool) {
-
         for noted in self.writes.values_mut() {
             if !unsure {
                 noted.folds.clear();
@@ -342,7 +343,11 @@ impl Noted {
         let same = |entry: &&Entry| entry.mutation.write == found.mutation.write;
         let as_known = same(&&self.entry) || self.overtaken;
         let fold = self.folds.iter().find(same).cloned();
-        ensure!(as_known || fold.is_some(), "write {} is another one after a restart", found.accepted().client_seq);
+        ensure!(
+            as_known || fold.is_some(),
+            "write {} is another one after a restart",
+            found.accepted().client_seq
+        );
         if let Some(fold) = fold {
             self.entry = fold;
         }

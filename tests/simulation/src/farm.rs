@@ -101,7 +101,11 @@ fn catch(bug: Sabotage, seed: u64) -> Report {
     sabotage::activate(Some(bug));
     let with_bug = run_guarded(seed, false);
     sabotage::activate(None);
-    if with_bug.failure.is_none() { with_bug } else { Report { failure: with_bug.failure.filter(|_| passes(seed)), ..with_bug } }
+    if with_bug.failure.is_none() {
+        with_bug
+    } else {
+        Report { failure: with_bug.failure.filter(|_| passes(seed)), ..with_bug }
+    }
 }
 
 fn passes(seed: u64) -> bool {

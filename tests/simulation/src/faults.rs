@@ -7,10 +7,11 @@ use syncline::store::DocumentKey;
 
 use crate::device::Stimulus;
 use crate::failure::Failure;
+use crate::links::Reach;
 use crate::plan::Fault;
 use crate::server::{Broken, token};
 use crate::storage::{CacheFault, Space};
-use crate::world::{Reach, Wake, World};
+use crate::world::{Wake, World};
 
 const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
