@@ -2,6 +2,7 @@
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
+  CollectionOptions,
   ConflictKind,
   ConnectionState,
   ConnectionStatus,
@@ -9,7 +10,10 @@ export type {
   Direction,
   ErrorBody,
   Event,
+  Index,
   JsonValue,
+  Migration,
+  MigrationStep,
   ParkedWrite,
   PresentMember,
   Progress,
@@ -17,6 +21,7 @@ export type {
   RejectedWrite,
   Resolution,
   RoomStatus,
+  Schema,
   Settings,
   Stats,
   WriteRequest,
