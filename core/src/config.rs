@@ -20,8 +20,8 @@ pub struct Settings {
     pub request_timeout_ms: u64,
     /// How long the first request after coming to the foreground may wait.
     pub probe_timeout_ms: u64,
-    /// How often to synchronize without a reason while the app is on screen, 0 for never: asks an open connection what
-    /// is new, and tries a lost one before its time.
+    /// How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
+    /// connection is tried again at times of its own.
     pub sync_interval_ms: u64,
     /// How long `pull` and `flush` wait for the server.
     pub sync_timeout_ms: u64,

@@ -79,8 +79,8 @@ requestTimeoutMs: number,
  */
 probeTimeoutMs: number, 
 /**
- * How often to synchronize without a reason while the app is on screen, 0 for never: asks an open connection what
- * is new, and tries a lost one before its time.
+ * How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
+ * connection is tried again at times of its own.
  */
 syncIntervalMs: number, 
 /**
@@ -439,7 +439,15 @@ toUpload: number,
 /**
  * Documents received in this round.
  */
-downloaded: number, };
+downloaded: number, 
+/**
+ * Rooms that have caught up with the server.
+ */
+roomsLive: number, 
+/**
+ * Rooms that have not, without those that the server denies.
+ */
+roomsToLoad: number, };
 
 export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" | "complete" | "error";
 

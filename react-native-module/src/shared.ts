@@ -1,9 +1,11 @@
 // What every entry point of the package offers, on phones and on Node alike.
+export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
   CollectionOptions,
   ConflictKind,
+  ConflictStrategy,
   ConnectionState,
   ConnectionStatus,
   Cursor,

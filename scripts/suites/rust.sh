@@ -9,5 +9,5 @@ if [[ -n "${SYNCLINE_FULL-}" ]]; then
   export PROPTEST_CASES=4096
 fi
 # With the contract, so that a stale contract.ts fails a test.
-cargo test --locked --no-fail-fast --workspace --exclude syncline-server --exclude syncline-node \
+cargo test --locked --no-fail-fast --workspace --exclude syncline-server --exclude syncline-node --exclude syncline-faults \
   --features syncline-ffi/contract

@@ -407,6 +407,10 @@ pub struct Progress {
     pub to_upload: u64,
     /// Documents received in this round.
     pub downloaded: u64,
+    /// Rooms that have caught up with the server.
+    pub rooms_live: u64,
+    /// Rooms that have not, without those that the server denies.
+    pub rooms_to_load: u64,
 }
 
 /// What an app is told without asking, at most once per turn and thing.

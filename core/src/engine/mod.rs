@@ -268,7 +268,7 @@ impl Engine {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
             pending: queue.count,
-            loading: self.replica.any_loading(),
+            rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
         if let Some(error) = failed {

@@ -246,6 +246,11 @@ impl Outbox {
         denied.map_or(Unanswered::None, Unanswered::OnlyDenied)
     }
 
+    /// Whether the cache does not hold yet what the server has applied of the writes up to this number.
+    pub fn has_unconfirmed(&self, through: u64) -> bool {
+        self.lanes.values().any(|lane| lane.unconfirmed.iter().any(|(_, number)| *number <= through))
+    }
+
     /// The server has the write in its log. It stays visible as pending until it is confirmed.
     pub fn mark_applied(&mut self, client_seq: u64, seq: u64) {
         let Some(pending) = self.pending.get_mut(&client_seq) else { return };

@@ -1,6 +1,7 @@
 //! How far the current round of synchronization has come.
 
 use super::io::{ConnectionState, Progress, ProgressPhase};
+use super::replica::RoomCounts;
 
 /// What the phase is derived from.
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct Situation {
     /// Whether the connection ended with an error.
     pub failed: bool,
     pub pending: u64,
-    pub loading: bool,
+    pub rooms: RoomCounts,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ impl ProgressMeter {
     /// The progress, if it is not what was last returned. A round ends with `Complete`; the next begins at zero.
     pub fn poll(&mut self, situation: Situation) -> Option<Progress> {
         let phase = match situation.connection {
-            ConnectionState::Open if situation.loading => ProgressPhase::Downloading,
+            ConnectionState::Open if situation.rooms.to_load > 0 => ProgressPhase::Downloading,
             ConnectionState::Open if situation.pending > 0 => ProgressPhase::Uploading,
             ConnectionState::Open => ProgressPhase::Complete,
             ConnectionState::Connecting => ProgressPhase::Preparing,
@@ -47,6 +48,8 @@ impl ProgressMeter {
             uploaded: self.uploaded,
             to_upload: situation.pending,
             downloaded: self.downloaded,
+            rooms_live: situation.rooms.live,
+            rooms_to_load: situation.rooms.to_load,
         };
         if phase == ProgressPhase::Complete {
             (self.uploaded, self.downloaded) = (0, 0);

@@ -55,6 +55,13 @@ pub struct Replica {
     last_watch: u64,
 }
 
+/// How many rooms have caught up, and how many not, without those that the server denies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomCounts {
+    pub live: u64,
+    pub to_load: u64,
+}
+
 /// How what is new in a room comes to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AskAgain {
@@ -280,8 +287,16 @@ impl Replica {
         self.rooms.values().all(|followed| matches!(followed.phase, RoomPhase::Live | RoomPhase::Denied))
     }
 
-    pub fn any_loading(&self) -> bool {
-        self.rooms.values().any(|followed| followed.phase == RoomPhase::Loading)
+    pub fn counts(&self) -> RoomCounts {
+        let mut counts = RoomCounts::default();
+        for followed in self.rooms.values() {
+            match followed.phase {
+                RoomPhase::Live => counts.live += 1,
+                RoomPhase::Loading | RoomPhase::Waiting => counts.to_load += 1,
+                RoomPhase::Denied => {}
+            }
+        }
+        counts
     }
 
     /// The server said where a room's log ends. Returns the cursor to pull after if this client is behind.

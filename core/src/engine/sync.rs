@@ -143,9 +143,13 @@ impl Engine {
 
     fn handle_heads(&mut self, pong: PresencePong) {
         for (room, head) in pong.heads {
-            if let Some(cursor) = self.replica.hear_head(&room, head) {
-                self.pulls.push(&room, Ask::PageAfter(cursor));
-            }
+            self.hear_head(&room, head);
+        }
+    }
+
+    fn hear_head(&mut self, room: &Room, head: u64) {
+        if let Some(cursor) = self.replica.hear_head(room, head) {
+            self.pulls.push(room, Ask::PageAfter(cursor));
         }
     }
 
@@ -297,6 +301,8 @@ impl Engine {
                     self.settle(now, client_seq, store);
                 } else if seq <= state.cursor {
                     self.settle_if_held(now, client_seq, store);
+                } else if self.triggers.awaits_confirmation() {
+                    self.hear_head(&batch.room, seq);
                 }
             }
             (_, error) => {

@@ -41,6 +41,11 @@ impl Triggers {
         self.waiters.iter().map(|waiter| waiter.deadline_us).chain(self.sync_at_us).min()
     }
 
+    /// Whether somebody waits until what the server applied is in the cache.
+    pub(super) fn awaits_confirmation(&self) -> bool {
+        self.waiters.iter().any(|waiter| matches!(waiter.goal, Goal::Synced { .. }))
+    }
+
     /// A write is sent again under another number.
     pub(super) fn handle_renumbered(&mut self, old: u64, new: u64) {
         for waiter in &mut self.waiters {
@@ -244,7 +249,9 @@ impl Engine {
         let retried = self.replica.rooms().any(|(_, followed)| followed.retry_at_us.is_some());
         let rooms = self.rooms_caught_up(self.replica.rooms().map(|(room, _)| room));
         match (rooms, self.writes_answered(through)) {
-            (Some(rooms), Some(writes)) if !retried => Some(reply(rooms.and(writes).err())),
+            (Some(rooms), Some(writes)) if !retried && !self.outbox.has_unconfirmed(through) => {
+                Some(reply(rooms.and(writes).err()))
+            }
             _ => late.map(|late| reply(Some(late))),
         }
     }

@@ -12,8 +12,8 @@ use syncline_protocol::{Collection, Document, Room};
 use super::cached_document::{CachedRoom, Digest, collection_prefix, key, room_prefix};
 use super::database::{Database, Failure, ensure_room, guarded};
 use super::envelope::{seal, unseal};
-use super::file_system::OsFiles;
-use super::files::{harmless, remove_if_there};
+use super::file_system::{FileSystem, OsFiles};
+use super::files::{harmless, remove_if_there, sync_parent};
 use super::room_change::RoomChange;
 use super::sled_index::ensure_index;
 use super::sled_rewrite::{Folders, copy, remove_folder};
@@ -158,7 +158,7 @@ impl SledCache {
     fn visit(
         &self,
         mut items: sled::Iter,
-        read: &dyn Fn(&Database, &[u8], &[u8]) -> Result<Document, Failure>,
+        read: impl Fn(&Database, &[u8], &[u8]) -> Result<Document, Failure>,
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
         loop {
@@ -199,6 +199,9 @@ impl SledCache {
             let (mark, flushed) = open_mark(&self.mark)?;
             Folders::of(&self.folder).settle()?;
             let database = Database::open(&self.folder)?;
+            // sled syncs what it writes, and not the names of its files.
+            OsFiles.sync_directory(&self.folder)?;
+            sync_parent(&OsFiles, &self.folder)?;
             if let (None, Some(version)) = (database.schema_version()?, self.schema_version) {
                 database.note_schema_version(version)?;
             }
@@ -270,7 +273,7 @@ impl Cache for SledCache {
             self.verify(database, room)?;
             Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
         })?;
-        self.visit(items, &Database::read, visit)
+        self.visit(items, Database::read, visit)
     }
 
     fn declare_indexes(&mut self, indexes: Indexes) {
@@ -303,7 +306,7 @@ impl Cache for SledCache {
             let value = database.documents.get(&key)?.ok_or("an index names a document that is not there")?;
             database.read(&key, &value)
         };
-        self.visit(items, &read, visit)
+        self.visit(items, read, visit)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

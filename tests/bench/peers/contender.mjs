@@ -7,9 +7,13 @@ export function operationsOf(work) {
   return work === 'one' ? 1 : (work.concurrent ?? work.batch);
 }
 
-/** Answers each order `{ samples, work, bytes }` with the values that `run` gives, until there are no more. */
+/**
+ * Answers each order `{ samples, work, bytes }` with what `run` gives, or promises, until there are no more: the value
+ * of each sample; or `{ values, also }`, where `also` holds a list of values per further figure.
+ */
 export async function serve(run) {
   for await (const line of createInterface({ input: process.stdin })) {
-    process.stdout.write(`${JSON.stringify({ values: run(JSON.parse(line)) })}\n`);
+    const answer = await run(JSON.parse(line));
+    process.stdout.write(`${JSON.stringify(Array.isArray(answer) ? { values: answer } : answer)}\n`);
   }
 }

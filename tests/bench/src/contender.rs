@@ -2,7 +2,7 @@
 //! contenders in any language take turns in one run. Nothing runs in it between two orders.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -12,7 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::scenario::{BenchError, Contender, Program, Work};
 
 /// How long one block may take.
-const BLOCK_S_MAX: u64 = 120;
+const BLOCK_S_MAX: u64 = 300;
+
+/// Where the programs are that a run starts.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// The folder of the contenders that run in Node.
+    pub(crate) peers: PathBuf,
+    /// The binary `syncline-server`.
+    pub(crate) server: PathBuf,
+}
 
 /// Run one block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +37,9 @@ pub(crate) struct Order {
 pub(crate) struct Answer {
     /// Each sample, per operation.
     pub(crate) values: Vec<f64>,
+    /// For each further figure of the block, a value per sample.
+    #[serde(default)]
+    pub(crate) also: Vec<Vec<f64>>,
     /// What was written to disk per operation, where the contender can tell.
     #[serde(default)]
     pub(crate) bytes: Option<usize>,
@@ -44,22 +56,27 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a contender with its data in `directory`, which exists.
-    pub(crate) fn start(contender: &Contender, directory: &Path, peers: &Path) -> Result<Self, BenchError> {
+    pub(crate) fn start(
+        contender: &Contender,
+        directory: &Path,
+        programs: &Programs,
+    ) -> Result<Self, BenchError> {
         let mut command = match contender.program {
             Program::Own(name) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg("--contender").arg(name).arg("--directory").arg(directory);
+                command.arg("--server").arg(&programs.server);
                 command
             }
             Program::Node(script) => {
                 let mut command = Command::new("node");
-                command.arg(peers.join(script)).arg(directory);
+                command.arg(programs.peers.join(script)).arg(directory);
                 command
             }
         };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (Some(orders), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(failed(contender.name, "has no standard streams"));
+            return Err(BenchError::failed(contender.name, "has no standard streams"));
         };
         let (lines, answers) = sync_channel(1);
         std::thread::spawn(move || {
@@ -75,14 +92,20 @@ impl Process {
     /// Has the contender run one block.
     pub(crate) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
         let line = serde_json::to_string(order)?;
-        writeln!(self.orders, "{line}").map_err(|error| failed(self.name, &error))?;
+        writeln!(self.orders, "{line}").map_err(|error| BenchError::failed(self.name, &error))?;
         let answer = self
             .answers
             .recv_timeout(Duration::from_secs(BLOCK_S_MAX))
-            .map_err(|error| failed(self.name, format!("no answer: {error}")))?;
-        let answer: Answer = serde_json::from_str(&answer?).map_err(|error| failed(self.name, error))?;
-        if answer.values.len() != order.samples {
-            return Err(failed(self.name, format!("{} samples of {}", answer.values.len(), order.samples)));
+            .map_err(|error| BenchError::failed(self.name, format!("no answer: {error}")))?;
+        let answer: Answer =
+            serde_json::from_str(&answer?).map_err(|error| BenchError::failed(self.name, error))?;
+        for values in std::iter::once(&answer.values).chain(&answer.also) {
+            if values.len() != order.samples {
+                return Err(BenchError::failed(
+                    self.name,
+                    format!("{} samples of {}", values.len(), order.samples),
+                ));
+            }
         }
         Ok(answer)
     }
@@ -94,10 +117,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn failed(name: &str, reason: impl std::fmt::Display) -> BenchError {
-    BenchError::Contender { name: name.to_owned(), reason: reason.to_string() }
 }
 
 /// The other side: answers orders from standard input with `run` until it closes.

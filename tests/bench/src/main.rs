@@ -3,26 +3,34 @@
 //! - [`scenario`]: what a scenario is; [`SCENARIOS`] lists them.
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
-//! - [`local_write`], [`live_query`]: the scenarios.
+//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`]: the scenarios.
+//! - [`server`], [`device`]: a real server in a process of its own, and a client that remembers what it was told.
 
+mod apply;
 mod contender;
+mod converge;
+mod device;
 mod live_query;
 mod local_write;
+mod merge;
 mod report;
 mod run;
 mod scenario;
+mod server;
 mod statistics;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 2] = [&local_write::SCENARIO, &live_query::SCENARIO];
+const SCENARIOS: [&Scenario; 5] =
+    [&local_write::SCENARIO, &live_query::SCENARIO, &apply::SCENARIO, &merge::SCENARIO, &converge::SCENARIO];
 
 const EXIT_USAGE: u8 = 2;
 
@@ -39,12 +47,15 @@ struct Arguments {
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
-    /// How many rounds to measure
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rounds: u32,
+    /// How many rounds to measure; each scenario has its own default
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: Option<u32>,
     /// The folder of the contenders that run in Node
     #[arg(long, hide = true, default_value = "tests/bench/peers")]
     peers: PathBuf,
+    /// The server that scenarios with a network run against
+    #[arg(long, hide = true, default_value = "target/fast/syncline-server")]
+    server: PathBuf,
     /// Where data is written, on the disk to be measured
     #[arg(long, default_value = "target")]
     data: PathBuf,
@@ -69,12 +80,7 @@ fn main() -> ExitCode {
 fn start(arguments: &Arguments) -> Result<(), BenchError> {
     let mut out = std::io::stdout().lock();
     if let (Some(name), Some(directory)) = (&arguments.contender, &arguments.directory) {
-        let contend = if name.starts_with(live_query::SCENARIO.name) {
-            live_query::contend
-        } else {
-            local_write::contend
-        };
-        return contend(name, directory);
+        return contend(name, directory, &arguments.server);
     }
     if arguments.list {
         for scenario in SCENARIOS {
@@ -87,11 +93,25 @@ fn start(arguments: &Arguments) -> Result<(), BenchError> {
         let known = SCENARIOS.map(|scenario| scenario.name).join(", ");
         BenchError::UnknownScenario { name: name.to_owned(), known }
     })?;
-    let samples = run::rounds(scenario, arguments.rounds, &arguments.data, &arguments.peers)?;
+    let programs = Programs { peers: arguments.peers.clone(), server: arguments.server.clone() };
+    let rounds = arguments.rounds.unwrap_or(scenario.rounds);
+    let samples = run::rounds(scenario, rounds, &arguments.data, &programs)?;
     let report = report::Report::new(scenario, &samples);
     write!(out, "{report}")?;
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     }
     Ok(())
+}
+
+/// Is one of a scenario's own contenders: `scenario/contender`.
+fn contend(name: &str, directory: &Path, server: &Path) -> Result<(), BenchError> {
+    match name.split('/').next() {
+        Some("local-write") => local_write::contend(name, directory),
+        Some("live-query") => live_query::contend(name, directory),
+        Some("apply") => apply::contend(name, directory, server),
+        Some("merge") => merge::contend(name),
+        Some("converge") => converge::contend(name, directory, server),
+        _ => Err(BenchError::failed(name, "is not known")),
+    }
 }

@@ -25,7 +25,7 @@ struct Row {
     p90: f64,
 }
 
-/// Two contenders, paired per round.
+/// Two contenders, paired per round; or one alone.
 #[derive(Debug, PartialEq, Serialize)]
 struct Ratio {
     name: String,
@@ -37,12 +37,12 @@ struct Ratio {
 impl Report {
     pub(crate) fn new(scenario: &Scenario, samples: &Samples) -> Self {
         let mut rows = Vec::new();
-        for (block_index, block) in scenario.blocks.iter().enumerate() {
+        for (place, figure) in scenario.figures().enumerate() {
             for (index, contender) in scenario.contenders.iter().enumerate() {
-                let values = samples.of(index, block_index);
+                let values = samples.of(index, place);
                 rows.push(Row {
-                    name: format!("{}: {}", block.name, contender.name),
-                    unit: block.unit,
+                    name: format!("{}: {}", figure.name, contender.name),
+                    unit: figure.unit,
                     median: rounded(median(values)),
                     p10: rounded(quantile(values, 0.1)),
                     p90: rounded(quantile(values, 0.9)),
@@ -57,13 +57,18 @@ impl Report {
 /// `None` when a goal names nobody.
 fn ratio(scenario: &Scenario, samples: &Samples, goal: &Goal) -> Option<Ratio> {
     let contender = |name| scenario.contenders.iter().position(|contender| contender.name == name);
-    let block = scenario.blocks.iter().position(|block| block.name == goal.block)?;
-    let over = samples.of(contender(goal.over)?, block);
-    let under = samples.of(contender(goal.under)?, block);
-    let paired: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
-    let median = median(&paired);
+    let figure = scenario.figures().position(|figure| figure.name == goal.figure)?;
+    let over = samples.of(contender(goal.over)?, figure);
+    let (median, under) = match goal.under {
+        Some(name) => {
+            let under = samples.of(contender(name)?, figure);
+            let paired: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
+            (median(&paired), format!(" / {name}"))
+        }
+        None => (median(over), String::new()),
+    };
     Some(Ratio {
-        name: format!("{}: {} / {}", goal.block, goal.over, goal.under),
+        name: format!("{}: {}{under}", goal.figure, goal.over),
         median: rounded(median),
         goal: goal.bound.to_string(),
         met: goal.bound.is_met(median),
@@ -83,7 +88,7 @@ impl fmt::Display for Report {
         for Row { name, unit, median, p10, p90 } in &self.rows {
             writeln!(f, "  {name:width$}  {median:>10.2}  {p10:>10.2}  {p90:>10.2}  {unit}")?;
         }
-        writeln!(f, "  {:width$}  {:>10}  {:>10}", "paired per round", "ratio", "goal")?;
+        writeln!(f, "  {:width$}  {:>10}  {:>10}", "goals, ratios paired per round", "median", "goal")?;
         for Ratio { name, median, goal, met } in &self.ratios {
             let met = if *met { "met" } else { "MISSED" };
             writeln!(f, "  {name:width$}  {median:>10.2}  {goal:>10}  {met}")?;
@@ -95,8 +100,9 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Block, Bound, Contender, Program, Work};
+    use crate::scenario::{Block, Bound, Contender, Figure, Program, Work};
 
+    const BYTES: Figure = Figure { name: "bytes", unit: "bytes" };
     const SCENARIO: Scenario = Scenario {
         name: "test",
         description: "",
@@ -104,25 +110,33 @@ mod tests {
             Contender { name: "a", program: Program::Own("a") },
             Contender { name: "b", program: Program::Own("b") },
         ],
-        blocks: &[Block { name: "one", samples: 1, work: Work::One, unit: "µs" }],
+        blocks: &[Block { name: "one", samples: 1, work: Work::One, unit: "µs", also: &[BYTES] }],
+        rounds: 3,
         goals: &[
-            Goal { block: "one", over: "a", under: "b", bound: Bound::AtMost(2.0) },
-            Goal { block: "one", over: "b", under: "a", bound: Bound::AtLeast(0.6) },
-            Goal { block: "one", over: "a", under: "nobody", bound: Bound::AtLeast(0.0) },
+            Goal { figure: "one", over: "a", under: Some("b"), bound: Bound::AtMost(2.0) },
+            Goal { figure: "one", over: "b", under: Some("a"), bound: Bound::AtLeast(0.6) },
+            Goal { figure: "one", over: "a", under: Some("nobody"), bound: Bound::AtLeast(0.0) },
+            Goal { figure: "bytes", over: "b", under: None, bound: Bound::AtMost(64.0) },
         ],
     };
 
     #[test]
     fn ratios_are_paired_before_the_median_is_taken() {
-        let mut samples = Samples::new(2, 1);
+        let mut samples = Samples::new(2, 2);
         for (a, b) in [(2.0, 1.0), (30.0, 10.0), (4.0, 4.0)] {
             samples.push(0, 0, a);
             samples.push(1, 0, b);
+            samples.push(0, 1, 1.0);
+            samples.push(1, 1, 64.0);
         }
         let report = Report::new(&SCENARIO, &samples);
         let ratio =
             |name: &str, median, goal: &str, met| Ratio { name: name.into(), median, goal: goal.into(), met };
-        let expected = [ratio("one: a / b", 2.0, "<= 2", true), ratio("one: b / a", 0.5, ">= 0.6", false)];
+        let expected = [
+            ratio("one: a / b", 2.0, "<= 2", true),
+            ratio("one: b / a", 0.5, ">= 0.6", false),
+            ratio("bytes: b", 64.0, "<= 64", true),
+        ];
         assert_eq!(report.ratios, expected);
         assert_eq!(report.rows[0].median, 4.0);
     }

@@ -3,26 +3,26 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::contender::{Order, Process};
+use crate::contender::{Order, Process, Programs};
 use crate::scenario::{BenchError, Scenario};
 use crate::statistics::{Shuffle, median};
 
-/// Per contender and block, in the order of the scenario: one value per round.
+/// Per contender and figure, in the order of the scenario: one value per round.
 #[derive(Debug)]
 pub(crate) struct Samples(Vec<Vec<Vec<f64>>>);
 
 impl Samples {
-    pub(crate) fn new(contenders: usize, blocks: usize) -> Self {
-        Self(vec![vec![Vec::new(); blocks]; contenders])
+    pub(crate) fn new(contenders: usize, figures: usize) -> Self {
+        Self(vec![vec![Vec::new(); figures]; contenders])
     }
 
-    pub(crate) fn push(&mut self, contender: usize, block: usize, value: f64) {
-        self.0[contender][block].push(value);
+    pub(crate) fn push(&mut self, contender: usize, figure: usize, value: f64) {
+        self.0[contender][figure].push(value);
     }
 
     /// The value of each round.
-    pub(crate) fn of(&self, contender: usize, block: usize) -> &[f64] {
-        &self.0[contender][block]
+    pub(crate) fn of(&self, contender: usize, figure: usize) -> &[f64] {
+        &self.0[contender][figure]
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn rounds(
     scenario: &Scenario,
     rounds: u32,
     data: &Path,
-    peers: &Path,
+    programs: &Programs,
 ) -> Result<Samples, BenchError> {
     std::fs::create_dir_all(data)?;
     let data = tempfile::Builder::new().prefix("bench-").tempdir_in(data)?;
@@ -40,7 +40,7 @@ pub(crate) fn rounds(
     for (index, contender) in scenario.contenders.iter().enumerate() {
         let directory = data.path().join(index.to_string());
         std::fs::create_dir(&directory)?;
-        processes.push(Process::start(contender, &directory, peers)?);
+        processes.push(Process::start(contender, &directory, programs)?);
     }
     let mut turns: Vec<(usize, usize)> = (0..processes.len())
         .flat_map(|contender| (0..scenario.blocks.len()).map(move |block| (contender, block)))
@@ -50,13 +50,22 @@ pub(crate) fn rounds(
         let answer = processes[contender].run(&order(scenario, block, bytes[block]))?;
         bytes[block] = answer.bytes.unwrap_or(bytes[block]);
     }
-    let mut samples = Samples::new(processes.len(), scenario.blocks.len());
+    let mut samples = Samples::new(processes.len(), scenario.figures().count());
     let mut shuffle = Shuffle::new(seed());
     for _ in 0..rounds {
         shuffle.shuffle(&mut turns);
         for &(contender, block) in &turns {
             let answer = processes[contender].run(&order(scenario, block, bytes[block]))?;
-            samples.push(contender, block, median(&answer.values));
+            let also = &scenario.blocks[block].also;
+            if answer.also.len() != also.len() {
+                let reason = format!("{} further figures of {}", answer.also.len(), also.len());
+                return Err(BenchError::failed(scenario.contenders[contender].name, reason));
+            }
+            for (figure, values) in
+                (scenario.figure_of(block)..).zip([answer.values].iter().chain(&answer.also))
+            {
+                samples.push(contender, figure, median(values));
+            }
         }
     }
     Ok(samples)

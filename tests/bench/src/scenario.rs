@@ -9,6 +9,8 @@ pub(crate) struct Scenario {
     pub(crate) description: &'static str,
     pub(crate) contenders: &'static [Contender],
     pub(crate) blocks: &'static [Block],
+    /// How many rounds to measure unless asked otherwise.
+    pub(crate) rounds: u32,
     pub(crate) goals: &'static [Goal],
 }
 
@@ -37,6 +39,30 @@ pub(crate) struct Block {
     /// What makes one sample; a sample is given per operation.
     pub(crate) work: Work,
     pub(crate) unit: &'static str,
+    /// What else the same samples tell.
+    pub(crate) also: &'static [Figure],
+}
+
+/// Something measured along with a block, as one value per sample too.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+}
+
+impl Scenario {
+    /// What is measured, in the order of the report: each block, then what it tells besides.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = Figure> {
+        self.blocks.iter().flat_map(|block| {
+            let also = block.also.iter().map(|figure| Figure { ..*figure });
+            std::iter::once(Figure { name: block.name, unit: block.unit }).chain(also)
+        })
+    }
+
+    /// The place of a block among the [figures](Self::figures).
+    pub(crate) fn figure_of(&self, block: usize) -> usize {
+        self.blocks[..block].iter().map(|block| 1 + block.also.len()).sum()
+    }
 }
 
 /// How many operations, and how they are asked for.
@@ -59,12 +85,13 @@ impl Work {
     }
 }
 
-/// A ratio of two contenders in one kind of block, `over` divided by `under`.
+/// A ratio of two contenders in one figure, `over` divided by `under`; without `under`, the figure itself.
 #[derive(Debug)]
 pub(crate) struct Goal {
-    pub(crate) block: &'static str,
+    /// The name of a block, or of something that a block tells besides.
+    pub(crate) figure: &'static str,
     pub(crate) over: &'static str,
-    pub(crate) under: &'static str,
+    pub(crate) under: Option<&'static str>,
     pub(crate) bound: Bound,
 }
 
@@ -99,6 +126,13 @@ pub(crate) enum BenchError {
     Contender { name: String, reason: String },
     Io(std::io::Error),
     Json(serde_json::Error),
+}
+
+impl BenchError {
+    /// A contender's failure.
+    pub(crate) fn failed(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Contender { name: name.to_owned(), reason: reason.to_string() }
+    }
 }
 
 impl std::fmt::Display for BenchError {

@@ -28,8 +28,9 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         Contender { name: SYNCLINE, program: Program::Own("live-query/syncline") },
         Contender { name: SCAN, program: Program::Own("live-query/scan") },
     ],
-    blocks: &[Block { name: CHANGE, samples: 50, work: Work::One, unit: "µs" }],
-    goals: &[Goal { block: CHANGE, over: SCAN, under: SYNCLINE, bound: Bound::AtLeast(20.0) }],
+    blocks: &[Block { name: CHANGE, samples: 50, work: Work::One, unit: "µs", also: &[] }],
+    rounds: 20,
+    goals: &[Goal { figure: CHANGE, over: SCAN, under: Some(SYNCLINE), bound: Bound::AtLeast(20.0) }],
 };
 
 /// Runs one of the scenario's own contenders until its orders end.

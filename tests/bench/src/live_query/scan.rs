@@ -33,7 +33,7 @@ impl Contender {
                 return Err(BenchError::Contender { name: super::SCAN.to_owned(), reason });
             }
         }
-        Ok(Answer { values, bytes: None })
+        Ok(Answer { values, also: Vec::new(), bytes: None })
     }
 
     fn window(&self) -> Vec<(i64, &str)> {

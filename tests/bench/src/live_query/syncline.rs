@@ -81,7 +81,7 @@ impl Contender {
                 return Err(failed("the change is not in the window"));
             }
         }
-        Ok(Answer { values, bytes: None })
+        Ok(Answer { values, also: Vec::new(), bytes: None })
     }
 
     /// One turn of the driver, without a network.

@@ -29,14 +29,15 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         Contender { name: SQLITE, program: Program::Node("local_write_sqlite.mjs") },
     ],
     blocks: &[
-        Block { name: SINGLE, samples: 50, work: Work::One, unit: "µs" },
-        Block { name: CONCURRENT, samples: 20, work: Work::Concurrent(50), unit: "µs per write" },
-        Block { name: BATCH, samples: 20, work: Work::Batch(50), unit: "µs per write" },
+        Block { name: SINGLE, samples: 50, work: Work::One, unit: "µs", also: &[] },
+        Block { name: CONCURRENT, samples: 20, work: Work::Concurrent(50), unit: "µs per write", also: &[] },
+        Block { name: BATCH, samples: 20, work: Work::Batch(50), unit: "µs per write", also: &[] },
     ],
+    rounds: 20,
     goals: &[
-        Goal { block: SINGLE, over: SYNCLINE, under: LIMIT, bound: Bound::AtMost(3.0) },
-        Goal { block: BATCH, over: SQLITE, under: SYNCLINE, bound: Bound::AtLeast(1.4) },
-        Goal { block: CONCURRENT, over: SQLITE, under: SYNCLINE, bound: Bound::AtLeast(1.4) },
+        Goal { figure: SINGLE, over: SYNCLINE, under: Some(LIMIT), bound: Bound::AtMost(3.0) },
+        Goal { figure: BATCH, over: SQLITE, under: Some(SYNCLINE), bound: Bound::AtLeast(1.4) },
+        Goal { figure: CONCURRENT, over: SQLITE, under: Some(SYNCLINE), bound: Bound::AtLeast(1.4) },
     ],
 };
 

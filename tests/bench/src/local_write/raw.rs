@@ -43,6 +43,6 @@ impl Contender {
             values.push(begin.elapsed().as_secs_f64() * 1e6 / operations as f64);
             self.at += bytes.len();
         }
-        Ok(Answer { values, bytes: None })
+        Ok(Answer { values, also: Vec::new(), bytes: None })
     }
 }

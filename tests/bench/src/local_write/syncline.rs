@@ -67,7 +67,7 @@ impl Contender {
             values.push(begin.elapsed().as_secs_f64() * 1e6 / operations as f64);
         }
         let grown = journal_bytes(&self.directory)?.saturating_sub(bytes_before);
-        Ok(Answer { values, bytes: Some(grown / (order.samples * operations)) })
+        Ok(Answer { values, also: Vec::new(), bytes: Some(grown / (order.samples * operations)) })
     }
 
     fn next_write(&mut self) -> Result<WriteRequest, BenchError> {

@@ -4,6 +4,7 @@
 mod cache;
 mod contents;
 mod disk;
+pub mod exercise;
 mod mount;
 mod names;
 
@@ -23,7 +24,7 @@ pub type SimulatedStore = DiskStore<Mount, SimulatedCache>;
 
 /// Small, so that a run of seconds sees the file grow and the journal compacted.
 const PREALLOCATION_BYTES: u64 = 4 << 10;
-const COMPACTION_BYTES_MIN: u64 = 8 << 10;
+const COMPACTION_BYTES_MIN: u64 = 2 << 10;
 
 /// Where the store stands on the disk.
 pub const DIRECTORY: &str = "/app/store";

@@ -1,0 +1,67 @@
+//! `apply`: the first synchronization of 100,000 documents of 206 bytes into a fresh client.
+//!
+//! Each sample is a new process, so that its peak of memory is the client's alone, and starts with nothing: it opens
+//! its client, connects over loopback, and watches the first 50 documents by position. A sample ends when the client
+//! has all documents. Syncline writes them to disk, and its server reads them from disk; the peers keep theirs in
+//! memory at both ends, and their memory includes the engine of JavaScript.
+
+mod pull;
+mod syncline;
+
+use std::path::Path;
+
+use crate::contender::serve;
+use crate::scenario::{BenchError, Block, Bound, Contender, Figure, Goal, Program, Scenario, Work};
+
+const SYNCLINE: &str = "Syncline";
+const RXDB: &str = "RxDB, memory, HTTP";
+const TINYBASE: &str = "TinyBase, WebSocket";
+const YJS: &str = "Yjs, WebSocket";
+const AUTOMERGE: &str = "Automerge, WebSocket";
+
+const APPLY: &str = "documents";
+const FIRST: &str = "first rows";
+const PEAK: &str = "peak memory";
+
+const DOCUMENTS: usize = 100_000;
+const ROOM: &str = "list:bench";
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "apply",
+    description: "the first synchronization of 100,000 documents of 200 bytes",
+    contenders: &[
+        Contender { name: SYNCLINE, program: Program::Own("apply/syncline") },
+        Contender { name: RXDB, program: Program::Node("apply_rxdb.mjs") },
+        Contender { name: TINYBASE, program: Program::Node("apply_tinybase.mjs") },
+        Contender { name: YJS, program: Program::Node("apply_yjs.mjs") },
+        Contender { name: AUTOMERGE, program: Program::Node("apply_automerge.mjs") },
+    ],
+    blocks: &[Block {
+        name: APPLY,
+        samples: 1,
+        work: Work::Batch(DOCUMENTS),
+        unit: "per second",
+        also: &[Figure { name: FIRST, unit: "ms" }, Figure { name: PEAK, unit: "MiB" }],
+    }],
+    rounds: 5,
+    goals: &[
+        Goal { figure: APPLY, over: SYNCLINE, under: None, bound: Bound::AtLeast(50_000.0) },
+        Goal { figure: PEAK, over: SYNCLINE, under: None, bound: Bound::AtMost(64.0) },
+        Goal { figure: APPLY, over: SYNCLINE, under: Some(RXDB), bound: Bound::AtLeast(1.0) },
+        Goal { figure: APPLY, over: SYNCLINE, under: Some(TINYBASE), bound: Bound::AtLeast(1.0) },
+        Goal { figure: APPLY, over: SYNCLINE, under: Some(YJS), bound: Bound::AtLeast(1.0) },
+        Goal { figure: APPLY, over: SYNCLINE, under: Some(AUTOMERGE), bound: Bound::AtLeast(1.0) },
+    ],
+};
+
+/// Runs the scenario's own contender until its orders end, or one of its samples.
+pub(crate) fn contend(name: &str, directory: &Path, server: &Path) -> Result<(), BenchError> {
+    match name {
+        "apply/syncline" => {
+            let mut contender = syncline::Contender::open(directory, server)?;
+            serve(|order| contender.run(order))
+        }
+        pull::NAME => pull::run(directory),
+        _ => Err(BenchError::failed(name, "is not known")),
+    }
+}

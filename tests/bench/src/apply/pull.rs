@@ -1,0 +1,70 @@
+//! One sample, in a process of its own.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use syncline::engine::query::order::OrderBy;
+use syncline::engine::query::selection::Selection;
+use syncline::{ClientConfig, Command};
+
+use super::{DOCUMENTS, ROOM, SYNCLINE};
+use crate::device::Device;
+use crate::scenario::BenchError;
+
+/// By which this program is told to be one.
+pub(super) const NAME: &str = "apply/pull";
+
+/// How many documents the app shows.
+const WINDOW: u32 = 50;
+
+/// Told on standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Pull {
+    pub(super) url: String,
+    pub(super) token: String,
+}
+
+/// Answered on standard output.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Pulled {
+    pub(super) all_s: f64,
+    pub(super) first_ms: f64,
+    pub(super) peak_mib: f64,
+}
+
+pub(super) fn run(directory: &Path) -> Result<(), BenchError> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    let Pull { url, token } = serde_json::from_str(&line)?;
+    let begin = Instant::now();
+    let config =
+        ClientConfig { directory: Some(directory.to_owned()), token: Some(token), ..ClientConfig::new(url) };
+    let device = Device::open(config, ROOM)?;
+    let order_by = vec![OrderBy { path: syncline_protocol::Path::field("position"), direction: None }];
+    device.watch(Selection { order_by, limit: Some(WINDOW), ..Selection::default() })?;
+    device.run(Command::Connect)?;
+    device.until("a room that is complete", |seen| seen.live && seen.count == DOCUMENTS as u64)?;
+    let (first, all) = {
+        let seen = device.seen();
+        let since = |instant: Option<Instant>| instant.map(|at| at.duration_since(begin).as_secs_f64());
+        (since(seen.first_rows_at), since(seen.live_at))
+    };
+    device.run(Command::Close)?;
+    let (Some(first_s), Some(all_s)) = (first, all) else {
+        return Err(BenchError::failed(SYNCLINE, "nothing was seen"));
+    };
+    let pulled = Pulled { all_s, first_ms: first_s * 1e3, peak_mib: peak_mib()? };
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&pulled)?)?;
+    Ok(())
+}
+
+/// The most memory this process ever had.
+fn peak_mib() -> Result<f64, BenchError> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0)
+        .ok_or_else(|| BenchError::failed(SYNCLINE, "the system does not tell its peak of memory"))
+}

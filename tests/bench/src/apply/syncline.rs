@@ -1,0 +1,98 @@
+//! The server with its documents, and a new process for each sample.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use syncline::{ClientConfig, Settings, StoreKind};
+use syncline_protocol::{Fields, Value, Write};
+use uuid::Uuid;
+
+use super::pull::{NAME, Pull, Pulled};
+use super::{DOCUMENTS, ROOM, SYNCLINE};
+use crate::contender::{Answer, Order};
+use crate::device::Device;
+use crate::scenario::BenchError;
+use crate::server::Server;
+
+/// Fills the document up to 206 bytes of JSON, as the goals were measured with.
+const TEXT_BYTES: usize = 164;
+/// Documents in one call, when the server is filled.
+const CALL_COUNT: usize = 1000;
+
+#[derive(Debug)]
+pub(super) struct Contender {
+    server: Server,
+    directory: PathBuf,
+    samples: usize,
+}
+
+impl Contender {
+    pub(super) fn open(directory: &Path, binary: &Path) -> Result<Self, BenchError> {
+        let server = Server::start(binary, directory)?;
+        let contender = Self { server, directory: directory.to_owned(), samples: 0 };
+        contender.fill()?;
+        Ok(contender)
+    }
+
+    fn fill(&self) -> Result<(), BenchError> {
+        let config = ClientConfig {
+            store: StoreKind::Memory,
+            token: Some(Server::token("writer")?),
+            settings: Settings { queue_count_max: DOCUMENTS as u64, ..Settings::default() },
+            ..ClientConfig::new(self.server.url())
+        };
+        let writer = Device::open(config, ROOM)?;
+        writer.run(syncline::Command::Connect)?;
+        for first in (0..DOCUMENTS).step_by(CALL_COUNT) {
+            let write = |number| (Uuid::now_v7().to_string(), Write::Create(fields(number)));
+            writer.write((first..first + CALL_COUNT).map(write))?;
+            writer.until("room in the queue", |seen| seen.queue.count < (10 * CALL_COUNT) as u64)?;
+        }
+        writer.until("an empty queue", |seen| seen.queue.count == 0)?;
+        writer.run(syncline::Command::Close).map(drop)
+    }
+
+    pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+        let pulled = (0..order.samples).map(|_| self.sample()).collect::<Result<Vec<_>, _>>()?;
+        #[allow(clippy::cast_precision_loss)]
+        let values = pulled.iter().map(|pulled| DOCUMENTS as f64 / pulled.all_s).collect();
+        let first = pulled.iter().map(|pulled| pulled.first_ms).collect();
+        let peak = pulled.iter().map(|pulled| pulled.peak_mib).collect();
+        Ok(Answer { values, also: vec![first, peak], bytes: None })
+    }
+
+    fn sample(&mut self) -> Result<Pulled, BenchError> {
+        self.samples += 1;
+        let directory = self.directory.join(format!("client-{}", self.samples));
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--contender").arg(NAME).arg("--directory").arg(&directory);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let pull = Pull { url: self.server.url().to_owned(), token: Server::token("reader")? };
+        let line = converse(&mut child, &serde_json::to_string(&pull)?);
+        let ended = child.wait()?;
+        let pulled = serde_json::from_str(&line?)
+            .map_err(|error| BenchError::failed(SYNCLINE, format!("{ended}, {error}")))?;
+        std::fs::remove_dir_all(&directory)?;
+        Ok(pulled)
+    }
+}
+
+fn converse(child: &mut Child, said: &str) -> std::io::Result<String> {
+    if let Some(mut input) = child.stdin.take() {
+        writeln!(input, "{said}")?;
+    }
+    let mut line = String::new();
+    if let Some(output) = child.stdout.take() {
+        BufReader::new(output).read_line(&mut line)?;
+    }
+    Ok(line)
+}
+
+fn fields(number: usize) -> Fields {
+    Fields::from([
+        ("done".to_owned(), Value::Bool(false)),
+        ("position".to_owned(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
+        ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
+    ])
+}
