@@ -10,7 +10,8 @@ use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
-use super::pulls::Urgency;
+use super::progress::RoomCounts;
+use super::pulls::{AskAgain, Urgency};
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 
@@ -53,23 +54,6 @@ pub struct Replica {
     /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
     used: BTreeSet<Room>,
     last_watch: u64,
-}
-
-/// How many rooms have caught up, and how many not, without those that the server denies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RoomCounts {
-    pub live: u64,
-    pub to_load: u64,
-}
-
-/// How what is new in a room comes to be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskAgain {
-    /// By a page after this cursor.
-    Now(u64),
-    /// By another page once the one under way is here.
-    AfterThisPage,
-    WithSubscription,
 }
 
 /// What an applied page or live change means for the rest of the engine.
