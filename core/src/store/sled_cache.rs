@@ -89,13 +89,12 @@ impl SledCache {
         Ok(())
     }
 
-    /// Makes sure, once, that a room's documents are complete. Returns their digest.
-    fn verify(&self, database: &Database, room: &Room) -> Result<Digest, Failure> {
-        let stored = database.rooms.get(room.as_str())?;
-        let expected = stored.map_or(Ok(CachedRoom::default()), |value| CachedRoom::decode(&value))?.digest;
+    /// Makes sure, once, that a room's documents are complete.
+    fn verify(&self, database: &Database, room: &Room) -> Result<(), Failure> {
         if self.state.borrow().verified.contains(room) {
-            return Ok(expected);
+            return Ok(());
         }
+        let expected = cached_room(database, room)?.digest;
         let mut found = Digest::default();
         for item in database.documents.scan_prefix(room_prefix(room)) {
             let (key, value) = item?;
@@ -108,7 +107,7 @@ impl SledCache {
         if expected != Digest::default() {
             self.state.borrow_mut().verified.insert(room.clone());
         }
-        Ok(expected)
+        Ok(())
     }
 
     fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
@@ -237,12 +236,13 @@ impl Cache for SledCache {
                 Some(encode(document).map_err(|error| StoreError::Encode(error.to_string()))?)
             };
             let (collection, id) = (document.collection.clone(), document.id.clone());
-            newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), stored);
+            newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), (document, stored));
         }
-        let bytes = newest.values().flatten().map(Stored::byte_len).sum();
+        let bytes = newest.values().filter_map(|(_, stored)| stored.as_ref()).map(Stored::byte_len).sum();
         self.ensure_room(bytes)?;
         let changes = self.run(|database| {
-            let mut digest = self.verify(database, room)?;
+            self.verify(database, room)?;
+            let CachedRoom { state: before, mut digest } = cached_room(database, room)?;
             let mut writes = Writes::default();
             if update.reset {
                 for item in database.documents.scan_prefix(room_prefix(room)) {
@@ -250,8 +250,10 @@ impl Cache for SledCache {
                     remove(&mut writes, &mut digest, &key, &value)?;
                 }
             }
-            for (key, stored) in &newest {
-                let replaced = if update.reset { None } else { database.documents.get(key)? };
+            let was_empty = digest == Digest::default();
+            for (key, (document, stored)) in &newest {
+                let is_news = update.reset || was_empty || before.is_news(document);
+                let replaced = if is_news { None } else { database.documents.get(key)? };
                 if let Some(value) = replaced {
                     remove(&mut writes, &mut digest, key, &value)?;
                 }
@@ -309,6 +311,11 @@ impl Drop for SledCache {
             Ok(())
         });
     }
+}
+
+fn cached_room(database: &Database, room: &Room) -> Result<CachedRoom, Failure> {
+    let stored = database.rooms.get(room.as_str())?;
+    Ok(stored.map_or(Ok(CachedRoom::default()), |value| CachedRoom::decode(&value))?)
 }
 
 fn read(database: &Database, key: &[u8], value: &[u8]) -> Result<Document, Failure> {
