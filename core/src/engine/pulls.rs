@@ -8,7 +8,6 @@ use syncline_protocol::message::{Pull, Subscribe, event};
 
 use super::Engine;
 use super::io::{Now, Output, RoomPhase};
-use super::replica::AskAgain;
 use super::wire::Request;
 
 /// What a room asks for.
@@ -17,6 +16,16 @@ pub enum Ask {
     /// Live changes, and the page where it stands.
     Subscribe,
     PageAfter(u64),
+}
+
+/// How what is new in a room comes to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskAgain {
+    /// By a page after this cursor.
+    Now(u64),
+    /// By another page once the one under way is here.
+    AfterThisPage,
+    WithSubscription,
 }
 
 /// How much a room matters now; the least value first.

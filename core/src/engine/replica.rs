@@ -10,7 +10,8 @@ use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
-use super::pulls::Urgency;
+use super::progress::RoomCounts;
+use super::pulls::{AskAgain, Urgency};
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 
@@ -53,23 +54,6 @@ pub struct Replica {
     /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
     used: BTreeSet<Room>,
     last_watch: u64,
-}
-
-/// How many rooms have caught up, and how many not, without those that the server denies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RoomCounts {
-    pub live: u64,
-    pub to_load: u64,
-}
-
-/// How what is new in a room comes to be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskAgain {
-    /// By a page after this cursor.
-    Now(u64),
-    /// By another page once the one under way is here.
-    AfterThisPage,
-    WithSubscription,
 }
 
 /// What an applied page or live change means for the rest of the engine.
@@ -316,7 +300,7 @@ impl Replica {
         &mut self,
         room: &Room,
         asked: u64,
-        page: &Page,
+        page: Page,
         store: &mut dyn Store,
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
@@ -337,7 +321,7 @@ impl Replica {
             return Ok(Applied { next: followed.next_pull(state.cursor, false), ..Applied::default() });
         }
         let before = if reset { RoomState::default() } else { state };
-        let (documents, checksum) = newer_than_cache(room, before, &page.changes, store)?;
+        let (documents, checksum) = newer_than_cache(room, before, page.changes, store)?;
         let more = page.more && page.cursor > before.cursor;
         let snapshot = if before.cursor == 0 { page.snapshot } else { before.snapshot };
         let new_state = RoomState {
@@ -383,11 +367,11 @@ impl Replica {
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
         let readable = self.rooms.get(room).is_some_and(|followed| followed.phase != RoomPhase::Denied);
-        // The first page does not look at what the cache holds.
-        if !readable || state.cursor == 0 || document.seq <= state.cursor {
+        // A reading from nothing does not look at what the cache holds.
+        if !readable || state.cursor == 0 || state.snapshot.is_some() || document.seq <= state.cursor {
             return Ok(Applied::default());
         }
-        let (documents, checksum) = newer_than_cache(room, state, std::slice::from_ref(document), store)?;
+        let (documents, checksum) = newer_than_cache(room, state, vec![document.clone()], store)?;
         let new_state = RoomState { checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
@@ -410,7 +394,7 @@ impl Replica {
             followed.phase = RoomPhase::Loading;
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }
-        let (documents, checksum) = newer_than_cache(room, state, &live.changes, store)?;
+        let (documents, checksum) = newer_than_cache(room, state, live.changes.clone(), store)?;
         let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
@@ -455,19 +439,20 @@ impl FollowedRoom {
 fn newer_than_cache(
     room: &Room,
     before: RoomState,
-    changes: &[Document],
+    changes: Vec<Document>,
     store: &dyn Store,
 ) -> Result<(Vec<Document>, Checksum), StoreError> {
     let mut checksum = before.checksum;
     let mut documents = Vec::with_capacity(changes.len());
     for document in changes {
-        let cached = if before.cursor == 0 { None } else { store.document(&key(room, document))? };
+        let is_news = before.cursor == 0 || before.is_news(&document);
+        let cached = if is_news { None } else { store.document(&key(room, &document))? };
         if cached.as_ref().is_some_and(|cached| cached.seq >= document.seq) {
             continue;
         }
         let old = cached.map_or(Checksum::default(), |cached| cached.checksum());
         checksum = checksum.replace(old, document.checksum());
-        documents.push(document.clone());
+        documents.push(document);
     }
     Ok((documents, checksum))
 }

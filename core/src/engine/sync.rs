@@ -117,7 +117,7 @@ impl Engine {
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
                 Ok(page) => {
-                    let applied = self.replica.apply_page(&room, asked, &page, store);
+                    let applied = self.replica.apply_page(&room, asked, page, store);
                     self.handle_applied(now, &room, applied, store, out);
                 }
                 Err(error) => return self.handle_room_refused(now, &room, error, store),

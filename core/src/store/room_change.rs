@@ -59,8 +59,10 @@ impl<'a> RoomChange<'a> {
             remove_all(database, self.room, &mut room, &mut writes)?;
         }
         room.index = self.index_of(&room);
+        let was_empty = self.reset || room.digest == Digest::default();
         for (key, replacement) in &self.newest {
-            let replaced = if self.reset { None } else { database.documents.get(key)? };
+            let is_news = was_empty || room.state.is_news(replacement.document);
+            let replaced = if is_news { None } else { database.documents.get(key)? };
             if let Some(value) = replaced {
                 self.unindex(database, key, &value, &mut room, &mut writes)?;
                 remove(&mut writes, &mut room, key, &value)?;

@@ -16,7 +16,9 @@ for (const variant of VARIANTS) {
   scenario('what one device writes, the other shows, both ways', async (world) => {
     const { room } = world;
     const [ada, bob] = [await world.device('ada'), await world.device('bob')];
-    await ada.write(room, 'tasks', { t1: { create: { title: 'Tea', address: { city: 'Zürich' }, tags: [] } } });
+    await ada.write(room, 'tasks', {
+      t1: { create: { title: 'Tea', address: { city: 'Zürich' }, tags: [] } },
+    });
     await until(() => bob.rows(room, 'tasks').has('t1'));
     await bob.write(room, 'tasks', {
       t1: { update: { 'address.city': { set: 'Bern' }, tags: { union: ['red'] }, title: 'unset' } },
@@ -59,7 +61,10 @@ for (const variant of VARIANTS) {
     await Promise.all([ada.call('connect'), bob.call('connect')]);
     await until(() => [ada, bob].every((device) => device.documents(room, 'tasks').xp.n === 120));
     await Promise.all([ada.settled(), bob.settled()]);
-    assert.deepEqual([ada, bob].map((device) => device.documents(room, 'tasks').xp.n), [120, 120]);
+    assert.deepEqual(
+      [ada, bob].map((device) => device.documents(room, 'tasks').xp.n),
+      [120, 120],
+    );
   });
 
   scenario('a room of many pages is read whole', async (world) => {
@@ -79,13 +84,16 @@ for (const variant of VARIANTS) {
     const peer = await world.peer('carol');
     let cursor = 0;
     const seen = [];
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const page = await peer.emitWithAck('sync:pull', { room, cursor, limit: 400 });
       assert(page.changes.length > 0 && page.changes.length <= 400, `${page.changes.length} changes`);
       seen.push(...page.changes.map(({ seq }) => seq));
       ({ cursor, more } = page);
     }
-    assert.deepEqual(seen, Array.from({ length: DOCUMENTS }, (_, index) => index + 1));
+    assert.deepEqual(
+      seen,
+      Array.from({ length: DOCUMENTS }, (_, index) => index + 1),
+    );
   });
 
   scenario('a page holds about a mebibyte, however large its documents', async (world) => {
@@ -136,7 +144,8 @@ for (const variant of VARIANTS) {
       bool: [true, false],
     };
     // npm's MessagePack parser takes this one for an instruction, and the backend then refuses the write.
-    if (variant.parser === 'json') Object.defineProperty(fields, '__proto__', { value: { x: 1 }, enumerable: true });
+    if (variant.parser === 'json')
+      Object.defineProperty(fields, '__proto__', { value: { x: 1 }, enumerable: true });
     await ada.write(room, 'tasks', { 'é/🌍 1': { create: fields } });
     await until(() => bob.rows(room, 'tasks').size === 1);
     await ada.settled();

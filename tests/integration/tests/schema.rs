@@ -32,7 +32,10 @@ impl World {
     }
 
     fn config(&self, schema: Schema) -> ClientConfig {
-        ClientConfig { schema, ..config("ann", &[ROOM], &self.server.url(), self.directory.path()) }
+        // Every write stays one of its own.
+        let collections = serde_json::from_value(json!({"notes": {"coalesce": false}})).unwrap();
+        let base = config("ann", &[ROOM], &self.server.url(), self.directory.path());
+        ClientConfig { schema, collections, ..base }
     }
 
     async fn offline(&self, schema: Schema) -> Device {

@@ -8,7 +8,7 @@ use crate::{File, Tree};
 /// A longer file usually holds two ideas.
 const LINES_MAX: usize = 500;
 
-const LINE_LIMITED: [&str; 6] = [".rs", ".ts", ".tsx", ".mjs", ".swift", ".kt"];
+const LINE_LIMITED: [&str; 7] = [".rs", ".ts", ".tsx", ".js", ".mjs", ".swift", ".kt"];
 
 /// How a file begins that nobody writes by hand.
 const GENERATED: &str = "// Generated from";
