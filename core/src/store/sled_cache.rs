@@ -158,7 +158,7 @@ impl SledCache {
     fn visit(
         &self,
         mut items: sled::Iter,
-        read: &dyn Fn(&Database, &[u8], &[u8]) -> Result<Document, Failure>,
+        read: impl Fn(&Database, &[u8], &[u8]) -> Result<Document, Failure>,
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
         loop {
@@ -273,7 +273,7 @@ impl Cache for SledCache {
             self.verify(database, room)?;
             Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
         })?;
-        self.visit(items, &Database::read, visit)
+        self.visit(items, Database::read, visit)
     }
 
     fn declare_indexes(&mut self, indexes: Indexes) {
@@ -306,7 +306,7 @@ impl Cache for SledCache {
             let value = database.documents.get(&key)?.ok_or("an index names a document that is not there")?;
             database.read(&key, &value)
         };
-        self.visit(items, &read, visit)
+        self.visit(items, read, visit)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

@@ -30,7 +30,9 @@ fn filled(directory: &Path) -> SledCache {
 }
 
 /// The documents of each room, by their ids.
-fn contents(cache: &SledCache) -> Vec<(Room, Vec<Document>)> {
+type Contents = Vec<(Room, Vec<Document>)>;
+
+fn contents(cache: &SledCache) -> Contents {
     let rooms = cache.rooms().unwrap().into_iter().map(|(room, _)| {
         let mut documents = Vec::new();
         cache
@@ -71,8 +73,8 @@ fn what_is_kept_is_there_and_the_rest_takes_no_space() {
     cache.flush().unwrap();
 }
 
-/// What a restart finds after a kill once `steps` of the renames were made.
-fn killed_after(steps: usize) -> (Vec<(Room, Vec<Document>)>, Vec<(Room, Vec<Document>)>) {
+/// What there was, and what a restart finds after a kill once `steps` of the renames were made.
+fn killed_after(steps: usize) -> (Contents, Contents) {
     let directory = TempDir::new().unwrap();
     let cache = filled(directory.path());
     let before = contents(&cache);
