@@ -59,8 +59,8 @@ pub struct Replica {
 /// What an applied page or live change means for the rest of the engine.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Documents whose confirmed state changed.
-    pub changed: Vec<DocumentKey>,
+    /// Documents whose confirmed state changed, and what it is; `None` for a deleted one.
+    pub changed: Vec<(DocumentKey, Option<Document>)>,
     /// Whether all of the room's documents may have changed.
     pub reset: bool,
     /// The newest time at which any of them was written.
@@ -354,7 +354,7 @@ impl Replica {
         let again = page.reset && more && followed.starting_over;
         followed.starting_over = more && (page.reset || followed.starting_over);
         let next = if again { NextPull::Later } else { next };
-        Ok(Applied { next, ..Applied::of(room, &documents, reset) })
+        Ok(Applied { next, ..Applied::of(room, documents, reset) })
     }
 
     /// Applies a document that the server showed before the log brought it. The cursor stays, and the log skips what
@@ -375,7 +375,7 @@ impl Replica {
         let new_state = RoomState { checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
-        Ok(Applied::of(room, &documents, false))
+        Ok(Applied::of(room, documents, false))
     }
 
     /// Applies live changes that follow the cursor; anything else is left to a pull.
@@ -398,18 +398,18 @@ impl Replica {
         let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
-        Ok(Applied::of(room, &documents, false))
+        Ok(Applied::of(room, documents, false))
     }
 }
 
 impl Applied {
-    fn of(room: &Room, documents: &[Document], reset: bool) -> Self {
-        Self {
-            changed: documents.iter().map(|document| key(room, document)).collect(),
-            reset,
-            newest_time: documents.iter().map(|document| document.newest_stamp().time).max(),
-            next: NextPull::Nothing,
-        }
+    fn of(room: &Room, documents: Vec<Document>, reset: bool) -> Self {
+        let newest_time = documents.iter().map(|document| document.newest_stamp().time).max();
+        let changed = documents.into_iter().map(|document| {
+            let key = key(room, &document);
+            (key, Some(document).filter(|document| !document.deleted))
+        });
+        Self { changed: changed.collect(), reset, newest_time, next: NextPull::Nothing }
     }
 }
 

@@ -183,8 +183,8 @@ impl Engine {
         if let Some(newest) = applied.newest_time {
             self.clock.observe(newest);
         }
-        for key in &applied.changed {
-            self.queries.touch(key);
+        for (key, document) in applied.changed {
+            self.queries.touch_with(&key, document.as_ref());
         }
         self.changed_rooms.insert(room.clone());
         self.schedule_flush(now);
