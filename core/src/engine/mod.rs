@@ -331,10 +331,11 @@ impl Engine {
     }
 
     fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
+        let room = presence.room.clone();
         let request = if name == event::PRESENCE_JOIN {
-            Request::PresenceJoin { room: presence.room.clone() }
+            Request::PresenceJoin { room }
         } else {
-            Request::Notice
+            Request::PresenceUpdate { room }
         };
         self.request(now, name, presence, request, out);
     }

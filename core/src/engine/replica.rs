@@ -31,6 +31,9 @@ pub struct FollowedRoom {
     pub retry_at_us: Option<u64>,
     /// The highest place in the log that was heard of.
     head: u64,
+    /// Whether the last page was the last one. Between two pages the cache lacks some of what the log had up to the
+    /// cursor: a document stands at its newest place only, which may be behind the page.
+    level: bool,
     repair: Repair,
     /// Whether the server had it start over, and has not brought it to the end of the log since.
     starting_over: bool,
@@ -107,6 +110,7 @@ impl Replica {
             error: None,
             retry_at_us: None,
             head: 0,
+            level: false,
             repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
             starting_over: false,
         };
@@ -234,10 +238,9 @@ impl Replica {
         }
     }
 
-    /// Whether the cache holds all that the log has up to the cursor. Between two pages it does not: a document stands
-    /// at its newest place only, which may be behind the page that its older changes would have been in.
+    /// Whether the cache is known to hold all that the log has up to the cursor.
     pub fn is_level(&self, room: &Room) -> bool {
-        self.rooms.get(room).is_some_and(|followed| followed.phase == RoomPhase::Live)
+        self.rooms.get(room).is_some_and(|followed| followed.level)
     }
 
     /// Where the room's next subscription starts.
@@ -317,12 +320,14 @@ impl Replica {
             return Ok(Applied { next: followed.read_again(), ..Applied::default() });
         }
         if !reset && page.cursor < state.cursor {
-            // Live changes came in before this answer.
-            return Ok(Applied { next: followed.next_pull(state.cursor, false), ..Applied::default() });
+            // Live changes came in before this answer, or another page did.
+            let more = !followed.level;
+            return Ok(Applied { next: followed.next_pull(state.cursor, more), ..Applied::default() });
         }
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, page.changes, store)?;
-        let more = page.more && page.cursor > before.cursor;
+        // A server that gets nowhere is not asked for ever.
+        let more = page.more && page.cursor > if reset { 0 } else { asked };
         let snapshot = if before.cursor == 0 { page.snapshot } else { before.snapshot };
         let new_state = RoomState {
             cursor: page.cursor,
@@ -334,6 +339,7 @@ impl Replica {
         };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
+        followed.level = !more;
         if repairs {
             followed.repair = Repair::Done;
         }

@@ -2,7 +2,7 @@
 
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
-    Changes, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
+    Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
     PresencePong, Push, PushAnswer, UserStatus, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
@@ -130,6 +130,12 @@ impl Engine {
                 Ok(members) => self.presence.handle_members(&room, members.members),
                 Err(error) => return self.handle_presence_refused(now, &room, error),
             },
+            // What was not taken is announced again, as a whole.
+            Request::PresenceUpdate { room } => {
+                if let Err(error) = decode_answer::<Done>(args) {
+                    return self.handle_presence_refused(now, &room, error);
+                }
+            }
             Request::Ping => match decode_answer::<PresencePong>(args) {
                 Ok(pong) => self.handle_heads(pong),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
@@ -157,6 +163,8 @@ impl Engine {
         let retry_at_us = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
+            // The server has lost sight of this client.
+            Retry::Never if error.code == Code::NotFound => Some(now.after_ms(self.settings.retry_delay_ms)),
             Retry::Never => None,
         };
         self.presence.handle_refused(room, error, retry_at_us);

@@ -25,6 +25,9 @@ pub(super) enum Request {
     PresenceJoin {
         room: Room,
     },
+    PresenceUpdate {
+        room: Room,
+    },
     Ping,
     /// The answer does not matter.
     Notice,

@@ -31,7 +31,7 @@ pub struct App {
     pub rooms: BTreeMap<Room, RoomStatus>,
     /// As last told.
     pub members: BTreeMap<Room, Vec<PresentMember>>,
-    /// Rooms that may not be read, or were not since the process began: what was written there is not shown any more.
+    /// See [`Device::denied`](crate::device::Device::denied).
     pub denied: BTreeSet<Room>,
     pub conflicts: BTreeMap<u64, ParkedWrite>,
     pub outcomes: BTreeSet<u64>,

@@ -33,8 +33,8 @@ pub enum Fate {
 pub struct Noted {
     pub entry: Entry,
     pub fate: Fate,
-    /// What it adds to a ledger.
-    pub tag: Option<String>,
+    /// What it becomes with later edits in it, while the app waits for them to be accepted.
+    folds: Vec<Entry>,
     pub applied: bool,
     /// The app held it back for a while, so that later writes went before.
     pub overtaken: bool,
@@ -77,21 +77,7 @@ impl Book {
     pub fn note(&mut self, record: &Record) -> Result<(), Failure> {
         match record {
             Record::Queued(entries) => {
-                for entry in entries {
-                    let number = entry.mutation.client_seq;
-                    let noted = Noted {
-                        entry: entry.clone(),
-                        fate: Fate::Offered,
-                        tag: ledger::tag_of(&entry.mutation.write),
-                        applied: false,
-                        overtaken: false,
-                        settled: false,
-                    };
-                    let reused = self.writes.insert(number, noted);
-                    let reused = reused.filter(|old| old.fate != Fate::Forgotten);
-                    ensure!(reused.is_none(), "write {number} takes the number of another one");
-                    ensure!(!self.renamed.contains_key(&number), "write {number} takes a number in use");
-                }
+                entries.iter().try_for_each(|entry| self.queue(entry))?;
             }
             Record::Resent { entries, .. } => entries.iter().for_each(|entry| self.rename(entry)),
             Record::Resolved { client_seq, entry } => {
@@ -99,6 +85,21 @@ impl Book {
                 entry.iter().for_each(|entry| self.rename(entry));
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A new write, or an edit that became part of one that was never sent.
+    fn queue(&mut self, entry: &Entry) -> Result<(), Failure> {
+        let number = entry.mutation.client_seq;
+        ensure!(!self.renamed.contains_key(&number), "write {number} takes a number in use");
+        let noted = self.writes.entry(number).or_insert_with(|| Noted::new(entry.clone()));
+        match noted.fate {
+            Fate::Forgotten => *noted = Noted::new(entry.clone()),
+            Fate::Offered | Fate::Accepted if !noted.applied => noted.folds.push(entry.clone()),
+            other => {
+                return Err(Failure(format!("write {number} takes the number of one that is {other:?}")));
+            }
         }
         Ok(())
     }
@@ -113,16 +114,22 @@ impl Book {
             let noted = self.writes.get_mut(number);
             let noted =
                 noted.ok_or_else(|| Failure(format!("write {number} is accepted and not in the journal")))?;
-            ensure!(noted.fate == Fate::Offered, "write {number} is accepted as {:?}", noted.fate);
+            let known = matches!(noted.fate, Fate::Offered | Fate::Accepted);
+            ensure!(known, "write {number} is accepted, and was {:?}", noted.fate);
             noted.fate = Fate::Accepted;
+            noted.entry = noted.folds.pop().unwrap_or_else(|| noted.entry.clone());
+            noted.folds.clear();
         }
         Ok(())
     }
 
     /// The app's call failed: nothing of it may take effect.
     pub fn not_written(&mut self) {
-        for noted in self.writes.values_mut().filter(|noted| noted.fate == Fate::Offered) {
-            noted.fate = Fate::Forgotten;
+        for noted in self.writes.values_mut() {
+            noted.folds.clear();
+            if noted.fate == Fate::Offered {
+                noted.fate = Fate::Forgotten;
+            }
         }
     }
 
@@ -199,7 +206,14 @@ impl Book {
         let failed = numbers(&mut recovered.outcomes.iter().map(|outcome| &outcome.entry));
         let parked = numbers(&mut recovered.parked.iter().map(|parked| &parked.entry));
         let undecided = std::mem::take(&mut self.undecided);
+        // What was not durable when the process died was never sent, and its numbers are free again.
+        self.renamed.retain(|number, _| *number <= recovered.identity.last_client_seq);
+        for entry in &recovered.entries {
+            let noted = self.writes.get_mut(&entry.accepted().client_seq);
+            noted.map_or(Ok(()), |noted| noted.find_in(entry))?;
+        }
         for (number, noted) in &mut self.writes {
+            noted.folds.clear();
             let open = undecided.contains(number);
             let before = noted.fate;
             noted.fate = match before {
@@ -243,6 +257,8 @@ impl Book {
                 );
                 noted.applied = true;
                 if !noted.overtaken {
+                    let as_made = noted.entry.mutation.write == verdict.mutation.write;
+                    ensure!(as_made, "write {accepted} was applied as another one");
                     let room = verdict.room.to_string();
                     let document =
                         (room, verdict.mutation.collection.to_string(), verdict.mutation.id.clone());
@@ -275,6 +291,40 @@ impl Book {
             };
             ensure!(stands, "write {number} ({:?}) is lost", noted.fate);
             ensure!(!wrong, "write {number} took effect, and is {:?} to the app", noted.fate);
+        }
+        Ok(())
+    }
+}
+
+impl Noted {
+    fn new(entry: Entry) -> Self {
+        Self {
+            fate: Fate::Offered,
+            folds: vec![entry.clone()],
+            entry,
+            applied: false,
+            overtaken: false,
+            settled: false,
+        }
+    }
+
+    /// The tags that it adds to a ledger.
+    pub fn tags(&self) -> Vec<&str> {
+        ledger::tags_of(&self.entry.mutation.write)
+    }
+
+    /// The journal has the write as it was accepted, or with edits of which the app had no answer.
+    fn find_in(&mut self, found: &Entry) -> Result<(), Failure> {
+        let same = |entry: &&Entry| entry.mutation.write == found.mutation.write;
+        let as_known = same(&&self.entry) || self.overtaken;
+        let fold = self.folds.iter().find(same).cloned();
+        ensure!(
+            as_known || fold.is_some(),
+            "write {} is another one after a restart",
+            found.accepted().client_seq
+        );
+        if let Some(fold) = fold {
+            self.entry = fold;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! One phone: an engine, its store, and an app. A turn goes as in `core/src/driver.rs`: inputs, commit, transmit, notify.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
 use syncline::engine::{Engine, EngineConfig};
-use syncline::store::{MemoryStore, Recovered, Store};
+use syncline::store::{MemoryStore, Record, Recovered, Store};
 use syncline::transport::{self, DecodeLimits, Decoder, Frame, Parser};
 use syncline::{Code, Error};
 use syncline_protocol::{ClientId, Room};
@@ -42,6 +42,9 @@ pub struct Device {
     /// When the world is to look at its deadline next.
     pub tick_us: Option<u64>,
     pub book: Book,
+    /// Rooms that might not be read at some time since everything was last equal: the cache may lack what the server has
+    /// confirmed there.
+    pub denied: BTreeSet<Room>,
     pub entries: u64,
     token: Option<String>,
 }
@@ -55,11 +58,16 @@ pub struct Life {
     socket: Option<Socket>,
     last_request: RequestId,
     replies: BTreeMap<RequestId, Result<Reply, Error>>,
+    /// Calls without an answer.
+    pub waiting: BTreeMap<RequestId, &'static str>,
     /// Subscriptions of the app, counted as the engine counts them.
     pub subscribed: BTreeMap<Room, u32>,
     pub present: BTreeMap<Room, syncline_protocol::Fields>,
     /// Whether the app wants a connection.
     pub connects: bool,
+    /// Writes that the journal held when the process began: with those that were confirmed, but not yet in a durable
+    /// cache, there may be more of them than the outbox takes.
+    pub recovered: u64,
 }
 
 struct Socket {
@@ -73,6 +81,8 @@ pub enum Act {
     Dial(Generation),
     Send(Generation, Vec<Frame>),
     HangUp(Generation),
+    /// It appended to its journal.
+    Append(Record),
     /// The process was killed.
     Died(Option<Generation>),
 }
@@ -107,6 +117,7 @@ impl Device {
             busy_until_us: 0,
             tick_us: None,
             book: Book::default(),
+            denied: BTreeSet::new(),
             entries: 0,
             token: None,
         }
@@ -139,15 +150,16 @@ impl Device {
         self.seed = self.seed.wrapping_add(1);
         let config = EngineConfig {
             settings: self.plan.settings.clone(),
-            conflicts: self.plan.conflicts.clone(),
+            collections: self.plan.options.clone(),
             parser: self.plan.parser,
             token: self.token.clone(),
             seed: self.seed,
         };
         let rooms = store.rooms().map_err(|error| Failure(format!("the rooms cannot be read: {error}")))?;
-        let mut app = App::default();
+        let mut app = App { denied: self.denied.clone(), ..App::default() };
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
+            recovered: recovered.entries.len() as u64,
             engine: Engine::new(config, recovered, rooms),
             store: TappedStore::new(store),
             app,
@@ -155,6 +167,7 @@ impl Device {
             socket: None,
             last_request: 0,
             replies: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             subscribed: BTreeMap::new(),
             present: BTreeMap::new(),
             connects: false,
@@ -172,6 +185,7 @@ impl Device {
     /// The process is gone, with everything that is not durable.
     pub fn kill(&mut self) -> Option<Act> {
         let life = self.life.take()?;
+        self.denied.extend(life.app.denied);
         self.off = Some(life.store.crash());
         self.busy_until_us = 0;
         Some(Act::Died(life.socket.map(|socket| socket.generation)))
@@ -227,7 +241,7 @@ impl Life {
                 self.engine.handle(now, input, &mut self.store, &mut outputs);
             }
         }
-        self.note(book)?;
+        self.note(book, acts)?;
         if !self.store.is_dead() && self.engine.needs_commit() {
             let result = self.store.commit();
             if !self.store.is_dead() {
@@ -245,7 +259,7 @@ impl Life {
             }
         }
         if self.store.is_dead() {
-            return self.note(book).map(|()| false);
+            return self.note(book, acts).map(|()| false);
         }
         self.transmit(outputs, book, acts)?;
         if app_is_busy {
@@ -259,8 +273,12 @@ impl Life {
         Ok(true)
     }
 
-    fn note(&mut self, book: &mut Book) -> Result<(), Failure> {
-        self.store.take_noted().iter().try_for_each(|record| book.note(record))
+    fn note(&mut self, book: &mut Book, acts: &mut Vec<Act>) -> Result<(), Failure> {
+        for record in self.store.take_noted() {
+            book.note(&record)?;
+            acts.push(Act::Append(record));
+        }
+        Ok(())
     }
 
     fn input(&mut self, stimulus: Stimulus) -> Option<Input> {
@@ -268,6 +286,7 @@ impl Life {
         match stimulus {
             Stimulus::Command(command) => {
                 self.last_request += 1;
+                self.waiting.insert(self.last_request, name(&command));
                 Some(Input::Command { request: self.last_request, command })
             }
             Stimulus::Tick => Some(Input::Tick),
@@ -320,6 +339,7 @@ impl Life {
                     }
                 }
                 Output::Reply(request, result) => {
+                    ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");
                     match &result {
                         Ok(Reply::Written { client_seqs }) => book.written(client_seqs)?,
                         Ok(Reply::Watching { watch, rows, count, .. }) => {
@@ -356,5 +376,17 @@ impl Life {
             book.parked(number)?;
         }
         Ok(())
+    }
+}
+
+/// The calls that may take longer than a turn, by name.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Connect => "connect",
+        Command::Pull { .. } => "pull",
+        Command::Flush => "flush",
+        Command::SyncOnce { .. } => "sync_once",
+        Command::SyncNow => "sync_now",
+        _ => "another call",
     }
 }

@@ -45,8 +45,8 @@ impl World {
             Fault::RoomRevoked => self.revoke_room(device)?,
             Fault::RoomReset => {
                 let room = self.plan.rooms[self.random.index(self.plan.rooms.len())].clone();
-                let head = self.server.head(&room).seq;
-                self.server.horizons.insert(room, head);
+                let now_ms = self.server_ms();
+                self.server.purge(&room, now_ms);
             }
             Fault::ClockJump => {
                 let hour_ms = 60 * 60 * 1000;

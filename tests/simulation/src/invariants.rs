@@ -124,10 +124,10 @@ pub fn check_session(
     ledger::check_sums(fields)?;
     let tags: BTreeSet<&str> = ledger::tags(fields).into_iter().collect();
     for (number, noted) in book.writes().filter(|(_, noted)| ledger::is_in(noted, key)) {
-        let Some(tag) = &noted.tag else { continue };
+        let shown = |tag: &&str| tags.contains(tag);
         match noted.fate {
             Fate::Accepted => ensure!(
-                tags.contains(tag.as_str()) || life.app.denied.contains(&key.room),
+                noted.tags().iter().all(shown) || life.app.denied.contains(&key.room),
                 "write {number} was accepted, and its app does not see it; it was applied: {}; seen is {tags:?}; the cache \
                  holds {cached:?}",
                 noted.applied
@@ -136,7 +136,7 @@ pub fn check_session(
             _ if book.is_undecided(*number) => {}
             Fate::Refused { .. } | Fate::Parked | Fate::Withdrawn | Fate::Forgotten => {
                 ensure!(
-                    !tags.contains(tag.as_str()),
+                    !noted.tags().iter().any(shown),
                     "write {number} is {:?}, and its app sees it",
                     noted.fate
                 );

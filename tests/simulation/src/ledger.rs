@@ -60,25 +60,31 @@ pub fn entry(device: usize, number: u64, old: Option<&str>, random: &mut Random)
     Write::Update(patch)
 }
 
-/// The tag that a write leaves, if it is an entry of a ledger.
-pub fn tag_of(write: &Write) -> Option<String> {
-    ops(write).find_map(|(path, op)| match op {
-        Op::Append(items) if *path == Path::field(TAGS) => items.first().and_then(text).map(str::to_owned),
+/// The tags that a write leaves: several, if several entries became one write.
+pub fn tags_of(write: &Write) -> Vec<&str> {
+    let items = ops(write).filter_map(|(path, op)| match op {
+        Op::Append(items) if *path == Path::field(TAGS) => Some(items),
         _ => None,
-    })
+    });
+    items.flatten().filter_map(text).collect()
 }
 
-/// The tag that a write takes out of the bag.
-fn removed_by(write: &Write) -> Option<&str> {
-    ops(write).find_map(|(path, op)| match op {
-        Op::Remove(items) if *path == Path::field(BAG) => items.first().and_then(text),
+/// The tags that a write takes out of the bag.
+fn removed_by(write: &Write) -> impl Iterator<Item = &str> {
+    let items = ops(write).filter_map(|(path, op)| match op {
+        Op::Remove(items) if *path == Path::field(BAG) => Some(items),
         _ => None,
-    })
+    });
+    items.flatten().filter_map(text)
 }
 
-/// Whether a write puts its tag into the bag.
-pub fn is_put_in(write: &Write) -> bool {
-    ops(write).any(|(path, op)| *path == Path::field(BAG) && matches!(op, Op::Union(_)))
+/// The tags that a write puts into the bag.
+pub fn put_in_by(write: &Write) -> impl Iterator<Item = &str> {
+    let items = ops(write).filter_map(|(path, op)| match op {
+        Op::Union(items) if *path == Path::field(BAG) => Some(items),
+        _ => None,
+    });
+    items.flatten().filter_map(text)
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -127,8 +133,8 @@ pub fn check_entries(key: &DocumentKey, fields: &Fields, books: &[&Book]) -> Res
     let mut expected = BTreeMap::new();
     for (device, book) in books.iter().enumerate() {
         for (number, noted) in book.writes().filter(|(_, noted)| is_in(noted, key)) {
-            if let Some(tag) = &noted.tag {
-                expected.insert(tag.as_str(), (device, *number, noted));
+            for tag in noted.tags() {
+                expected.insert(tag, (device, *number, noted));
             }
         }
     }
@@ -141,7 +147,7 @@ pub fn check_entries(key: &DocumentKey, fields: &Fields, books: &[&Book]) -> Res
         };
         ensure!(noted.fate == Fate::Accepted, "{tag} took effect, and is {:?} to its app", noted.fate);
         if !noted.overtaken {
-            ensure!(last[*device] < *number, "{tag} took effect behind a later write of its device");
+            ensure!(last[*device] <= *number, "{tag} took effect behind a later write of its device");
             last[*device] = *number;
         }
     }
@@ -156,10 +162,10 @@ pub fn check_entries(key: &DocumentKey, fields: &Fields, books: &[&Book]) -> Res
 fn check_bag(fields: &Fields, expected: &BTreeMap<&str, (usize, u64, &Noted)>) -> Result<(), Failure> {
     let effective = || expected.iter().filter(|(_, (_, _, noted))| noted.fate == Fate::Accepted);
     let removed: BTreeSet<&str> =
-        effective().filter_map(|(_, (_, _, noted))| removed_by(&noted.entry.mutation.write)).collect();
+        effective().flat_map(|(_, (_, _, noted))| removed_by(&noted.entry.mutation.write)).collect();
     let bag: BTreeSet<&str> = texts(fields, BAG).into_iter().collect();
     for (tag, (_, _, noted)) in effective().filter(|(_, (_, _, noted))| !noted.overtaken) {
-        let put_in = is_put_in(&noted.entry.mutation.write);
+        let put_in = put_in_by(&noted.entry.mutation.write).any(|found| found == *tag);
         let there = put_in && !removed.contains(tag);
         ensure!(bag.contains(tag) == there, "{tag} is in the bag: {}; it should: {there}", bag.contains(tag));
     }

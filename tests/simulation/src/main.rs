@@ -64,7 +64,7 @@ fn tell(report: &Report) {
 /// Whether every bug asked for is found.
 fn hunt(name: &str, seeds: &Range<u64>) -> bool {
     let bugs: Vec<Sabotage> =
-        Sabotage::ALL.into_iter().filter(|bug| name == "all" || bug.name() == name).collect();
+        Sabotage::ALL.iter().copied().filter(|bug| name == "all" || bug.name() == name).collect();
     if bugs.is_empty() {
         let names: Vec<&str> = Sabotage::ALL.iter().map(|bug| bug.name()).collect();
         eprintln!("there is no bug named {name}; there are: {}", names.join(", "));

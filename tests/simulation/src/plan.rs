@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use syncline::transport::Parser;
-use syncline::{ConflictStrategies, ConflictStrategy, Settings};
+use syncline::{CollectionOptions, Collections, ConflictStrategy, Settings};
 use syncline_protocol::{Collection, Limits, Room};
 use syncline_server::config::HubConfig;
 
@@ -16,7 +16,7 @@ pub struct Plan {
     pub devices: usize,
     pub rooms: Vec<Room>,
     pub collections: Vec<Collection>,
-    pub conflicts: ConflictStrategies,
+    pub options: Collections,
     pub settings: Settings,
     pub parser: Parser,
     pub server: ServerPlan,
@@ -139,14 +139,14 @@ impl Plan {
     pub fn draw(random: &mut Random) -> Self {
         let quick = random.percent(80);
         let rooms = (1..=random.between(1, 3)).filter_map(|number| usize::try_from(number).ok()).map(room);
-        let conflicts = draw_strategies(random);
+        let options = draw_collections(random);
         let network = draw_network(quick, random);
         let settings = if quick { quick_settings(random) } else { Settings::default() };
         Self {
             devices: random.one_of([2, 3, 3, 3, 4]),
             rooms: rooms.collect(),
-            collections: conflicts.collections.keys().cloned().collect(),
-            conflicts,
+            collections: options.options.keys().cloned().collect(),
+            options,
             settings: draw_sizes(settings, network, random),
             parser: random.one_of([Parser::Msgpack, Parser::Msgpack, Parser::Json]),
             server: draw_server(quick, network, random),
@@ -162,13 +162,20 @@ impl Plan {
     }
 }
 
-fn draw_strategies(random: &mut Random) -> ConflictStrategies {
+fn draw_collections(random: &mut Random) -> Collections {
     let first = random.index(STRATEGIES.len());
     let second = random.index(STRATEGIES.len());
     let drawn = [STRATEGIES[0], STRATEGIES[first], STRATEGIES[second]];
-    let collections: BTreeMap<_, _> =
-        drawn.into_iter().map(|(name, strategy)| (collection(name), strategy)).collect();
-    ConflictStrategies { default: ConflictStrategy::Merge, collections }
+    let options = drawn.into_iter().map(|(name, strategy)| {
+        let options = CollectionOptions {
+            conflict: Some(strategy),
+            push_debounce_ms: random.one_of([None, None, Some(0), Some(600)]),
+            coalesce: random.one_of([None, None, Some(false)]),
+            indexes: vec![],
+        };
+        (collection(name), options)
+    });
+    Collections { conflict: ConflictStrategy::Merge, options: options.collect::<BTreeMap<_, _>>() }
 }
 
 /// Every wait is short enough that what a dead connection hides is found, and made good, within ten seconds.
@@ -197,7 +204,10 @@ fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> 
         push_bytes_max: random.one_of([if slow { 2_000 } else { 200 }, 2_000, 128 << 10]),
         push_window_bytes: random.one_of([if slow { 8_000 } else { 400 }, 8_000, 512 << 10]),
         page_count_max: random.one_of([if slow { 10 } else { 1 }, 10, 1_000]),
-        queue_count_max: random.one_of([20, 100, 100_000]),
+        pulls_parallel_max: random.one_of([1, 4]),
+        cache_bytes_max: random.one_of([2_000, 256 << 20]),
+        cache_check_ms: random.one_of([500, 10_000]),
+        queue_count_max: random.one_of([20, 60, if slow { 60 } else { 100_000 }]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
         ..settings
     }
@@ -222,7 +232,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
         hub,
         ping_interval_ms,
         ping_timeout_ms,
-        events_queued_max: random.one_of([2, 256]),
+        events_queued_max: random.one_of([if slow { 256 } else { 4 }, 256]),
         events_queued_bytes_max: random.one_of([2_000, 4 << 20]),
         rejections_kept_max: 10_000,
         serve_ms_max: random.one_of([1, 5, 15]),
@@ -235,7 +245,7 @@ fn draw_network(quick: bool, random: &mut Random) -> NetworkPlan {
     NetworkPlan {
         latency_us_min,
         latency_us_max: latency_us_min * random.one_of([1, 2, if quick { 4 } else { 10 }]),
-        packets_queued_max: random.one_of([4, 64]),
+        packets_queued_max: random.one_of([8, 64]),
     }
 }
 

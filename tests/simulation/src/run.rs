@@ -177,7 +177,7 @@ impl World {
         let key = keys[usize::try_from(self.turns).unwrap_or(0) / 5 % keys.len()].clone();
         let phone = &mut self.devices[device];
         let Some(life) = &mut phone.life else { return Ok(()) };
-        let cap = self.plan.settings.queue_count_max;
+        let cap = self.plan.settings.queue_count_max.max(life.recovered);
         ensure!(life.app.queue.count <= cap, "the outbox holds {}, its cap is {cap}", life.app.queue.count);
         let visible = Visible::of(life, phone.client, now);
         for shown in life.app.watches.values() {
@@ -204,7 +204,11 @@ impl World {
         }
         self.trace.note(self.now_us, format_args!("quiet"));
         let keys = self.ledger_keys();
-        for device in &self.devices {
+        for device in &mut self.devices {
+            device.denied.clear();
+            device.life.iter_mut().for_each(|life| life.app.denied.clear());
+            let unanswered = device.life.iter().flat_map(|life| &life.waiting).next();
+            ensure!(unanswered.is_none(), "device {}: nobody answered {unanswered:?}", device.number);
             invariants::check_equal(device, &self.server, &self.plan.rooms, self.now_us)
                 .and_then(|()| invariants::check_presence(device, &self.server))
                 .map_err(|failure| failure.of(device.number))?;
@@ -239,12 +243,9 @@ impl World {
                 let state = states.iter().find(|(found, _)| found == room);
                 state.is_some_and(|(_, state)| state.complete && state.cursor == self.server.head(room).seq)
             });
-            let present = life.present.keys().all(|room| {
-                let count = self.server.roster.members(room).len();
-                life.app.members.get(room).is_some_and(|members| members.len() == count)
-            });
             let open = life.app.connection.state == ConnectionState::Open;
-            open && up_to_date && present && life.app.queue.count == 0
+            let idle = open && up_to_date && life.app.queue.count == 0;
+            idle && invariants::check_presence(device, &self.server).is_ok()
         })
     }
 
@@ -259,11 +260,9 @@ impl World {
             });
             let rooms: Vec<String> = rooms.collect();
             let (connection, queue) = (&life.app.connection, life.app.queue.count);
-            let tick = (device.tick_us, device.deadline_us());
-            if std::env::var("DUMP").is_ok() {
-                println!("{:#?}", life.engine);
-            }
-            format!("{:?}, {queue} queued, {}, {tick:?}, {connection:?}", connection.state, rooms.join(", "))
+            let presence = invariants::check_presence(device, &self.server).err();
+            let presence = presence.map(|failure| failure.0).unwrap_or_default();
+            format!("{:?}, {queue} queued, {}{presence}", connection.state, rooms.join(", "))
         });
         devices.collect::<Vec<_>>().join("; ")
     }

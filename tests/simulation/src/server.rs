@@ -13,7 +13,7 @@ use syncline_protocol::message::{self, Auth, Changes, Encoding, Hello, PresenceD
 use syncline_protocol::{ClientId, Collection, Document, ErrorCode, Limits, Mutation, Room, WireError};
 use syncline_server::config::HubConfig;
 use syncline_server::fanout::{LocalFanout, Mail, Mailbox, News, head_hint};
-use syncline_server::hub::{Head, RoomStore};
+use syncline_server::hub::{self, Head, RoomStore};
 use syncline_server::presence::{ConnectionId, Roster};
 use syncline_server::storage::memory::MemoryStore;
 
@@ -31,8 +31,6 @@ pub struct Server {
     last_connection: u64,
     /// Requests that fail next, and how.
     pub(crate) trouble: VecDeque<WireError>,
-    /// Before these places the room's history is gone: who is behind must read the room anew.
-    pub(crate) horizons: BTreeMap<Room, u64>,
     /// Who may not use which room.
     pub(crate) revoked: BTreeSet<(String, Room)>,
     /// Tokens that end no later than this are not believed any more, by user.
@@ -73,8 +71,6 @@ pub struct Session {
     pub(crate) present: BTreeSet<Room>,
     /// The last number of each room's last successful push.
     pub(crate) chains: BTreeMap<Room, u64>,
-    /// Where the last page ended of each room that this connection read from its beginning.
-    pub(crate) read_through: BTreeMap<Room, u64>,
     pong_seen: bool,
 }
 
@@ -99,7 +95,6 @@ impl Server {
             plan,
             last_connection: 0,
             trouble: VecDeque::new(),
-            horizons: BTreeMap::new(),
             revoked: BTreeSet::new(),
             revoked_through_ms: BTreeMap::new(),
             verdicts: Vec::new(),
@@ -133,7 +128,6 @@ impl Server {
             subscribed: BTreeMap::new(),
             present: BTreeSet::new(),
             chains: BTreeMap::new(),
-            read_through: BTreeMap::new(),
             pong_seen: true,
         };
         self.sessions.insert(id, session);
@@ -263,6 +257,14 @@ impl Server {
         }
         let offline = News::Offline(UserStatus { user_id: session.user });
         self.fanout.tell(departure.offline_to, offline);
+    }
+
+    /// Purges all deletions of a room, some at a time: who has not seen them must read the room anew.
+    pub fn purge(&mut self, room: &Room, now_ms: u64) {
+        let config = HubConfig { tombstone_retention_ms: 0, ..self.config.clone() };
+        while let Ok(Some(compaction)) = hub::compact(&self.store, room, now_ms, &config) {
+            self.store.compact(compaction);
+        }
     }
 
     /// The process ends and starts again: what is committed is all that is left.

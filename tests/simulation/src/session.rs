@@ -59,10 +59,10 @@ impl Server {
                 Ok(Answer::Done)
             }
             event::SYNC_PULL => {
-                let Pull { room, cursor, limit } = decode(&request.args)?;
+                let Pull { room, cursor, limit, snapshot } = decode(&request.args)?;
                 self.authorize(id, &room)?;
                 let collections = self.session(id)?.subscribed.get(&room).cloned().flatten();
-                self.page(id, PageRequest { room, cursor, limit, collections }).map(Answer::Page)
+                Ok(Answer::Page(self.page(&PageRequest { room, cursor, limit, collections, snapshot })))
             }
             event::SYNC_PUSH => self.push(id, &decode(&request.args)?, now_ms).map(Answer::Pushed),
             event::PRESENCE_JOIN => {
@@ -114,14 +114,14 @@ impl Server {
     }
 
     fn subscribe(&mut self, id: ConnectionId, request: Subscribe) -> Result<Page, WireError> {
-        let Subscribe { room, cursor, collections } = request;
+        let Subscribe { room, cursor, collections, snapshot } = request;
         self.authorize(id, &room)?;
         // Subscribed before the page is read: a change in between waits in the mailbox.
         self.fanout.subscribe(id, &room);
         self.session_mut(id)?.subscribed.insert(room.clone(), collections.clone());
         self.enter(id, &room)?;
         let limit = self.limits.page_count_max;
-        self.page(id, PageRequest { room, cursor, limit, collections })
+        Ok(self.page(&PageRequest { room, cursor, limit, collections, snapshot }))
     }
 
     fn leave_subscription(&mut self, id: ConnectionId, room: &Room) {
@@ -132,19 +132,9 @@ impl Server {
         self.exit_if_unused(id, room);
     }
 
-    /// Whoever holds a place before the room's horizon missed what is no longer kept, and reads the room anew; but not
-    /// who is doing so.
-    fn page(&mut self, id: ConnectionId, request: PageRequest) -> Result<Page, WireError> {
-        let room = request.room.clone();
-        let horizon = self.horizons.get(&room).copied().unwrap_or(0);
-        let goes_on = self.session(id)?.read_through.get(&room) == Some(&request.cursor);
-        let outdated = request.cursor > 0 && request.cursor < horizon && !goes_on;
-        let cursor = if outdated { 0 } else { request.cursor };
-        let Ok(page) = hub::page(&self.store, &PageRequest { cursor, ..request }, &self.limits, &self.config);
-        if cursor == 0 || goes_on {
-            self.session_mut(id)?.read_through.insert(room, page.cursor);
-        }
-        Ok(Page { reset: page.reset || outdated, ..page })
+    fn page(&self, request: &PageRequest) -> Page {
+        let Ok(page) = hub::page(&self.store, request, &self.limits, &self.config);
+        page
     }
 
     fn push(&mut self, id: ConnectionId, push: &Push, now_ms: u64) -> Result<PushAnswer, WireError> {
@@ -154,7 +144,9 @@ impl Server {
         let author = Author { user: session.user.clone(), client: session.client.ok_or_else(missing)? };
         let previous = session.chains.remove(&push.room);
         if push.after.is_some() && push.after != previous {
-            return Err(WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed"));
+            let error = WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed");
+            // There is nothing more to wait for than what the push before was told.
+            return Err(WireError { retry_after_ms: Some(0), ..error });
         }
         let pushed = hub::push(&self.store, push, &author, now_ms, &self.limits, &self.config);
         let pushed = pushed.map_err(|error| match error {
@@ -222,6 +214,7 @@ impl Server {
         match arrival {
             Arrival::Joined => diff.joined.push(member),
             Arrival::Updated => diff.updated.push(member),
+            Arrival::Outdated => return Ok(()),
         }
         self.fanout.tell(self.roster.present_in(room, id), News::Presence(diff));
         Ok(())

@@ -75,6 +75,7 @@ impl Store for TappedStore {
 
     fn append_after_flush(&mut self, record: Record) {
         if self.begin().is_ok() {
+            self.noted.push(record.clone());
             self.inner.append_after_flush(record);
         }
     }

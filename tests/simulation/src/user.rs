@@ -2,6 +2,7 @@
 
 use syncline::Command;
 use syncline::engine::io::{AppState, Network, Reply, Resolution, WriteRequest};
+use syncline::store::Entry;
 use syncline_protocol::{DocumentId, Fields, Op, Patch, Value, Write};
 
 use crate::app::Shown;
@@ -34,11 +35,12 @@ enum Deed {
     SyncNow,
     Acknowledge,
     Resolve,
+    Sync,
     Look,
     Close,
 }
 
-const DEEDS: [(u64, Deed); 17] = [
+const DEEDS: [(u64, Deed); 18] = [
     (28, Deed::Enter),
     (24, Deed::Write),
     (8, Deed::WriteMany),
@@ -54,6 +56,7 @@ const DEEDS: [(u64, Deed); 17] = [
     (2, Deed::SyncNow),
     (5, Deed::Acknowledge),
     (7, Deed::Resolve),
+    (4, Deed::Sync),
     (3, Deed::Look),
     (1, Deed::Close),
 ];
@@ -122,6 +125,13 @@ impl World {
             }
             Deed::Acknowledge => self.acknowledge(device),
             Deed::Resolve => self.resolve(device),
+            Deed::Sync => {
+                let room = self.random.percent(50).then(|| self.any_room());
+                let deadline_ms = self.random.between(10, 20_000);
+                let syncs = [Command::Pull { room }, Command::Flush, Command::SyncOnce { deadline_ms }];
+                let sync = syncs[self.random.index(syncs.len())].clone();
+                self.command(device, sync)
+            }
             Deed::Look => {
                 let looks = [Command::NewId, Command::Connection, Command::Queue, Command::Stats];
                 let look = looks[self.random.index(looks.len())].clone();
@@ -148,11 +158,10 @@ impl World {
         let (room, collection) = (self.any_room(), self.any_collection());
         let phone = &mut self.devices[device];
         phone.entries += 1;
+        let here = |entry: &Entry| entry.room == room && entry.mutation.collection == collection;
         let old = phone.book.writes().rev().take(20).find_map(|(_, noted)| {
-            let here = noted.entry.room == room && noted.entry.mutation.collection == collection;
-            let tag =
-                noted.tag.as_ref().filter(|_| here && ledger::is_put_in(&noted.entry.mutation.write))?;
-            Some(tag.clone())
+            let tag = ledger::put_in_by(&noted.entry.mutation.write).next().filter(|_| here(&noted.entry))?;
+            Some(tag.to_owned())
         });
         let old = old.filter(|_| self.random.percent(40));
         let write = ledger::entry(device, phone.entries, old.as_deref(), &mut self.random);

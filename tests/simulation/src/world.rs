@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use syncline::engine::io::{Command, Generation, Reply};
+use syncline::store::{Entry, Record};
 use syncline::transport::{self, Frame, Message, Packet};
 use syncline_protocol::message::event;
 use syncline_server::presence::ConnectionId;
@@ -234,6 +235,9 @@ impl World {
                 let (now_us, Some(link)) = (self.now_us, self.links.get_mut(&number)) else { return };
                 link.up.send(&frames, now_us, delay_us, &mut self.random);
                 self.wake_up(number);
+            }
+            Act::Append(record) => {
+                self.trace.note(self.now_us, format_args!("{device} journals {}", summary(&record)));
             }
             Act::HangUp(generation) => {
                 self.trace.note(self.now_us, format_args!("{device} hangs up {generation}"));
@@ -535,5 +539,23 @@ impl World {
         }
         self.send_down(number, message)?;
         late.iter().try_for_each(|late| self.send_down(number, late))
+    }
+}
+
+/// A journal record in a few words.
+fn summary(record: &Record) -> String {
+    let numbers =
+        |entries: &[Entry]| -> Vec<u64> { entries.iter().map(|entry| entry.mutation.client_seq).collect() };
+    match record {
+        Record::Identity(_) => "its identity".to_owned(),
+        Record::Queued(entries) => format!("writes {:?}", numbers(entries)),
+        Record::Settled { client_seq } => format!("{client_seq} as settled"),
+        Record::Failed(outcome) => format!("{} as failed", outcome.entry.mutation.client_seq),
+        Record::OutcomeSeen { client_seq } => format!("the outcome of {client_seq} as seen"),
+        Record::Resent { client_seqs, entries } => format!("{client_seqs:?} as {:?}", numbers(entries)),
+        Record::Parked(parked) => format!("{} as parked", parked.entry.mutation.client_seq),
+        Record::Resolved { client_seq, entry } => {
+            format!("{client_seq} as resolved to {:?}", numbers(entry.as_slice()))
+        }
     }
 }
