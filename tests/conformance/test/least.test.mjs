@@ -51,3 +51,23 @@ for (const documents of [true, false]) {
     assert.deepEqual(ada.errors, []);
   });
 }
+
+test('a change that overtakes the page read before it is not missed', async (context) => {
+  const backend = await startLeast({ documents: true });
+  const config = { url: backend.url, parser: 'json', settings: { tokenRequired: false } };
+  const [ada, bob] = [await Device.open(config), await Device.open(config)];
+  context.after(async () => {
+    await Promise.all([ada.close(), bob.close()]);
+    await backend.close();
+  });
+  await ada.watch(ROOM, 'tasks');
+  await ada.settled();
+  backend.holdPages();
+  await bob.watch(ROOM, 'tasks');
+  await until(() => backend.counts.pages === 2);
+  await ada.write(ROOM, 'tasks', { t1: { create: {} } });
+  await until(() => backend.counts.pushes === 1);
+  backend.releasePages();
+  await until(() => bob.rows(ROOM, 'tasks').has('t1'));
+  await Promise.all([ada.settled(), bob.settled()]);
+});
