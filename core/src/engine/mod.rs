@@ -181,7 +181,7 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
-        self.push_batches(now, out);
+        self.push_batches(now, store, out);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -292,17 +292,18 @@ impl Engine {
     }
 
     /// Pushes what may be pushed now.
-    fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
+    fn push_batches(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
         if !self.session.is_open() || !self.wire.is_settled() {
             return;
         }
+        let message_bytes_max = self.limits.message_bytes_max.min(self.wire.message_bytes_max());
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
-            bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
+            bytes_max: self.settings.push_bytes_max.min(message_bytes_max / 2),
             window_bytes: self.settings.push_window_bytes,
         };
         while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
-            self.send_push(now, batch, after, out);
+            self.send_push(now, batch, after, store, out);
         }
     }
 

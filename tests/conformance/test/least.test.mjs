@@ -71,3 +71,21 @@ test('a change that overtakes the page read before it is not missed', async (con
   await until(() => bob.rows(ROOM, 'tasks').has('t1'));
   await Promise.all([ada.settled(), bob.settled()]);
 });
+
+test('a write larger than a message of the backend may be is refused, and holds nothing up', async (context) => {
+  const backend = await startLeast({ documents: true });
+  const device = await Device.open({ url: backend.url, parser: 'json', settings: { tokenRequired: false } });
+  context.after(async () => {
+    await device.close();
+    await backend.close();
+  });
+  await device.watch(ROOM, 'tasks');
+  // Socket.IO takes 1 MB unless told otherwise.
+  await device.write(ROOM, 'tasks', { large: { create: { text: 'x'.repeat(1_000_000) } } });
+  await device.write(ROOM, 'tasks', { small: { create: {} } });
+  await until(() => device.outcomes.length === 1);
+  await device.settled();
+  assert.deepEqual([device.outcomes[0].id, device.outcomes[0].error.code], ['large', 'too_large']);
+  assert.deepEqual(device.documents(ROOM, 'tasks'), { small: {} });
+  assert.equal((await device.call('stats')).reconnects, 1);
+});

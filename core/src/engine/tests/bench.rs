@@ -49,6 +49,8 @@ pub(super) struct Bench {
     pub settings: Settings,
     pub conflicts: ConflictStrategies,
     /// The socket that the engine wants open.
+    /// What the server's handshake says of its messages.
+    pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
@@ -91,6 +93,7 @@ impl Bench {
             settings,
             conflicts,
             socket: None,
+            max_payload_bytes: None,
             asked: VecDeque::new(),
             greetings: 0,
             pongs: 0,
@@ -231,7 +234,7 @@ impl Bench {
             upgrades: vec![],
             ping_interval_ms: PING_INTERVAL_MS,
             ping_timeout_ms: PING_TIMEOUT_MS,
-            max_payload_bytes: None,
+            max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
         self.hello(Limits::default());
