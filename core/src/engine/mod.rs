@@ -303,7 +303,7 @@ impl Engine {
             window_bytes: self.settings.push_window_bytes,
         };
         while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
-            self.send_push(now, batch, after, store, out);
+            self.send_push(now, &batch, after, store, out);
         }
     }
 

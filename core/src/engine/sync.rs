@@ -251,7 +251,7 @@ impl Engine {
     pub(super) fn send_push(
         &mut self,
         now: Now,
-        batch: Batch,
+        batch: &Batch,
         after: Option<u64>,
         store: &mut dyn Store,
         out: &mut Vec<Output>,
@@ -263,7 +263,7 @@ impl Engine {
         let timeout_ms = self.settings.request_timeout_ms;
         let sent = self.wire.request(event::SYNC_PUSH, &push, request, timeout_ms, now, out);
         // Sent all the same, it would end the connection, and so would its repetition.
-        if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, &batch, error, store, out)) {
+        if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
             self.notices.push(Event::Error { error: error.into() });
         }
     }
