@@ -200,7 +200,7 @@ impl Engine {
             self.handle_cache_lost(now, &reason);
         }
         self.send_pages(now, out);
-        self.push_batches(now, out);
+        self.push_batches(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
     }
@@ -315,10 +315,11 @@ impl Engine {
     }
 
     /// Pushes what may be pushed now.
-    fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
+    fn push_batches(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let message_bytes_max = self.limits.message_bytes_max.min(self.wire.message_bytes_max());
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
-            bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
+            bytes_max: self.settings.push_bytes_max.min(message_bytes_max / 2),
             window_bytes: self.settings.push_window_bytes,
         };
         self.outbox.handle_time(now.mono_us, limits);
@@ -326,7 +327,7 @@ impl Engine {
             return;
         }
         while let Some((batch, after)) = self.outbox.next_batch(limits) {
-            self.send_push(now, batch, after, out);
+            self.send_push(now, &batch, after, store, out);
         }
     }
 

@@ -29,6 +29,8 @@ pub struct FollowedRoom {
     pub error: Option<Error>,
     /// When to subscribe again after a failure, on the monotonic clock.
     pub retry_at_us: Option<u64>,
+    /// Whether the head was heard of while a page was under way, which may have been read before.
+    heard_meanwhile: bool,
     /// The highest place in the log that was heard of.
     head: u64,
     /// Whether the last page was the last one. Between two pages the cache lacks some of what the log had up to the
@@ -109,6 +111,7 @@ impl Replica {
             phase: RoomPhase::Waiting,
             error: None,
             retry_at_us: None,
+            heard_meanwhile: false,
             head: 0,
             level: false,
             repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
@@ -294,6 +297,8 @@ impl Replica {
         let behind = followed.phase == RoomPhase::Live && head > cursor;
         if behind {
             followed.phase = RoomPhase::Loading;
+        } else if head > cursor {
+            followed.heard_meanwhile = true;
         }
         behind.then_some(cursor)
     }
@@ -343,7 +348,8 @@ impl Replica {
         if repairs {
             followed.repair = Repair::Done;
         }
-        if !more && page.cursor <= asked {
+        let heard_meanwhile = std::mem::take(&mut followed.heard_meanwhile);
+        if !more && page.cursor <= asked && !heard_meanwhile {
             // The server's word on where the log ends: waiting for a head beyond it would never end.
             followed.head = page.cursor;
         }
@@ -394,6 +400,7 @@ impl Replica {
         }
         followed.head = followed.head.max(live.to_seq);
         if followed.phase != RoomPhase::Live {
+            followed.heard_meanwhile = true;
             return Ok(Applied::default());
         }
         if live.from_seq > state.cursor + 1 {

@@ -27,7 +27,10 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let step = match message {
-            Message::Open(handshake) => self.session.handle_handshake(&handshake, now),
+            Message::Open(handshake) => {
+                self.wire.set_message_bytes_max(handshake.max_payload_bytes.unwrap_or(u64::MAX));
+                self.session.handle_handshake(&handshake, now)
+            }
             Message::Ping => {
                 self.session.handle_heartbeat(now);
                 return out.push(Output::Send(Message::Pong));
@@ -250,11 +253,24 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn send_push(&mut self, now: Now, batch: Batch, after: Option<u64>, out: &mut Vec<Output>) {
+    pub(super) fn send_push(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        after: Option<u64>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
         let push = Push { room: batch.room.clone(), after, mutations };
-        self.request(now, event::SYNC_PUSH, &push, Request::Push(batch), out);
+        let request = Request::Push(batch.clone());
+        let timeout_ms = self.settings.request_timeout_ms;
+        let sent = self.wire.request(event::SYNC_PUSH, &push, request, timeout_ms, now, out);
+        // Sent all the same, it would end the connection, and so would its repetition.
+        if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
+            self.notices.push(Event::Error { error: error.into() });
+        }
     }
 
     fn handle_push_answer(

@@ -114,6 +114,12 @@ export class Device {
     return reply;
   }
 
+  /** What this device knows, for whoever waits in vain. */
+  describe() {
+    const { connection, queue, errors, outcomes } = this;
+    return { connection, queue, errors, outcomes, rooms: [...this.#rooms.values()], rows: [...this.#rows] };
+  }
+
   close() {
     return this.call('close');
   }

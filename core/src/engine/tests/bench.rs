@@ -50,6 +50,8 @@ pub(super) struct Bench {
     pub settings: Settings,
     pub collections: Collections,
     /// The socket that the engine wants open.
+    /// What the server's handshake says of its messages.
+    pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
@@ -92,6 +94,7 @@ impl Bench {
             settings,
             collections,
             socket: None,
+            max_payload_bytes: None,
             asked: VecDeque::new(),
             greetings: 0,
             pongs: 0,
@@ -232,7 +235,7 @@ impl Bench {
             upgrades: vec![],
             ping_interval_ms: PING_INTERVAL_MS,
             ping_timeout_ms: PING_TIMEOUT_MS,
-            max_payload_bytes: None,
+            max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
         self.hello(Limits::default());
