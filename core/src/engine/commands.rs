@@ -121,11 +121,12 @@ impl Engine {
     }
 
     fn connect(&mut self, now: Now, request: RequestId, out: &mut Vec<Output>) -> Option<Reply> {
+        // Also where a task has opened the session, which would end with the task.
+        let step = self.session.handle_connect(now);
         if self.session.is_open() {
             return Some(Reply::Done {});
         }
         self.connect_waiters.push(request);
-        let step = self.session.handle_connect(now);
         self.apply_step(now, step, out);
         if self.session.state() == ConnectionState::Offline {
             self.answer_connect_waiters(out);

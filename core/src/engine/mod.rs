@@ -40,6 +40,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Presence, event};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
@@ -151,7 +152,12 @@ impl Engine {
             session: Session::new(config.settings.clone(), config.token, config.seed),
             wire: Wire::new(config.parser),
             outbox,
-            outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
+            outcomes: recovered
+                .outcomes
+                .into_iter()
+                .filter(|_| !is_active(Sabotage::OutcomeForgotten))
+                .map(|o| (o.entry.accepted().client_seq, o))
+                .collect(),
             parked,
             replica,
             eviction: Eviction::default(),

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Changes, Page};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
@@ -331,6 +332,7 @@ impl Replica {
         }
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, page.changes, store)?;
+        let documents = if is_active(Sabotage::CursorBeforeApply) { vec![] } else { documents };
         // A server that gets nowhere is not asked for ever.
         let more = page.more && page.cursor > if reset { 0 } else { asked };
         let snapshot = if before.cursor == 0 { page.snapshot } else { before.snapshot };
@@ -403,7 +405,7 @@ impl Replica {
             followed.heard_meanwhile = true;
             return Ok(Applied::default());
         }
-        if live.from_seq > state.cursor + 1 {
+        if live.from_seq > state.cursor + 1 && !is_active(Sabotage::GapIgnored) {
             followed.phase = RoomPhase::Loading;
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }

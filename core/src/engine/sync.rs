@@ -5,6 +5,7 @@ use syncline_protocol::message::{
     Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
     PresencePong, Push, PushAnswer, UserStatus, event,
 };
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::io::{Event, Now, Output, RoomPhase};
@@ -263,6 +264,7 @@ impl Engine {
     ) {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
+        let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
         let push = Push { room: batch.room.clone(), after, mutations };
         let request = Request::Push(batch.clone());
         let timeout_ms = self.settings.request_timeout_ms;
@@ -321,7 +323,7 @@ impl Engine {
                 // A room that may not be read never confirms.
                 let denied =
                     self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
-                if denied {
+                if denied || is_active(Sabotage::SettledEarly) {
                     self.settle(now, client_seq, store);
                 } else if seq <= state.cursor {
                     self.settle_if_held(now, client_seq, store);
@@ -407,7 +409,9 @@ impl Engine {
     ) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
         self.counters.rejected += 1;
-        self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        if !is_active(Sabotage::RejectedVisible) {
+            self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        }
         let outcome = Outcome { entry: pending.entry, error, conflict };
         self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());

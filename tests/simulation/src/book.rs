@@ -205,13 +205,18 @@ impl Book {
         let queued = numbers(&mut recovered.entries.iter());
         let failed = numbers(&mut recovered.outcomes.iter().map(|outcome| &outcome.entry));
         let parked = numbers(&mut recovered.parked.iter().map(|parked| &parked.entry));
-        let undecided = std::mem::take(&mut self.undecided);
         // What was not durable when the process died was never sent, and its numbers are free again.
         self.renamed.retain(|number, _| *number <= recovered.identity.last_client_seq);
         for entry in &recovered.entries {
-            let noted = self.writes.get_mut(&entry.accepted().client_seq);
-            noted.map_or(Ok(()), |noted| noted.find_in(entry))?;
+            let number = entry.accepted().client_seq;
+            match self.writes.get_mut(&number) {
+                // The app may have decided on another write.
+                Some(noted) if self.undecided.contains(&number) => noted.entry = entry.clone(),
+                Some(noted) => noted.find_in(entry)?,
+                None => {}
+            }
         }
+        let undecided = std::mem::take(&mut self.undecided);
         for (number, noted) in &mut self.writes {
             noted.folds.clear();
             let open = undecided.contains(number);

@@ -379,14 +379,18 @@ impl Life {
     }
 }
 
-/// The calls that may take longer than a turn, by name.
-fn name(command: &Command) -> &'static str {
+/// The calls that have to do with the connection, by name.
+pub(crate) fn name(command: &Command) -> &'static str {
     match command {
         Command::Connect => "connect",
         Command::Pull { .. } => "pull",
         Command::Flush => "flush",
         Command::SyncOnce { .. } => "sync_once",
         Command::SyncNow => "sync_now",
+        Command::Disconnect => "disconnect",
+        Command::SetAppState { .. } => "set_app_state",
+        Command::SetNetwork { .. } => "set_network",
+        Command::SetToken { .. } => "set_token",
         _ => "another call",
     }
 }

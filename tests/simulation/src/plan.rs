@@ -221,7 +221,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
         ..Limits::default()
     };
     let hub = HubConfig {
-        transaction_bytes_max: random.one_of([400, 16 << 20]),
+        transaction_bytes_max: random.one_of([if slow { 8_000 } else { 400 }, 16 << 20]),
         live_bytes_max: random.one_of([600, 256 << 10]),
         page_bytes_max: random.one_of([500, 1 << 20]),
         ..HubConfig::default()

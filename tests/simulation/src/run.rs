@@ -109,7 +109,10 @@ impl World {
                 Ok(pushed) => pushed.commit,
                 Err(PushError::Refused(error)) => return Err(Failure(format!("no ledger: {error}"))),
             };
-            commit.into_iter().for_each(|commit| self.server.store.apply(commit));
+            for commit in commit {
+                self.log_ends.insert(commit.room.clone(), commit.head.seq);
+                self.server.store.apply(commit);
+            }
         }
         Ok(())
     }
@@ -262,7 +265,8 @@ impl World {
             let (connection, queue) = (&life.app.connection, life.app.queue.count);
             let presence = invariants::check_presence(device, &self.server).err();
             let presence = presence.map(|failure| failure.0).unwrap_or_default();
-            format!("{:?}, {queue} queued, {}{presence}", connection.state, rooms.join(", "))
+            let reason = connection.reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
+            format!("{:?} {reason}, {queue} queued, {} {presence}", connection.state, rooms.join(", "))
         });
         devices.collect::<Vec<_>>().join("; ")
     }

@@ -6,6 +6,7 @@ use syncline::store::Entry;
 use syncline_protocol::{DocumentId, Fields, Op, Patch, Value, Write};
 
 use crate::app::Shown;
+use crate::book::ops;
 use crate::device::Stimulus;
 use crate::failure::{Failure, ensure};
 use crate::ledger;
@@ -190,7 +191,29 @@ impl World {
 
     /// A write that does not fit what the app sees is refused, which is fine.
     fn write(&mut self, device: usize, writes: Vec<WriteRequest>) -> Result<(), Failure> {
-        self.command(device, Command::Write { writes })
+        let single = writes.first().filter(|_| writes.len() == 1).cloned();
+        let written = self.call(device, Command::Write { writes })?;
+        match (single, written) {
+            (Some(request), Some(Ok(Reply::Written { .. }))) => self.check_effect(device, request),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who sets a field sees it at once, whatever the device's clock and the others' say.
+    fn check_effect(&mut self, device: usize, request: WriteRequest) -> Result<(), Failure> {
+        let WriteRequest { room, collection, id, write } = request;
+        let reply = self.call(device, Command::Document { room, collection, id })?;
+        let Some(Ok(Reply::Document { row: Some(row) })) = reply else { return Ok(()) };
+        for (path, op) in ops(&write) {
+            let seen = path.value_in(&row.fields);
+            let effective = match op {
+                Op::Set(value) => seen == Some(value),
+                Op::Unset => seen.is_none(),
+                _ => true,
+            };
+            ensure!(effective, "device {device}: it wrote {op:?} at {path}, and sees {seen:?}");
+        }
+        Ok(())
     }
 
     fn watch(&mut self, device: usize) -> Result<(), Failure> {

@@ -7,14 +7,15 @@ use syncline::engine::io::{Command, Generation, Reply};
 use syncline::store::{Entry, Record};
 use syncline::transport::{self, Frame, Message, Packet};
 use syncline_protocol::message::event;
+use syncline_protocol::{Room, Write};
 use syncline_server::presence::ConnectionId;
 
-use crate::device::{Act, Device, START_MS, Stimulus};
+use crate::device::{self, Act, Device, START_MS, Stimulus};
 use crate::failure::{Failure, ensure};
 use crate::network::Pipe;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::server::{Broken, Server, packet};
+use crate::server::{Broken, Ruling, Server, Verdict, packet};
 use crate::trace::Trace;
 
 /// Events that a run may take; more means that something turns in a circle.
@@ -31,6 +32,8 @@ pub struct World {
     pub(crate) now_us: u64,
     pub(crate) server: Server,
     pub(crate) server_down_until_us: u64,
+    /// Where each room's log ends, by what the server answered.
+    pub(crate) log_ends: BTreeMap<Room, u64>,
     pub(crate) devices: Vec<Device>,
     pub(crate) links: BTreeMap<u64, Link>,
     pub(crate) reach: Vec<Reach>,
@@ -97,6 +100,7 @@ impl World {
             trace: Trace::new(print),
             now_us: 0,
             server_down_until_us: 0,
+            log_ends: BTreeMap::new(),
             devices,
             links: BTreeMap::new(),
             calm: true,
@@ -177,6 +181,7 @@ impl World {
     ) -> Result<Option<Result<Reply, syncline::Error>>, Failure> {
         let Some(life) = &self.devices[device].life else { return Ok(None) };
         let request = life.last_request() + 1;
+        self.trace.note(self.now_us, format_args!("{device} calls {}", device::name(&command)));
         self.turn(device, vec![Stimulus::Command(command)])?;
         Ok(self.devices[device].life.as_mut().and_then(|life| life.take_reply(request)))
     }
@@ -401,6 +406,9 @@ impl World {
         for verdict in std::mem::take(&mut self.server.verdicts) {
             let device = self.devices.iter_mut().find(|device| device.client == verdict.client);
             let Some(device) = device else { continue };
+            if verdict.ruling == Ruling::Applied {
+                check_place(&mut self.log_ends, &verdict)?;
+            }
             let (number, ruling) = (verdict.mutation.client_seq, verdict.ruling);
             self.trace.note(self.now_us, format_args!("server: {} of {}: {ruling:?}", number, device.number));
             device.book.rule(&verdict).map_err(|failure| failure.of(device.number))?;
@@ -540,6 +548,18 @@ impl World {
         self.send_down(number, message)?;
         late.iter().try_for_each(|late| self.send_down(number, late))
     }
+}
+
+/// A room's log has no gaps. A deletion of what is not there has no place of its own.
+fn check_place(log_ends: &mut BTreeMap<Room, u64>, verdict: &Verdict) -> Result<(), Failure> {
+    let end = log_ends.entry(verdict.room.clone()).or_default();
+    let seq = verdict.seq.unwrap_or(0);
+    if seq > *end || verdict.mutation.write != Write::Delete {
+        let (room, number) = (&verdict.room, verdict.mutation.client_seq);
+        ensure!(seq == *end + 1, "write {number} stands at {seq} in the log of {room}, which ended at {end}");
+        *end = seq;
+    }
+    Ok(())
 }
 
 /// A journal record in a few words.
