@@ -30,10 +30,12 @@ export class Device {
   #early = [];
 
   /** Opens a client in memory, unless `directory` says where it keeps its data. */
-  static async open({ settings, directory, ...config }) {
+  static async open({ settings, directory, conflict, ...config }) {
     const device = new Device();
     const store = directory === undefined ? { store: 'memory' } : { store: 'disk', directory };
-    const text = JSON.stringify({ ...store, ...config, settings: { ...SETTINGS, ...settings } });
+    // Every write stays one of its own, to be counted.
+    const collections = { tasks: { coalesce: false, ...(conflict && { conflict }) } };
+    const text = JSON.stringify({ ...store, ...config, collections, settings: { ...SETTINGS, ...settings } });
     const reply = await addon.open(text, (_, events) =>
       JSON.parse(events).forEach((event) => device.#handle(event)),
     );

@@ -117,8 +117,8 @@ for (const variant of VARIANTS) {
 
   scenario('of two writes, the first stays where its collection wants it so', async (world) => {
     const { room } = world;
-    const conflicts = { default: 'merge', collections: { tasks: 'first_write_wins' } };
-    const [ada, bob] = [await world.device('ada', { conflicts }), await world.device('bob', { conflicts })];
+    const options = { conflict: 'first_write_wins' };
+    const [ada, bob] = [await world.device('ada', options), await world.device('bob', options)];
     await ada.write(room, 'tasks', { t1: { create: { title: 'Tea', n: 1 } } });
     await until(() => bob.rows(room, 'tasks').has('t1'));
     await Promise.all([ada.settled(), bob.settled()]);
