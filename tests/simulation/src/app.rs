@@ -6,6 +6,7 @@ use syncline::engine::io::{
     ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
     Row, WatchId,
 };
+use syncline::Code;
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
 
@@ -35,6 +36,10 @@ pub struct App {
     pub denied: BTreeSet<Room>,
     pub conflicts: BTreeMap<u64, ParkedWrite>,
     pub outcomes: BTreeSet<u64>,
+    /// The store reported an error that only another open can mend.
+    pub store_failed: bool,
+    /// It is about to close its client for that.
+    pub leaving: bool,
     /// A token is asked for.
     pub token_needed: bool,
     /// Tags of others that were seen in each ledger, by room and collection.
@@ -86,7 +91,8 @@ impl App {
                 self.conflicts.insert(conflict.client_seq, *conflict);
             }
             Event::TokenNeeded { .. } => self.token_needed = true,
-            Event::Progress { .. } | Event::User { .. } | Event::Error { .. } => {}
+            Event::Error { error } => self.store_failed |= error.code == Code::Storage,
+            Event::Progress { .. } | Event::User { .. } => {}
         }
         Ok(())
     }

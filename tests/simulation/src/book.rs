@@ -36,6 +36,8 @@ pub struct Noted {
     /// What it becomes with later edits in it, while the app waits for them to be accepted.
     folds: Vec<Entry>,
     pub applied: bool,
+    /// It was refused, and may be in the journal all the same.
+    unsure: bool,
     /// The app held it back for a while, so that later writes went before.
     pub overtaken: bool,
     /// The server found both sides deleted: nothing is left to do.
@@ -52,6 +54,9 @@ pub struct Book {
     order: BTreeMap<(String, String, DocumentId), u64>,
     /// Acknowledgments and decisions that a kill may have swallowed.
     undecided: BTreeSet<u64>,
+    /// A sync failed since the process began: what was told since then may not be in the journal, or be there though it was
+    /// taken back.
+    shaken: bool,
     /// Whether the last decision about a write sends it again.
     sent_again: BTreeMap<u64, bool>,
 }
@@ -123,11 +128,16 @@ impl Book {
         Ok(())
     }
 
-    /// The app's call failed: nothing of it may take effect.
-    pub fn not_written(&mut self) {
+    /// The commit failed: nothing of it may take effect, at least as long as the process lives. After that too, unless it
+    /// is `unsure` what the disk holds.
+    pub fn not_written(&mut self, unsure: bool) {
+        self.shaken |= unsure;
         for noted in self.writes.values_mut() {
-            noted.folds.clear();
+            if !unsure {
+                noted.folds.clear();
+            }
             if noted.fate == Fate::Offered {
+                noted.unsure = unsure;
                 noted.fate = Fate::Forgotten;
             }
         }
@@ -217,11 +227,17 @@ impl Book {
             }
         }
         let undecided = std::mem::take(&mut self.undecided);
+        let shaken = std::mem::take(&mut self.shaken);
         for (number, noted) in &mut self.writes {
             noted.folds.clear();
             let open = undecided.contains(number);
             let before = noted.fate;
             noted.fate = match before {
+                Fate::Forgotten if noted.unsure && queued.contains(number) => Fate::Accepted,
+                Fate::Refused { .. } if shaken && failed.contains(number) => {
+                    Fate::Refused { acknowledged: false }
+                }
+                Fate::Refused { .. } | Fate::Parked if shaken && queued.contains(number) => Fate::Accepted,
                 Fate::Forgotten | Fate::Withdrawn | Fate::Refused { acknowledged: true } => {
                     let back = queued.contains(number) || failed.contains(number) || parked.contains(number);
                     ensure!(!back, "write {number} is back after a restart, and was {before:?}");
@@ -308,6 +324,7 @@ impl Noted {
             folds: vec![entry.clone()],
             entry,
             applied: false,
+            unsure: false,
             overtaken: false,
             settled: false,
         }

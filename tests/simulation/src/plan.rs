@@ -86,10 +86,13 @@ pub enum Fault {
     SlowClient,
     BusyApp,
     LongSleep,
+    DiskFull,
+    SyncFailure,
+    CacheFailure,
 }
 
 impl Fault {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Kill,
         Self::Partition,
         Self::OneWayPartition,
@@ -106,6 +109,9 @@ impl Fault {
         Self::SlowClient,
         Self::BusyApp,
         Self::LongSleep,
+        Self::DiskFull,
+        Self::SyncFailure,
+        Self::CacheFailure,
     ];
 }
 

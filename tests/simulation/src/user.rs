@@ -1,6 +1,6 @@
 //! What users and their apps do.
 
-use syncline::Command;
+use syncline::{Code, Command, Error};
 use syncline::engine::io::{AppState, Network, Reply, Resolution, WriteRequest};
 use syncline::store::Entry;
 use syncline_protocol::{DocumentId, Fields, Op, Patch, Value, Write};
@@ -245,7 +245,11 @@ impl World {
         }
         let reply = self.call(device, command)?;
         let Some(life) = &mut self.devices[device].life else { return Ok(()) };
-        ensure!(life.app.starting.is_none(), "a watch was refused: {reply:?}");
+        let refused = life.app.starting.take().is_some();
+        // A cache that breaks just then.
+        let broken = |error: &Error| matches!(error.code, Code::Unavailable | Code::Storage | Code::DiskFull);
+        let excused = matches!(&reply, Some(Err(error)) if broken(error));
+        ensure!(!refused || excused, "a watch was refused: {reply:?}");
         Ok(())
     }
 

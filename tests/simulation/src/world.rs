@@ -15,6 +15,7 @@ use crate::failure::{Failure, ensure};
 use crate::network::Pipe;
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::storage::Space;
 use crate::server::{Broken, Ruling, Server, Verdict, packet};
 use crate::trace::Trace;
 
@@ -39,9 +40,13 @@ pub struct World {
     pub(crate) reach: Vec<Reach>,
     /// No faults, and users only wait.
     pub(crate) calm: bool,
+    /// The users want everything, and wait for it.
+    pub(crate) draining: bool,
     /// Time that everybody slept through: it does not count as simulated.
     pub(crate) slept_us: u64,
     pub(crate) turns: u64,
+    /// A fault is being done: what the app shows may lag behind its store.
+    pub(crate) unchecked: bool,
     queue: BinaryHeap<Reverse<(u64, u64, Wake)>>,
     events: u64,
     last_link: u64,
@@ -79,6 +84,8 @@ pub(crate) enum Wake {
     Beat(ConnectionId),
     Tick(usize),
     Start(usize),
+    Close(usize),
+    Room(usize),
     Poll(usize),
     Token(usize),
     Reap(usize),
@@ -91,7 +98,7 @@ impl World {
     pub fn new(seed: u64, print: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random.fork());
-        let devices = (0..plan.devices).map(|number| Device::new(number, &plan, random.next())).collect();
+        let devices = (0..plan.devices).map(|number| Device::new(number, &plan, random.fork())).collect();
         Self {
             server: Server::new(plan.server.clone()),
             reach: vec![Reach::default(); plan.devices],
@@ -104,8 +111,10 @@ impl World {
             devices,
             links: BTreeMap::new(),
             calm: true,
+            draining: false,
             slept_us: 0,
             turns: 0,
+            unchecked: false,
             queue: BinaryHeap::new(),
             events: 0,
             last_link: 0,
@@ -148,6 +157,11 @@ impl World {
             Wake::Beat(id) => self.handle_beat(id),
             Wake::Tick(device) => self.handle_tick(device),
             Wake::Start(device) => self.start(device),
+            Wake::Close(device) => self.close(device),
+            Wake::Room(device) => {
+                self.devices[device].storage.disk.set_space(Space::Free);
+                Ok(())
+            }
             Wake::Poll(device) => self.turn(device, vec![]),
             Wake::Token(device) => self.renew_token(device),
             Wake::Reap(device) => self.reap(device),
@@ -404,7 +418,7 @@ impl World {
 
     pub(crate) fn hear_verdicts(&mut self) -> Result<(), Failure> {
         for verdict in std::mem::take(&mut self.server.verdicts) {
-            let device = self.devices.iter_mut().find(|device| device.client == verdict.client);
+            let device = self.devices.iter_mut().find(|device| device.client() == verdict.client);
             let Some(device) = device else { continue };
             if verdict.ruling == Ruling::Applied {
                 check_place(&mut self.log_ends, &verdict)?;
