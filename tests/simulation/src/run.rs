@@ -172,7 +172,8 @@ impl World {
         let now = phone.now(now_us);
         let busy = now_us < phone.busy_until_us;
         let Some(life) = &mut phone.life else { return Ok(()) };
-        let leaves = life.app.store_failed && !std::mem::replace(&mut life.app.leaving, life.app.store_failed);
+        let leaves =
+            life.app.store_failed && !std::mem::replace(&mut life.app.leaving, life.app.store_failed);
         let needs_token = std::mem::take(&mut life.app.token_needed);
         if leaves {
             self.wake_in_ms(REOPEN_MS, Wake::Close(device));

@@ -1,7 +1,8 @@
 //! A device's store, which shows the oracle what the engine appends.
 
 use syncline::store::{
-    DocumentKey, Index, IndexRange, Indexes, Record, Retain, RoomState, RoomUpdate, Store, StoreError, StoreStats,
+    DocumentKey, Index, IndexRange, Indexes, Record, Retain, RoomState, RoomUpdate, Store, StoreError,
+    StoreStats,
 };
 use syncline_protocol::{Collection, Document, Room};
 

@@ -1,8 +1,8 @@
 //! What users and their apps do.
 
-use syncline::{Code, Command, Error};
 use syncline::engine::io::{AppState, Network, Reply, Resolution, WriteRequest};
 use syncline::store::Entry;
+use syncline::{Code, Command, Error};
 use syncline_protocol::{DocumentId, Fields, Op, Patch, Value, Write};
 
 use crate::app::Shown;

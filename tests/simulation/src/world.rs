@@ -15,8 +15,8 @@ use crate::failure::{Failure, ensure};
 use crate::network::Pipe;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::storage::Space;
 use crate::server::{Broken, Ruling, Server, Verdict, packet};
+use crate::storage::Space;
 use crate::trace::Trace;
 
 /// Events that a run may take; more means that something turns in a circle.
