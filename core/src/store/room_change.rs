@@ -158,7 +158,8 @@ fn remove_all(
     for item in database.indexes.scan_prefix(room_prefix(name)) {
         writes.indexes.remove(item?.0);
     }
-    room.index = CachedIndex::default();
+    // Whatever it was: a sum that was wrong must not stay so.
+    *room = CachedRoom { state: room.state, ..CachedRoom::default() };
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The cache in sled, which may break at any time: then it is set aside and an empty one takes its place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -48,8 +48,8 @@ pub struct SledCache {
     mark: PathBuf,
     probe: PathBuf,
     indexes: Indexes,
-    /// Of a database that starts empty.
-    schema_version: Option<u32>,
+    /// Of a database that starts empty; that of the one before, unless another was asked for.
+    schema_version: Cell<Option<u32>>,
     state: RefCell<State>,
 }
 
@@ -79,7 +79,7 @@ impl SledCache {
         let probe = folder.with_extension(PROBE_EXTENSION);
         let indexes = Indexes::default();
         let state = RefCell::default();
-        let cache = Self { folder, quarantine, mark, probe, indexes, schema_version: None, state };
+        let cache = Self { folder, quarantine, mark, probe, indexes, schema_version: Cell::default(), state };
         // A cache that cannot be opened now is opened by the first call that needs it.
         let _opened = cache.database();
         cache
@@ -175,7 +175,7 @@ impl SledCache {
         }
     }
 
-    fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
+    pub(super) fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
         let database = self.database()?;
         let result = guarded(|| call(&database));
         // Never the last one, which could panic: `give_up` sees to that.
@@ -202,8 +202,10 @@ impl SledCache {
             // sled syncs what it writes, and not the names of its files.
             OsFiles.sync_directory(&self.folder)?;
             sync_parent(&OsFiles, &self.folder)?;
-            if let (None, Some(version)) = (database.schema_version()?, self.schema_version) {
-                database.note_schema_version(version)?;
+            match (database.schema_version()?, self.schema_version.get()) {
+                (None, Some(version)) => database.note_schema_version(version)?,
+                (found, None) => self.schema_version.set(found),
+                (Some(_), Some(_)) => {}
             }
             let changes = database.changes()?;
             if changes < flushed {
@@ -325,7 +327,7 @@ impl Cache for SledCache {
 
     fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
         // Also of a cache that is lost from now on, and starts empty.
-        self.schema_version = schema_version;
+        self.schema_version.set(schema_version);
         let is_empty = self.run(|database| {
             let is_empty = database.rooms.is_empty();
             if let (true, Some(version)) = (is_empty, schema_version) {
@@ -357,6 +359,10 @@ impl Cache for SledCache {
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        if let Some(reason) = self.state.get_mut().lost.clone() {
+            // The caller counts on what is gone, and does not know yet.
+            return Err(StoreError::CacheLost { reason });
+        }
         let change = RoomChange::new(room, update, &self.indexes)?;
         self.ensure_room(change.byte_len())?;
         let changes = self.run(|database| {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use syncline_protocol::{Document, Room};
 
-use super::cached_document::room_prefix;
-use super::database::{Database, Failure};
+use super::cached_document::{Digest, room_prefix};
+use super::database::{Database, Failure, Writes};
 use super::file_system::{FileSystem, OsFiles};
 use super::room_change::{RoomChange, document_key};
 use super::{Indexes, Retain, RoomState, RoomUpdate};
@@ -85,8 +85,10 @@ pub(super) fn copy(
     for (room, cached) in from.all_rooms()? {
         let Some(state) = retain.room(&room, cached.state) else { continue };
         let mut batch = Batch { to, indexes, room: &room, state, documents: BTreeMap::new(), bytes: 0 };
+        let mut found = Digest::default();
         for item in from.documents.scan_prefix(room_prefix(&room)) {
             let (key, value) = item?;
+            found.add(&key, &value);
             let document = from.read(&key, &value)?;
             let collection = document.collection.clone();
             let Some(document) = retain.document(document) else { continue };
@@ -101,10 +103,15 @@ pub(super) fn copy(
                 batch.write(changes)?;
             }
         }
+        if found != cached.digest {
+            // The copy would count as whole.
+            return Err("documents are missing".into());
+        }
         changes += 1;
         batch.write(changes)?;
     }
-    Ok(())
+    // Where nothing is kept as well: fewer changes than were flushed once are taken for damage.
+    to.write(&Writes::default(), changes + 1)
 }
 
 /// Documents of one room that are written together.
