@@ -246,6 +246,12 @@ impl Outbox {
         denied.map_or(Unanswered::None, Unanswered::OnlyDenied)
     }
 
+    /// Whether the server has not answered one of these.
+    pub fn awaits_any(&self, client_seqs: &[u64]) -> bool {
+        let is_awaited = |pending: &Pending| !matches!(pending.stage, Stage::Applied { .. });
+        client_seqs.iter().any(|number| self.pending.get(number).is_some_and(is_awaited))
+    }
+
     /// Whether the cache does not hold yet what the server has applied of the writes up to this number.
     pub fn has_unconfirmed(&self, through: u64) -> bool {
         self.lanes.values().any(|lane| lane.unconfirmed.iter().any(|(_, number)| *number <= through))

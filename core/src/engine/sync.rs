@@ -120,7 +120,7 @@ impl Engine {
                     let applied = self.replica.apply_page(&room, asked, page, store);
                     self.handle_applied(now, &room, applied, store, out);
                 }
-                Err(error) => return self.handle_room_refused(now, &room, error, store),
+                Err(error) => return self.handle_room_refused(now, &room, error, store, out),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
                 Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
@@ -229,6 +229,7 @@ impl Engine {
         room: &Room,
         error: Error,
         store: &mut dyn Store,
+        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
@@ -246,6 +247,7 @@ impl Engine {
             for client_seq in self.outbox.confirmed_at(room, u64::MAX) {
                 self.settle(now, client_seq, store);
             }
+            self.forget_room_if_unused(now, room, out);
         }
         Ok(())
     }
@@ -273,6 +275,10 @@ impl Engine {
         }
         let untried = batch.client_seqs.get(answered..).unwrap_or_default();
         match answer.error {
+            // A server may answer one write twice, and another not at all.
+            _ if untried.is_empty() && self.outbox.awaits_any(&batch.client_seqs) => {
+                self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms));
+            }
             _ if untried.is_empty() => self.outbox.complete(batch),
             Some(error) => {
                 let rest = Batch { client_seqs: untried.to_vec(), ..batch.clone() };
