@@ -270,6 +270,23 @@ impl Outbox {
         }
     }
 
+    /// The server's log ends at `seq`: what it applied behind that is lost there, and pushed again, at the earliest at
+    /// `at_us`.
+    pub fn push_again_behind(&mut self, room: &Room, seq: u64, at_us: u64) {
+        let Some(lane) = self.lanes.get_mut(room) else { return };
+        let lost = lane.unconfirmed.split_off(&(seq.saturating_add(1), 0));
+        if lost.is_empty() {
+            return;
+        }
+        for (_, number) in lost {
+            lane.unanswered.insert(number);
+            if let Some(pending) = self.pending.get_mut(&number) {
+                pending.stage = Stage::Waiting;
+            }
+        }
+        self.start_over(room, at_us);
+    }
+
     /// The writes of a room that the cache, at `cursor`, holds.
     pub fn confirmed_at(&self, room: &Room, cursor: u64) -> Vec<u64> {
         let lane = self.lanes.get(room);

@@ -200,6 +200,9 @@ impl Engine {
         for client_seq in self.outbox.confirmed_at(room, cursor) {
             self.settle_if_held(now, client_seq, store);
         }
+        if let Some(end) = applied.log_end {
+            self.outbox.push_again_behind(room, end, now.after_ms(self.settings.retry_delay_ms));
+        }
         match applied.next {
             NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
