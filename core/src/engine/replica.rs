@@ -71,6 +71,8 @@ pub struct Applied {
     pub reset: bool,
     /// The newest time at which any of them was written.
     pub newest_time: Option<HybridTime>,
+    /// Where the server's log ends, if this was its last page.
+    pub log_end: Option<u64>,
     /// What to ask for next.
     pub next: NextPull,
 }
@@ -368,7 +370,8 @@ impl Replica {
         let again = page.reset && more && followed.starting_over;
         followed.starting_over = more && (page.reset || followed.starting_over);
         let next = if again { NextPull::Later } else { next };
-        Ok(Applied { next, ..Applied::of(room, documents, reset) })
+        let log_end = (!page.more).then_some(page.cursor);
+        Ok(Applied { next, log_end, ..Applied::of(room, documents, reset) })
     }
 
     /// Applies a document that the server showed before the log brought it. The cursor stays, and the log skips what
@@ -424,7 +427,7 @@ impl Applied {
             let key = key(room, &document);
             (key, Some(document).filter(|document| !document.deleted))
         });
-        Self { changed: changed.collect(), reset, newest_time, next: NextPull::Nothing }
+        Self { changed: changed.collect(), reset, newest_time, log_end: None, next: NextPull::Nothing }
     }
 }
 

@@ -124,7 +124,7 @@ impl Engine {
                     let applied = self.replica.apply_page(&room, asked, page, store);
                     self.handle_applied(now, &room, applied, store, out);
                 }
-                Err(error) => return self.handle_room_refused(now, &room, error, store),
+                Err(error) => return self.handle_room_refused(now, &room, error, store, out),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
                 Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
@@ -204,6 +204,9 @@ impl Engine {
         for client_seq in self.outbox.confirmed_at(room, cursor) {
             self.settle_if_held(now, client_seq, store);
         }
+        if let Some(end) = applied.log_end {
+            self.outbox.push_again_behind(room, end, now.after_ms(self.settings.retry_delay_ms));
+        }
         match applied.next {
             NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
@@ -233,6 +236,7 @@ impl Engine {
         room: &Room,
         error: Error,
         store: &mut dyn Store,
+        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
@@ -250,6 +254,7 @@ impl Engine {
             for client_seq in self.outbox.confirmed_at(room, u64::MAX) {
                 self.settle(now, client_seq, store);
             }
+            self.forget_room_if_unused(now, room, out);
         }
         Ok(())
     }
@@ -291,6 +296,10 @@ impl Engine {
         }
         let untried = batch.client_seqs.get(answered..).unwrap_or_default();
         match answer.error {
+            // A server may answer one write twice, and another not at all.
+            _ if untried.is_empty() && self.outbox.awaits_any(&batch.client_seqs) => {
+                self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms));
+            }
             _ if untried.is_empty() => self.outbox.complete(batch),
             Some(error) => {
                 let rest = Batch { client_seqs: untried.to_vec(), ..batch.clone() };

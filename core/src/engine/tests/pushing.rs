@@ -198,6 +198,17 @@ fn a_server_that_answers_less_than_was_pushed_is_asked_for_the_rest() {
 }
 
 #[test]
+fn a_server_that_answers_one_write_twice_is_asked_for_the_other() {
+    let mut bench = two_by_two(&ServerLog::of(vec![create("a", 0)]));
+    bench.write(increments(2));
+    let (ack, _) = bench.expect_push();
+    let twice = || result(1, MutationStatus::Applied);
+    bench.answer(ack, &PushAnswer { results: vec![twice(), twice()], error: None });
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    assert_eq!(numbers(&bench.expect_push().1), [2]);
+}
+
+#[test]
 fn rooms_do_not_wait_for_each_other() {
     let log = ServerLog::of(vec![create("a", 0)]);
     let mut bench = Bench::in_room(&log);

@@ -1,7 +1,7 @@
 //! Reading a room from nothing, in pages, and being told to start over.
 
 use syncline_protocol::Value;
-use syncline_protocol::message::{MutationResult, MutationStatus, Page, PushAnswer};
+use syncline_protocol::message::{MutationResult, MutationStatus, Page, PushAnswer, event};
 
 use super::bench::*;
 use super::server_log::{ServerLog, result};
@@ -101,6 +101,29 @@ fn a_complete_room_that_must_be_read_anew_is_not_complete_until_it_is_through() 
     bench.answer(ack, &log.page(1));
     assert!(status(&mut bench).complete);
     assert_eq!((bench.row("a"), bench.field("b", "n")), (None, Value::Int(5)));
+}
+
+#[test]
+fn what_a_server_applied_and_lost_with_its_log_is_pushed_again() {
+    let mut before = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::in_room(&before);
+    bench.write(vec![create("mine", 7)]);
+    let (ack, push) = bench.expect_push();
+    let answer = before.push(&push);
+    bench.answer(ack, &answer);
+    let mut after = ServerLog::default();
+    bench.reconnect();
+    bench.load(&after);
+    let (ack, pull) = bench.expect_pull();
+    assert_eq!(pull.cursor, 0);
+    bench.answer(ack, &after.page(0));
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    let (ack, push) = bench.expect_push();
+    assert_eq!(numbers(&push), [1]);
+    let answer = after.push(&push);
+    bench.answer(ack, &answer);
+    bench.emit(event::SYNC_CHANGES, &after.changes(1));
+    assert_eq!((bench.queued(), bench.field("mine", "n")), (0, 7.into()));
 }
 
 #[test]
