@@ -86,7 +86,7 @@ impl SledCache {
     }
 
     /// Looks whether there is room for a change of so many bytes, unless it looked not long ago.
-    fn ensure_room(&self, bytes: u64) -> Result<(), StoreError> {
+    fn ensure_room(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         let unprobed_bytes = state.unprobed_bytes + bytes;
         if state.database.is_none() || unprobed_bytes < UNPROBED_BYTES_MAX {
@@ -94,7 +94,7 @@ impl SledCache {
             state.unprobed_bytes = unprobed_bytes;
             return Ok(());
         }
-        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes).map_err(harmless)?;
+        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes)?;
         state.unprobed_bytes = 0;
         Ok(())
     }
@@ -126,12 +126,13 @@ impl SledCache {
         if self.state.borrow().indexed.contains(room) {
             return Ok(());
         }
-        ensure_index(database, &self.indexes, room)?;
-        let mut state = self.state.borrow_mut();
-        state.indexed.insert(room.clone());
+        let ensured = ensure_index(database, &self.indexes, room, &|bytes| Ok(self.ensure_room(bytes)?));
         let changes = database.changes()?;
+        let mut state = self.state.borrow_mut();
         state.dirty |= state.changes != changes;
         state.changes = changes;
+        ensured?;
+        state.indexed.insert(room.clone());
         Ok(())
     }
 
@@ -150,7 +151,7 @@ impl SledCache {
             if let Some(version) = schema_version {
                 fresh.note_schema_version(version)?;
             }
-            copy(database, &fresh, &self.indexes, retain)?;
+            copy(database, &fresh, &self.indexes, &|bytes| Ok(self.ensure_room(bytes)?), retain)?;
             fresh.flush()
         })
     }
@@ -302,7 +303,12 @@ impl Cache for SledCache {
                 Some(end) => database.indexes.range(low..end),
                 None => database.indexes.range(low..),
             })
-        })?;
+        });
+        let items = match items {
+            // An index can be done without.
+            Err(StoreError::Full) => return self.visit_collection(room, collection, visit),
+            items => items?,
+        };
         let read = |database: &Database, _: &[u8], id: &[u8]| {
             let key = [&prefix[..], id].concat();
             let value = database.documents.get(&key)?.ok_or("an index names a document that is not there")?;
@@ -364,7 +370,7 @@ impl Cache for SledCache {
             return Err(StoreError::CacheLost { reason });
         }
         let change = RoomChange::new(room, update, &self.indexes)?;
-        self.ensure_room(change.byte_len())?;
+        self.ensure_room(change.byte_len()).map_err(harmless)?;
         let changes = self.run(|database| {
             let writes = change.writes(database, self.verify(database, room)?)?;
             let changes = database.changes()? + 1;
@@ -381,7 +387,7 @@ impl Cache for SledCache {
         if !self.state.get_mut().dirty {
             return Ok(());
         }
-        self.ensure_room(UNPROBED_BYTES_MAX)?;
+        self.ensure_room(UNPROBED_BYTES_MAX).map_err(harmless)?;
         self.run(Database::flush)?;
         let state = self.state.get_mut();
         state.dirty = false;

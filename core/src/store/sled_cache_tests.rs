@@ -247,3 +247,28 @@ fn a_room_that_is_read_anew_is_whole_whatever_it_was_before() {
     assert_eq!(contents(&cache).unwrap(), [document("a", 2, "read anew")]);
     assert_eq!(lost, None);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_index_that_finds_no_room_on_the_disk_is_done_without() {
+    use syncline_protocol::Path;
+
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    let index = Index { fields: vec![Path::field("text")] };
+    cache.declare_indexes(Indexes::new([(collection("tasks"), vec![index; 16])]).unwrap());
+    let all = IndexRange { number: 0, low: vec![], high: vec![] };
+    let count = |cache: &SledCache| {
+        let mut count = 0;
+        cache.visit_range(&room("user:42"), &collection("tasks"), &all, &mut |_| count += 1).unwrap();
+        count
+    };
+    // Where it is looked whether there is room, there is none.
+    std::os::unix::fs::symlink("/dev/full", &cache.probe).unwrap();
+    assert_eq!(count(&cache), DOCUMENTS);
+    assert!(cache.state.borrow().indexed.is_empty(), "it was not built");
+    assert_eq!(count(&cache), DOCUMENTS);
+    assert!(!cache.state.borrow().indexed.is_empty(), "it was built");
+    assert_eq!(cache.take_loss(), None);
+}
