@@ -54,8 +54,8 @@ pub struct Book {
     order: BTreeMap<(String, String, DocumentId), u64>,
     /// Acknowledgments and decisions that a kill may have swallowed.
     undecided: BTreeSet<u64>,
-    /// A sync failed since the process began: what was told since then may not be in the journal, or be there though it was
-    /// taken back.
+    /// The journal refused something since the process began. The engine keeps in memory what it could not write of
+    /// outcomes: a restart hears them from the server once more, or shows once more what was acknowledged.
     shaken: bool,
     /// Whether the last decision about a write sends it again.
     sent_again: BTreeMap<u64, bool>,
@@ -113,6 +113,10 @@ impl Book {
         self.renamed.insert(entry.mutation.client_seq, entry.accepted().client_seq);
     }
 
+    pub fn shake(&mut self) {
+        self.shaken = true;
+    }
+
     /// The app's promise resolved.
     pub fn written(&mut self, client_seqs: &[u64]) -> Result<(), Failure> {
         for number in client_seqs {
@@ -131,7 +135,7 @@ impl Book {
     /// The commit failed: nothing of it may take effect, at least as long as the process lives. After that too, unless it
     /// is `unsure` what the disk holds.
     pub fn not_written(&mut self, unsure: bool) {
-        self.shaken |= unsure;
+
         for noted in self.writes.values_mut() {
             if !unsure {
                 noted.folds.clear();

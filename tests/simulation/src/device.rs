@@ -303,6 +303,9 @@ impl Life {
     }
 
     fn note(&mut self, book: &mut Book, acts: &mut Vec<Act>) -> Result<(), Failure> {
+        if self.store.take_failed() {
+            book.shake();
+        }
         for record in self.store.take_noted() {
             book.note(&record)?;
             acts.push(Act::Append(record));
@@ -396,6 +399,7 @@ impl Life {
     fn notify(&mut self, events: Vec<syncline::Event>, book: &mut Book) -> Result<(), Failure> {
         let expected = EVENTS_MAX + self.app.watches.len() + book.len();
         ensure!(events.len() <= expected, "{} events at once", events.len());
+        self.app.has_just_lost = false;
         for event in events {
             self.app.take(event)?;
         }

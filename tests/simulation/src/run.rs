@@ -199,7 +199,7 @@ impl World {
         let phone = &mut self.devices[device];
         let client = phone.client();
         let Some(life) = &mut phone.life else { return Ok(()) };
-        if life.app.store_failed || life.store.rooms().is_err() {
+        if life.app.store_failed || life.app.has_just_lost || life.store.rooms().is_err() {
             // It shows nothing new until it is opened again.
             return Ok(());
         }
@@ -273,7 +273,7 @@ impl World {
                 let state = states.iter().find(|(found, _)| found == room);
                 state.is_some_and(|(_, state)| state.complete && state.cursor == self.server.head(room).seq)
             });
-            let open = life.app.connection.state == ConnectionState::Open;
+            let open = life.app.connection.state == ConnectionState::Open && life.waiting.is_empty();
             let idle = open && up_to_date && life.app.queue.count == 0;
             idle && invariants::check_presence(device, &self.server).is_ok()
         })

@@ -13,11 +13,22 @@ pub struct TappedStore {
     inner: SimulatedStore,
     /// Appended since the last [`take_noted`](Self::take_noted), durable or not.
     noted: Vec<Record>,
+    /// Whether the journal refused something since it was asked last.
+    failed: bool,
 }
 
 impl TappedStore {
     pub fn new(inner: SimulatedStore) -> Self {
-        Self { inner, noted: Vec::new() }
+        Self { inner, noted: Vec::new(), failed: false }
+    }
+
+    pub fn take_failed(&mut self) -> bool {
+        std::mem::take(&mut self.failed)
+    }
+
+    fn watch<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed |= result.is_err();
+        result
     }
 
     pub fn take_noted(&mut self) -> Vec<Record> {
@@ -28,7 +39,8 @@ impl TappedStore {
 impl Store for TappedStore {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
         self.noted.push(record.clone());
-        self.inner.append(record)
+        let result = self.inner.append(record);
+        self.watch(result)
     }
 
     fn append_after_flush(&mut self, record: Record) {
@@ -37,7 +49,8 @@ impl Store for TappedStore {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.inner.commit()
+        let result = self.inner.commit();
+        self.watch(result)
     }
 
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
@@ -108,7 +121,8 @@ impl Store for TappedStore {
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        self.inner.flush()
+        let result = self.inner.flush();
+        self.watch(result)
     }
 
     fn stats(&self) -> StoreStats {
