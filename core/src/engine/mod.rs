@@ -5,6 +5,7 @@
 //! - `wire`: requests, answers, encodings.
 //! - [`outbox`]: writes on their way to the server.
 //! - [`replica`]: the rooms and how far each has come.
+//! - `pages`: a page asked for while the one before is written.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
@@ -19,6 +20,7 @@ mod connection;
 pub mod io;
 mod notices;
 pub mod outbox;
+mod pages;
 pub mod presence;
 pub mod progress;
 pub mod query;
@@ -38,6 +40,7 @@ use self::conflict::ParkedWrites;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
+use self::pages::WaitingPage;
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
 use self::query::{Queries, View};
@@ -91,6 +94,7 @@ pub struct Engine {
     outcomes: BTreeMap<u64, Outcome>,
     parked: ParkedWrites,
     replica: Replica,
+    waiting_page: Option<WaitingPage>,
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
@@ -139,6 +143,7 @@ impl Engine {
             outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
             parked,
             replica,
+            waiting_page: None,
             queries: Queries::default(),
             presence: PresenceBook::default(),
             progress: ProgressMeter::default(),
@@ -160,6 +165,9 @@ impl Engine {
 
     /// Takes one input and appends what is to be done to `out`.
     pub fn handle(&mut self, now: Now, input: Input, store: &mut dyn Store, out: &mut Vec<Output>) {
+        if !matches!(input, Input::Committed | Input::CommitFailed(_)) {
+            self.apply_waiting_page(now, store, out);
+        }
         match input {
             Input::Command { request, command } => self.handle_command(now, request, command, store, out),
             Input::SocketOpened(_) => {}
@@ -195,7 +203,8 @@ impl Engine {
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
-        [self.session.next_deadline(), self.flush_at_us, connected].into_iter().flatten().min()
+        let own = [self.session.next_deadline(), self.flush_at_us, self.page_deadline(), connected];
+        own.into_iter().flatten().min()
     }
 
     /// Whether the journal holds something that the driver must commit before it carries out any output.

@@ -115,10 +115,7 @@ impl Engine {
         self.counters.rtt_us.record(took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
-                Ok(page) => {
-                    let applied = self.replica.apply_page(&room, asked, page, store);
-                    self.handle_applied(now, &room, applied, store, out);
-                }
+                Ok(page) => self.take_page(now, room, asked, page, store, out),
                 Err(error) => return self.handle_room_refused(now, &room, error, store),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
@@ -143,7 +140,7 @@ impl Engine {
     fn handle_heads(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
         for (room, head) in pong.heads {
             if let Some(cursor) = self.replica.hear_head(&room, head) {
-                self.pull(now, &room, cursor, out);
+                self.pull_after(now, &room, cursor, out);
             }
         }
     }
@@ -170,10 +167,22 @@ impl Engine {
         self.request(now, event::SYNC_SUBSCRIBE, &body, request, out);
     }
 
-    fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
+    fn pull_after(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
+        let snapshot = self.replica.snapshot_to_tell(room, cursor);
+        self.pull(now, room, cursor, snapshot, out);
+    }
+
+    /// Asks for the page after a cursor; `snapshot` is what is said with it, so that a reading from 0 may go on.
+    pub(super) fn pull(
+        &mut self,
+        now: Now,
+        room: &Room,
+        cursor: u64,
+        snapshot: Option<u64>,
+        out: &mut Vec<Output>,
+    ) {
         let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
         let limit = page_count_max.min(self.limits.page_count_max);
-        let snapshot = self.replica.snapshot_to_tell(room, cursor);
         let body = Pull { room: room.clone(), cursor, limit, snapshot };
         let request = Request::Page { room: room.clone(), asked: cursor };
         self.request(now, event::SYNC_PULL, &body, request, out);
@@ -209,7 +218,8 @@ impl Engine {
             self.settle(now, client_seq, store);
         }
         match applied.next {
-            NextPull::After(cursor) => self.pull(now, room, cursor, out),
+            NextPull::Asked => {}
+            NextPull::After(cursor) => self.pull_after(now, room, cursor, out),
             NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
         }
