@@ -34,6 +34,8 @@ class Server:
             return json.load(response)["token"]
 
     def stop(self):
+        if self.process.stdout.closed:
+            return
         self.process.terminate()
         self.process.wait(timeout=PATIENCE_S)
         self.process.stdout.close()
@@ -137,6 +139,53 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
             await a.create("", "notes", "n", "{}")
         self.assertEqual(refused.exception.code, "invalid")
         self.assertFalse(refused.exception.retryable)
+        await a.close()
+
+    async def test_one_round_in_the_background_brings_and_fetches_everything(self):
+        a, _ = await self.open("a", auto_connect=False)
+        b, b_listener = await self.open("b", auto_connect=False)
+        for client in (a, b):
+            await client.subscribe(ROOM)
+            await client.set_app_state(syncline.AppState.BACKGROUND)
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.pull(None)
+        self.assertEqual(refused.exception.code, "offline")
+        note = await a.new_id()
+        await a.create(ROOM, "notes", note, json.dumps({"title": "from a task"}))
+
+        for client in (a, b):
+            report = await client.sync_once(PATIENCE_S * 1000)
+            self.assertTrue(report.complete, report.reason)
+            self.assertEqual(report.pending, 0)
+            self.assertEqual((await client.connection()).state, syncline.State.IDLE)
+        row = await b.document(ROOM, "notes", note)
+        self.assertEqual(json.loads(row.fields_json), {"title": "from a task"})
+
+        await b.connect()
+        await b.update(ROOM, "notes", note, json.dumps({"title": {"set": "again"}}))
+        await b.flush()
+        await b.pull(ROOM)
+        self.assertFalse((await b.document(ROOM, "notes", note)).pending)
+
+        self.server.stop()
+        report = await a.sync_once(1)
+        self.assertFalse(report.complete)
+        self.assertIsNotNone(report.reason)
+        for client in (a, b):
+            await client.close()
+
+    async def test_each_collection_can_have_its_own_options(self):
+        collections = json.dumps({"drafts": {"conflict": "manual", "pushDebounceMs": 600, "coalesce": False}})
+        options = {"conflict": syncline.ConflictStrategy.SERVER_WINS, "collections_json": collections}
+        a, _ = await self.open("a", auto_connect=False, **options)
+        numbers = []
+        for collection in ("notes", "drafts"):
+            await a.create(ROOM, collection, "n", "{}")
+            for title in ("one", "two"):
+                change = json.dumps({"title": {"set": title}})
+                numbers.append(await a.update(ROOM, collection, "n", change))
+        self.assertEqual(numbers[0], numbers[1], "one write")
+        self.assertNotEqual(numbers[2], numbers[3], "two writes")
         await a.close()
 
     async def test_the_facade_carries_strings(self):

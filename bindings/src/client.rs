@@ -11,7 +11,7 @@ use crate::error::SynclineError;
 use crate::listener::{ClientEvent, ClientListener};
 use crate::types::{
     AppState, ClientOptions, ConflictResolution, ConnectionInfo, ParkedWrite, QueueInfo, RejectedWrite, Row,
-    Watching, from_json,
+    SyncReport, Watching, from_json,
 };
 
 type Result<T> = std::result::Result<T, SynclineError>;
@@ -193,6 +193,27 @@ impl SynclineClient {
     /// Connects without backoff, pulls and drains.
     pub async fn sync_now(&self) -> Result<()> {
         self.run(Command::SyncNow).await
+    }
+
+    /// Asks the server what is new in one room, or in all that are subscribed; returns when that is here.
+    pub async fn pull(&self, room: Option<String>) -> Result<()> {
+        self.run(Command::Pull { room: room.as_deref().map(parse_room).transpose()? }).await
+    }
+
+    /// Sends at once what waits to be sent; returns when the server has answered everything written before.
+    pub async fn flush(&self) -> Result<()> {
+        self.run(Command::Flush).await
+    }
+
+    /// For a background task: connects if need be, also in the background, pulls and drains. Returns at the latest
+    /// after `deadline_ms`; then the connection is again what the app's state wants.
+    pub async fn sync_once(&self, deadline_ms: u64) -> Result<SyncReport> {
+        match self.inner.execute(Command::SyncOnce { deadline_ms }).await? {
+            Reply::SyncedOnce { complete, pending, reason } => {
+                Ok(SyncReport { complete, pending, reason: reason.map(Into::into) })
+            }
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Makes everything durable and ends the client. The directory may be opened again when it returns.

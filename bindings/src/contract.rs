@@ -9,7 +9,7 @@ use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::metrics::{Quantiles, Stats};
 use syncline::schema::{Migration, MigrationStep, Schema};
-use syncline::store::Conflict;
+use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
 use syncline::{ClientConfig, Code, CollectionOptions, ConflictStrategy, ErrorBody, Settings, StoreKind};
 use syncline_protocol::message::PresenceStatus;
@@ -41,6 +41,7 @@ pub fn typescript() -> String {
         Settings,
         ConflictStrategy,
         CollectionOptions,
+        Index,
         Schema,
         Migration,
         MigrationStep,

@@ -363,6 +363,17 @@ impl From<io::PresentMember> for Member {
     }
 }
 
+/// What became of one round of synchronization.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct SyncReport {
+    /// Whether everything written before is answered by the server, and every room has caught up.
+    pub complete: bool,
+    /// Writes not yet confirmed.
+    pub pending: u64,
+    /// Why it is not complete.
+    pub reason: Option<ErrorInfo>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Phase {
     Idle,
@@ -379,6 +390,10 @@ pub struct ProgressInfo {
     pub uploaded: u64,
     pub to_upload: u64,
     pub downloaded: u64,
+    /// Rooms that have caught up with the server.
+    pub rooms_live: u64,
+    /// Rooms that have not, without those that the server denies.
+    pub rooms_to_load: u64,
 }
 
 impl From<io::Progress> for ProgressInfo {
@@ -396,6 +411,8 @@ impl From<io::Progress> for ProgressInfo {
             uploaded: progress.uploaded,
             to_upload: progress.to_upload,
             downloaded: progress.downloaded,
+            rooms_live: progress.rooms_live,
+            rooms_to_load: progress.rooms_to_load,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::engine::io::{Command, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
-use crate::store::{DiskStore, MemoryStore, Recovered, Store, StoreError};
+use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
 use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
@@ -131,9 +131,10 @@ impl ClientConfig {
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
-    fn open_store(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
+    fn open_store(&self, indexes: Indexes) -> Result<(Box<dyn Store>, Recovered), Error> {
         let (mut store, recovered) = self.open_unmigrated()?;
         let recovered = bring_up_to_date(&self.schema, &mut *store, recovered)?;
+        store.declare_indexes(indexes);
         Ok((store, recovered))
     }
 
@@ -235,7 +236,8 @@ fn prepare(
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
-    let (store, recovered) = config.open_store()?;
+    let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
+    let (store, recovered) = config.open_store(collections.indexes()?)?;
     let rooms = match store.rooms() {
         // The engine hears of the loss from the store, and begins with nothing.
         Err(StoreError::CacheLost { .. }) => Vec::new(),
@@ -245,7 +247,7 @@ fn prepare(
     spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
     let engine_config = EngineConfig {
         settings: config.settings,
-        collections: Collections { conflict: config.conflict, options: config.collections },
+        collections,
         parser: config.parser,
         token: config.token,
         // The random half of the id.

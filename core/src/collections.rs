@@ -7,6 +7,7 @@ use syncline_protocol::Collection;
 
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
+use crate::store::{Index, IndexError, Indexes};
 
 /// What an app says of one collection. What it leaves out is as for every other collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct CollectionOptions {
     pub push_debounce_ms: Option<u64>,
     /// Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
     pub coalesce: Option<bool>,
+    /// By which fields documents can be found without visiting all of them; none when absent.
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<Index>>"))]
+    pub indexes: Vec<Index>,
 }
 
 /// What holds for each collection.
@@ -47,6 +51,12 @@ impl Collections {
 
     pub fn coalesces(&self, collection: &Collection) -> bool {
         self.of(collection).and_then(|options| options.coalesce).unwrap_or(true)
+    }
+
+    /// # Errors
+    /// Why the indexes of a collection cannot be kept.
+    pub fn indexes(&self) -> Result<Indexes, IndexError> {
+        Indexes::new(self.options.iter().map(|(name, options)| (name.clone(), options.indexes.clone())))
     }
 
     fn of(&self, collection: &Collection) -> Option<&CollectionOptions> {
@@ -78,6 +88,17 @@ mod tests {
         assert_eq!(of("drafts"), (ConflictStrategy::Manual, default_ms, true));
         assert_eq!(of("notes"), (ConflictStrategy::ServerWins, 600, false));
         assert_eq!(of("todos"), (ConflictStrategy::ServerWins, default_ms, true));
+    }
+
+    #[test]
+    fn an_index_needs_fields() {
+        let indexes_of = |options| {
+            let options = serde_json::from_str(options).unwrap();
+            Collections { options, ..Collections::default() }.indexes()
+        };
+        let indexes = indexes_of(r#"{"notes": {"indexes": [{"fields": ["done", "at.day"]}]}, "drafts": {}}"#);
+        assert_eq!(indexes.unwrap().of(&Collection::new("notes").unwrap()).len(), 1);
+        assert!(indexes_of(r#"{"notes": {"indexes": [{"fields": []}]}}"#).is_err());
     }
 
     #[test]

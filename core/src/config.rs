@@ -20,12 +20,22 @@ pub struct Settings {
     pub request_timeout_ms: u64,
     /// How long the first request after coming to the foreground may wait.
     pub probe_timeout_ms: u64,
+    /// How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
+    /// connection is tried again at times of its own.
+    pub sync_interval_ms: u64,
+    /// How long `pull` and `flush` wait for the server.
+    pub sync_timeout_ms: u64,
     /// How often to ask for the heads of the rooms: what a lost live change would hide.
     pub presence_ping_ms: u64,
     /// How long the socket stays open in the background.
     pub background_grace_ms: u64,
     /// How long a change of the cache may wait until it is durable.
     pub cache_flush_ms: u64,
+    /// What the cache may take on the disk. Over it, rooms that nobody follows are evicted, the least recently used
+    /// first; they are read again from the server when they are needed.
+    pub cache_bytes_max: u64,
+    /// How often to look, at most, whether the cache is over `cacheBytesMax`.
+    pub cache_check_ms: u64,
     /// How long a room or a push that was refused for now waits before the next try.
     pub retry_delay_ms: u64,
     /// Entries that the outbox holds.
@@ -44,6 +54,8 @@ pub struct Settings {
     pub push_debounce_ms: u64,
     /// Bytes pushed and not yet answered.
     pub push_window_bytes: u64,
+    /// Rooms whose pages are asked for at once.
+    pub pulls_parallel_max: u64,
     /// Changes in one page.
     pub page_count_max: u64,
     /// Whether a connection needs a token. Without, a backend that knows no tokens can be used.
@@ -60,9 +72,13 @@ impl Default for Settings {
             offline_probe_ms: 30_000,
             request_timeout_ms: 20_000,
             probe_timeout_ms: 2_000,
+            sync_interval_ms: 300_000,
+            sync_timeout_ms: 30_000,
             presence_ping_ms: 25_000,
             background_grace_ms: 10_000,
             cache_flush_ms: 1_000,
+            cache_bytes_max: 256 << 20,
+            cache_check_ms: 10_000,
             retry_delay_ms: 1_000,
             queue_count_max: 100_000,
             queue_bytes_max: 64 << 20,
@@ -72,6 +88,7 @@ impl Default for Settings {
             push_bytes_max: 128 << 10,
             push_debounce_ms: 20,
             push_window_bytes: 512 << 10,
+            pulls_parallel_max: 16,
             page_count_max: 1_000,
             token_required: true,
         }

@@ -6,7 +6,7 @@ use syncline_protocol::{ErrorCode, NameError, PatchError, WireError};
 
 use crate::engine::query::WatchError;
 use crate::schema::SchemaError;
-use crate::store::StoreError;
+use crate::store::{IndexError, StoreError};
 
 /// What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
 /// language.
@@ -194,6 +194,12 @@ impl From<SchemaError> for Error {
             | SchemaError::Step { .. } => Code::Invalid,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<IndexError> for Error {
+    fn from(error: IndexError) -> Self {
+        Self::new(Code::Invalid, error.to_string())
     }
 }
 

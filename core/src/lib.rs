@@ -9,14 +9,16 @@
 //!
 //! - [`client`]: the handle an app holds: commands in, events out.
 //! - [`config`]: every setting. [`collections`]: what an app says of its collections.
-//! [`error`]: the one public error. [`metrics`]: counters and latencies.
+//! - [`error`]: the one public error. [`metrics`]: counters and latencies.
 //! - [`driver`]: the one loop that owns the clock, the socket, the timer and the disk.
 //! - [`engine`]: everything that is decided, as a pure state machine.
 //! - [`store`]: what survives a restart: the journal and the cache.
+//! - `collation`: the order of values, which watches and indexes share.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
 pub mod client;
+mod collation;
 pub mod collections;
 pub mod config;
 pub mod driver;

@@ -17,6 +17,16 @@ import type { Unsubscribe } from './observable.ts';
 
 type Nothing = Readonly<Record<string, never>>;
 
+/** What became of one round of synchronization. */
+export interface SyncReport {
+  /** Whether everything written before is answered by the server, and every room has caught up. */
+  readonly complete: boolean;
+  /** Writes not yet confirmed. */
+  readonly pending: number;
+  /** Why it is not complete. */
+  readonly reason: ErrorBody | null;
+}
+
 /** What each command resolves to. */
 export interface Results {
   connect: Nothing;
@@ -41,6 +51,9 @@ export interface Results {
   conflicts: { conflicts: ParkedWrite[] };
   resolveConflict: Nothing;
   syncNow: Nothing;
+  pull: Nothing;
+  flush: Nothing;
+  syncOnce: SyncReport;
   stats: Stats;
   close: Nothing;
 }

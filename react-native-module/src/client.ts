@@ -1,4 +1,4 @@
-import { Channel, type Results } from './channel.ts';
+import { Channel, type Results, type SyncReport } from './channel.ts';
 import type {
   Command,
   ClientConfig,
@@ -51,7 +51,14 @@ export const IDLE_CONNECTION: ConnectionStatus = {
   userId: null,
 };
 export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
-export const IDLE_PROGRESS: Progress = { phase: 'idle', uploaded: 0, toUpload: 0, downloaded: 0 };
+export const IDLE_PROGRESS: Progress = {
+  phase: 'idle',
+  uploaded: 0,
+  toUpload: 0,
+  downloaded: 0,
+  roomsLive: 0,
+  roomsToLoad: 0,
+};
 
 /** Commands that ask for something that lasts. */
 const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
@@ -207,6 +214,26 @@ export class SyncClient {
   /** Connects without delay if need be, fetches what is new and sends what waits. */
   async syncNow(): Promise<void> {
     await this.#call({ type: 'syncNow' });
+  }
+
+  /** Fetches what is new in one room, or in all that are in sync. Rejects when there is no connection. */
+  async pull(room?: string): Promise<void> {
+    await this.#call({ type: 'pull', ...(room !== undefined && { room: checkText(room, 'room') }) });
+  }
+
+  /** Sends what waits to be sent. Resolves when the server has answered every write made before. */
+  async flush(): Promise<void> {
+    await this.#writes.settled();
+    await this.#call({ type: 'flush' });
+  }
+
+  /**
+   * For a background task: connects if need be, fetches what is new and sends what waits. Resolves at the latest after
+   * `deadlineMs`; then the connection is again what the app's state wants.
+   */
+  async syncOnce({ deadlineMs }: { readonly deadlineMs: number }): Promise<SyncReport> {
+    await this.#writes.settled();
+    return this.#call({ type: 'syncOnce', deadlineMs });
   }
 
   stats(): Promise<Stats> {

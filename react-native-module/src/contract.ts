@@ -79,6 +79,15 @@ requestTimeoutMs: number,
  */
 probeTimeoutMs: number, 
 /**
+ * How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
+ * connection is tried again at times of its own.
+ */
+syncIntervalMs: number, 
+/**
+ * How long `pull` and `flush` wait for the server.
+ */
+syncTimeoutMs: number, 
+/**
  * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
 presencePingMs: number, 
@@ -90,6 +99,15 @@ backgroundGraceMs: number,
  * How long a change of the cache may wait until it is durable.
  */
 cacheFlushMs: number, 
+/**
+ * What the cache may take on the disk. Over it, rooms that nobody follows are evicted, the least recently used
+ * first; they are read again from the server when they are needed.
+ */
+cacheBytesMax: number, 
+/**
+ * How often to look, at most, whether the cache is over `cacheBytesMax`.
+ */
+cacheCheckMs: number, 
 /**
  * How long a room or a push that was refused for now waits before the next try.
  */
@@ -127,6 +145,10 @@ pushDebounceMs: number,
  */
 pushWindowBytes: number, 
 /**
+ * Rooms whose pages are asked for at once.
+ */
+pullsParallelMax: number, 
+/**
  * Changes in one page.
  */
 pageCountMax: number, 
@@ -155,7 +177,17 @@ pushDebounceMs?: number,
 /**
  * Whether consecutive edits of one document that wait to be sent become one; `true` when absent.
  */
-coalesce?: boolean, };
+coalesce?: boolean, 
+/**
+ * By which fields documents can be found without visiting all of them; none when absent.
+ */
+indexes?: Array<Index>, };
+
+/**
+ * Finds documents by these fields, the first one first. Helps a filter that compares the first of them, or more, with
+ * `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`.
+ */
+export type Index = { fields: Array<string>, };
 
 /**
  * The shape that the app's documents have, as a number, and how to come to it.
@@ -214,7 +246,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -277,7 +309,19 @@ kind: string, };
 /**
  * The answer to a [`Command`].
  */
-export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | Stats | Record<symbol, never>;
+export type Reply = { clientSeqs: Array<number>, } | { id: string, } | { row: Row | null, } | { watch: number, rows: Array<Row>, count: number, room: RoomStatus, } | ConnectionStatus | QueueStatus | { outcomes: Array<RejectedWrite>, } | { conflicts: Array<ParkedWrite>, } | { 
+/**
+ * Whether everything written before is answered by the server, and every room has caught up.
+ */
+complete: boolean, 
+/**
+ * Writes not yet confirmed.
+ */
+pending: number, 
+/**
+ * Why it is not complete.
+ */
+reason: ErrorBody | null, } | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -395,7 +439,15 @@ toUpload: number,
 /**
  * Documents received in this round.
  */
-downloaded: number, };
+downloaded: number, 
+/**
+ * Rooms that have caught up with the server.
+ */
+roomsLive: number, 
+/**
+ * Rooms that have not, without those that the server denies.
+ */
+roomsToLoad: number, };
 
 export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" | "complete" | "error";
 

@@ -59,7 +59,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
     oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),
     'a conflict strategy such as "merge"',
   ],
-  collections: [isObject, '{ [name]: { conflict?, pushDebounceMs?, coalesce? } }'],
+  collections: [isObject, '{ [name]: { conflict?, pushDebounceMs?, coalesce?, indexes? } }'],
   schema: [isObject, '{ version: number, migrations?: [{ to, steps }] }'],
   settings: [isObject, 'an object of limits and timeouts'],
 };

@@ -1,15 +1,21 @@
 // What every entry point of the package offers, on phones and on Node alike.
+export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
   Code as ErrorCode,
+  CollectionOptions,
   ConflictKind,
+  ConflictStrategy,
   ConnectionState,
   ConnectionStatus,
   Cursor,
   Direction,
   ErrorBody,
   Event,
+  Index,
   JsonValue,
+  Migration,
+  MigrationStep,
   ParkedWrite,
   PresentMember,
   Progress,
@@ -17,6 +23,7 @@ export type {
   RejectedWrite,
   Resolution,
   RoomStatus,
+  Schema,
   Settings,
   Stats,
   WriteRequest,

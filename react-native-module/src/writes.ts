@@ -31,6 +31,7 @@ export class WriteQueue {
   readonly #newId: () => Promise<string>;
   #waiting: Job[] = [];
   #sending = false;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(send: (writes: WriteRequest[]) => Promise<number[]>, newId: () => Promise<string>) {
     this.#send = send;
@@ -39,10 +40,18 @@ export class WriteQueue {
 
   /** Resolves when the writes are durable, all or none of them. */
   push(drafts: readonly Draft[]): Promise<Written> {
-    return new Promise((resolve, reject) => {
+    const written = new Promise<Written>((resolve, reject) => {
       this.#waiting.push({ drafts, resolve, reject });
       if (!this.#sending) void this.#drain();
     });
+    this.#last = written;
+    return written;
+  }
+
+  /** Resolves when everything pushed so far is durable or refused. */
+  async settled(): Promise<void> {
+    // They end in order.
+    await this.#last.catch(() => undefined);
   }
 
   async #drain(): Promise<void> {

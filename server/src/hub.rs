@@ -162,10 +162,11 @@ pub fn push<S: RoomStore>(
     let wall_ms_max = now_ms.saturating_add(config.clock_drift_ms_max);
     for mutation in &push.mutations {
         if batch.written_bytes > config.transaction_bytes_max {
-            answer.error = Some(WireError::new(
-                ErrorCode::Unavailable,
-                "the batch writes too much at once; send the rest again",
-            ));
+            let message = "the batch writes too much at once; send the rest again";
+            // There is nothing to wait for: the rest fits the next transaction.
+            let at_once = Some(0);
+            let error = WireError::new(ErrorCode::Unavailable, message);
+            answer.error = Some(WireError { retry_after_ms: at_once, ..error });
             break;
         }
         let mut mutation = mutation.clone();

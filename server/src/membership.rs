@@ -69,6 +69,7 @@ impl Membership {
         match arrival {
             Arrival::Joined => diff.joined.push(member),
             Arrival::Updated => diff.updated.push(member),
+            Arrival::Outdated => return Ok(()),
         }
         self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
         Ok(())

@@ -43,6 +43,8 @@ pub enum Arrival {
     Joined,
     /// It was, perhaps by an older connection.
     Updated,
+    /// It is, by a newer connection: what an older one says late changes nothing.
+    Outdated,
 }
 
 /// What a connection's end means to the others.
@@ -105,6 +107,7 @@ impl Roster {
             Some(held) if held.member.user_id != member.user_id => {
                 return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
             }
+            Some(held) if held.connection > id => return Ok(Arrival::Outdated),
             Some(_) => Arrival::Updated,
             None if members.len() >= MEMBERS_MAX => {
                 let message = format!("{MEMBERS_MAX} clients are present already");

@@ -206,7 +206,9 @@ impl Session {
         // Whatever goes wrong from here on ends the chain.
         let previous = self.chains.remove(&room);
         if push.after.is_some() && push.after != previous {
-            return Err(WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed"));
+            let error = WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed");
+            // There is nothing more to wait for than what the push before was told.
+            return Err(WireError { retry_after_ms: Some(0), ..error });
         }
         let last = push.mutations.last().map(|mutation| mutation.client_seq);
         let author = Author { user: self.identity.user.clone(), client };

@@ -6,8 +6,9 @@
 //! reader knows is refused, so appending one needs a new protocol version.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Checksum, Document};
@@ -311,12 +312,13 @@ pub fn encode_compact<T: Serialize>(message: &T) -> Result<Vec<u8>, rmp_serde::e
 }
 
 /// Reads a compact message. Bytes after it are an error.
-pub fn decode_compact<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
-    let mut rest = bytes;
-    let message = rmp_serde::from_read(&mut rest)?;
-    if rest.is_empty() {
-        Ok(message)
-    } else {
-        Err(rmp_serde::decode::Error::Uncategorized(format!("{} bytes follow the message", rest.len())))
+pub fn decode_compact<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    let message = T::deserialize(&mut reader)?;
+    match IgnoredAny::deserialize(&mut reader) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {
+            Ok(message)
+        }
+        _ => Err(rmp_serde::decode::Error::Uncategorized("bytes follow the message".to_owned())),
     }
 }

@@ -1,6 +1,6 @@
 //! Validated names. A name that exists is well formed: checks happen once, where it is made or decoded.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +32,11 @@ fn check(what: &'static str, name: &str, bytes_max: usize) -> Result<(), NameErr
     }
     Ok(())
 }
+
+/// Text to be read on, copied only where the format cannot lend it.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:literal) => {
@@ -81,7 +86,7 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let Text(name) = Text::deserialize(deserializer)?;
                 Self::new(name).map_err(serde::de::Error::custom)
             }
         }

@@ -2,19 +2,16 @@
 
 use syncline_protocol::message::{PresenceStatus, RoomRequest, event};
 use syncline_protocol::value::fields_byte_len;
-use syncline_protocol::{Document, Fields, Mutation, Room, Write, merge};
+use syncline_protocol::{Document, Fields, Room, Write, merge};
 use uuid::Builder;
 
-use super::commit::Uncommitted;
-use super::io::{
-    AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId, WriteRequest,
-};
+use super::Engine;
+use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
 use super::query::{Query, Started, View};
 use super::wire::Request;
-use super::{Engine, outbox};
 use crate::error::{Code, Error};
 use crate::metrics::{Quantiles, Stats};
-use crate::store::{DocumentKey, Entry, Record, Store};
+use crate::store::{DocumentKey, Record, Store};
 
 impl Engine {
     pub(super) fn handle_command(
@@ -59,10 +56,10 @@ impl Engine {
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
-            Command::Subscribe { room } => self.subscribe(now, &room, out)?,
+            Command::Subscribe { room } => self.subscribe(&room)?,
             Command::Unsubscribe { room } => self.unsubscribe(now, &room, out)?,
             Command::Write { writes } => {
-                self.write(now, request, writes, store, out)?;
+                self.write(now, request, writes, store)?;
                 return Ok(None);
             }
             Command::NewId => return Ok(Some(Reply::NewId { id: self.new_id(now) })),
@@ -72,11 +69,12 @@ impl Engine {
             }
             Command::Watch { room, collection, id, selection } => {
                 let query = Query { room, collection, id, selection };
-                return self.watch(now, query, store, out).map(Some);
+                return self.watch(now, query, store).map(Some);
             }
             Command::Unwatch { watch } => {
                 let room = self.queries.unwatch(watch);
                 let room = room.ok_or_else(|| Error::new(Code::NotFound, format!("no watch {watch}")))?;
+                self.replica.unwatch(&room);
                 self.unsubscribe(now, &room, out)?;
             }
             Command::PresenceJoin { room, state } => {
@@ -95,10 +93,22 @@ impl Engine {
             }
             Command::Conflicts => return Ok(Some(Reply::Conflicts { conflicts: self.parked_writes() })),
             Command::ResolveConflict { client_seq, resolution } => {
-                self.resolve(now, request, client_seq, resolution, store, out)?;
+                self.resolve(now, request, client_seq, resolution, store)?;
                 return Ok(None);
             }
             Command::SyncNow => self.sync_now(now, out),
+            Command::Pull { room } => {
+                self.pull_rooms(now, request, room)?;
+                return Ok(None);
+            }
+            Command::Flush => {
+                self.flush_outbox(now, request);
+                return Ok(None);
+            }
+            Command::SyncOnce { deadline_ms } => {
+                self.sync_once(now, request, deadline_ms, out);
+                return Ok(None);
+            }
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
             Command::Close => {
                 let step = self.session.handle_close();
@@ -111,30 +121,17 @@ impl Engine {
     }
 
     fn connect(&mut self, now: Now, request: RequestId, out: &mut Vec<Output>) -> Option<Reply> {
+        // Also where a task has opened the session, which would end with the task.
+        let step = self.session.handle_connect(now);
         if self.session.is_open() {
             return Some(Reply::Done {});
         }
         self.connect_waiters.push(request);
-        let step = self.session.handle_connect(now);
         self.apply_step(now, step, out);
         if self.session.state() == ConnectionState::Offline {
             self.answer_connect_waiters(out);
         }
         None
-    }
-
-    fn sync_now(&mut self, now: Now, out: &mut Vec<Output>) {
-        if !self.session.is_open() {
-            let step = self.session.handle_sync_now(now);
-            self.apply_step(now, step, out);
-        } else if self.ping_at_us.is_some() {
-            self.ping(now, self.settings.request_timeout_ms, out);
-        } else {
-            // A backend that said no hello may know no ping.
-            for room in self.replica.rooms().map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-                self.subscribe_room(now, &room, out);
-            }
-        }
     }
 
     fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
@@ -146,6 +143,7 @@ impl Engine {
         };
         let changed = self.presence.set_status(status);
         if state == AppState::Background {
+            self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
         }
         if !changed || !self.session.is_open() {
@@ -160,13 +158,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn subscribe(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) -> Result<(), Error> {
+    pub(super) fn subscribe(&mut self, room: &Room) -> Result<(), Error> {
         let rooms_max = self.limits.rooms_max as usize;
         if !self.replica.is_followed(room) && self.replica.rooms().count() >= rooms_max {
             return Err(Error::new(Code::TooLarge, format!("more than {rooms_max} rooms are subscribed")));
         }
         if self.replica.subscribe(room) && self.session.is_open() {
-            self.subscribe_room(now, room, out);
+            self.subscribe_room(room);
         }
         Ok(())
     }
@@ -184,26 +182,23 @@ impl Engine {
         if self.outbox.holds_room(room) || !self.replica.forget_if_unused(room) {
             return;
         }
+        self.pulls.remove(room);
+        self.schedule_flush(now);
         if self.session.is_open() {
             let body = RoomRequest { room: room.clone() };
             self.request(now, event::SYNC_UNSUBSCRIBE, &body, Request::Notice, out);
         }
     }
 
-    fn watch(
-        &mut self,
-        now: Now,
-        query: Query,
-        store: &mut dyn Store,
-        out: &mut Vec<Output>,
-    ) -> Result<Reply, Error> {
+    fn watch(&mut self, now: Now, query: Query, store: &mut dyn Store) -> Result<Reply, Error> {
         let room = query.room.clone();
         let view = View { store, outbox: &self.outbox, client_id: self.identity.client_id, now };
         let Started { watch, rows, count } = self.queries.watch(query, view)?;
-        if let Err(error) = self.subscribe(now, &room, out) {
+        if let Err(error) = self.subscribe(&room) {
             self.queries.unwatch(watch);
             return Err(error);
         }
+        self.replica.watch(&room);
         Ok(Reply::Watching { watch, rows, count, room: self.replica.status(&room) })
     }
 
@@ -246,85 +241,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts all writes or none. The answer comes with the commit.
-    fn write(
-        &mut self,
-        now: Now,
-        request: RequestId,
-        writes: Vec<WriteRequest>,
-        store: &mut dyn Store,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
-        if writes.is_empty() {
-            return Err(Error::new(Code::Invalid, "no writes are given"));
-        }
-        let bytes = writes.iter().map(|write| write.write.byte_len() as u64).sum();
-        if bytes > self.settings.write_bytes_max {
-            return Err(too_large("what is written together", bytes, self.settings.write_bytes_max));
-        }
-        let first_seq = self.identity.last_client_seq + 1;
-        let mut entries = Vec::with_capacity(writes.len());
-        for write in writes {
-            match self.accept(now, write, store) {
-                Ok(entry) => entries.push(entry),
-                Err(error) => {
-                    self.roll_back_from(first_seq);
-                    return Err(error);
-                }
-            }
-        }
-        let record = Record::Queued(entries);
-        if let Err(error) = store.append(&record) {
-            self.roll_back_from(first_seq);
-            return Err(error.into());
-        }
-        let Record::Queued(entries) = record else { return Ok(()) };
-        let client_seqs: Vec<u64> = entries.iter().map(|entry| entry.mutation.client_seq).collect();
-        self.counters.local_writes += client_seqs.len() as u64;
-        self.uncommitted.push(Uncommitted::Write { request, client_seqs });
-        for Entry { room, mutation, .. } in &entries {
-            self.queries.touch(&outbox::document_key(room, mutation));
-            if self.replica.follow(room) && self.session.is_open() {
-                self.subscribe_room(now, room, out);
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks one write against what the app sees, numbers it, and puts it into the outbox.
-    fn accept(&mut self, now: Now, write: WriteRequest, store: &dyn Store) -> Result<Entry, Error> {
-        let WriteRequest { room, collection, id, write } = write;
-        let key = DocumentKey { room, collection, id };
-        let visible = self.view(now, store).document(&key)?;
-        self.check(&key, &write, visible.as_ref())?;
-        if let Some(document) = &visible {
-            self.clock.observe(document.newest_stamp().time);
-        }
-        let base = self.base_of(&key, store)?;
-        let mutation = Mutation {
-            client_seq: self.identity.last_client_seq + 1,
-            collection: key.collection,
-            id: key.id,
-            write,
-            time: self.clock.tick(now.wall_ms),
-            base,
-        };
-        let entry = Entry { room: key.room, mutation, queued_at_ms: now.wall_ms, accepted: None };
-        let Self { settings, outbox, parked, .. } = self;
-        let (count, bytes) = (outbox.len() + parked.len(), outbox.bytes() + parked.bytes());
-        let bytes_then = bytes + entry.mutation.byte_len() as u64;
-        if count >= settings.queue_count_max || bytes_then > settings.queue_bytes_max {
-            let message = format!(
-                "the outbox holds {count} writes of {bytes} bytes, with those in conflict; its caps are {} and {}",
-                settings.queue_count_max, settings.queue_bytes_max
-            );
-            return Err(Error::new(Code::QueueFull, message));
-        }
-        self.identity.last_client_seq = entry.mutation.client_seq;
-        self.outbox.insert(entry.clone(), Some(now.mono_us));
-        Ok(entry)
-    }
-
     pub(super) fn check(
         &self,
         key: &DocumentKey,
@@ -344,12 +260,6 @@ impl Engine {
             // It may exist: the room is not loaded yet.
             (Write::Update(patch), None) => Ok(patch.validate()?),
             (Write::Delete, None) => Ok(()),
-        }
-    }
-
-    fn roll_back_from(&mut self, first_seq: u64) {
-        for client_seq in first_seq..=self.identity.last_client_seq {
-            self.roll_back(client_seq);
         }
     }
 
@@ -396,6 +306,6 @@ impl Engine {
     }
 }
 
-fn too_large(what: &str, bytes: u64, bytes_max: u64) -> Error {
+pub(super) fn too_large(what: &str, bytes: u64, bytes_max: u64) -> Error {
     Error::new(Code::TooLarge, format!("{what} has {bytes} bytes, at most {bytes_max} are allowed"))
 }

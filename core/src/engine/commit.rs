@@ -4,17 +4,27 @@ use syncline_protocol::Room;
 
 use super::Engine;
 use super::io::{Event, Now, Output, Reply, RequestId};
-use super::outbox::document_key;
+use super::outbox::{Pending, document_key};
 use super::resolution::Unsettled;
 use crate::error::Error;
 use crate::store::{Entry, Record, Store, StoreError};
+
+/// What an accepted write did to the outbox.
+#[derive(Debug)]
+pub(super) enum Change {
+    Added(u64),
+    /// It became part of this write, which was never sent.
+    Folded(Box<Pending>),
+}
 
 /// Something appended to the journal and not committed yet.
 #[derive(Debug)]
 pub(super) enum Uncommitted {
     Write {
         request: RequestId,
+        /// The numbers that the app knows its writes by.
         client_seqs: Vec<u64>,
+        changes: Vec<Change>,
     },
     /// Taken back if the commit fails.
     Conflict(Unsettled),
@@ -26,8 +36,8 @@ impl Engine {
     pub(super) fn handle_committed(&mut self, out: &mut Vec<Output>) {
         for record in std::mem::take(&mut self.uncommitted) {
             match record {
-                Uncommitted::Write { request, client_seqs } => {
-                    if let Some(&last) = client_seqs.last() {
+                Uncommitted::Write { request, client_seqs, .. } => {
+                    if let Some(&last) = client_seqs.iter().max() {
                         self.outbox.mark_durable(last);
                     }
                     out.push(Output::Reply(request, Ok(Reply::Written { client_seqs })));
@@ -36,6 +46,7 @@ impl Engine {
                 Uncommitted::Other(_) => {}
             }
         }
+        self.outbox.mark_folds_durable();
     }
 
     pub(super) fn handle_commit_failed(
@@ -51,11 +62,9 @@ impl Engine {
         for record in std::mem::take(&mut self.uncommitted).into_iter().rev() {
             match record {
                 Uncommitted::Conflict(unsettled) => self.undo_conflict(now, unsettled, &error, out),
-                Uncommitted::Write { request, client_seqs } => {
-                    for client_seq in client_seqs {
-                        if let Some(room) = self.roll_back(client_seq) {
-                            self.forget_room_if_unused(now, &room, out);
-                        }
+                Uncommitted::Write { request, changes, .. } => {
+                    for room in self.undo(changes) {
+                        self.forget_room_if_unused(now, &room, out);
                     }
                     out.push(Output::Reply(request, Err(error.clone())));
                 }
@@ -68,6 +77,22 @@ impl Engine {
             self.schedule_flush(now);
         }
         self.notices.push(Event::Error { error: error.into() });
+    }
+
+    /// Takes back what writes did that were not accepted after all, and returns their rooms.
+    pub(super) fn undo(&mut self, changes: Vec<Change>) -> Vec<Room> {
+        let mut rooms = Vec::new();
+        // The newest first: it may be part of one before it.
+        for change in changes.into_iter().rev() {
+            match change {
+                Change::Added(client_seq) => rooms.extend(self.roll_back(client_seq)),
+                Change::Folded(old) => {
+                    self.queries.touch(&document_key(&old.entry.room, &old.entry.mutation));
+                    self.outbox.unfold(*old);
+                }
+            }
+        }
+        rooms
     }
 
     /// Forgets a write that was not accepted after all, and returns its room.

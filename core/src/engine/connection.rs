@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use syncline_protocol::Room;
 use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Engine;
 use super::io::{ConnectionState, Event, Now, Output, Reply};
@@ -49,10 +50,12 @@ impl Engine {
         self.recovering_since_us = Some(now.mono_us);
         self.ping_at_us = None;
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
-        let rooms: Vec<Room> = self.replica.rooms().map(|(room, _)| room.clone()).collect();
-        for room in rooms {
-            self.subscribe_room(now, &room, out);
+        let again = !is_active(Sabotage::NotResubscribed) || self.counters.reconnects == 1;
+        let rooms = self.replica.rooms().filter(|_| again).map(|(room, _)| room.clone());
+        for room in rooms.collect::<Vec<Room>>() {
+            self.subscribe_room(&room);
         }
+        self.send_pages(now, out);
         for presence in self.presence.announcements() {
             self.announce(now, &presence, event::PRESENCE_JOIN, out);
         }
@@ -80,6 +83,7 @@ impl Engine {
         self.outbox.reset_connection();
         self.presence.reset_connection();
         self.replica.reset_connection();
+        self.pulls.clear();
         self.changed_rooms.extend(self.replica.rooms().map(|(room, _)| room.clone()));
         self.ping_at_us = None;
         self.recovering_since_us = None;

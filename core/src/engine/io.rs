@@ -147,6 +147,19 @@ pub enum Command {
     },
     /// Connects without backoff, pulls and drains.
     SyncNow,
+    /// Asks the server what is new in one room, or in all that are subscribed. Answered when that is here.
+    Pull {
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        room: Option<Room>,
+    },
+    /// Sends at once what waits to be sent. Answered when the server has answered everything accepted before.
+    Flush,
+    /// For a background task: connects if need be, also in the background, pulls and drains. Answered at the latest
+    /// after `deadlineMs`; then the connection is again what the app's state wants.
+    SyncOnce {
+        deadline_ms: u64,
+    },
     Stats,
     /// Makes everything durable and ends the client.
     Close,
@@ -232,6 +245,14 @@ pub enum Reply {
     },
     Conflicts {
         conflicts: Vec<ParkedWrite>,
+    },
+    SyncedOnce {
+        /// Whether everything written before is answered by the server, and every room has caught up.
+        complete: bool,
+        /// Writes not yet confirmed.
+        pending: u64,
+        /// Why it is not complete.
+        reason: Option<ErrorBody>,
     },
     Stats(Box<crate::metrics::Stats>),
     Done {},
@@ -386,6 +407,10 @@ pub struct Progress {
     pub to_upload: u64,
     /// Documents received in this round.
     pub downloaded: u64,
+    /// Rooms that have caught up with the server.
+    pub rooms_live: u64,
+    /// Rooms that have not, without those that the server denies.
+    pub rooms_to_load: u64,
 }
 
 /// What an app is told without asking, at most once per turn and thing.

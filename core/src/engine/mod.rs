@@ -3,49 +3,62 @@
 //! - [`io`]: what goes in and what comes out. Read it first.
 //! - [`session`]: the connection's life; [`backoff`]: how long it waits.
 //! - `wire`: requests, answers, encodings.
-//! - [`outbox`]: writes on their way to the server.
-//! - [`replica`]: the rooms and how far each has come.
+//! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
+//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room.
+//! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
+//! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
+//! - `eviction`: which rooms leave a cache that is too large.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
+mod accept;
 pub mod backoff;
+pub mod coalesce;
 mod commands;
 mod commit;
 pub mod conflict;
 mod connection;
+mod eviction;
 pub mod io;
+mod lane;
 mod notices;
 pub mod outbox;
 mod pages;
 pub mod presence;
 pub mod progress;
+pub mod pulls;
 pub mod query;
 pub mod replica;
 mod resolution;
 pub mod session;
 mod sync;
+mod triggers;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Presence, event};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
 use self::conflict::ParkedWrites;
+use self::eviction::Eviction;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::pages::WaitingPage;
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
+use self::pulls::PullQueue;
 use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
+use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
@@ -95,6 +108,9 @@ pub struct Engine {
     parked: ParkedWrites,
     replica: Replica,
     waiting_page: Option<WaitingPage>,
+    eviction: Eviction,
+    pulls: PullQueue,
+    triggers: Triggers,
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
@@ -140,10 +156,18 @@ impl Engine {
             session: Session::new(config.settings.clone(), config.token, config.seed),
             wire: Wire::new(config.parser),
             outbox,
-            outcomes: recovered.outcomes.into_iter().map(|o| (o.entry.accepted().client_seq, o)).collect(),
+            outcomes: recovered
+                .outcomes
+                .into_iter()
+                .filter(|_| !is_active(Sabotage::OutcomeForgotten))
+                .map(|o| (o.entry.accepted().client_seq, o))
+                .collect(),
             parked,
             replica,
             waiting_page: None,
+            eviction: Eviction::default(),
+            pulls: PullQueue::default(),
+            triggers: Triggers::default(),
             queries: Queries::default(),
             presence: PresenceBook::default(),
             progress: ProgressMeter::default(),
@@ -189,7 +213,10 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
-        self.push_batches(now, out);
+        self.send_pages(now, out);
+        self.push_batches(now, store, out);
+        self.answer_waiters(now, store, out);
+        self.plan_next_sync(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -203,8 +230,13 @@ impl Engine {
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
-        let own = [self.session.next_deadline(), self.flush_at_us, self.page_deadline(), connected];
-        own.into_iter().flatten().min()
+        let always = [
+            self.session.next_deadline(),
+            self.flush_at_us,
+            self.triggers.next_deadline(),
+            self.page_deadline(),
+        ];
+        always.into_iter().flatten().chain(connected).min()
     }
 
     /// Whether the journal holds something that the driver must commit before it carries out any output.
@@ -255,7 +287,7 @@ impl Engine {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
             pending: queue.count,
-            loading: self.replica.any_loading(),
+            rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
         if let Some(error) = failed {
@@ -280,6 +312,7 @@ impl Engine {
         if due(self.flush_at_us) {
             self.flush(now, store);
         }
+        self.sync_if_due(now, out);
         if !self.session.is_open() {
             return;
         }
@@ -296,30 +329,33 @@ impl Engine {
         }
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-            self.subscribe_room(now, &room, out);
+            self.subscribe_room(&room);
         }
     }
 
     /// Pushes what may be pushed now.
-    fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
+    fn push_batches(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let message_bytes_max = self.limits.message_bytes_max.min(self.wire.message_bytes_max());
+        let limits = BatchLimits {
+            count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
+            bytes_max: self.settings.push_bytes_max.min(message_bytes_max / 2),
+            window_bytes: self.settings.push_window_bytes,
+        };
+        self.outbox.handle_time(now.mono_us, limits);
         if !self.session.is_open() || !self.wire.is_settled() {
             return;
         }
-        let limits = BatchLimits {
-            count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
-            bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
-            window_bytes: self.settings.push_window_bytes,
-        };
-        while let Some((batch, after)) = self.outbox.next_batch(now.mono_us, limits) {
-            self.send_push(now, batch, after, out);
+        while let Some((batch, after)) = self.outbox.next_batch(limits) {
+            self.send_push(now, &batch, after, store, out);
         }
     }
 
     fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
+        let room = presence.room.clone();
         let request = if name == event::PRESENCE_JOIN {
-            Request::PresenceJoin { room: presence.room.clone() }
+            Request::PresenceJoin { room }
         } else {
-            Request::Notice
+            Request::PresenceUpdate { room }
         };
         self.request(now, name, presence, request, out);
     }
@@ -357,11 +393,13 @@ impl Engine {
             return;
         }
         self.flush_at_us = None;
-        if let Err(error) = store.flush() {
+        let noted = self.replica.note_used(now.wall_ms, store);
+        if let Err(error) = noted.and_then(|()| store.flush()) {
             // What waits for the flush must not wait for another change.
             self.schedule_flush(now);
-            self.handle_store_error(error);
+            return self.handle_store_error(error);
         }
+        self.evict_over_cap(now, store);
     }
 
     fn handle_store_error(&mut self, error: StoreError) {
@@ -375,6 +413,7 @@ impl Engine {
     fn handle_cache_lost(&mut self, now: Now, reason: &str) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         self.replica.reset_cache();
+        self.pulls.clear();
         for (room, followed) in self.replica.rooms_mut() {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));

@@ -3,19 +3,23 @@
 //! The outbox knows what is to be sent and in which order; it neither sends nor stores. Numbers of one room are
 //! pushed in order. A batch that fails stops the room until all batches behind it are answered; then the room
 //! starts again at its first unanswered number. The server refuses batches that do not follow each other, so
-//! nothing overtakes.
+//! nothing overtakes. A write waits a moment for others to be sent with, unless there is a backlog.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
+use syncline_protocol::sabotage::{self, Sabotage};
 use syncline_protocol::{Mutation, Room};
 
+use super::lane::{Full, Gathering, Hold, Lane};
 use crate::store::{DocumentKey, Entry};
 
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Not answered yet.
+    /// Never sent: another write of the document may still become part of it.
+    Unsent,
+    /// Perhaps sent, and not answered yet.
     Waiting,
     /// In the room's log at `seq`; shown as pending until the cache holds it.
     Applied { seq: u64 },
@@ -26,8 +30,11 @@ pub struct Pending {
     pub entry: Entry,
     pub stage: Stage,
     pub bytes: u64,
-    /// When it was accepted, on the monotonic clock; `None` for one recovered from the journal.
+    /// When it was accepted, on the monotonic clock; `None` for one recovered from the journal. Of several that
+    /// became one, when the first was that still leaves a stamp.
     pub accepted_us: Option<u64>,
+    /// Until when it may wait for others to be sent with, on the monotonic clock.
+    due_us: u64,
 }
 
 /// A batch to push, and what must be known when its answer comes.
@@ -38,36 +45,21 @@ pub struct Batch {
     pub bytes: u64,
 }
 
+/// Whether writes wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered<'a> {
+    None,
+    Some,
+    /// Only in rooms that may not be written to, such as this one.
+    OnlyDenied(&'a Room),
+}
+
 /// Sizes of batches.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     pub count_max: u64,
     pub bytes_max: u64,
     pub window_bytes: u64,
-}
-
-/// The push order of one room.
-#[derive(Debug, Default)]
-struct Lane {
-    /// Numbers without an answer.
-    unanswered: BTreeSet<u64>,
-    /// In the log but not yet in the cache: where in the log, and the number.
-    unconfirmed: BTreeSet<(u64, u64)>,
-    /// The highest number pushed on this connection since the lane last started over.
-    pushed_through: Option<u64>,
-    in_flight: u32,
-    /// Nothing is pushed while this is set.
-    hold: Option<Hold>,
-    /// One at a time, to find the mutation for which the server refuses whole batches.
-    isolate: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    /// Until the batches under way are answered; then from the start, at the earliest at this time.
-    Restart { at_us: u64 },
-    /// Until the next connection: the room may not be written to.
-    Denied,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +73,10 @@ pub struct Outbox {
     last_room: Option<Room>,
     /// No number above this one is on disk yet.
     durable_through: u64,
+    /// No number up to this one waits for others to be sent with.
+    hurried_through: u64,
+    /// Writes that were put in the place of durable ones, and are not durable themselves.
+    folds_not_durable: u64,
 }
 
 pub fn document_key(room: &Room, mutation: &Mutation) -> DocumentKey {
@@ -132,18 +128,82 @@ impl Outbox {
         self.by_document.keys()
     }
 
-    /// Adds a write; it is pushed once [`mark_durable`](Self::mark_durable) covers its number.
+    /// Adds a write accepted earlier: it is pushed as soon as it can.
     pub fn insert(&mut self, entry: Entry, accepted_us: Option<u64>) {
-        let number = entry.mutation.client_seq;
         let bytes = entry.mutation.byte_len() as u64;
-        let key = document_key(&entry.room, &entry.mutation);
+        self.put(Pending { entry, stage: Stage::Waiting, bytes, accepted_us, due_us: 0 });
+    }
+
+    /// Adds a write accepted at `now_us`, which may wait until `due_us` for others to be sent with. It is pushed
+    /// once [`mark_durable`](Self::mark_durable) covers its number.
+    pub fn insert_new(&mut self, entry: Entry, now_us: u64, due_us: u64) {
+        let bytes = entry.mutation.byte_len() as u64;
+        self.put(Pending { entry, stage: Stage::Unsent, bytes, accepted_us: Some(now_us), due_us });
+    }
+
+    fn put(&mut self, pending: Pending) {
+        let number = pending.entry.mutation.client_seq;
+        let key = document_key(&pending.entry.room, &pending.entry.mutation);
         let numbers = self.by_document.entry(key).or_default();
         // Nearly always the end; a write taken back has an older number.
         let place = numbers.partition_point(|other| *other < number);
         numbers.insert(place, number);
-        self.lanes.entry(entry.room.clone()).or_default().unanswered.insert(number);
-        self.bytes += bytes;
-        self.pending.insert(number, Pending { entry, stage: Stage::Waiting, bytes, accepted_us });
+        let lane = self.lanes.entry(pending.entry.room.clone()).or_default();
+        // What waits behind a backlog goes with it.
+        let waits_for_nothing = lane.gathering == Gathering::Done && lane.has_unpushed();
+        lane.unanswered.insert(number);
+        if pending.due_us == 0 {
+            lane.gathering = Gathering::Done;
+        } else if !waits_for_nothing {
+            lane.gathering.add(pending.due_us, pending.bytes);
+        }
+        self.bytes += pending.bytes;
+        self.pending.insert(number, pending);
+    }
+
+    /// The newest pending write of a document, if it was never sent.
+    pub fn last_unsent(&self, key: &DocumentKey) -> Option<&Pending> {
+        let newest = self.by_document.get(key)?.last()?;
+        let may_change = |stage| match stage {
+            Stage::Unsent => true,
+            Stage::Waiting => sabotage::is_active(Sabotage::CoalescedSent),
+            Stage::Applied { .. } => false,
+        };
+        self.pending.get(newest).filter(|pending| may_change(pending.stage))
+    }
+
+    /// Puts a write in the place of the one with its number, which was never sent, and returns that. Nothing is
+    /// pushed until [`mark_folds_durable`](Self::mark_folds_durable): the number counts as durable already.
+    pub fn fold(&mut self, entry: Entry, accepted_us: Option<u64>) -> Option<Pending> {
+        let pending = self.pending.get_mut(&entry.mutation.client_seq)?;
+        let bytes = entry.mutation.byte_len() as u64;
+        let new = Pending { entry, bytes, accepted_us, ..pending.clone() };
+        let old = std::mem::replace(pending, new);
+        self.bytes = self.bytes - old.bytes + bytes;
+        self.folds_not_durable += 1;
+        Some(old)
+    }
+
+    /// Takes a fold back.
+    pub fn unfold(&mut self, old: Pending) {
+        if let Some(pending) = self.pending.get_mut(&old.entry.mutation.client_seq) {
+            self.bytes = self.bytes - pending.bytes + old.bytes;
+            *pending = old;
+            self.folds_not_durable = self.folds_not_durable.saturating_sub(1);
+        }
+    }
+
+    /// No fold is on its way to the disk any more.
+    pub fn mark_folds_durable(&mut self) {
+        self.folds_not_durable = 0;
+    }
+
+    /// Everything accepted so far is pushed without waiting for more.
+    pub fn hurry(&mut self, through: u64) {
+        self.hurried_through = through;
+        for lane in self.lanes.values_mut() {
+            lane.gathering = Gathering::Done;
+        }
     }
 
     /// Takes a write out: confirmed, failed, or not durable after all.
@@ -159,7 +219,7 @@ impl Outbox {
         }
         if let Some(lane) = self.lanes.get_mut(&pending.entry.room) {
             match pending.stage {
-                Stage::Waiting => lane.unanswered.remove(&client_seq),
+                Stage::Unsent | Stage::Waiting => lane.unanswered.remove(&client_seq),
                 Stage::Applied { seq } => lane.unconfirmed.remove(&(seq, client_seq)),
             };
         }
@@ -171,15 +231,30 @@ impl Outbox {
         self.durable_through = self.durable_through.max(through);
     }
 
-    /// Numbers accepted but not durable.
-    pub fn not_durable(&self) -> Vec<u64> {
-        self.pending.range(self.durable_through + 1..).map(|(number, _)| *number).collect()
+    /// What the server has not answered of the writes up to this number.
+    pub fn unanswered(&self, through: u64) -> Unanswered<'_> {
+        let mut denied = None;
+        for (room, lane) in &self.lanes {
+            if lane.unanswered.first().is_none_or(|first| *first > through) {
+                continue;
+            }
+            if lane.hold != Some(Hold::Denied) {
+                return Unanswered::Some;
+            }
+            denied = Some(room);
+        }
+        denied.map_or(Unanswered::None, Unanswered::OnlyDenied)
+    }
+
+    /// Whether the cache does not hold yet what the server has applied of the writes up to this number.
+    pub fn has_unconfirmed(&self, through: u64) -> bool {
+        self.lanes.values().any(|lane| lane.unconfirmed.iter().any(|(_, number)| *number <= through))
     }
 
     /// The server has the write in its log. It stays visible as pending until it is confirmed.
     pub fn mark_applied(&mut self, client_seq: u64, seq: u64) {
         let Some(pending) = self.pending.get_mut(&client_seq) else { return };
-        if pending.stage != Stage::Waiting {
+        if matches!(pending.stage, Stage::Applied { .. }) {
             return;
         }
         pending.stage = Stage::Applied { seq };
@@ -196,18 +271,25 @@ impl Outbox {
         confirmed.map(|(_, number)| *number).collect()
     }
 
-    /// Takes the next batch to push, of any room; `None` when there is nothing to do now.
-    pub fn next_batch(&mut self, now_us: u64, limits: BatchLimits) -> Option<(Batch, Option<u64>)> {
+    /// Lets pass what is due. [`next_deadline`](Self::next_deadline) says when.
+    pub fn handle_time(&mut self, now_us: u64, limits: BatchLimits) {
+        let full = Full { count: limits.count_max, bytes: limits.bytes_max };
         for lane in self.lanes.values_mut() {
-            lane.release(now_us);
+            lane.handle_time(now_us, full);
+        }
+    }
+
+    /// Takes the next batch to push, of any room; `None` when there is nothing to do now.
+    pub fn next_batch(&mut self, limits: BatchLimits) -> Option<(Batch, Option<u64>)> {
+        if self.folds_not_durable > 0 {
+            return None;
         }
         let room = self.next_ready_room()?;
         let lane = self.lanes.get_mut(&room)?;
         let count_max = if lane.isolate { 1 } else { limits.count_max.max(1) };
-        let first = lane.pushed_through.map_or(0, |through| through + 1);
         let mut client_seqs = Vec::new();
         let mut bytes = 0;
-        for &number in lane.unanswered.range(first..=self.durable_through) {
+        for &number in lane.unanswered.range(lane.first_unpushed()..=self.durable_through) {
             let entry_bytes = self.pending.get(&number).map_or(0, |pending| pending.bytes);
             let is_first = client_seqs.is_empty();
             let in_flight = self.in_flight_bytes + bytes;
@@ -224,8 +306,28 @@ impl Outbox {
         let after = lane.pushed_through.replace(last);
         lane.in_flight += 1;
         self.in_flight_bytes += bytes;
+        for number in &client_seqs {
+            if let Some(pending) = self.pending.get_mut(number) {
+                pending.stage = Stage::Waiting;
+            }
+        }
+        self.gather_rest(&room);
         self.last_room = Some(room.clone());
         Some((Batch { room, client_seqs, bytes }, after))
+    }
+
+    /// Once everything durable is pushed, what is not durable waits for others again.
+    fn gather_rest(&mut self, room: &Room) {
+        let Some(lane) = self.lanes.get_mut(room) else { return };
+        let first = lane.first_unpushed();
+        let mut rest = lane.unanswered.range(first..).peekable();
+        let at_once = self.durable_through.max(self.hurried_through);
+        if rest.peek().is_some_and(|number| **number <= at_once) {
+            return;
+        }
+        for pending in rest.filter_map(|number| self.pending.get(number)) {
+            lane.gathering.add(pending.due_us, pending.bytes);
+        }
     }
 
     /// The first room with something to push after the one that pushed last: rooms take turns.
@@ -261,7 +363,9 @@ impl Outbox {
                 Some(Hold::Restart { at_us }) => at_us,
                 _ => 0,
             };
-            lane.hold = Some(Hold::Restart { at_us: at_us.max(earlier_us) });
+            let lost = sabotage::is_active(Sabotage::RetryLost);
+            let at_us = if lost { u64::MAX } else { at_us.max(earlier_us) };
+            lane.hold = Some(Hold::Restart { at_us });
         }
     }
 
@@ -292,7 +396,7 @@ impl Outbox {
     pub fn reset_connection(&mut self) {
         self.in_flight_bytes = 0;
         for lane in self.lanes.values_mut() {
-            lane.pushed_through = None;
+            lane.start_over();
             lane.in_flight = 0;
             lane.hold = None;
             lane.isolate = false;
@@ -300,16 +404,9 @@ impl Outbox {
         self.lanes.retain(|_, lane| !lane.is_idle());
     }
 
-    /// When a room that waits may be pushed to again, on the monotonic clock.
+    /// When [`handle_time`](Self::handle_time) has something to do, on the monotonic clock.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.lanes
-            .values()
-            .filter(|lane| lane.in_flight == 0)
-            .filter_map(|lane| match lane.hold {
-                Some(Hold::Restart { at_us }) => Some(at_us),
-                _ => None,
-            })
-            .min()
+        self.lanes.values().filter_map(Lane::next_deadline).min()
     }
 
     fn landed(&mut self, batch: &Batch) {
@@ -323,30 +420,5 @@ impl Outbox {
         if self.lanes.get(room).is_some_and(Lane::is_idle) {
             self.lanes.remove(room);
         }
-    }
-}
-
-impl Lane {
-    fn is_idle(&self) -> bool {
-        self.unanswered.is_empty() && self.unconfirmed.is_empty() && self.in_flight == 0
-    }
-
-    /// Starts over, if that is due and nothing is under way.
-    fn release(&mut self, now_us: u64) {
-        if let Some(Hold::Restart { at_us }) = self.hold
-            && self.in_flight == 0
-            && at_us <= now_us
-        {
-            self.hold = None;
-            self.pushed_through = None;
-        }
-    }
-
-    fn is_ready(&self, durable_through: u64) -> bool {
-        if self.hold.is_some() || (self.isolate && self.in_flight > 0) {
-            return false;
-        }
-        let first = self.pushed_through.map_or(0, |through| through + 1);
-        first <= durable_through && self.unanswered.range(first..=durable_through).next().is_some()
     }
 }

@@ -5,6 +5,7 @@ use syncline_protocol::message::Page;
 
 use super::Engine;
 use super::io::{Now, Output};
+use super::pulls::Ask;
 use super::replica::NextPull;
 use crate::store::Store;
 
@@ -14,6 +15,8 @@ pub(super) struct WaitingPage {
     room: Room,
     asked: u64,
     page: Page,
+    /// What is said with the request for the page after it, so that a reading from 0 may go on.
+    snapshot: Option<u64>,
     /// When it came, on the monotonic clock.
     at_us: u64,
 }
@@ -33,8 +36,8 @@ impl Engine {
             let applied = self.replica.apply_page(&room, asked, page, store);
             return self.handle_applied(now, &room, applied, store, out);
         };
-        self.pull(now, &room, page.cursor, snapshot, out);
-        self.waiting_page = Some(WaitingPage { room, asked, page, at_us: now.mono_us });
+        self.pulls.push(&room, Ask::PageAfter(page.cursor));
+        self.waiting_page = Some(WaitingPage { room, asked, page, snapshot, at_us: now.mono_us });
     }
 
     /// Applies the page that waits, if one does.
@@ -48,6 +51,14 @@ impl Engine {
             applied.next = NextPull::Asked;
         }
         self.handle_applied(now, &room, applied, store, out);
+    }
+
+    /// What is said with the request for the page after a cursor.
+    pub(super) fn snapshot_to_tell(&self, room: &Room, cursor: u64) -> Option<u64> {
+        match &self.waiting_page {
+            Some(waiting) if waiting.room == *room && waiting.page.cursor == cursor => waiting.snapshot,
+            _ => self.replica.snapshot_to_tell(room, cursor),
+        }
     }
 
     /// When the page that waits is due.

@@ -30,6 +30,7 @@ impl PresenceBook {
     pub fn announce(&mut self, room: Room, state: Fields) -> Presence {
         self.announced.insert(room.clone(), state.clone());
         self.refused.remove(&room);
+        self.note_change(&room);
         Presence { room, state, status: self.status }
     }
 
@@ -54,7 +55,17 @@ impl PresenceBook {
 
     /// Returns whether the status is another one than before.
     pub fn set_status(&mut self, status: PresenceStatus) -> bool {
-        std::mem::replace(&mut self.status, status) != status
+        let changed = std::mem::replace(&mut self.status, status) != status;
+        if changed {
+            self.changed.extend(self.members.keys().cloned());
+        }
+        changed
+    }
+
+    fn note_change(&mut self, room: &Room) {
+        if self.members.contains_key(room) {
+            self.changed.insert(room.clone());
+        }
     }
 
     /// The connection is gone: nobody is known to be present.
@@ -111,12 +122,18 @@ impl PresenceBook {
     pub fn poll_events(&mut self, me: ClientId, events: &mut Vec<Event>) {
         for room in std::mem::take(&mut self.changed) {
             let members = self.members.get(&room).into_iter().flat_map(BTreeMap::values);
-            let members = members.map(|member| PresentMember {
-                client_id: member.client_id.to_string(),
-                user_id: member.user_id.clone(),
-                state: member.state.clone(),
-                status: member.status,
-                me: member.client_id == me,
+            let announced = self.announced.get(&room);
+            let members = members.map(|member| {
+                // The server tells everybody but this client of what it announced last.
+                let own = announced.filter(|_| member.client_id == me).map(|state| (state, self.status));
+                let (state, status) = own.unwrap_or((&member.state, member.status));
+                PresentMember {
+                    client_id: member.client_id.to_string(),
+                    user_id: member.user_id.clone(),
+                    state: state.clone(),
+                    status,
+                    me: member.client_id == me,
+                }
             });
             let error = self.refused.get(&room).map(|refused| refused.error.clone().into());
             events.push(Event::Presence { members: members.collect(), error, room });

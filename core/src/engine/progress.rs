@@ -9,7 +9,14 @@ pub struct Situation {
     /// Whether the connection ended with an error.
     pub failed: bool,
     pub pending: u64,
-    pub loading: bool,
+    pub rooms: RoomCounts,
+}
+
+/// How many rooms have caught up, and how many not, without those that the server denies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomCounts {
+    pub live: u64,
+    pub to_load: u64,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +38,7 @@ impl ProgressMeter {
     /// The progress, if it is not what was last returned. A round ends with `Complete`; the next begins at zero.
     pub fn poll(&mut self, situation: Situation) -> Option<Progress> {
         let phase = match situation.connection {
-            ConnectionState::Open if situation.loading => ProgressPhase::Downloading,
+            ConnectionState::Open if situation.rooms.to_load > 0 => ProgressPhase::Downloading,
             ConnectionState::Open if situation.pending > 0 => ProgressPhase::Uploading,
             ConnectionState::Open => ProgressPhase::Complete,
             ConnectionState::Connecting => ProgressPhase::Preparing,
@@ -47,6 +54,8 @@ impl ProgressMeter {
             uploaded: self.uploaded,
             to_upload: situation.pending,
             downloaded: self.downloaded,
+            rooms_live: situation.rooms.live,
+            rooms_to_load: situation.rooms.to_load,
         };
         if phase == ProgressPhase::Complete {
             (self.uploaded, self.downloaded) = (0, 0);

@@ -3,12 +3,16 @@
 //! The log is the truth. Live changes are applied only where they follow the cursor; a gap, or a head seen
 //! elsewhere, means another pull.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Changes, Page};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
+use super::progress::RoomCounts;
+use super::pulls::{AskAgain, Urgency};
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 
@@ -17,12 +21,22 @@ use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 pub struct FollowedRoom {
     /// Subscriptions and watches of the app.
     pub subscribers: u32,
+    watches: u32,
+    /// Orders the rooms by their last watch.
+    watched: u64,
+    /// Whether there is to be another page after the one under way.
+    asked_again: bool,
     pub phase: RoomPhase,
     pub error: Option<Error>,
     /// When to subscribe again after a failure, on the monotonic clock.
     pub retry_at_us: Option<u64>,
+    /// Whether the head was heard of while a page was under way, which may have been read before.
+    heard_meanwhile: bool,
     /// The highest place in the log that was heard of.
     head: u64,
+    /// Whether the last page was the last one. Between two pages the cache lacks some of what the log had up to the
+    /// cursor: a document stands at its newest place only, which may be behind the page.
+    level: bool,
     repair: Repair,
     /// Whether the server had it start over, and has not brought it to the end of the log since.
     starting_over: bool,
@@ -43,6 +57,9 @@ enum Repair {
 pub struct Replica {
     rooms: BTreeMap<Room, FollowedRoom>,
     states: BTreeMap<Room, RoomState>,
+    /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
+    used: BTreeSet<Room>,
+    last_watch: u64,
 }
 
 /// What an applied page or live change means for the rest of the engine.
@@ -72,7 +89,7 @@ pub enum NextPull {
 
 impl Replica {
     pub fn new(states: Vec<(Room, RoomState)>) -> Self {
-        Self { rooms: BTreeMap::new(), states: states.into_iter().collect() }
+        Self { rooms: BTreeMap::new(), states: states.into_iter().collect(), ..Self::default() }
     }
 
     /// Follows a room, counting one subscriber more; `true` when it was not followed before.
@@ -91,14 +108,20 @@ impl Replica {
         }
         let followed = FollowedRoom {
             subscribers: 0,
+            watches: 0,
+            watched: 0,
+            asked_again: false,
             phase: RoomPhase::Waiting,
             error: None,
             retry_at_us: None,
+            heard_meanwhile: false,
             head: 0,
-            repair: Repair::NotNeeded,
+            level: false,
+            repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
             starting_over: false,
         };
         self.rooms.insert(room.clone(), followed);
+        self.used.insert(room.clone());
         true
     }
 
@@ -113,13 +136,78 @@ impl Replica {
         }
     }
 
+    /// A room that is followed came on screen.
+    pub fn watch(&mut self, room: &Room) {
+        self.last_watch += 1;
+        if let Some(followed) = self.rooms.get_mut(room) {
+            followed.watches += 1;
+            followed.watched = self.last_watch;
+        }
+    }
+
+    /// One watch less than [`watch`](Self::watch) counted.
+    pub fn unwatch(&mut self, room: &Room) {
+        if let Some(followed) = self.rooms.get_mut(room) {
+            followed.watches = followed.watches.saturating_sub(1);
+        }
+    }
+
+    /// How much it matters to load the room now.
+    pub fn urgency(&self, room: &Room) -> Urgency {
+        match self.rooms.get(room) {
+            Some(followed) if followed.watches > 0 => Urgency::Watched(Reverse(followed.watched)),
+            Some(followed) if followed.subscribers > 0 => Urgency::Subscribed,
+            _ => Urgency::Pending,
+        }
+    }
+
+    /// Somebody wants to know what is new in a room; the session is open.
+    pub fn ask_again(&mut self, room: &Room) -> AskAgain {
+        let cursor = self.state(room).cursor;
+        let Some(followed) = self.rooms.get_mut(room) else { return AskAgain::AfterThisPage };
+        match followed.phase {
+            RoomPhase::Live => {
+                followed.phase = RoomPhase::Loading;
+                AskAgain::Now(cursor)
+            }
+            RoomPhase::Loading => {
+                followed.asked_again = true;
+                AskAgain::AfterThisPage
+            }
+            RoomPhase::Waiting | RoomPhase::Denied => AskAgain::WithSubscription,
+        }
+    }
+
     /// Stops following a room that nobody subscribes to; the cache keeps its documents.
     pub fn forget_if_unused(&mut self, room: &Room) -> bool {
         let unused = self.rooms.get(room).is_some_and(|followed| followed.subscribers == 0);
         if unused {
             self.rooms.remove(room);
+            self.used.insert(room.clone());
         }
         unused
+    }
+
+    /// Notes in the cache which rooms were used since the last call.
+    pub fn note_used(&mut self, now_ms: u64, store: &mut dyn Store) -> Result<(), StoreError> {
+        for room in std::mem::take(&mut self.used) {
+            // One that the cache does not hold is noted when it is followed no more.
+            let Some(state) = self.states.get_mut(&room) else { continue };
+            state.last_used_ms = now_ms;
+            store.apply(&room, &RoomUpdate { reset: false, documents: &[], state: *state })?;
+        }
+        Ok(())
+    }
+
+    /// The rooms in the cache that nobody follows, and when they were used last.
+    pub fn unfollowed(&self) -> impl Iterator<Item = (&Room, u64)> {
+        let unfollowed = self.states.iter().filter(|(room, _)| !self.rooms.contains_key(*room));
+        unfollowed.map(|(room, state)| (room, state.last_used_ms))
+    }
+
+    /// The cache does not hold these rooms any more.
+    pub fn forget_cached(&mut self, rooms: &BTreeSet<Room>) {
+        self.states.retain(|room, _| !rooms.contains(room));
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = (&Room, &FollowedRoom)> {
@@ -128,6 +216,10 @@ impl Replica {
 
     pub fn rooms_mut(&mut self) -> impl Iterator<Item = (&Room, &mut FollowedRoom)> {
         self.rooms.iter_mut()
+    }
+
+    pub fn room(&self, room: &Room) -> Option<&FollowedRoom> {
+        self.rooms.get(room)
     }
 
     pub fn room_mut(&mut self, room: &Room) -> Option<&mut FollowedRoom> {
@@ -152,6 +244,11 @@ impl Replica {
         }
     }
 
+    /// Whether the cache is known to hold all that the log has up to the cursor.
+    pub fn is_level(&self, room: &Room) -> bool {
+        self.rooms.get(room).is_some_and(|followed| followed.level)
+    }
+
     /// Where the room's next subscription starts.
     pub fn cursor_to_ask(&self, room: &Room) -> u64 {
         match self.rooms.get(room) {
@@ -170,6 +267,7 @@ impl Replica {
         for followed in self.rooms.values_mut() {
             followed.phase = RoomPhase::Waiting;
             followed.retry_at_us = None;
+            followed.asked_again = false;
         }
     }
 
@@ -182,8 +280,16 @@ impl Replica {
         self.rooms.values().all(|followed| matches!(followed.phase, RoomPhase::Live | RoomPhase::Denied))
     }
 
-    pub fn any_loading(&self) -> bool {
-        self.rooms.values().any(|followed| followed.phase == RoomPhase::Loading)
+    pub fn counts(&self) -> RoomCounts {
+        let mut counts = RoomCounts::default();
+        for followed in self.rooms.values() {
+            match followed.phase {
+                RoomPhase::Live => counts.live += 1,
+                RoomPhase::Loading | RoomPhase::Waiting => counts.to_load += 1,
+                RoomPhase::Denied => {}
+            }
+        }
+        counts
     }
 
     /// The server said where a room's log ends. Returns the cursor to pull after if this client is behind.
@@ -194,6 +300,8 @@ impl Replica {
         let behind = followed.phase == RoomPhase::Live && head > cursor;
         if behind {
             followed.phase = RoomPhase::Loading;
+        } else if head > cursor {
+            followed.heard_meanwhile = true;
         }
         behind.then_some(cursor)
     }
@@ -231,25 +339,32 @@ impl Replica {
             return Ok(Applied { next: followed.read_again(), ..Applied::default() });
         }
         if !reset && page.cursor < state.cursor {
-            // Live changes came in before this answer.
-            return Ok(Applied { next: followed.next_pull(state.cursor, false), ..Applied::default() });
+            // Live changes came in before this answer, or another page did.
+            let more = !followed.level;
+            return Ok(Applied { next: followed.next_pull(state.cursor, more), ..Applied::default() });
         }
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, page.changes, store)?;
-        let more = page.more && page.cursor > before.cursor;
+        let documents = if is_active(Sabotage::CursorBeforeApply) { vec![] } else { documents };
+        // A server that gets nowhere is not asked for ever.
+        let more = page.more && page.cursor > if reset { 0 } else { asked };
         let snapshot = if before.cursor == 0 { page.snapshot } else { before.snapshot };
         let new_state = RoomState {
             cursor: page.cursor,
             checksum,
             complete: !more || (state.complete && !reset),
+            stale: state.stale && !reset,
+            last_used_ms: state.last_used_ms,
             snapshot: snapshot.filter(|_| more),
         };
         store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
+        followed.level = !more;
         if repairs {
             followed.repair = Repair::Done;
         }
-        if !more && page.cursor <= asked {
+        let heard_meanwhile = std::mem::take(&mut followed.heard_meanwhile);
+        if !more && page.cursor <= asked && !heard_meanwhile {
             // The server's word on where the log ends: waiting for a head beyond it would never end.
             followed.head = page.cursor;
         }
@@ -300,9 +415,10 @@ impl Replica {
         }
         followed.head = followed.head.max(live.to_seq);
         if followed.phase != RoomPhase::Live {
+            followed.heard_meanwhile = true;
             return Ok(Applied::default());
         }
-        if live.from_seq > state.cursor + 1 {
+        if live.from_seq > state.cursor + 1 && !is_active(Sabotage::GapIgnored) {
             followed.phase = RoomPhase::Loading;
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }
@@ -341,7 +457,7 @@ impl FollowedRoom {
     }
 
     fn next_pull(&mut self, cursor: u64, more: bool) -> NextPull {
-        let behind = more || self.head > cursor;
+        let behind = std::mem::take(&mut self.asked_again) || more || self.head > cursor;
         self.phase = if behind { RoomPhase::Loading } else { RoomPhase::Live };
         if behind { NextPull::After(cursor) } else { NextPull::Nothing }
     }

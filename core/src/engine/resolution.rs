@@ -7,6 +7,7 @@
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::message::{MutationResult, MutationStatus};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{
     ConflictKind, Document, ErrorCode, Fields, HybridTime, Mutation, Op, Patch, Path, Room, Stamp,
     VersionVector, WireError, Write,
@@ -104,6 +105,10 @@ impl Engine {
                 self.reject(client_seq, error, Some(conflict), store);
                 Ok(())
             }
+            Decision::Park if is_active(Sabotage::ConflictDropped) => {
+                self.settle(now, client_seq, store);
+                Ok(())
+            }
             Decision::Park => self.park(client_seq, conflict, document, store),
             Decision::Merge | Decision::Rebase | Decision::Override => {
                 self.send_again(now, client_seq, decision, document.as_ref(), store)
@@ -130,8 +135,12 @@ impl Engine {
             Decision::Merge => None,
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
+        // What the app decided meanwhile stands upon a newer version: the server may have taken it.
+        let refused_base = pending.entry.mutation.base.clone();
         let waiting = self.outbox.of_document(&key).filter(|pending| {
-            pending.stage == Stage::Waiting && pending.entry.mutation.client_seq >= client_seq
+            let mutation = &pending.entry.mutation;
+            let refused_too = mutation.client_seq >= client_seq && mutation.base == refused_base;
+            refused_too && !matches!(pending.stage, Stage::Applied { .. })
         });
         let waiting: Vec<Pending> = waiting.cloned().collect();
         let mut left = waiting.as_slice();
@@ -161,6 +170,7 @@ impl Engine {
     fn renumbered(&mut self, entry: &Entry, time: HybridTime, base: Option<VersionVector>) -> Entry {
         self.identity.last_client_seq += 1;
         let client_seq = self.identity.last_client_seq;
+        self.triggers.handle_renumbered(entry.mutation.client_seq, client_seq);
         let mutation = Mutation { client_seq, time, base, ..entry.mutation.clone() };
         Entry { mutation, accepted: Some(entry.accepted()), ..entry.clone() }
     }
@@ -216,7 +226,6 @@ impl Engine {
         client_seq: u64,
         resolution: Resolution,
         store: &mut dyn Store,
-        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let parked = self.parked.find(client_seq).cloned();
         let parked = parked
@@ -253,7 +262,7 @@ impl Engine {
             self.outbox.insert(entry, Some(now.mono_us));
             self.queries.touch(&key);
             if self.replica.follow(&key.room) && self.session.is_open() {
-                self.subscribe_room(now, &key.room, out);
+                self.subscribe_room(&key.room);
             }
         }
         let unsettled = Unsettled::Resolved { request, parked: Box::new(parked), new };

@@ -55,6 +55,8 @@ pub struct Session {
     phase: Phase,
     /// Whether the app wants a connection.
     wanted: bool,
+    /// Tasks that want one whatever the app's state is, until they are done.
+    tasks: u32,
     generation: Generation,
     backoff: Backoff,
     reason: Option<Error>,
@@ -78,6 +80,7 @@ impl Session {
             settings,
             phase: Phase::Idle,
             wanted: false,
+            tasks: 0,
             generation: 0,
             backoff,
             reason: None,
@@ -149,7 +152,8 @@ impl Session {
             Phase::Open => self.heartbeat_us.into_iter().chain(self.stable_at_us).min(),
             Phase::Idle | Phase::Suspended | Phase::Unauthorized | Phase::Closed => None,
         };
-        phase.into_iter().chain(self.suspend_at_us).min()
+        let suspend_at_us = self.suspend_at_us.filter(|_| self.tasks == 0);
+        phase.into_iter().chain(suspend_at_us).min()
     }
 
     pub fn handle_connect(&mut self, now: Now) -> Step {
@@ -170,6 +174,37 @@ impl Session {
             Phase::Connecting { .. } | Phase::Open | Phase::Closed => Step::Nothing,
             _ => self.dial(now),
         }
+    }
+
+    /// A task begins that needs a connection, in the background, too.
+    pub fn handle_task_begin(&mut self, now: Now) -> Step {
+        self.tasks += 1;
+        match self.phase {
+            Phase::Connecting { .. } | Phase::Open | Phase::Closed => Step::Nothing,
+            _ => self.dial(now),
+        }
+    }
+
+    /// A task is done: the connection is again what the app and its state want.
+    pub fn handle_task_end(&mut self, now: Now) -> Step {
+        self.tasks = self.tasks.saturating_sub(1);
+        if self.tasks > 0 || matches!(self.phase, Phase::Idle | Phase::Suspended | Phase::Closed) {
+            return Step::Nothing;
+        }
+        if !self.wanted {
+            return self.end(Phase::Idle);
+        }
+        let grace_is_over = self.suspend_at_us.is_none_or(|at_us| at_us <= now.mono_us);
+        if self.app == AppState::Background && grace_is_over && self.phase != Phase::Unauthorized {
+            self.suspend_at_us = None;
+            return self.end(Phase::Suspended);
+        }
+        Step::Nothing
+    }
+
+    /// Whether the app is on screen and wants a connection.
+    pub fn is_wanted_in_foreground(&self) -> bool {
+        self.wanted && self.app != AppState::Background
     }
 
     pub fn handle_disconnect(&mut self) -> Step {
@@ -266,8 +301,10 @@ impl Session {
             code if code.retry() == Retry::Never && code != Code::UnsupportedProtocol && !self.is_open() => {
                 Phase::Idle
             }
-            _ if !self.wanted => Phase::Idle,
-            _ if self.app == AppState::Background && self.suspend_at_us.is_none() => Phase::Suspended,
+            _ if !self.wanted && self.tasks == 0 => Phase::Idle,
+            _ if self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0 => {
+                Phase::Suspended
+            }
             _ if !self.network.available => {
                 Phase::Offline { probe_at_us: now.after_ms(self.settings.offline_probe_ms) }
             }
@@ -287,7 +324,7 @@ impl Session {
 
     pub fn handle_tick(&mut self, now: Now) -> Step {
         let due = |at_us: u64| at_us <= now.mono_us;
-        if self.suspend_at_us.is_some_and(due) {
+        if self.tasks == 0 && self.suspend_at_us.is_some_and(due) {
             self.suspend_at_us = None;
             if self.wanted && !matches!(self.phase, Phase::Unauthorized | Phase::Closed) {
                 return self.end(Phase::Suspended);
@@ -315,7 +352,7 @@ impl Session {
         if self.token.is_none() && self.settings.token_required {
             return self.fail(Error::new(Code::NoAuthToken, "no auth token is set"), now);
         }
-        if self.app == AppState::Background && self.suspend_at_us.is_none() {
+        if self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0 {
             self.suspend_at_us = Some(now.after_ms(self.settings.background_grace_ms));
         }
         self.generation += 1;

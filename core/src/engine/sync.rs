@@ -2,19 +2,21 @@
 
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
-    Changes, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
-    PresencePong, Pull, Push, PushAnswer, Subscribe, UserStatus, event,
+    Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
+    PresencePong, Push, PushAnswer, UserStatus, event,
 };
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::io::{Event, Now, Output, RoomPhase};
 use super::outbox::{Batch, document_key};
+use super::pulls::Ask;
 use super::replica::{Applied, NextPull};
 use super::resolution::conflict_error;
 use super::wire::{Request, decode, decode_answer};
 use super::{Engine, wire};
 use crate::error::{Code, Error};
-use crate::store::{Conflict, Outcome, Record, Store, StoreError};
+use crate::store::{Conflict, Entry, Outcome, Record, Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
 
 impl Engine {
@@ -26,7 +28,10 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let step = match message {
-            Message::Open(handshake) => self.session.handle_handshake(&handshake, now),
+            Message::Open(handshake) => {
+                self.wire.set_message_bytes_max(handshake.max_payload_bytes.unwrap_or(u64::MAX));
+                self.session.handle_handshake(&handshake, now)
+            }
             Message::Ping => {
                 self.session.handle_heartbeat(now);
                 return out.push(Output::Send(Message::Pong));
@@ -126,8 +131,14 @@ impl Engine {
                 Ok(members) => self.presence.handle_members(&room, members.members),
                 Err(error) => return self.handle_presence_refused(now, &room, error),
             },
+            // What was not taken is announced again, as a whole.
+            Request::PresenceUpdate { room } => {
+                if let Err(error) = decode_answer::<Done>(args) {
+                    return self.handle_presence_refused(now, &room, error);
+                }
+            }
             Request::Ping => match decode_answer::<PresencePong>(args) {
-                Ok(pong) => self.handle_heads(now, pong, out),
+                Ok(pong) => self.handle_heads(pong),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
                 // The next ping asks again.
                 Err(_) => {}
@@ -137,11 +148,15 @@ impl Engine {
         Ok(())
     }
 
-    fn handle_heads(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
+    fn handle_heads(&mut self, pong: PresencePong) {
         for (room, head) in pong.heads {
-            if let Some(cursor) = self.replica.hear_head(&room, head) {
-                self.pull_after(now, &room, cursor, out);
-            }
+            self.hear_head(&room, head);
+        }
+    }
+
+    fn hear_head(&mut self, room: &Room, head: u64) {
+        if let Some(cursor) = self.replica.hear_head(room, head) {
+            self.pulls.push(room, Ask::PageAfter(cursor));
         }
     }
 
@@ -149,43 +164,12 @@ impl Engine {
         let retry_at_us = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
+            // The server has lost sight of this client.
+            Retry::Never if error.code == Code::NotFound => Some(now.after_ms(self.settings.retry_delay_ms)),
             Retry::Never => None,
         };
         self.presence.handle_refused(room, error, retry_at_us);
         Ok(())
-    }
-
-    pub(super) fn subscribe_room(&mut self, now: Now, room: &Room, out: &mut Vec<Output>) {
-        let asked = self.replica.cursor_to_ask(room);
-        let Some(followed) = self.replica.room_mut(room) else { return };
-        followed.phase = RoomPhase::Loading;
-        followed.retry_at_us = None;
-        self.changed_rooms.insert(room.clone());
-        let snapshot = self.replica.snapshot_to_tell(room, asked);
-        let body = Subscribe { room: room.clone(), cursor: asked, collections: None, snapshot };
-        let request = Request::Page { room: room.clone(), asked };
-        self.request(now, event::SYNC_SUBSCRIBE, &body, request, out);
-    }
-
-    fn pull_after(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
-        let snapshot = self.replica.snapshot_to_tell(room, cursor);
-        self.pull(now, room, cursor, snapshot, out);
-    }
-
-    /// Asks for the page after a cursor; `snapshot` is what is said with it, so that a reading from 0 may go on.
-    pub(super) fn pull(
-        &mut self,
-        now: Now,
-        room: &Room,
-        cursor: u64,
-        snapshot: Option<u64>,
-        out: &mut Vec<Output>,
-    ) {
-        let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
-        let limit = page_count_max.min(self.limits.page_count_max);
-        let body = Pull { room: room.clone(), cursor, limit, snapshot };
-        let request = Request::Page { room: room.clone(), asked: cursor };
-        self.request(now, event::SYNC_PULL, &body, request, out);
     }
 
     /// The cache took a page or live changes, or could not.
@@ -215,11 +199,11 @@ impl Engine {
         self.schedule_flush(now);
         let cursor = self.replica.state(room).cursor;
         for client_seq in self.outbox.confirmed_at(room, cursor) {
-            self.settle(now, client_seq, store);
+            self.settle_if_held(now, client_seq, store);
         }
         match applied.next {
             NextPull::Asked => {}
-            NextPull::After(cursor) => self.pull_after(now, room, cursor, out),
+            NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
         }
@@ -268,11 +252,25 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn send_push(&mut self, now: Now, batch: Batch, after: Option<u64>, out: &mut Vec<Output>) {
+    pub(super) fn send_push(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        after: Option<u64>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
+        let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
         let push = Push { room: batch.room.clone(), after, mutations };
-        self.request(now, event::SYNC_PUSH, &push, Request::Push(batch), out);
+        let request = Request::Push(batch.clone());
+        let timeout_ms = self.settings.request_timeout_ms;
+        let sent = self.wire.request(event::SYNC_PUSH, &push, request, timeout_ms, now, out);
+        // Sent all the same, it would end the connection, and so would its repetition.
+        if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
+            self.notices.push(Event::Error { error: error.into() });
+        }
     }
 
     fn handle_push_answer(
@@ -323,8 +321,12 @@ impl Engine {
                 // A room that may not be read never confirms.
                 let denied =
                     self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
-                if seq <= state.cursor || denied {
+                if denied || is_active(Sabotage::SettledEarly) {
                     self.settle(now, client_seq, store);
+                } else if seq <= state.cursor {
+                    self.settle_if_held(now, client_seq, store);
+                } else if self.triggers.awaits_confirmation() {
+                    self.hear_head(&batch.room, seq);
                 }
             }
             (_, error) => {
@@ -369,6 +371,19 @@ impl Engine {
         Ok(())
     }
 
+    /// The cursor has passed the write: it is settled once the cache holds it, so that it is shown all the time.
+    fn settle_if_held(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
+        let Some(pending) = self.outbox.pending(client_seq) else { return };
+        let Entry { room, mutation, .. } = &pending.entry;
+        let held = || {
+            let document = store.document(&document_key(room, mutation)).ok().flatten();
+            document.is_some_and(|held| held.version.seen(self.identity.client_id) >= client_seq)
+        };
+        if self.replica.is_level(room) || held() {
+            self.settle(now, client_seq, store);
+        }
+    }
+
     /// The write is in the cache as confirmed: it leaves the outbox.
     pub(super) fn settle(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
@@ -392,7 +407,9 @@ impl Engine {
     ) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
         self.counters.rejected += 1;
-        self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        if !is_active(Sabotage::RejectedVisible) {
+            self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        }
         let outcome = Outcome { entry: pending.entry, error, conflict };
         self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());

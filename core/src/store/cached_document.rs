@@ -29,6 +29,20 @@ pub(super) struct CachedRoom {
     pub(super) state: RoomState,
     /// Of the room's documents.
     pub(super) digest: Digest,
+    #[serde(default)]
+    pub(super) index: CachedIndex,
+    /// What the documents take, without the database's own overhead.
+    #[serde(default)]
+    pub(super) bytes: u64,
+}
+
+/// What was built of the indexes of a room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CachedIndex {
+    /// Of the indexes that were built; 0 for none.
+    pub(super) fingerprint: u64,
+    /// Of the entries.
+    pub(super) digest: Digest,
 }
 
 impl CachedRoom {
@@ -80,6 +94,11 @@ pub(super) fn key(key: &DocumentKey) -> Vec<u8> {
     joined(&[key.room.as_str(), key.collection.as_str(), key.id.as_str()], false)
 }
 
+/// The key of an index's entry.
+pub(super) fn index_key(room: &Room, collection: &Collection, number: u8, entry: &[u8]) -> Vec<u8> {
+    [&collection_prefix(room, collection)[..], &[number], entry].concat()
+}
+
 pub(super) fn chunk_key(document_key: &[u8], index: u32) -> Vec<u8> {
     let mut key = document_key.to_vec();
     key.push(SEPARATOR);
@@ -119,6 +138,12 @@ pub(super) fn encode(document: &Document) -> Result<Stored, rmp_serde::encode::E
         .map_err(|_| rmp_serde::encode::Error::Syntax("the document is too long".to_owned()))?;
     let contents = [&[CHUNKED][..], &count.to_le_bytes(), &crc32c::crc32c(&encoded).to_le_bytes()].concat();
     Ok(Stored { value: seal(&contents), chunks })
+}
+
+/// What a stored document takes, at most, in bytes.
+pub(super) fn stored_bytes(key: &[u8], value: &[u8]) -> Result<u64, String> {
+    let chunk_bytes = u64::from(chunk_count(value)?) * CHUNK_BYTES as u64;
+    Ok((key.len() + value.len()) as u64 + chunk_bytes)
 }
 
 /// How many chunks belong to a stored value.

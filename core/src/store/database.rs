@@ -10,6 +10,9 @@ use std::path::Path;
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
+use syncline_protocol::{Document, Room};
+
+use super::cached_document::{CachedRoom, chunk_key, decode};
 use super::envelope::{seal, unseal};
 use super::file_system::OsFiles;
 use super::files::{is_full, remove_if_there};
@@ -21,6 +24,7 @@ const FORMAT_VERSION: u32 = 1;
 
 const FORMAT_KEY: &[u8] = b"format";
 const CHANGES_KEY: &[u8] = b"changes";
+const SCHEMA_KEY: &[u8] = b"schema";
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -75,6 +79,8 @@ pub(super) struct Database {
     pub(super) documents: sled::Tree,
     pub(super) chunks: sled::Tree,
     pub(super) rooms: sled::Tree,
+    /// The entries of the indexes, with the ids as values.
+    pub(super) indexes: sled::Tree,
     meta: sled::Tree,
 }
 
@@ -84,6 +90,7 @@ pub(super) struct Writes {
     pub(super) documents: sled::Batch,
     pub(super) chunks: sled::Batch,
     pub(super) rooms: sled::Batch,
+    pub(super) indexes: sled::Batch,
 }
 
 impl Database {
@@ -99,6 +106,7 @@ impl Database {
             documents: db.open_tree("documents")?,
             chunks: db.open_tree("chunks")?,
             rooms: db.open_tree("rooms")?,
+            indexes: db.open_tree("indexes")?,
             meta: db.open_tree("meta")?,
             db,
         };
@@ -121,18 +129,53 @@ impl Database {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    /// The version of the app's schema that the documents have; `None` if none was noted.
+    pub(super) fn schema_version(&self) -> Result<Option<u32>, Failure> {
+        let Some(sealed) = self.meta.get(SCHEMA_KEY)? else { return Ok(None) };
+        let bytes = unseal(&sealed)?.try_into().map_err(|_| "the schema version has the wrong length")?;
+        Ok(Some(u32::from_le_bytes(bytes)))
+    }
+
+    pub(super) fn note_schema_version(&self, version: u32) -> Result<(), Failure> {
+        self.meta.insert(SCHEMA_KEY, seal(&version.to_le_bytes()))?;
+        Ok(())
+    }
+
+    /// What is known of a room.
+    pub(super) fn room(&self, room: &Room) -> Result<CachedRoom, Failure> {
+        let stored = self.rooms.get(room.as_str())?;
+        Ok(stored.map_or(Ok(CachedRoom::default()), |value| CachedRoom::decode(&value))?)
+    }
+
+    /// Every room in the database.
+    pub(super) fn all_rooms(&self) -> Result<Vec<(Room, CachedRoom)>, Failure> {
+        let mut rooms = Vec::new();
+        for item in self.rooms.iter() {
+            let (name, room) = item?;
+            let name = std::str::from_utf8(&name).map_err(|error| error.to_string())?;
+            let name = Room::new(name).map_err(|error| error.to_string())?;
+            rooms.push((name, CachedRoom::decode(&room)?));
+        }
+        Ok(rooms)
+    }
+
+    /// Puts a document together from its value, and its chunks if it has some.
+    pub(super) fn read(&self, key: &[u8], value: &[u8]) -> Result<Document, Failure> {
+        decode(value, |index| Ok(self.chunks.get(chunk_key(key, index))?.map(|chunk| chunk.to_vec())))
+    }
+
     /// Makes a change, as one transaction; `changes` is its number.
     pub(super) fn write(&self, writes: &Writes, changes: u64) -> Result<(), Failure> {
         let count = seal(&changes.to_le_bytes());
-        let result = (&self.documents, &self.chunks, &self.rooms, &self.meta).transaction(
-            |(documents, chunks, rooms, meta)| {
-                documents.apply_batch(&writes.documents)?;
-                chunks.apply_batch(&writes.chunks)?;
-                rooms.apply_batch(&writes.rooms)?;
-                meta.insert(CHANGES_KEY, count.as_slice())?;
-                Ok::<(), ConflictableTransactionError<()>>(())
-            },
-        );
+        let trees = (&self.documents, &self.chunks, &self.rooms, &self.indexes, &self.meta);
+        let result = trees.transaction(|(documents, chunks, rooms, indexes, meta)| {
+            documents.apply_batch(&writes.documents)?;
+            chunks.apply_batch(&writes.chunks)?;
+            rooms.apply_batch(&writes.rooms)?;
+            indexes.apply_batch(&writes.indexes)?;
+            meta.insert(CHANGES_KEY, count.as_slice())?;
+            Ok::<(), ConflictableTransactionError<()>>(())
+        });
         match result {
             Ok(()) => Ok(()),
             Err(TransactionError::Storage(error)) => Err(error.into()),

@@ -14,7 +14,8 @@ use super::journal::{Journal, Opened, Place, record_bytes};
 use super::recovery::{Fold, Outset};
 use super::sled_cache::SledCache;
 use super::{
-    Cache, DocumentKey, Identity, Record, Recovered, RoomState, RoomUpdate, Store, StoreError, StoreStats,
+    Cache, DocumentKey, Identity, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState,
+    RoomUpdate, Store, StoreError, StoreStats,
 };
 
 /// How much of it must be dead, as one part in so many.
@@ -224,8 +225,42 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         self.cache.visit_collection(room, collection, visit)
     }
 
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.cache.declare_indexes(indexes);
+    }
+
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.cache.indexes(collection)
+    }
+
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.cache.visit_range(room, collection, range, visit)
+    }
+
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
         self.cache.rooms()
+    }
+
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.cache.room_bytes()
+    }
+
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.cache.schema_version()
+    }
+
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        self.cache.rewrite(schema_version, retain)
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {

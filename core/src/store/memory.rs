@@ -1,12 +1,17 @@
 //! A store in memory that forgets at a crash exactly what the one on disk may forget.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
+use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{ClientId, Collection, Document, DocumentId, Room};
 
 use super::garbage::LiveBytes;
 use super::recovery::{Fold, Outset};
-use super::{DocumentKey, Record, Recovered, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+use super::{
+    DocumentKey, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState, RoomUpdate, Store,
+    StoreError, StoreStats,
+};
 
 /// The journal is compacted only beyond so many records, and when more than half of them are dead.
 const COMPACTION_RECORDS_MIN: usize = 64;
@@ -23,6 +28,8 @@ pub struct MemoryStore {
     rooms: BTreeMap<Room, CachedRoom>,
     /// The rooms that changed since the last flush, as they were then.
     flushed: BTreeMap<Room, Option<CachedRoom>>,
+    indexes: Indexes,
+    schema_version: Option<u32>,
 }
 
 type Documents = BTreeMap<(Collection, DocumentId), Document>;
@@ -31,6 +38,25 @@ type Documents = BTreeMap<(Collection, DocumentId), Document>;
 struct CachedRoom {
     state: RoomState,
     documents: Documents,
+    /// The entries of the indexes.
+    entries: BTreeMap<(Collection, Vec<u8>), DocumentId>,
+}
+
+impl CachedRoom {
+    fn insert(&mut self, document: Document, indexes: &Indexes) {
+        for (number, key) in indexes.entries(&document) {
+            let place = (document.collection.clone(), [&[number], key.as_slice()].concat());
+            self.entries.insert(place, document.id.clone());
+        }
+        self.documents.insert((document.collection.clone(), document.id.clone()), document);
+    }
+
+    fn remove(&mut self, name: &(Collection, DocumentId), indexes: &Indexes) {
+        let Some(document) = self.documents.remove(name) else { return };
+        for (number, key) in indexes.entries(&document) {
+            self.entries.remove(&(document.collection.clone(), [&[number], key.as_slice()].concat()));
+        }
+    }
 }
 
 impl MemoryStore {
@@ -44,6 +70,8 @@ impl MemoryStore {
             live: LiveBytes::default(),
             rooms: BTreeMap::new(),
             flushed: BTreeMap::new(),
+            indexes: Indexes::default(),
+            schema_version: None,
         };
         empty.crash()
     }
@@ -58,6 +86,7 @@ impl MemoryStore {
                 None => self.rooms.remove(&room),
             };
         }
+        self.declare_indexes(Indexes::default());
         let mut fold = Fold::default();
         for record in &self.committed {
             fold.add(record.clone());
@@ -134,8 +163,77 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.indexes = indexes;
+        for cached in self.rooms.values_mut() {
+            cached.entries.clear();
+            for document in std::mem::take(&mut cached.documents).into_values() {
+                cached.insert(document, &self.indexes);
+            }
+        }
+    }
+
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.indexes.of(collection)
+    }
+
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        let Some(cached) = self.rooms.get(room) else { return Ok(()) };
+        let (low, end) = range.bounds(&[]);
+        let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded((collection.clone(), end)));
+        let entries = cached.entries.range((Bound::Included((collection.clone(), low)), end));
+        for ((_, _), id) in entries.take_while(|((found, _), _)| found == collection) {
+            if let Some(document) = cached.documents.get(&(collection.clone(), id.clone())) {
+                visit(document.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
         Ok(self.rooms.iter().map(|(room, cached)| (room.clone(), cached.state)).collect())
+    }
+
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        let bytes = |room: &CachedRoom| {
+            room.documents.values().map(|document| fields_byte_len(&document.fields) as u64).sum()
+        };
+        Ok(self.rooms.iter().map(|(room, cached)| (room.clone(), bytes(cached))).collect())
+    }
+
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+        Ok(self.schema_version)
+    }
+
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        self.schema_version = schema_version;
+        for (room, cached) in std::mem::take(&mut self.rooms) {
+            let Some(state) = retain.room(&room, cached.state) else { continue };
+            let mut kept = CachedRoom { state, ..CachedRoom::default() };
+            let (mut stayed, mut moved) = (Vec::new(), Vec::new());
+            for ((collection, _), document) in cached.documents {
+                let Some(document) = retain.document(document) else { continue };
+                if document.collection == collection { stayed.push(document) } else { moved.push(document) }
+            }
+            for document in stayed.into_iter().chain(moved) {
+                if !kept.documents.contains_key(&(document.collection.clone(), document.id.clone())) {
+                    kept.insert(document, &self.indexes);
+                }
+            }
+            self.rooms.insert(room, kept);
+        }
+        self.flushed.clear();
+        Ok(())
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
@@ -143,13 +241,12 @@ impl Store for MemoryStore {
         let cached = self.rooms.entry(room.clone()).or_default();
         if update.reset {
             cached.documents.clear();
+            cached.entries.clear();
         }
         for document in update.documents {
-            let name = (document.collection.clone(), document.id.clone());
-            if document.deleted {
-                cached.documents.remove(&name);
-            } else {
-                cached.documents.insert(name, document.clone());
+            cached.remove(&(document.collection.clone(), document.id.clone()), &self.indexes);
+            if !document.deleted {
+                cached.insert(document.clone(), &self.indexes);
             }
         }
         cached.state = update.state;

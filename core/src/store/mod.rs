@@ -12,11 +12,15 @@ mod file_system;
 mod files;
 mod frame;
 mod garbage;
+mod index;
 mod journal;
 mod lock;
 mod memory;
 mod recovery;
+mod room_change;
 mod sled_cache;
+mod sled_index;
+mod sled_rewrite;
 
 #[cfg(test)]
 mod conformance_tests;
@@ -25,10 +29,13 @@ mod fixtures;
 
 pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
+pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
 pub(crate) use recovery::queued_records;
 pub use sled_cache::SledCache;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{
@@ -159,6 +166,34 @@ pub struct RoomState {
     /// Where the log ended when the reading from 0 that is under way began.
     #[serde(default)]
     pub snapshot: Option<u64>,
+    /// Whether the documents were changed here, by a migration, and must be read from the server again.
+    #[serde(default)]
+    pub stale: bool,
+    /// When somebody began or ceased to follow the room last, in milliseconds since the epoch.
+    #[serde(default)]
+    pub last_used_ms: u64,
+}
+
+/// What is kept of a cache that is written anew.
+pub trait Retain {
+    /// `None` leaves the room out, with its documents.
+    fn room(&mut self, room: &Room, state: RoomState) -> Option<RoomState>;
+
+    /// `None` leaves the document out. One that moves to another collection leaves the document that it finds there.
+    fn document(&mut self, document: Document) -> Option<Document>;
+}
+
+/// Keeps all rooms but these.
+struct Without<'a>(&'a BTreeSet<Room>);
+
+impl Retain for Without<'_> {
+    fn room(&mut self, room: &Room, state: RoomState) -> Option<RoomState> {
+        (!self.0.contains(room)).then_some(state)
+    }
+
+    fn document(&mut self, document: Document) -> Option<Document> {
+        Some(document)
+    }
 }
 
 impl RoomState {
@@ -246,8 +281,43 @@ pub trait Store {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError>;
 
+    /// Which indexes there are from now on. They are built where they are missing, when they are needed first.
+    fn declare_indexes(&mut self, indexes: Indexes);
+
+    /// The indexes of a collection.
+    fn indexes(&self, collection: &Collection) -> &[Index];
+
+    /// Visits the live documents in a part of an index, in no particular order.
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError>;
+
     /// Every room the cache knows.
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
+
+    /// What the documents of each room take, in bytes, without the overhead of whatever keeps them.
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError>;
+
+    /// The version of the app's schema that the cache has; `None` if none was noted.
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError>;
+
+    /// Writes the cache anew, in the app's schema of this version, and gives back what the rest took on the disk: a
+    /// crash leaves the old one or the new one.
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError>;
+
+    /// Writes the cache anew without these rooms.
+    fn evict(&mut self, rooms: &BTreeSet<Room>) -> Result<(), StoreError> {
+        let schema_version = self.cache_schema_version()?;
+        self.rewrite_cache(schema_version, &mut Without(rooms))
+    }
 
     /// Applies a change to the cache; on an error nothing of it is visible.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
@@ -276,11 +346,40 @@ pub trait Cache: std::fmt::Debug {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError>;
 
+    /// See [`Store::declare_indexes`]. A cache may do without.
+    fn declare_indexes(&mut self, _: Indexes) {}
+
+    /// The indexes of a collection that the cache has.
+    fn indexes(&self, _: &Collection) -> &[Index] {
+        &[]
+    }
+
+    /// Visits the documents in a part of an index, and any others of the collection.
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        _: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.visit_collection(room, collection, visit)
+    }
+
     /// See [`Store::rooms`].
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
 
+    /// See [`Store::room_bytes`].
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError>;
+
+    /// See [`Store::cache_schema_version`].
+    fn schema_version(&self) -> Result<Option<u32>, StoreError>;
+
+    /// See [`Store::rewrite_cache`]. All of it is durable afterwards.
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError>;
+
     /// Applies a change, visible at once and durable at the latest after the next [`flush`](Self::flush). After a
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
+    /// Nothing is added to a cache that was lost before [`take_loss`](Self::take_loss) was asked.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
 
     /// Makes every change durable.

@@ -1,7 +1,7 @@
 //! The cache in sled, which may break at any time: then it is set aside and an empty one takes its place.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use syncline_protocol::{Collection, Document, Room};
 
-use super::cached_document::{
-    CachedRoom, Digest, Stored, chunk_count, chunk_key, collection_prefix, decode, encode, key, room_prefix,
-};
-use super::database::{Database, Failure, Writes, ensure_room, guarded};
+use super::cached_document::{CachedRoom, Digest, collection_prefix, key, room_prefix};
+use super::database::{Database, Failure, ensure_room, guarded};
 use super::envelope::{seal, unseal};
-use super::file_system::OsFiles;
-use super::files::{harmless, remove_if_there};
-use super::{Cache, DocumentKey, RoomState, RoomUpdate, StoreError};
+use super::file_system::{FileSystem, OsFiles};
+use super::files::{harmless, remove_if_there, sync_parent};
+use super::room_change::RoomChange;
+use super::sled_index::ensure_index;
+use super::sled_rewrite::{Folders, copy, remove_folder};
+use super::{Cache, DocumentKey, Index, IndexRange, Indexes, Retain, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
 /// database does not cure, and every loss leaks what the broken one held in memory.
@@ -32,6 +33,8 @@ const PROBE_EXTENSION: &str = "probe";
 const HEADROOM_BYTES: u64 = 2 << 20;
 /// How many bytes the database may write for each byte that changes: it writes whole pages anew.
 const WRITE_AMPLIFICATION: u64 = 8;
+/// How many bytes a copy of the database takes for each byte of its documents.
+const COPY_AMPLIFICATION: u64 = 2;
 /// After so many changed bytes it is looked again whether there is room.
 const UNPROBED_BYTES_MAX: u64 = 128 << 10;
 
@@ -44,6 +47,9 @@ pub struct SledCache {
     quarantine: PathBuf,
     mark: PathBuf,
     probe: PathBuf,
+    indexes: Indexes,
+    /// Of a database that starts empty; that of the one before, unless another was asked for.
+    schema_version: Cell<Option<u32>>,
     state: RefCell<State>,
 }
 
@@ -59,6 +65,8 @@ struct State {
     mark: Option<File>,
     /// The rooms whose documents were found complete.
     verified: BTreeSet<Room>,
+    /// The rooms whose indexes were found complete, or built.
+    indexed: BTreeSet<Room>,
     losses: u32,
     /// Why it was lost last, until somebody asks.
     lost: Option<String>,
@@ -69,7 +77,9 @@ impl SledCache {
     pub fn open(folder: PathBuf, quarantine: PathBuf) -> Self {
         let mark = folder.with_extension(MARK_EXTENSION);
         let probe = folder.with_extension(PROBE_EXTENSION);
-        let cache = Self { folder, quarantine, mark, probe, state: RefCell::default() };
+        let indexes = Indexes::default();
+        let state = RefCell::default();
+        let cache = Self { folder, quarantine, mark, probe, indexes, schema_version: Cell::default(), state };
         // A cache that cannot be opened now is opened by the first call that needs it.
         let _opened = cache.database();
         cache
@@ -89,28 +99,83 @@ impl SledCache {
         Ok(())
     }
 
-    /// Makes sure, once, that a room's documents are complete.
-    fn verify(&self, database: &Database, room: &Room) -> Result<(), Failure> {
+    /// Makes sure, once, that a room's documents are complete. Returns what is known of the room.
+    fn verify(&self, database: &Database, room: &Room) -> Result<CachedRoom, Failure> {
+        let cached = database.room(room)?;
         if self.state.borrow().verified.contains(room) {
-            return Ok(());
+            return Ok(cached);
         }
-        let expected = cached_room(database, room)?.digest;
         let mut found = Digest::default();
         for item in database.documents.scan_prefix(room_prefix(room)) {
             let (key, value) = item?;
             unseal(&value)?;
             found.add(&key, &value);
         }
-        if found != expected {
+        if found != cached.digest {
             return Err("documents are missing".into());
         }
-        if expected != Digest::default() {
+        if found != Digest::default() {
             self.state.borrow_mut().verified.insert(room.clone());
         }
+        Ok(cached)
+    }
+
+    /// Makes sure, once, that a room's indexes are there.
+    fn ensure_index(&self, database: &Database, room: &Room) -> Result<(), Failure> {
+        self.verify(database, room)?;
+        if self.state.borrow().indexed.contains(room) {
+            return Ok(());
+        }
+        ensure_index(database, &self.indexes, room)?;
+        let mut state = self.state.borrow_mut();
+        state.indexed.insert(room.clone());
+        let changes = database.changes()?;
+        state.dirty |= state.changes != changes;
+        state.changes = changes;
         Ok(())
     }
 
-    fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
+    /// Copies what is kept into a fresh folder, which takes the place of the old one when the database is closed.
+    pub(super) fn copy(
+        &self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        let folders = Folders::of(&self.folder);
+        self.run(|database| {
+            let live_bytes: u64 = database.all_rooms()?.iter().map(|(_, room)| room.bytes).sum();
+            ensure_room(&self.probe, HEADROOM_BYTES + COPY_AMPLIFICATION * live_bytes)?;
+            folders.forget_others()?;
+            let fresh = Database::open(&folders.fresh)?;
+            if let Some(version) = schema_version {
+                fresh.note_schema_version(version)?;
+            }
+            copy(database, &fresh, &self.indexes, retain)?;
+            fresh.flush()
+        })
+    }
+
+    fn visit(
+        &self,
+        mut items: sled::Iter,
+        read: impl Fn(&Database, &[u8], &[u8]) -> Result<Document, Failure>,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        loop {
+            let next = self.run(|database| {
+                let Some(item) = items.next() else { return Ok(None) };
+                let (key, value) = item?;
+                read(database, &key, &value).map(Some)
+            })?;
+            // Outside of the guard: a panic of the visitor is not the database's.
+            match next {
+                Some(document) => visit(document),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    pub(super) fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
         let database = self.database()?;
         let result = guarded(|| call(&database));
         // Never the last one, which could panic: `give_up` sees to that.
@@ -132,7 +197,16 @@ impl SledCache {
             // Even an open writes.
             ensure_room(&self.probe, HEADROOM_BYTES)?;
             let (mark, flushed) = open_mark(&self.mark)?;
+            Folders::of(&self.folder).settle()?;
             let database = Database::open(&self.folder)?;
+            // sled syncs what it writes, and not the names of its files.
+            OsFiles.sync_directory(&self.folder)?;
+            sync_parent(&OsFiles, &self.folder)?;
+            match (database.schema_version()?, self.schema_version.get()) {
+                (None, Some(version)) => database.note_schema_version(version)?,
+                (found, None) => self.schema_version.set(found),
+                (Some(_), Some(_)) => {}
+            }
             let changes = database.changes()?;
             if changes < flushed {
                 return Err(format!("only {changes} of {flushed} changes are left").into());
@@ -170,6 +244,7 @@ impl SledCache {
         if let Some(parent) = self.quarantine.parent() {
             fs::create_dir_all(parent)?;
         }
+        Folders::of(&self.folder).forget_others()?;
         let set_aside =
             remove_folder(&self.quarantine).and_then(|()| fs::rename(&self.folder, &self.quarantine));
         match set_aside {
@@ -186,7 +261,7 @@ impl Cache for SledCache {
         self.run(|database| {
             self.verify(database, &document.room)?;
             let Some(value) = database.documents.get(&key)? else { return Ok(None) };
-            read(database, &key, &value).map(Some)
+            database.read(&key, &value).map(Some)
         })
     }
 
@@ -196,75 +271,102 @@ impl Cache for SledCache {
         collection: &Collection,
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
-        let mut items = self.run(|database| {
+        let items = self.run(|database| {
             self.verify(database, room)?;
             Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
         })?;
-        loop {
-            let next = self.run(|database| {
-                let Some(item) = items.next() else { return Ok(None) };
-                let (key, value) = item?;
-                read(database, &key, &value).map(Some)
-            })?;
-            // Outside of the guard: a panic of the visitor is not the database's.
-            match next {
-                Some(document) => visit(document),
-                None => return Ok(()),
-            }
-        }
+        self.visit(items, Database::read, visit)
+    }
+
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.indexes = indexes;
+        self.state.get_mut().indexed.clear();
+    }
+
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.indexes.of(collection)
+    }
+
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        let prefix = collection_prefix(room, collection);
+        let (low, end) = range.bounds(&prefix);
+        let items = self.run(|database| {
+            self.ensure_index(database, room)?;
+            Ok(match end {
+                Some(end) => database.indexes.range(low..end),
+                None => database.indexes.range(low..),
+            })
+        })?;
+        let read = |database: &Database, _: &[u8], id: &[u8]| {
+            let key = [&prefix[..], id].concat();
+            let value = database.documents.get(&key)?.ok_or("an index names a document that is not there")?;
+            database.read(&key, &value)
+        };
+        self.visit(items, read, visit)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        self.run(|database| {
-            let mut rooms = Vec::new();
-            for item in database.rooms.iter() {
-                let (name, state) = item?;
-                let name = std::str::from_utf8(&name).map_err(|error| error.to_string())?;
-                let room = Room::new(name).map_err(|error| error.to_string())?;
-                rooms.push((room, CachedRoom::decode(&state)?.state));
+        let rooms = self.run(Database::all_rooms)?;
+        Ok(rooms.into_iter().map(|(room, cached)| (room, cached.state)).collect())
+    }
+
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        let rooms = self.run(Database::all_rooms)?;
+        Ok(rooms.into_iter().map(|(room, cached)| (room, cached.bytes)).collect())
+    }
+
+    fn schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.run(Database::schema_version)
+    }
+
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
+        // Also of a cache that is lost from now on, and starts empty.
+        self.schema_version.set(schema_version);
+        let is_empty = self.run(|database| {
+            let is_empty = database.rooms.is_empty();
+            if let (true, Some(version)) = (is_empty, schema_version) {
+                database.note_schema_version(version)?;
             }
-            Ok(rooms)
-        })
+            Ok(is_empty)
+        })?;
+        if is_empty {
+            self.state.get_mut().dirty = true;
+            return Ok(());
+        }
+        let folders = Folders::of(&self.folder);
+        self.copy(schema_version, retain).inspect_err(|_| {
+            // A leftover is harmless: the next open removes it.
+            let _ = folders.forget_others();
+        })?;
+        let state = self.state.get_mut();
+        let State { losses, lost, database, .. } = std::mem::take(state);
+        *state = State { losses, lost, ..State::default() };
+        let switched = guarded(|| {
+            // sled knows its folder by the name, so nothing of it may be open.
+            drop(database);
+            Ok(folders.switch()?)
+        });
+        match switched {
+            Ok(()) => self.database().map(drop),
+            Err(failure) => Err(self.give_up(failure)),
+        }
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        let mut newest = BTreeMap::new();
-        for document in update.documents {
-            let stored = if document.deleted {
-                None
-            } else {
-                Some(encode(document).map_err(|error| StoreError::Encode(error.to_string()))?)
-            };
-            let (collection, id) = (document.collection.clone(), document.id.clone());
-            newest.insert(key(&DocumentKey { room: room.clone(), collection, id }), (document, stored));
+        if let Some(reason) = self.state.get_mut().lost.clone() {
+            // The caller counts on what is gone, and does not know yet.
+            return Err(StoreError::CacheLost { reason });
         }
-        let bytes = newest.values().filter_map(|(_, stored)| stored.as_ref()).map(Stored::byte_len).sum();
-        self.ensure_room(bytes)?;
+        let change = RoomChange::new(room, update, &self.indexes)?;
+        self.ensure_room(change.byte_len())?;
         let changes = self.run(|database| {
-            self.verify(database, room)?;
-            let CachedRoom { state: before, mut digest } = cached_room(database, room)?;
-            let mut writes = Writes::default();
-            if update.reset {
-                for item in database.documents.scan_prefix(room_prefix(room)) {
-                    let (key, value) = item?;
-                    remove(&mut writes, &mut digest, &key, &value)?;
-                }
-            }
-            let was_empty = digest == Digest::default();
-            for (key, (document, stored)) in &newest {
-                let is_news = update.reset || was_empty || before.is_news(document);
-                let replaced = if is_news { None } else { database.documents.get(key)? };
-                if let Some(value) = replaced {
-                    remove(&mut writes, &mut digest, key, &value)?;
-                }
-                let Some(stored) = stored else { continue };
-                digest.add(key, &stored.value);
-                writes.documents.insert(key.as_slice(), stored.value.as_slice());
-                for (index, chunk) in (0..).zip(&stored.chunks) {
-                    writes.chunks.insert(chunk_key(key, index), chunk.as_slice());
-                }
-            }
-            writes.rooms.insert(room.as_str(), CachedRoom { state: update.state, digest }.encode()?);
+            let writes = change.writes(database, self.verify(database, room)?)?;
             let changes = database.changes()? + 1;
             database.write(&writes, changes)?;
             Ok(changes)
@@ -313,24 +415,6 @@ impl Drop for SledCache {
     }
 }
 
-fn cached_room(database: &Database, room: &Room) -> Result<CachedRoom, Failure> {
-    let stored = database.rooms.get(room.as_str())?;
-    Ok(stored.map_or(Ok(CachedRoom::default()), |value| CachedRoom::decode(&value))?)
-}
-
-fn read(database: &Database, key: &[u8], value: &[u8]) -> Result<Document, Failure> {
-    decode(value, |index| Ok(database.chunks.get(chunk_key(key, index))?.map(|chunk| chunk.to_vec())))
-}
-
-fn remove(writes: &mut Writes, digest: &mut Digest, key: &[u8], value: &[u8]) -> Result<(), Failure> {
-    digest.remove(key, value);
-    writes.documents.remove(key);
-    for index in 0..chunk_count(value)? {
-        writes.chunks.remove(chunk_key(key, index));
-    }
-    Ok(())
-}
-
 /// The mark, and how many changes it says were flushed; 0 if it is missing or torn.
 fn open_mark(path: &Path) -> io::Result<(File, u64)> {
     if let Some(parent) = path.parent() {
@@ -341,13 +425,6 @@ fn open_mark(path: &Path) -> io::Result<(File, u64)> {
     file.read_to_end(&mut sealed)?;
     let flushed = unseal(&sealed).ok().and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
     Ok((file, flushed))
-}
-
-fn remove_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

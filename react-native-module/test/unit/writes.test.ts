@@ -83,3 +83,13 @@ it('bounds what is sent as one, but never splits what one caller gave', async ()
   ]);
   expect(sent.map(({ length }) => length)).toEqual([1, 300, 300, 900]);
 });
+
+it('settles when everything pushed before is durable or refused', async () => {
+  const { queue, sent } = setUp();
+  const refused = queue.push([write('bad')]).catch((error: unknown) => error);
+  const last = queue.push([write('a')]);
+  await queue.settled();
+  expect(sent).toEqual([['bad'], ['a']]);
+  expect(await refused).toMatchObject({ code: 'invalid' });
+  expect((await last).clientSeqs).toEqual([1]);
+});

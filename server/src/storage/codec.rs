@@ -1,12 +1,10 @@
 //! How records look on disk: a version byte, a CRC32C and the record in MessagePack; keys that sort as needed.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::{ClientId, Room};
 
 use super::StorageError;
-use crate::hub::DocumentKey;
 
 const RECORD_VERSION: u8 = 1;
 const ENVELOPE_BYTES: usize = 5;
@@ -23,7 +21,7 @@ pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StorageError> 
     Ok(bytes)
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(tree: &'static str, bytes: &[u8]) -> Result<T, StorageError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(tree: &'static str, bytes: &'a [u8]) -> Result<T, StorageError> {
     let damaged = |reason: String| StorageError::Damaged { tree, reason };
     let Some((&[version, ref crc @ ..], payload)) = bytes.split_first_chunk::<ENVELOPE_BYTES>() else {
         return Err(damaged("shorter than its envelope".to_owned()));
@@ -74,9 +72,12 @@ pub(crate) fn log_key(room: &Room, seq: u64) -> Vec<u8> {
     key
 }
 
-pub(crate) fn chunk_key(room: &Room, (collection, id): &DocumentKey, chunk: u16) -> Vec<u8> {
-    let mut key = room_prefix(room);
-    for name in [collection.as_str(), id.as_str()] {
+/// A document's place in the tree, by its collection and id.
+pub(crate) fn chunk_key(room: &Room, names: [&str; 2], chunk: u16) -> Vec<u8> {
+    let mut key = Vec::with_capacity(room.as_str().len() + names[0].len() + names[1].len() + 5);
+    key.extend_from_slice(room.as_str().as_bytes());
+    key.push(0);
+    for name in names {
         key.extend_from_slice(name.as_bytes());
         key.push(0);
     }

@@ -133,8 +133,9 @@ impl Tables {
         for tombstone in removed {
             writes.log.remove(log_key(room, tombstone.seq));
             writes.tombstones.remove(log_key(room, tombstone.seq));
-            for chunk in 0..self.chunk_count(room, &tombstone.key)? {
-                writes.documents.remove(chunk_key(room, &tombstone.key, chunk));
+            let names = names(&tombstone.key);
+            for chunk in 0..self.chunk_count(room, names)? {
+                writes.documents.remove(chunk_key(room, names, chunk));
             }
         }
         self.write(&writes)
@@ -210,18 +211,36 @@ impl Tables {
     ) -> Result<(), StorageError> {
         let chunks = split(&encode(document)?)?;
         let count = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
-        for surplus in count..self.chunk_count(room, key)? {
-            writes.remove(chunk_key(room, key, surplus));
+        let names = names(key);
+        for surplus in count..self.chunk_count(room, names)? {
+            writes.remove(chunk_key(room, names, surplus));
         }
         for (chunk, part) in (0..count).zip(chunks) {
-            writes.insert(chunk_key(room, key, chunk), part);
+            writes.insert(chunk_key(room, names, chunk), part);
         }
         Ok(())
     }
 
+    fn document_named(&self, room: &Room, names: [&str; 2]) -> Result<Option<Document>, StorageError> {
+        let Some(first) = self.documents.get(chunk_key(room, names, 0))? else { return Ok(None) };
+        let (count, part) = read_first_chunk("documents", &first)?;
+        if count == 1 {
+            return decode("documents", part).map(Some);
+        }
+        let mut bytes = part.to_vec();
+        for chunk in 1..count {
+            let Some(part) = self.documents.get(chunk_key(room, names, chunk))? else {
+                let reason = format!("chunk {chunk} of {count} is missing");
+                return Err(StorageError::Damaged { tree: "documents", reason });
+            };
+            bytes.extend_from_slice(&part);
+        }
+        decode("documents", &bytes).map(Some)
+    }
+
     /// How many chunks a document is in, 0 for one that does not exist.
-    fn chunk_count(&self, room: &Room, key: &DocumentKey) -> Result<u16, StorageError> {
-        match self.documents.get(chunk_key(room, key, 0))? {
+    fn chunk_count(&self, room: &Room, names: [&str; 2]) -> Result<u16, StorageError> {
+        match self.documents.get(chunk_key(room, names, 0))? {
             Some(first) => Ok(read_first_chunk("documents", &first)?.0),
             None => Ok(0),
         }
@@ -271,20 +290,7 @@ impl RoomStore for Tables {
     }
 
     fn document(&self, room: &Room, key: &DocumentKey) -> Result<Option<Document>, StorageError> {
-        let Some(first) = self.documents.get(chunk_key(room, key, 0))? else { return Ok(None) };
-        let (count, part) = read_first_chunk("documents", &first)?;
-        if count == 1 {
-            return decode("documents", part).map(Some);
-        }
-        let mut bytes = part.to_vec();
-        for chunk in 1..count {
-            let Some(part) = self.documents.get(chunk_key(room, key, chunk))? else {
-                let reason = format!("chunk {chunk} of {count} is missing");
-                return Err(StorageError::Damaged { tree: "documents", reason });
-            };
-            bytes.extend_from_slice(&part);
-        }
-        decode("documents", &bytes).map(Some)
+        self.document_named(room, names(key))
     }
 
     fn owner(&self, client: ClientId) -> Result<Option<String>, StorageError> {
@@ -339,8 +345,7 @@ impl RoomStore for Tables {
         let last = Bound::Included(log_key(room, u64::MAX));
         for entry in self.log.range((after, last)) {
             let (_, bytes) = entry?;
-            let key: DocumentKey = decode("log", &bytes)?;
-            let Some(document) = self.document(room, &key)? else {
+            let Some(document) = self.document_named(room, decode("log", &bytes)?)? else {
                 let reason = "it names a document that is missing".to_owned();
                 return Err(StorageError::Damaged { tree: "log", reason });
             };
@@ -350,6 +355,11 @@ impl RoomStore for Tables {
         }
         Ok(())
     }
+}
+
+/// A document's key as its place in the tree is made of it.
+fn names((collection, id): &DocumentKey) -> [&str; 2] {
+    [collection.as_str(), id.as_str()]
 }
 
 impl From<Head> for HeadRecord {

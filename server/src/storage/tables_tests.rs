@@ -140,7 +140,7 @@ fn a_damaged_record_is_reported_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let tables = open(folder.path());
     tables.apply(&commit(1, vec![(None, document("a", 1, 1))])).unwrap();
-    let chunk = chunk_key(&room(), &key("a"), 0);
+    let chunk = chunk_key(&room(), ["c", "a"], 0);
     let mut bytes = tables.documents.get(&chunk).unwrap().unwrap().to_vec();
     if let Some(last) = bytes.last_mut() {
         *last ^= 1;

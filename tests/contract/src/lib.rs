@@ -2,6 +2,7 @@
 //!
 //! - [`messages`]: every message, by hand.
 //! - [`frames`]: a short session, frame by frame.
+//! - [`merges`]: histories of a document, and what comes of them.
 //! - [`values`]: the documents, stamps and names that both use.
 //! - [`vector`]: one message in all of its encodings.
 //! - [`golden`]: the files: compared, and written anew only when asked to.
@@ -10,6 +11,7 @@
 
 pub mod frames;
 pub mod golden;
+pub mod merges;
 pub mod messages;
 pub mod values;
 pub mod vector;

@@ -86,6 +86,8 @@ pub struct Seen {
     pub outcomes: Vec<RejectedWrite>,
     pub conflicts: Vec<ParkedWrite>,
     pub errors: Vec<String>,
+    /// The messages of `errors`.
+    pub reports: Vec<String>,
     pub tokens_needed: u32,
 }
 
@@ -107,7 +109,10 @@ impl Seen {
             Event::Outcome { outcome } => self.outcomes.push(outcome),
             Event::Conflict { conflict } => self.conflicts.push(*conflict),
             Event::TokenNeeded { .. } => self.tokens_needed += 1,
-            Event::Error { error } => self.errors.push(error.code.as_str().to_owned()),
+            Event::Error { error } => {
+                self.errors.push(error.code.as_str().to_owned());
+                self.reports.push(error.message);
+            }
             Event::Progress { .. } | Event::User { .. } => {}
         }
     }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{Fields, Path, Value};
 
-use super::order::compare;
+use crate::collation::compare;
 
 /// A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
 /// arrays < objects. A missing field fails every comparison, so it satisfies only `ne`, and `not` of what it fails.

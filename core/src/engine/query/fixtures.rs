@@ -36,7 +36,7 @@ pub(super) fn any_fields() -> impl Strategy<Value = Fields> {
     prop::collection::btree_map("[a-c]", any_value(), 0..4)
 }
 
-fn any_path() -> impl Strategy<Value = Path> {
+pub(super) fn any_path() -> impl Strategy<Value = Path> {
     prop::sample::select(vec!["a", "b", "c", "a.a", "b.ab"]).prop_map(|text| Path::parse(text).unwrap())
 }
 

@@ -10,8 +10,9 @@ use syncline_protocol::{DocumentId, Fields, Path, Value};
 
 use super::fixtures::{any_fields, any_name, any_selection, document_id};
 use super::live::{Difference, Live};
-use super::order::{Direction, OrderBy, compare};
+use super::order::{Direction, OrderBy};
 use super::selection::Selection;
+use crate::collation::compare;
 use crate::engine::io::Row;
 
 type Documents = BTreeMap<DocumentId, Fields>;

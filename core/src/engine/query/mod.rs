@@ -1,12 +1,13 @@
 //! What the app watches: which rows changed since it was last told.
 //!
 //! - [`selection`]: which documents a watch shows, by a [`filter`], in an [`order`], within a window.
-//! - [`view`]: documents as the app sees them.
+//! - [`view`]: documents as the app sees them; `plan`: which index spares it most of them.
 //! - [`live`]: the index of a watch that selects, on a [`ranked`] set. A watch of everything needs none.
 
 pub mod filter;
 mod live;
 pub mod order;
+mod plan;
 mod ranked;
 pub mod selection;
 mod view;

@@ -1,18 +1,11 @@
-//! The order of values, and of the documents in a watch.
-//!
-//! Any two values compare: null < false < true < numbers < strings < arrays < objects. Numbers compare by their
-//! exact value, strings by their code points, arrays item by item, objects as their fields sorted by name: first
-//! name, first value, second name, and so on. Of two where one continues the other, the shorter comes first.
+//! The order of the documents in a watch.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{DocumentId, Fields, Path, Value};
 
-/// How much of a value's encoding counts for the order of documents; values that agree so far are ordered by the
-/// next key. It bounds what a document takes in the index of a watch.
-pub const KEY_VALUE_BYTES_MAX: usize = 256;
+use crate::collation::encode_key;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
@@ -43,26 +36,6 @@ pub struct Cursor {
     pub id: DocumentId,
 }
 
-/// The order described above.
-pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
-    match (left, right) {
-        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
-        (Value::String(left), Value::String(right)) => left.cmp(right),
-        (Value::Array(left), Value::Array(right)) => {
-            let differ = left.iter().zip(right).map(|(left, right)| compare(left, right));
-            differ.fold(Ordering::Equal, Ordering::then).then(left.len().cmp(&right.len()))
-        }
-        (Value::Object(left), Value::Object(right)) => {
-            let differ = left
-                .iter()
-                .zip(right)
-                .map(|(left, right)| left.0.cmp(right.0).then_with(|| compare(left.1, right.1)));
-            differ.fold(Ordering::Equal, Ordering::then).then(left.len().cmp(&right.len()))
-        }
-        _ => tag(left).cmp(&tag(right)).then_with(|| number_key(left).cmp(&number_key(right))),
-    }
-}
-
 /// A document's place in the order of its watch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SortKey {
@@ -89,84 +62,13 @@ fn encode_all<'a>(values: impl Iterator<Item = (&'a OrderBy, &'a Value)>) -> Arc
     let mut out = Vec::new();
     for (key, value) in values {
         let start = out.len();
-        encode(value, &mut out);
-        out.truncate(start + KEY_VALUE_BYTES_MAX);
+        encode_key(value, &mut out);
         if key.direction == Some(Direction::Desc) {
             // No encoding is the beginning of another, so the complement reverses the order.
             out[start..].iter_mut().for_each(|byte| *byte = !*byte);
         }
     }
     out.into()
-}
-
-/// Less than every tag.
-const END: u8 = 0;
-
-/// Before each field of an object.
-const FIELD: u8 = 1;
-
-/// What each kind of value begins with, in the order of kinds.
-fn tag(value: &Value) -> u8 {
-    match value {
-        Value::Null => 1,
-        Value::Bool(_) => 2,
-        Value::Int(_) | Value::Float(_) => 3,
-        Value::String(_) => 4,
-        Value::Array(_) => 5,
-        Value::Object(_) => 6,
-    }
-}
-
-fn encode(value: &Value, out: &mut Vec<u8>) {
-    out.push(tag(value));
-    match value {
-        Value::Null => {}
-        Value::Bool(flag) => out.push(u8::from(*flag)),
-        Value::Int(_) | Value::Float(_) => out.extend(number_key(value)),
-        Value::String(text) => encode_text(text, out),
-        Value::Array(items) => {
-            items.iter().for_each(|item| encode(item, out));
-            out.push(END);
-        }
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                out.push(FIELD);
-                encode_text(name, out);
-                encode(value, out);
-            }
-            out.push(END);
-        }
-    }
-}
-
-/// A zero byte within the text is told from the end by what follows it.
-fn encode_text(text: &str, out: &mut Vec<u8>) {
-    for byte in text.bytes().take(KEY_VALUE_BYTES_MAX) {
-        out.push(byte);
-        if byte == END {
-            out.push(0xff);
-        }
-    }
-    out.extend([END, 1]);
-}
-
-/// Bytes that compare as numbers do: the nearest `f64`, then what an integer differs from it. Zeros for what is no
-/// number.
-fn number_key(value: &Value) -> [u8; 10] {
-    const SIGN: u64 = 1 << 63;
-    let Some(nearest) = value.as_f64() else { return [0; 10] };
-    let bits = nearest.to_bits();
-    let ordered = if bits & SIGN == 0 { bits | SIGN } else { !bits };
-    let rest = match value {
-        // The neighbour of an `i64` is at most 512 away, so the difference fits.
-        #[allow(clippy::cast_possible_truncation)]
-        Value::Int(number) => (i128::from(*number) - nearest as i128) as i16,
-        _ => 0,
-    };
-    let mut key = [0; 10];
-    key[..8].copy_from_slice(&ordered.to_be_bytes());
-    key[8..].copy_from_slice(&rest.wrapping_add(i16::MIN).to_be_bytes());
-    key
 }
 
 #[cfg(test)]
@@ -176,6 +78,7 @@ mod tests {
 
     use super::super::fixtures::any_value;
     use super::*;
+    use crate::collation::{KEY_VALUE_BYTES_MAX, compare};
 
     fn json(text: &str) -> Value {
         serde_json::from_str(text).unwrap()

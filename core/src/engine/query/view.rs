@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use syncline_protocol::{ClientId, Document, merge};
 
 use super::Query;
+use super::plan::plan;
 use crate::engine::io::{Now, Row};
 use crate::engine::outbox::Outbox;
 use crate::store::{DocumentKey, Store, StoreError};
@@ -53,7 +54,7 @@ impl View<'_> {
         document.filter(|document| !document.deleted).map(|document| (document, pending))
     }
 
-    /// Visits every row in a query's reach, in no particular order.
+    /// Visits every row in a query's reach that its filter may accept, and perhaps others, in no particular order.
     pub(super) fn visit(
         &self,
         query: &Query,
@@ -68,14 +69,19 @@ impl View<'_> {
         }
         let mut written: BTreeSet<&DocumentKey> =
             self.outbox.documents().filter(|key| query.reaches(key)).collect();
-        self.store.visit_collection(&query.room, &query.collection, &mut |document| {
+        let mut overlaid = |document: Document| {
             let key = query.key(document.id.clone());
             written.remove(&key);
             if let Some(visible) = self.overlay(&key, Some(document)) {
                 visit(key, row(visible));
             }
-        })?;
-        // What only this client knows of.
+        };
+        let filter = query.selection.filter.as_ref();
+        match filter.and_then(|filter| plan(filter, self.store.indexes(&query.collection))) {
+            Some(range) => self.store.visit_range(&query.room, &query.collection, &range, &mut overlaid)?,
+            None => self.store.visit_collection(&query.room, &query.collection, &mut overlaid)?,
+        }
+        // What only this client knows of, or what has the index's values only by its writes.
         for key in written {
             if let Some(row) = self.row(key)? {
                 visit(key.clone(), row);

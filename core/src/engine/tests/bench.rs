@@ -13,7 +13,7 @@ use syncline_protocol::{
 };
 
 use super::faulty_store::FaultyStore;
-use crate::collections::Collections;
+use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
@@ -50,6 +50,8 @@ pub(super) struct Bench {
     pub settings: Settings,
     pub collections: Collections,
     /// The socket that the engine wants open.
+    /// What the server's handshake says of its messages.
+    pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
@@ -62,7 +64,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(settings: Settings) -> Self {
@@ -70,19 +72,19 @@ impl Bench {
     }
 
     pub(super) fn with_token(settings: Settings, token: Option<&str>) -> Self {
-        Self::made_of(settings, Collections::default(), token)
+        Self::made_of(settings, never_coalescing(), token)
     }
 
     /// A client of which every collection has this strategy, in a room whose log, so far, is this one.
     pub(super) fn resolving(strategy: ConflictStrategy, log: &super::server_log::ServerLog) -> Self {
-        let collections = Collections::with_conflict(strategy);
-        let mut bench = Self::made_of(Settings::default(), collections, Some("token"));
+        let collections = Collections { conflict: strategy, ..never_coalescing() };
+        let mut bench = Self::made_of(at_once(), collections, Some("token"));
         bench.open();
         bench.enter(log);
         bench
     }
 
-    fn made_of(settings: Settings, collections: Collections, token: Option<&str>) -> Self {
+    pub(super) fn made_of(settings: Settings, collections: Collections, token: Option<&str>) -> Self {
         let (inner, recovered) = MemoryStore::new(ME);
         let engine = Engine::new(config(&settings, &collections, token), recovered, vec![]);
         Self {
@@ -92,6 +94,7 @@ impl Bench {
             settings,
             collections,
             socket: None,
+            max_payload_bytes: None,
             asked: VecDeque::new(),
             greetings: 0,
             pongs: 0,
@@ -247,7 +250,7 @@ impl Bench {
             upgrades: vec![],
             ping_interval_ms: PING_INTERVAL_MS,
             ping_timeout_ms: PING_TIMEOUT_MS,
-            max_payload_bytes: None,
+            max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
         self.hello(Limits::default());
@@ -386,6 +389,17 @@ impl Bench {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Settings by which a write is sent as soon as it is durable.
+pub(super) fn at_once() -> Settings {
+    Settings { push_debounce_ms: 0, ..Settings::default() }
+}
+
+/// Each write stays what it is.
+fn never_coalescing() -> Collections {
+    let options = CollectionOptions { coalesce: Some(false), ..CollectionOptions::default() };
+    Collections { options: [(collection(), options)].into(), ..Collections::default() }
 }
 
 fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -> EngineConfig {

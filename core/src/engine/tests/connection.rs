@@ -225,7 +225,7 @@ fn without_a_token_none_is_dialed_until_there_is_one() {
 
 #[test]
 fn a_backend_without_tokens_needs_none() {
-    let mut bench = Bench::with_token(Settings { token_required: false, ..Settings::default() }, None);
+    let mut bench = Bench::with_token(Settings { token_required: false, ..at_once() }, None);
     bench.open();
     assert_eq!(bench.state(), ConnectionState::Open);
 }

@@ -2,7 +2,10 @@
 
 use syncline_protocol::{Collection, Document, Room};
 
-use crate::store::{DocumentKey, MemoryStore, Record, RoomState, RoomUpdate, Store, StoreError, StoreStats};
+use crate::store::{
+    DocumentKey, Index, IndexRange, Indexes, MemoryStore, Record, Retain, RoomState, RoomUpdate, Store,
+    StoreError, StoreStats,
+};
 
 /// What the store does wrong next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,40 @@ impl Store for FaultyStore {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
         self.inner.visit_collection(room, collection, visit)
+    }
+
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.inner.declare_indexes(indexes);
+    }
+
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.inner.indexes(collection)
+    }
+
+    fn visit_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(Document),
+    ) -> Result<(), StoreError> {
+        self.inner.visit_range(room, collection, range, visit)
+    }
+
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.inner.room_bytes()
+    }
+
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.inner.cache_schema_version()
+    }
+
+    fn rewrite_cache(
+        &mut self,
+        schema_version: Option<u32>,
+        retain: &mut dyn Retain,
+    ) -> Result<(), StoreError> {
+        self.inner.rewrite_cache(schema_version, retain)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod batching;
 mod bench;
 mod conflicts;
 mod connection;
 mod durability;
 mod faulty_store;
+mod folding;
 mod presence;
+mod priorities;
 mod pushing;
 mod resets;
 mod rooms;
 mod server_log;
+mod triggers;
 mod watching;
 mod writes;

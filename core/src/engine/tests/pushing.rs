@@ -1,7 +1,7 @@
 //! How pending writes travel: batches, refusals, order.
 
 use syncline_protocol::message::{MutationStatus, PushAnswer, event};
-use syncline_protocol::{ErrorCode, Value, WireError};
+use syncline_protocol::{ErrorCode, Fields, Value, WireError, Write};
 
 use super::bench::*;
 use super::server_log::{ServerLog, result};
@@ -11,7 +11,7 @@ use crate::error::Code;
 
 /// A client that pushes two writes at a time, in a room with the document `a`.
 fn two_by_two(log: &ServerLog) -> Bench {
-    let mut bench = Bench::with(Settings { push_count_max: 2, ..Settings::default() });
+    let mut bench = Bench::with(Settings { push_count_max: 2, ..at_once() });
     bench.open();
     bench.call(Command::Subscribe { room: room() }).unwrap();
     let (ack, _) = bench.expect_subscribe();
@@ -39,7 +39,7 @@ fn each_batch_names_the_last_number_of_the_one_before() {
 #[test]
 fn no_more_is_under_way_than_the_window_holds() {
     let mut log = ServerLog::of(vec![create("a", 0)]);
-    let mut bench = Bench::with(Settings { push_window_bytes: 1, ..Settings::default() });
+    let mut bench = Bench::with(Settings { push_window_bytes: 1, ..at_once() });
     bench.open();
     bench.call(Command::Subscribe { room: room() }).unwrap();
     let (ack, _) = bench.expect_subscribe();
@@ -135,6 +135,29 @@ fn one_poisoned_write_is_found_and_the_others_go_through() {
 }
 
 #[test]
+fn a_write_larger_than_the_server_takes_is_refused_here_and_the_others_go() {
+    let mut log = ServerLog::of(vec![create("a", 0)]);
+    let mut bench = Bench::in_room(&log);
+    bench.lose_connection();
+    bench.max_payload_bytes = Some(1_000);
+    let text = Fields::from([("text".to_owned(), Value::String("x".repeat(1_000)))]);
+    bench.write(vec![increment("a", 1), write("big", Write::Create(text)), increment("a", 1)]);
+    bench.advance_ms(bench.settings.reconnect_delay_ms_max);
+    bench.accept();
+    bench.load(&log);
+    for number in [1, 3] {
+        let (ack, push) = bench.expect_push();
+        assert_eq!(numbers(&push), [number]);
+        let answer = log.push(&push);
+        bench.answer(ack, &answer);
+    }
+    assert_eq!(bench.outcomes(), [(2, Code::TooLarge)]);
+    bench.emit(event::SYNC_CHANGES, &log.changes(1));
+    assert_eq!((bench.field("a", "n"), bench.queued()), (Value::Int(2), 0));
+    assert!(bench.engine.session.is_open());
+}
+
+#[test]
 fn a_room_that_may_not_be_written_to_keeps_its_writes_for_the_next_connection() {
     let mut log = ServerLog::of(vec![create("a", 0)]);
     let mut bench = Bench::in_room(&log);
@@ -192,7 +215,7 @@ fn rooms_do_not_wait_for_each_other() {
 #[test]
 fn rooms_take_turns() {
     let log = ServerLog::of(vec![create("a", 0)]);
-    let settings = Settings { push_count_max: 1, push_window_bytes: 1, ..Settings::default() };
+    let settings = Settings { push_count_max: 1, push_window_bytes: 1, ..at_once() };
     let mut bench = Bench::with(settings);
     bench.open();
     bench.call(Command::Subscribe { room: room() }).unwrap();

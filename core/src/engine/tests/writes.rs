@@ -81,7 +81,7 @@ fn an_update_of_a_room_that_is_not_loaded_is_left_to_the_server() {
 
 #[test]
 fn a_full_outbox_refuses_and_drops_nothing() {
-    let mut bench = Bench::with(Settings { queue_count_max: 2, ..Settings::default() });
+    let mut bench = Bench::with(Settings { queue_count_max: 2, ..at_once() });
     bench.write(vec![create("a", 1), create("b", 1)]);
     let error = bench.call(Command::Write { writes: vec![create("c", 1)] }).unwrap_err();
     assert_eq!((error.code, bench.queued()), (Code::QueueFull, 2));

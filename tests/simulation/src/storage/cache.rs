@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use syncline::store::{Cache, DocumentKey, RoomState, RoomUpdate, StoreError};
+use syncline::store::{Cache, DocumentKey, Retain, RoomState, RoomUpdate, StoreError};
 use syncline_protocol::{Collection, Document, DocumentId, Room};
 
 use super::disk::Space;
@@ -36,6 +36,7 @@ struct Inner {
     durable: Rooms,
     /// In their order, since the last flush.
     unflushed: Vec<Change>,
+    schema_version: Option<u32>,
     fault: Option<CacheFault>,
     /// Why it was lost, until somebody asks.
     lost: Option<String>,
@@ -95,10 +96,49 @@ impl Inner {
         }
     }
 
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) {
+        let mut rooms = Rooms::new();
+        for (room, cached) in std::mem::take(&mut self.visible) {
+            let Some(state) = retain.room(&room, cached.state) else { continue };
+            let mut kept = CachedRoom { state, ..CachedRoom::default() };
+            let mut moved = Vec::new();
+            for (collection, documents) in cached.documents {
+                for document in documents.into_values() {
+                    let Some(document) = retain.document(Document::clone(&document)) else { continue };
+                    if document.collection == collection {
+                        kept.insert(document)
+                    } else {
+                        moved.push(document)
+                    }
+                }
+            }
+            for document in moved {
+                let place = kept.documents.entry(document.collection.clone()).or_default();
+                place.entry(document.id.clone()).or_insert_with(|| Rc::new(document));
+            }
+            rooms.insert(room, kept);
+        }
+        self.schema_version = schema_version;
+        self.unflushed.clear();
+        self.durable.clone_from(&rooms);
+        self.visible = rooms;
+    }
+
     fn lose(&mut self) -> String {
         let reason = "the database is damaged".to_owned();
         *self = Self { fault: self.fault, lost: Some(reason.clone()), ..Self::default() };
         reason
+    }
+}
+
+impl CachedRoom {
+    fn byte_len(&self) -> u64 {
+        self.documents.values().map(|collection| collection.len() as u64 * DOCUMENT_BYTES).sum()
+    }
+
+    fn insert(&mut self, document: Document) {
+        let collection = self.documents.entry(document.collection.clone()).or_default();
+        collection.insert(document.id.clone(), Rc::new(document));
     }
 }
 
@@ -200,6 +240,21 @@ impl Cache for SimulatedCache {
         })
     }
 
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.operate(Access::Read, |inner| {
+            let rooms = inner.visible.iter().map(|(room, cached)| (room.clone(), cached.byte_len()));
+            rooms.collect()
+        })
+    }
+
+    fn schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.operate(Access::Read, |inner| inner.schema_version)
+    }
+
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
+        self.operate(Access::Flush, |inner| inner.rewrite(schema_version, retain))
+    }
+
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
         let change = Change {
             room: room.clone(),
@@ -226,8 +281,7 @@ impl Cache for SimulatedCache {
 
     fn bytes_on_disk(&self) -> u64 {
         let inner = self.contents.inner.borrow();
-        let documents = inner.visible.values().flat_map(|cached| cached.documents.values());
-        documents.map(|collection| collection.len() as u64 * DOCUMENT_BYTES).sum()
+        inner.visible.values().map(CachedRoom::byte_len).sum()
     }
 }
 

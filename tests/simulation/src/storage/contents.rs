@@ -92,7 +92,7 @@ impl Contents {
 
     pub(super) fn lose_power(&mut self, random: &mut Random) {
         let changes = std::mem::take(&mut self.unsynced);
-        match random.one_of([Fate::Lost, Fate::Kept, Fate::Torn, Fate::Scattered]) {
+        match random.one_of([Fate::Lost, Fate::Kept, Fate::Torn, Fate::Scattered, Fate::Scattered]) {
             Fate::Lost => {}
             Fate::Kept => changes.iter().for_each(|change| change.apply(&mut self.durable)),
             Fate::Torn => {
@@ -103,7 +103,10 @@ impl Contents {
                 }
             }
             Fate::Scattered => {
-                changes.iter().for_each(|change| change.apply_scattered(&mut self.durable, random));
+                let percent = random.one_of([50, 80]);
+                for change in &changes {
+                    change.apply_scattered(&mut self.durable, percent, random);
+                }
             }
         }
         self.visible.clone_from(&self.durable);
@@ -149,17 +152,18 @@ impl Change {
         }
     }
 
-    fn apply_scattered(&self, to: &mut Vec<u8>, random: &mut Random) {
+    /// Each sector is written with this probability, in percent.
+    fn apply_scattered(&self, to: &mut Vec<u8>, percent: u64, random: &mut Random) {
         let (start, end) = match self {
             Self::Bytes { offset, bytes } => (*offset, offset + bytes.len() as u64),
             Self::Zeros(range) => (range.start, range.end),
-            Self::Length(_) if random.percent(50) => return self.apply(to),
+            Self::Length(_) if random.percent(percent) => return self.apply(to),
             Self::Length(_) => return,
         };
         let mut from = start;
         while from < end {
             let until = (from + 1).next_multiple_of(SECTOR_BYTES).min(end);
-            if random.percent(50) {
+            if random.percent(percent) {
                 let sector = place(to, from, until - from);
                 match self {
                     Self::Bytes { bytes, .. } => {

@@ -1,368 +1,139 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-
-use syncline::store::{DocumentKey, Entry, Identity, Record, RoomState, RoomUpdate, Store};
-use syncline_protocol::sabotage::{Sabotage, activate};
-use syncline_protocol::{
-    Collection, Document, DocumentId, Fields, HybridTime, Mutation, Room, Stamp, Stamps, Value,
-    VersionVector, Write,
-};
+use syncline::store::{Entry, Record, RoomState, RoomUpdate, Store};
+use syncline_protocol::{Collection, DocumentId, Fields, HybridTime, Mutation, Room, Write};
 
 use super::*;
 
-const SEEDS: u64 = 1_000;
-const STEPS_MAX: u64 = 60;
+const SEEDS: u64 = 200;
+const CLIENT: ClientId = ClientId::from_bytes([7; 16]);
 
-/// What a restart may find of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// In the journal.
-    Accepted,
-    /// In the journal, or its document in the cache.
-    Confirmed,
-    /// Nowhere.
-    Gone,
-    /// The commit of the entry failed, or of its end, in a way that leaves it open.
-    Unknown,
+fn storage(seed: u64) -> SimulatedStorage {
+    SimulatedStorage::new(Random::new(seed))
 }
 
-/// A store in use, and what was promised of it.
-struct User {
-    storage: SimulatedStorage,
-    random: Random,
-    store: Option<SimulatedStore>,
-    fates: BTreeMap<u64, Fate>,
-    /// Whether the documents of confirmed entries are still there.
-    cache_is_whole: bool,
-    identity: Option<Identity>,
-    /// The last number that may be on its way to the server.
-    last_used: u64,
-    cursor: u64,
-    flushed_cursor: u64,
-}
-
-fn room() -> Room {
-    Room::new("list:1").unwrap()
-}
-
-fn time(wall_ms: u64) -> HybridTime {
-    HybridTime { wall_ms, counter: 0 }
-}
-
-fn key(client_seq: u64) -> DocumentKey {
-    let id = DocumentId::new(format!("task-{client_seq}")).unwrap();
-    DocumentKey { room: room(), collection: Collection::new("tasks").unwrap(), id }
-}
-
-/// Its length differs, so that frames end anywhere.
-fn fields(client_seq: u64) -> Fields {
-    let length = usize::try_from(client_seq * 97 % 900).unwrap();
-    Fields::from([("text".to_owned(), Value::from("x".repeat(length).as_str()))])
-}
-
-fn entry(client_seq: u64) -> Entry {
-    let DocumentKey { room, collection, id } = key(client_seq);
-    let write = Write::Create(fields(client_seq));
-    let mutation = Mutation { client_seq, collection, id, write, time: time(client_seq), base: None };
-    Entry { room, mutation, queued_at_ms: client_seq, accepted: None }
-}
-
-fn document(client_seq: u64) -> Document {
-    let DocumentKey { collection, id, .. } = key(client_seq);
-    Document {
-        collection,
-        id,
-        fields: fields(client_seq),
-        seq: client_seq,
-        version: VersionVector::default(),
-        stamps: Stamps::new(Stamp { time: time(client_seq), writer: ClientId::from_bytes([1; 16]) }),
-        deleted: false,
-    }
-}
-
-impl User {
-    fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        Self {
-            storage: SimulatedStorage::new(random.fork()),
-            random,
-            store: None,
-            fates: BTreeMap::new(),
-            cache_is_whole: true,
-            identity: None,
-            last_used: 0,
-            cursor: 0,
-            flushed_cursor: 0,
-        }
-    }
-
-    fn last_client_seq(&self) -> u64 {
-        self.identity.map_or(0, |identity| identity.last_client_seq)
-    }
-
-    fn one_with(&mut self, fate: Fate) -> Option<u64> {
-        let found: Vec<u64> =
-            self.fates.iter().filter(|(_, found)| **found == fate).map(|(&number, _)| number).collect();
-        (!found.is_empty()).then(|| found[self.random.index(found.len())])
-    }
-
-    fn set_all(&mut self, numbers: &[u64], fate: Fate) {
-        self.fates.extend(numbers.iter().map(|&number| (number, fate)));
-    }
-
-    /// Queues some entries in one commit.
-    fn queue(&mut self) {
-        let first = self.last_client_seq() + 1;
-        let numbers: Vec<u64> = (first..=first + self.random.below(3)).collect();
-        let records: Vec<Record> =
-            numbers.iter().map(|&number| Record::Queued(vec![entry(number)])).collect();
-        if let Some(identity) = &mut self.identity {
-            identity.last_client_seq = *numbers.last().unwrap();
-        }
-        let committed = self.commit(&records);
-        if committed.is_ok() {
-            self.last_used = self.last_client_seq();
-        }
-        self.set_all(&numbers, committed.err().unwrap_or(Fate::Accepted));
-    }
-
-    /// On an error, what a restart finds of the records.
-    fn commit(&mut self, records: &[Record]) -> Result<(), Fate> {
-        let Some(store) = &mut self.store else { return Err(Fate::Gone) };
-        let result = records.iter().try_for_each(|record| store.append(record)).and_then(|()| store.commit());
-        result.map_err(|error| match error {
-            StoreError::Full => Fate::Gone,
-            _ => {
-                self.close();
-                Fate::Unknown
-            }
-        })
-    }
-
-    fn settle(&mut self) {
-        let Some(client_seq) = self.one_with(Fate::Accepted) else { return };
-        let fate = match self.commit(&[Record::Settled { client_seq }]) {
-            Ok(()) => Fate::Gone,
-            Err(Fate::Unknown) => Fate::Unknown,
-            Err(_) => Fate::Accepted,
-        };
-        self.fates.insert(client_seq, fate);
-    }
-
-    fn confirm(&mut self) {
-        let (Some(client_seq), Some(store)) = (self.one_with(Fate::Accepted), &mut self.store) else {
-            return;
-        };
-        let cursor = self.cursor + 1;
-        let state = RoomState { cursor, ..RoomState::default() };
-        let documents = [document(client_seq)];
-        let update = RoomUpdate { reset: false, documents: &documents, state };
-        if store.apply(&room(), &update).is_ok() {
-            store.append_after_flush(Record::Settled { client_seq });
-            self.cursor = cursor;
-            self.fates.insert(client_seq, Fate::Confirmed);
-        }
-        self.note_loss();
-    }
-
-    fn flush(&mut self) {
-        let Some(store) = &mut self.store else { return };
-        match store.flush() {
-            Ok(()) => self.flushed_cursor = self.cursor,
-            Err(StoreError::Full | StoreError::CacheLost { .. }) => {}
-            Err(_) => self.close(),
-        }
-        self.note_loss();
-    }
-
-    fn note_loss(&mut self) {
-        let lost = self.store.as_mut().and_then(Store::take_loss).is_some();
-        if lost {
-            self.cache_is_whole = false;
-            (self.cursor, self.flushed_cursor) = (0, 0);
-        }
-    }
-
-    fn compact(&mut self) {
-        let (Some(store), Some(identity)) = (&mut self.store, self.identity) else { return };
-        let fates = &self.fates;
-        let mut live = || {
-            let accepted = fates.iter().filter(|(_, fate)| **fate == Fate::Accepted);
-            let entries = accepted.map(|(&number, _)| Record::Queued(vec![entry(number)]));
-            std::iter::once(Record::Identity(identity)).chain(entries).collect()
-        };
-        if let Err(StoreError::Journal(_)) = store.compact_if_worthwhile(&mut live) {
-            self.close();
-        }
-        self.note_loss();
-    }
-
-    /// An orderly close, as far as the journal allows it.
-    fn close(&mut self) {
-        // The close would not tell of a loss.
-        if let Some(store) = &mut self.store
-            && store.flush().is_ok()
-        {
-            self.flushed_cursor = self.cursor;
-        }
-        self.note_loss();
-        self.store = None;
-    }
-
-    fn end_life(&mut self) {
-        let ending = self.random.one_of([Ending::Kill, Ending::PowerLoss]);
-        self.storage.end_life(ending);
-        self.store = None;
-    }
-
-    fn step(&mut self) {
-        match self.random.below(100) {
-            0..40 => self.queue(),
-            40..55 => self.settle(),
-            55..70 => self.confirm(),
-            70..78 => self.flush(),
-            78..86 => self.compact(),
-            86..88 => self.end_life(),
-            88..90 => self.close(),
-            90..93 => self.storage.disk.die_at(1 + self.random.below(12)),
-            93..95 => self.storage.disk.fail_next_sync(),
-            95..96 => self.storage.disk.fail_next_read(),
-            96..97 => self.storage.cache.fail(self.random.one_of([CacheFault::Lost, CacheFault::Failing])),
-            _ => {
-                let space = self.random.one_of([Space::Free, Space::Full, Space::FullForOverwrites]);
-                self.storage.disk.set_space(space);
-            }
-        }
-        if self.storage.disk.is_dead() {
-            self.end_life();
-        }
-    }
-
-    /// Opens the store, sooner or later, and compares what it finds with what was promised.
-    fn open(&mut self) -> Result<(), String> {
-        for attempt in 0..20 {
-            match self.storage.open() {
-                Ok((store, recovered)) => {
-                    self.store = Some(store);
-                    return self.check(&recovered);
-                }
-                Err(_) if self.storage.disk.is_dead() => self.end_life(),
-                Err(_) if attempt > 2 => self.storage.disk.set_space(Space::Free),
-                Err(_) => {}
-            }
-        }
-        Err("the store does not open".to_owned())
-    }
-
-    fn check(&mut self, recovered: &Recovered) -> Result<(), String> {
-        self.cache_is_whole &= !recovered.damage.iter().any(|line| line.contains("cache"));
-        self.note_loss();
-        let cursor = self.check_cache()?;
-        if let Some(known) = self.identity {
-            if recovered.identity.client_id != known.client_id {
-                return Err("the client's identity changed".to_owned());
-            }
-        }
-        if recovered.identity.last_client_seq < self.last_used {
-            return Err(format!("number {} may be used again: {:?}", self.last_used, recovered.identity));
-        }
-        self.last_used = recovered.identity.last_client_seq;
-        let found: BTreeMap<u64, &Entry> =
-            recovered.entries.iter().map(|entry| (entry.mutation.client_seq, entry)).collect();
-        for (number, found) in &found {
-            if **found != entry(*number) || !self.fates.contains_key(number) {
-                return Err(format!("nobody wrote entry {number}"));
-            }
-        }
-        for (number, fate) in &mut self.fates {
-            let is_found = found.contains_key(number);
-            match (*fate, is_found) {
-                (Fate::Accepted, false) => return Err(format!("entry {number} is lost")),
-                (Fate::Gone, true) => return Err(format!("entry {number} came back")),
-                (Fate::Confirmed, false) if self.cache_is_whole => {
-                    let store = self.store.as_ref().ok_or("closed")?;
-                    if !matches!(store.document(&key(*number)), Ok(Some(_)) | Err(_)) {
-                        return Err(format!("entry {number} is in neither half"));
-                    }
-                }
-                _ => {}
-            }
-            *fate = if is_found { Fate::Accepted } else { Fate::Gone };
-        }
-        self.cache_is_whole = true;
-        (self.cursor, self.flushed_cursor) = (cursor, 0);
-        let last_client_seq = recovered.identity.last_client_seq.max(self.last_client_seq());
-        self.identity = Some(Identity { last_client_seq, ..recovered.identity });
-        Ok(())
-    }
-
-    fn check_cache(&mut self) -> Result<u64, String> {
-        let Some(Ok(rooms)) = self.store.as_ref().map(Store::rooms) else {
-            self.note_loss();
-            return Ok(0);
-        };
-        let cursor = rooms.first().map_or(0, |(_, state)| state.cursor);
-        if self.cache_is_whole && cursor < self.flushed_cursor {
-            return Err(format!("the cache went back to {cursor}, {} was flushed", self.flushed_cursor));
-        }
-        Ok(cursor)
-    }
-}
-
-/// What goes wrong with this seed, if anything does.
-fn run(seed: u64) -> Result<(), String> {
-    let mut user = User::new(seed);
-    for _ in 0..STEPS_MAX {
-        if user.store.is_none() {
-            user.open()?;
-        }
-        user.step();
-    }
-    user.end_life();
-    user.open()
-}
-
-fn first_failure() -> Option<(u64, String)> {
-    (0..SEEDS).find_map(|seed| run(seed).err().map(|error| (seed, error)))
-}
-
-#[test]
-fn whatever_happens_what_was_accepted_is_there_and_nothing_else() {
-    assert_eq!(first_failure(), None);
-}
-
-#[test]
-fn bugs_of_the_store_are_found() {
-    let bugs = [
-        Sabotage::SyncSkipped,
-        Sabotage::AfterFlushIgnored,
-        Sabotage::SyncErrorIgnored,
-        Sabotage::DirectorySyncSkipped,
-        Sabotage::ChecksumIgnored,
-    ];
-    for bug in bugs {
-        activate(Some(bug));
-        let found = first_failure();
-        activate(None);
-        println!("{bug:?}: {found:?}");
-        assert!(found.is_some(), "{bug:?} was not found");
-    }
-}
-
-#[test]
-fn the_same_seed_does_the_same() {
-    let trace = |seed| {
-        let mut user = User::new(seed);
-        let mut trace = Vec::new();
-        for _ in 0..STEPS_MAX {
-            if user.store.is_none() {
-                user.open().unwrap();
-            }
-            user.step();
-            trace.push((user.storage.disk.operations(), user.storage.disk.contents(Path::new(JOURNAL))));
-        }
-        trace
+fn queued(client_seq: u64) -> Record {
+    let mutation = Mutation {
+        client_seq,
+        collection: Collection::new("tasks").unwrap(),
+        id: DocumentId::new(format!("task-{client_seq}")).unwrap(),
+        write: Write::Create(Fields::new()),
+        time: HybridTime { wall_ms: client_seq, counter: 0 },
+        base: None,
     };
-    assert!((0..20).all(|seed| trace(seed) == trace(seed)));
+    let room = Room::new("list:1").unwrap();
+    Record::Queued(vec![Entry { room, mutation, queued_at_ms: 1, accepted: None }])
+}
+
+fn numbers(recovered: &Recovered) -> Vec<u64> {
+    recovered.entries.iter().map(|entry| entry.mutation.client_seq).collect()
+}
+
+#[test]
+fn the_first_write_into_a_new_directory_survives_a_loss_of_power() {
+    for seed in 0..SEEDS {
+        let mut storage = storage(seed);
+        let (mut store, first) = storage.open(CLIENT).unwrap();
+        store.append(&queued(1)).unwrap();
+        store.commit().unwrap();
+        storage.end_life(Ending::PowerLoss);
+        let (_, recovered) = storage.open(ClientId::from_bytes([9; 16])).unwrap();
+        assert_eq!(numbers(&recovered), [1], "seed {seed}");
+        assert_eq!(recovered.identity.client_id, first.identity.client_id, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_a_restart_has_found_once_it_finds_again() {
+    let mut found = [0; 2];
+    for seed in 0..SEEDS {
+        let mut storage = storage(seed);
+        let (mut store, _) = storage.open(CLIENT).unwrap();
+        store.append(&queued(1)).unwrap();
+        // The write, and then the sync.
+        storage.disk.die_at(2);
+        assert!(store.commit().is_err());
+        storage.end_life(Ending::Kill);
+        let (_store, recovered) = storage.open(CLIENT).unwrap();
+        let before = numbers(&recovered);
+        storage.end_life(Ending::PowerLoss);
+        let (_, recovered) = storage.open(CLIENT).unwrap();
+        assert_eq!(numbers(&recovered), before, "seed {seed}");
+        found[before.len()] += 1;
+    }
+    assert_eq!(found, [0, SEEDS]);
+}
+
+#[test]
+fn a_commit_whose_sync_failed_is_not_believed_by_a_reopen() {
+    let mut storage = storage(1);
+    let (mut store, _) = storage.open(CLIENT).unwrap();
+    store.append(&queued(1)).unwrap();
+    store.commit().unwrap();
+    store.append(&queued(2)).unwrap();
+    storage.disk.fail_next_sync();
+    assert!(matches!(store.commit(), Err(StoreError::Journal(_))));
+    assert!(matches!(store.append(&queued(3)), Err(StoreError::Journal(_))));
+    drop(store);
+    let (_store, recovered) = storage.open(CLIENT).unwrap();
+    assert_eq!((numbers(&recovered), recovered.damage.len()), (vec![1], 0));
+}
+
+#[test]
+fn a_rewritten_journal_survives_a_loss_of_power_with_its_name() {
+    for seed in 0..SEEDS {
+        let mut storage = storage(seed);
+        let (mut store, first) = storage.open(CLIENT).unwrap();
+        for client_seq in 1..=60 {
+            store.append(&queued(client_seq)).unwrap();
+            store.append(&Record::Settled { client_seq }).unwrap();
+        }
+        store.commit().unwrap();
+        let before = store.stats().journal_bytes;
+        let mut identity = first.identity;
+        identity.last_client_seq = 60;
+        store.compact_if_worthwhile(&mut || vec![Record::Identity(identity), queued(61)]).unwrap();
+        assert!(store.stats().journal_bytes < before, "not compacted");
+        store.append(&queued(62)).unwrap();
+        store.commit().unwrap();
+        storage.end_life(Ending::PowerLoss);
+        let (_, recovered) = storage.open(CLIENT).unwrap();
+        assert_eq!(numbers(&recovered), [61, 62], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_damaged_record_costs_itself_and_the_numbers_go_on_beyond_it() {
+    for seed in 0..SEEDS {
+        let mut storage = storage(seed);
+        let (mut store, first) = storage.open(CLIENT).unwrap();
+        for client_seq in 1..=20 {
+            store.append(&queued(client_seq)).unwrap();
+        }
+        store.commit().unwrap();
+        drop(store);
+        storage.disk.damage(Path::new(JOURNAL)).unwrap();
+        let (store, recovered) = storage.open(CLIENT).unwrap();
+        assert_eq!(recovered.identity.client_id, first.identity.client_id);
+        assert!(!recovered.damage.is_empty() && recovered.identity.last_client_seq > 20, "seed {seed}");
+        drop(store);
+        let (_, again) = storage.open(CLIENT).unwrap();
+        assert_eq!(again, Recovered { damage: Vec::new(), ..recovered }, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_dead_process_cannot_change_the_disk_or_the_cache() {
+    let mut storage = storage(1);
+    let (mut store, _) = storage.open(CLIENT).unwrap();
+    store.append(&queued(1)).unwrap();
+    storage.end_life(Ending::Kill);
+    let (next, _) = storage.open(CLIENT).unwrap();
+    assert!(store.commit().is_err());
+    let room = Room::new("list:1").unwrap();
+    let update = RoomUpdate { reset: false, documents: &[], state: RoomState::default() };
+    assert!(store.apply(&room, &update).is_err() && store.rooms().is_err());
+    drop(store);
+    drop(next);
+    assert_eq!(numbers(&storage.open(CLIENT).unwrap().1), Vec::<u64>::new());
 }

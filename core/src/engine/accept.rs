@@ -1,0 +1,146 @@
+//! Writes that the app hands over: checked, numbered, and put into the outbox, as they are or as part of the one
+//! before.
+
+use std::collections::BTreeMap;
+
+use syncline_protocol::Mutation;
+
+use super::Engine;
+use super::coalesce::{coalesce, supersedes};
+use super::commands::too_large;
+use super::commit::{Change, Uncommitted};
+use super::io::{Now, RequestId, WriteRequest};
+use super::outbox::document_key;
+use crate::error::{Code, Error};
+use crate::store::{DocumentKey, Entry, Record, Store};
+
+/// How much larger than what was written a journal record may become because it became part of an earlier write:
+/// otherwise a document that grows edit by edit would be written anew with each.
+const COALESCED_BYTES_MAX: u64 = 4 << 10;
+
+impl Engine {
+    /// Accepts all writes or none. The answer comes with the commit.
+    pub(super) fn write(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        writes: Vec<WriteRequest>,
+        store: &mut dyn Store,
+    ) -> Result<(), Error> {
+        if writes.is_empty() {
+            return Err(Error::new(Code::Invalid, "no writes are given"));
+        }
+        let bytes = writes.iter().map(|write| write.write.byte_len() as u64).sum();
+        if bytes > self.settings.write_bytes_max {
+            return Err(too_large("what is written together", bytes, self.settings.write_bytes_max));
+        }
+        let mut client_seqs = Vec::with_capacity(writes.len());
+        let mut changes = Vec::with_capacity(writes.len());
+        let mut entries = BTreeMap::new();
+        for write in writes {
+            match self.accept(now, write, store) {
+                Ok((entry, change)) => {
+                    client_seqs.push(entry.mutation.client_seq);
+                    changes.push(change);
+                    entries.insert(entry.mutation.client_seq, entry);
+                }
+                Err(error) => {
+                    self.undo(changes);
+                    return Err(error);
+                }
+            }
+        }
+        let record = Record::Queued(entries.into_values().collect());
+        if let Err(error) = store.append(&record) {
+            self.undo(changes);
+            return Err(error.into());
+        }
+        let Record::Queued(entries) = record else { return Ok(()) };
+        self.counters.local_writes += client_seqs.len() as u64;
+        self.uncommitted.push(Uncommitted::Write { request, client_seqs, changes });
+        for Entry { room, mutation, .. } in &entries {
+            self.queries.touch(&document_key(room, mutation));
+            if self.replica.follow(room) && self.session.is_open() {
+                self.subscribe_room(room);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one write against what the app sees, and puts it into the outbox.
+    fn accept(&mut self, now: Now, write: WriteRequest, store: &dyn Store) -> Result<(Entry, Change), Error> {
+        let WriteRequest { room, collection, id, write } = write;
+        let key = DocumentKey { room, collection, id };
+        let visible = self.view(now, store).document(&key)?;
+        self.check(&key, &write, visible.as_ref())?;
+        if let Some(document) = &visible {
+            self.clock.observe(document.newest_stamp().time);
+        }
+        let base = self.base_of(&key, store)?;
+        let window_ms = self.collections.push_debounce_ms(&key.collection, &self.settings);
+        let mutation = Mutation {
+            client_seq: self.identity.last_client_seq + 1,
+            collection: key.collection,
+            id: key.id,
+            write,
+            time: self.clock.tick(now.wall_ms),
+            base,
+        };
+        let entry = Entry { room: key.room, mutation, queued_at_ms: now.wall_ms, accepted: None };
+        if let Some((entry, accepted_us)) = self.as_part_of_the_last(now, &entry, window_ms) {
+            self.check_room_in_queue(0, entry.mutation.byte_len() as u64, entry.mutation.client_seq)?;
+            if let Some(old) = self.outbox.fold(entry.clone(), accepted_us) {
+                return Ok((entry, Change::Folded(Box::new(old))));
+            }
+        }
+        self.check_room_in_queue(1, entry.mutation.byte_len() as u64, entry.mutation.client_seq)?;
+        self.identity.last_client_seq = entry.mutation.client_seq;
+        self.outbox.insert_new(entry.clone(), now.mono_us, now.after_ms(window_ms));
+        let change = Change::Added(entry.mutation.client_seq);
+        Ok((entry, change))
+    }
+
+    /// What the last pending write of the document becomes with this one in it, and since when it leaves a stamp.
+    fn as_part_of_the_last(&self, now: Now, entry: &Entry, window_ms: u64) -> Option<(Entry, Option<u64>)> {
+        let Entry { room, mutation, .. } = entry;
+        if !self.collections.coalesces(&mutation.collection) {
+            return None;
+        }
+        let last = self.outbox.last_unsent(&document_key(room, mutation))?;
+        let bytes_max = mutation.byte_len() as u64 + COALESCED_BYTES_MAX;
+        // What is sent again keeps the number and the time that it was accepted with.
+        let sent_again = last.entry.accepted.is_some();
+        if sent_again || last.entry.mutation.base != mutation.base || last.bytes > bytes_max {
+            return None;
+        }
+        let (first, second) = (&last.entry.mutation.write, &mutation.write);
+        let restamped = supersedes(first, second);
+        let since_us = if restamped { Some(now.mono_us) } else { last.accepted_us };
+        let recent = |since_us| now.mono_us.saturating_sub(since_us) <= window_ms.saturating_mul(1000);
+        if !since_us.is_some_and(recent) {
+            return None;
+        }
+        let write = coalesce(first, second)?;
+        let client_seq = last.entry.mutation.client_seq;
+        let mutation = Mutation { client_seq, write, ..mutation.clone() };
+        let bytes = mutation.byte_len() as u64;
+        let fits = bytes <= bytes_max && mutation.write.byte_len() as u64 <= self.limits.document_bytes_max;
+        fits.then(|| (Entry { mutation, ..last.entry.clone() }, since_us))
+    }
+
+    /// Whether the outbox takes so many writes more, with one of so many bytes under this number.
+    fn check_room_in_queue(&self, more: u64, bytes: u64, client_seq: u64) -> Result<(), Error> {
+        let Self { settings, outbox, parked, .. } = self;
+        let (count, held) = (outbox.len() + parked.len(), outbox.bytes() + parked.bytes());
+        let replaced = outbox.pending(client_seq).map_or(0, |pending| pending.bytes);
+        let bytes_then = held + bytes - replaced;
+        if count + more > settings.queue_count_max || bytes_then > settings.queue_bytes_max {
+            let message = format!(
+                "the outbox holds {count} writes of {held} bytes, with those in conflict; its caps are {} and {}",
+                settings.queue_count_max, settings.queue_bytes_max
+            );
+            return Err(Error::new(Code::QueueFull, message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Keeps the cache under its cap: rooms that nobody follows go, the least recently used first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syncline_protocol::Room;
+
+use super::Engine;
+use super::io::{Event, Now};
+use crate::error::{Code, Error};
+use crate::store::{Store, StoreError};
+
+/// A cache written anew takes, on the disk, less than so many times what its documents take, as a first guess.
+const OVERHEAD: u64 = 2;
+/// What an empty cache takes, at most, in bytes.
+const EMPTY_BYTES: u64 = 1 << 20;
+/// How often the guess is doubled.
+const SHIFT_MAX: u32 = 6;
+
+/// When it was looked last, and what came of it.
+#[derive(Debug, Default)]
+pub(super) struct Eviction {
+    /// On the monotonic clock.
+    check_at_us: u64,
+    /// How often the guess was doubled, because the cache was still over its cap.
+    shift: u32,
+    /// Whether the app knows that nothing more can be evicted.
+    is_told: bool,
+}
+
+/// A room in the cache that nobody follows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    last_used_ms: u64,
+    room: Room,
+    bytes: u64,
+}
+
+/// What is done about a cache over its cap.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// It is written anew without these rooms.
+    Rewrite(BTreeSet<Room>),
+    /// Nothing: what it holds is in use, and too much.
+    InUse,
+    /// Nothing yet: it fits once there is enough garbage to be worth writing it anew.
+    Wait,
+}
+
+/// A cache over its cap.
+#[derive(Debug, Clone, Copy)]
+struct Excess {
+    /// On the disk.
+    cache_bytes: u64,
+    /// The documents alone.
+    live_bytes: u64,
+    /// What shall be left of them.
+    target_bytes: u64,
+    /// Whether it was written anew since it last was under its cap.
+    was_rewritten: bool,
+}
+
+fn decide(mut candidates: Vec<Candidate>, excess: Excess) -> Decision {
+    let Excess { cache_bytes, live_bytes, target_bytes, was_rewritten } = excess;
+    candidates.sort_unstable();
+    let mut victims = BTreeSet::new();
+    let mut left_bytes = live_bytes;
+    for Candidate { room, bytes, .. } in candidates {
+        if left_bytes <= target_bytes {
+            break;
+        }
+        left_bytes = left_bytes.saturating_sub(bytes);
+        victims.insert(room);
+    }
+    let has_garbage = cache_bytes > live_bytes * OVERHEAD + EMPTY_BYTES;
+    if !victims.is_empty() || (has_garbage && !was_rewritten) {
+        Decision::Rewrite(victims)
+    } else if live_bytes > target_bytes || was_rewritten {
+        Decision::InUse
+    } else {
+        Decision::Wait
+    }
+}
+
+impl Engine {
+    /// Evicts rooms if the cache is over its cap. Cheap when it is not, or when it was looked not long ago.
+    pub(super) fn evict_over_cap(&mut self, now: Now, store: &mut dyn Store) {
+        if now.mono_us < self.eviction.check_at_us {
+            return;
+        }
+        self.eviction.check_at_us = now.after_ms(self.settings.cache_check_ms);
+        if store.stats().cache_bytes <= self.settings.cache_bytes_max {
+            self.eviction = Eviction { check_at_us: self.eviction.check_at_us, ..Eviction::default() };
+            return;
+        }
+        match self.evict(store) {
+            // The rooms start over, which the caller sees to.
+            Ok(()) | Err(StoreError::CacheLost { .. }) => {}
+            Err(error) => tracing::warn!(%error, "the cache is over its cap, and could not be written anew"),
+        }
+    }
+
+    fn evict(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        let cap = self.settings.cache_bytes_max;
+        let sizes: BTreeMap<Room, u64> = store.room_bytes()?.into_iter().collect();
+        let live_bytes = sizes.values().sum();
+        let candidates = self.replica.unfollowed().map(|(room, last_used_ms)| {
+            let bytes = sizes.get(room).copied().unwrap_or(0);
+            Candidate { last_used_ms, room: room.clone(), bytes }
+        });
+        let cache_bytes = store.stats().cache_bytes;
+        let target_bytes = (cap / OVERHEAD) >> self.eviction.shift;
+        let excess = Excess { cache_bytes, live_bytes, target_bytes, was_rewritten: self.eviction.shift > 0 };
+        match decide(candidates.collect(), excess) {
+            Decision::Rewrite(victims) => {
+                store.evict(&victims)?;
+                self.replica.forget_cached(&victims);
+                tracing::info!(rooms = victims.len(), cache_bytes, "rooms were evicted from the cache");
+                if store.stats().cache_bytes > cap {
+                    self.eviction.shift = (self.eviction.shift + 1).min(SHIFT_MAX);
+                }
+            }
+            Decision::InUse if !self.eviction.is_told => {
+                self.eviction.is_told = true;
+                let message = format!(
+                    "the cache takes {cache_bytes} bytes, its cap is {cap}, and all rooms are in use"
+                );
+                self.notices.push(Event::Error { error: Error::new(Code::Storage, message).into() });
+            }
+            Decision::InUse | Decision::Wait => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "eviction_tests.rs"]
+mod tests;

@@ -1,0 +1,74 @@
+//! The indexes of a room in the database: whether they are there, and how they are built.
+
+use syncline_protocol::Room;
+
+use super::Indexes;
+use super::cached_document::{CachedIndex, CachedRoom, Digest, collection_prefix, room_prefix};
+use super::database::{Database, Failure, Writes};
+use super::room_change::add_entries;
+
+/// Entries that one transaction writes or removes.
+const ENTRIES_PER_WRITE: usize = 1024;
+
+/// Makes sure that the indexes of a room are there, in full.
+pub(super) fn ensure_index(database: &Database, indexes: &Indexes, room: &Room) -> Result<(), Failure> {
+    let cached = database.room(room)?;
+    if cached.index.fingerprint == indexes.fingerprint() && digest(database, room)? == cached.index.digest {
+        return Ok(());
+    }
+    build(database, indexes, room, cached)
+}
+
+fn digest(database: &Database, room: &Room) -> Result<Digest, Failure> {
+    let mut digest = Digest::default();
+    for item in database.indexes.scan_prefix(room_prefix(room)) {
+        let (key, id) = item?;
+        digest.add(&key, &id);
+    }
+    Ok(digest)
+}
+
+/// In several transactions: until the last of them the room counts as one without indexes.
+fn build(database: &Database, indexes: &Indexes, room: &Room, cached: CachedRoom) -> Result<(), Failure> {
+    let mut target = Target { database, room, cached, writes: Writes::default(), count: 0 };
+    target.cached.index = CachedIndex::default();
+    target.write()?;
+    for item in database.indexes.scan_prefix(room_prefix(room)) {
+        target.writes.indexes.remove(item?.0);
+        target.count_entries(1)?;
+    }
+    let mut digest = Digest::default();
+    for collection in indexes.collections() {
+        for item in database.documents.scan_prefix(collection_prefix(room, collection)) {
+            let (key, value) = item?;
+            let document = database.read(&key, &value)?;
+            add_entries(room, &document, indexes, &mut digest, &mut target.writes);
+            target.count_entries(indexes.of(collection).len())?;
+        }
+    }
+    target.cached.index = CachedIndex { fingerprint: indexes.fingerprint(), digest };
+    target.write()
+}
+
+struct Target<'a> {
+    database: &'a Database,
+    room: &'a Room,
+    cached: CachedRoom,
+    writes: Writes,
+    /// Entries in `writes`.
+    count: usize,
+}
+
+impl Target<'_> {
+    fn count_entries(&mut self, count: usize) -> Result<(), Failure> {
+        self.count += count;
+        if self.count >= ENTRIES_PER_WRITE { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        let mut writes = std::mem::take(&mut self.writes);
+        self.count = 0;
+        writes.rooms.insert(self.room.as_str(), self.cached.encode()?);
+        self.database.write(&writes, self.database.changes()? + 1)
+    }
+}

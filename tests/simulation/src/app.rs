@@ -1,0 +1,136 @@
+//! What an app shows: its watches, kept by replaying what it is told, and the rest of the events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syncline::Code;
+use syncline::engine::io::{
+    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
+    Row, WatchId,
+};
+use syncline::engine::query::selection::Selection;
+use syncline_protocol::{Collection, DocumentId, Room};
+
+use crate::failure::{Failure, ensure};
+
+/// One watch, as its rows look to the app.
+#[derive(Debug)]
+pub struct Shown {
+    pub room: Room,
+    pub collection: Collection,
+    pub id: Option<DocumentId>,
+    pub selection: Selection,
+    pub rows: Vec<Row>,
+    pub count: u64,
+}
+
+/// Everything an app holds in memory while its process lives.
+#[derive(Debug, Default)]
+pub struct App {
+    pub watches: BTreeMap<WatchId, Shown>,
+    pub connection: ConnectionStatus,
+    pub queue: QueueStatus,
+    pub rooms: BTreeMap<Room, RoomStatus>,
+    /// As last told.
+    pub members: BTreeMap<Room, Vec<PresentMember>>,
+    /// See [`Device::denied`](crate::device::Device::denied).
+    pub denied: BTreeSet<Room>,
+    pub conflicts: BTreeMap<u64, ParkedWrite>,
+    pub outcomes: BTreeSet<u64>,
+    /// The store reported an error that only another open can mend.
+    pub store_failed: bool,
+    /// It is about to close its client for that.
+    pub leaving: bool,
+    /// A token is asked for.
+    pub token_needed: bool,
+    /// Tags of others that were seen in each ledger, by room and collection.
+    pub seen: BTreeMap<(Room, Collection), BTreeSet<String>>,
+    /// A watch that is asked for, until it is answered.
+    pub starting: Option<Shown>,
+    /// Numbers that the last events reported as refused and as parked.
+    pub refused: Vec<u64>,
+    pub parked: Vec<u64>,
+}
+
+impl App {
+    /// The watch that was asked for begins.
+    pub fn begin(&mut self, watch: WatchId, rows: &[Row], count: u64) {
+        if let Some(starting) = self.starting.take() {
+            self.watches.insert(watch, Shown { rows: rows.to_vec(), count, ..starting });
+        }
+    }
+
+    pub fn take(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Rows { watch, reset, upserted, removed, indexes, count } => {
+                let shown = self.watches.get_mut(&watch);
+                let shown =
+                    shown.ok_or_else(|| Failure(format!("an event of watch {watch}, which is over")))?;
+                shown.count = count.unwrap_or(shown.count);
+                return shown.replay(reset, upserted, &removed, indexes);
+            }
+            Event::Connection { status } => {
+                self.token_needed &= status.state == ConnectionState::Unauthorized;
+                self.connection = status;
+            }
+            Event::Room { status } => {
+                if status.state == RoomPhase::Denied {
+                    self.denied.insert(status.room.clone());
+                }
+                self.rooms.insert(status.room.clone(), status);
+            }
+            Event::Queue { status } => self.queue = status,
+            Event::Presence { room, members, .. } => {
+                self.members.insert(room, members);
+            }
+            Event::Outcome { outcome } => {
+                self.outcomes.insert(outcome.client_seq);
+                self.refused.push(outcome.client_seq);
+            }
+            Event::Conflict { conflict } => {
+                self.parked.push(conflict.client_seq);
+                self.conflicts.insert(conflict.client_seq, *conflict);
+            }
+            Event::TokenNeeded { .. } => self.token_needed = true,
+            Event::Error { error } => self.store_failed |= error.code == Code::Storage,
+            Event::Progress { .. } | Event::User { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+impl Shown {
+    /// The rule of [`Event::Rows`].
+    fn replay(
+        &mut self,
+        reset: bool,
+        upserted: Vec<Row>,
+        removed: &[String],
+        indexes: Option<Vec<u64>>,
+    ) -> Result<(), Failure> {
+        if reset {
+            self.rows = upserted;
+            return Ok(());
+        }
+        for id in removed {
+            let known = self.rows.iter().any(|row| row.id == *id);
+            ensure!(known, "row {id} is removed, and was never shown");
+        }
+        self.rows.retain(|row| !removed.contains(&row.id) && upserted.iter().all(|new| new.id != row.id));
+        let Some(indexes) = indexes else {
+            ensure!(
+                self.selection == Selection::default(),
+                "rows of a watch that selects come without indexes"
+            );
+            self.rows.extend(upserted);
+            self.rows.sort_by(|a, b| a.id.cmp(&b.id));
+            return Ok(());
+        };
+        ensure!(indexes.len() == upserted.len(), "{} indexes for {} rows", indexes.len(), upserted.len());
+        for (row, index) in upserted.into_iter().zip(indexes) {
+            let index = usize::try_from(index).unwrap_or(usize::MAX);
+            ensure!(index <= self.rows.len(), "row {} is put at {index} of {}", row.id, self.rows.len());
+            self.rows.insert(index, row);
+        }
+        Ok(())
+    }
+}
