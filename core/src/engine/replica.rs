@@ -83,6 +83,8 @@ pub enum NextPull {
     Nothing,
     /// The page after this cursor.
     After(u64),
+    /// What was asked for already.
+    Asked,
     /// The next page, but not at once: the server has this room start over again and again.
     Later,
 }
@@ -304,6 +306,17 @@ impl Replica {
             followed.heard_meanwhile = true;
         }
         behind.then_some(cursor)
+    }
+
+    /// Whether the page after this one can be asked for before this one is applied, because it will be applied as it
+    /// is; then what is said with the request, so that a reading from 0 may go on.
+    pub fn pull_ahead(&self, room: &Room, asked: u64, page: &Page) -> Option<Option<u64>> {
+        let state = self.state(room);
+        let followed = self.rooms.get(room)?;
+        let continues = asked == state.cursor && followed.repair == Repair::NotNeeded;
+        let goes_on = page.more && !page.reset && page.cursor > asked;
+        let snapshot = if asked == 0 { page.snapshot } else { state.snapshot };
+        (continues && goes_on).then_some(snapshot)
     }
 
     /// Applies the page that was asked for after the cursor `asked`.

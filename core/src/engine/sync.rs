@@ -120,10 +120,7 @@ impl Engine {
         self.counters.rtt_us.record(took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
-                Ok(page) => {
-                    let applied = self.replica.apply_page(&room, asked, page, store);
-                    self.handle_applied(now, &room, applied, store, out);
-                }
+                Ok(page) => self.take_page(now, room, asked, page, store, out),
                 Err(error) => return self.handle_room_refused(now, &room, error, store, out),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
@@ -208,6 +205,7 @@ impl Engine {
             self.outbox.push_again_behind(room, end, now.after_ms(self.settings.retry_delay_ms));
         }
         match applied.next {
+            NextPull::Asked => {}
             NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),

@@ -41,6 +41,29 @@ fn is_usable(cache: &mut SledCache) {
     assert_eq!(cache.document(&key("list:9", "new")).unwrap(), Some(documents[0].clone()));
 }
 
+#[test]
+fn what_a_reading_from_nothing_finds_again_beyond_its_snapshot_replaces_the_older_state() {
+    let folder = TempDir::new().unwrap();
+    let (mut cache, _) = open(folder.path());
+    let reading = |cursor| RoomState { snapshot: Some(4), ..state(cursor) };
+    let pages = [
+        (vec![document("a", 1, "old"), document("b", 2, "b")], reading(2)),
+        (vec![document("c", 4, "c")], reading(4)),
+        (vec![document("a", 5, "new"), document("d", 6, "d")], state(6)),
+    ];
+    for (documents, state) in &pages {
+        let update = RoomUpdate { reset: false, documents, state: *state };
+        cache.apply(&room("user:42"), &update).unwrap();
+    }
+    cache.flush().unwrap();
+    drop(cache);
+    // An open compares the documents with the digest that was kept along.
+    let (cache, lost) = open(folder.path());
+    let expected =
+        [document("a", 5, "new"), document("b", 2, "b"), document("c", 4, "c"), document("d", 6, "d")];
+    assert_eq!((contents(&cache).unwrap(), lost), (expected.to_vec(), None));
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for item in fs::read_dir(folder).unwrap() {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syncline::ErrorBody;
 use syncline::engine::io::{
     ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
     Row, WatchId,
 };
-use syncline::ErrorBody;
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
 

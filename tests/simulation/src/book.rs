@@ -135,7 +135,6 @@ impl Book {
     /// The commit failed: nothing of it may take effect, at least as long as the process lives. After that too, unless it
     /// is `unsure` what the disk holds.
     pub fn not_written(&mut self, unsure: bool) {
-
         for noted in self.writes.values_mut() {
             if !unsure {
                 noted.folds.clear();

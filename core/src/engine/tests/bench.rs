@@ -143,6 +143,21 @@ impl Bench {
 
     /// One turn of the driver.
     pub(super) fn input(&mut self, input: Input) {
+        self.turn(input);
+        // What is due at once is due before anybody looks.
+        if self.engine.page_deadline().is_some() {
+            self.turn(Input::Tick);
+        }
+    }
+
+    /// Takes an answer, and lets what is due at once wait.
+    pub(super) fn take_without_tick<T: Serialize>(&mut self, id: u64, body: &T) {
+        let packet = Packet::Ack { id, args: vec![plain(body)] };
+        let message = Message::Socket { namespace: Namespace::ROOT, packet };
+        self.turn(Input::SocketReceived(self.socket.expect("no socket"), message));
+    }
+
+    fn turn(&mut self, input: Input) {
         let mut out = Vec::new();
         self.engine.handle(self.now, input, &mut self.store, &mut out);
         if self.engine.needs_commit() {
