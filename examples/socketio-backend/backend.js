@@ -62,7 +62,8 @@ export function addBackend(io, { secret, store }) {
   });
 
   async function send(room, message) {
-    if (!isText(message.text)) return { error: { code: 'invalid', message: 'there is no text, or too much' } };
+    if (!isText(message.text))
+      return { error: { code: 'invalid', message: 'there is no text, or too much' } };
     const id = randomUUID();
     await sync.write(room, [{ collection: 'messages', id, write: { create: message } }]);
     return { ok: true, id };
@@ -75,8 +76,9 @@ const isText = (text) => typeof text === 'string' && text.length > 0 && text.len
 function on(socket, event, handle) {
   socket.on(event, async (...args) => {
     const answer = typeof args.at(-1) === 'function' ? args.pop() : () => {};
+    const [message, ...rest] = args;
     try {
-      answer(await handle(...args));
+      answer(await handle(message ?? {}, ...rest));
     } catch (error) {
       console.error(event, error);
       answer({ error: { code: 'unavailable', message: 'try again' } });

@@ -100,6 +100,15 @@ backgroundGraceMs: number,
  */
 cacheFlushMs: number, 
 /**
+ * What the cache may take on the disk. Over it, rooms that nobody follows are evicted, the least recently used
+ * first; they are read again from the server when they are needed.
+ */
+cacheBytesMax: number, 
+/**
+ * How often to look, at most, whether the cache is over `cacheBytesMax`.
+ */
+cacheCheckMs: number, 
+/**
  * How long a room or a push that was refused for now waits before the next try.
  */
 retryDelayMs: number, 

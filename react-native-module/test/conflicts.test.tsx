@@ -34,7 +34,7 @@ async function inConflict() {
   await until(bob.watch<Draft>(ref), ({ data }) => data.length === 1);
   await bob.disconnect();
   await ada.update<Draft>(ref, { text: "Ada's" });
-  await until(ada.queue, ({ count }) => count === 0);
+  await ada.flush();
   await bob.update<Draft>(ref, { text: "Bob's" });
   await bob.connect();
   const [conflict] = await until(bob.conflicts, (parked) => parked.length === 1);

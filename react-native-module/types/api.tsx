@@ -9,6 +9,7 @@ import {
   increment,
   type PathOf,
   remove,
+  type Schema,
   serverTime,
   set,
   SynclineError,
@@ -197,3 +198,16 @@ if (error instanceof SynclineError) {
   const never = error.code === 'nope';
   consume(code, retryable, never);
 }
+
+export const schema: Schema = {
+  version: 2,
+  migrations: [{ to: 2, steps: [{ renameField: { collection: 'tasks', from: 'name', to: 'title' } }] }],
+};
+// @ts-expect-error: a migration leads to a version.
+export const schemaWithoutTarget: Schema = { version: 2, migrations: [{ steps: [] }] };
+export const indexed = createSyncClient({
+  url: 'https://sync.example.com',
+  schema,
+  collections: { tasks: { indexes: [{ fields: ['done', 'priority'] }] } },
+  settings: { cacheBytesMax: 1 << 20 },
+});

@@ -86,7 +86,7 @@ check_prettier() {
   local prettier="$module/node_modules/prettier/bin/prettier.cjs" files
   (cd "$module" && node "$prettier" --check .)
   # The golden vectors are laid out by the test that writes them.
-  mapfile -t files < <(git ls-files '*.mjs' '*.json' ':!react-native-module' ':!*package-lock.json' ':!tests/contract')
+  mapfile -t files < <(git ls-files '*.js' '*.mjs' '*.json' ':!react-native-module' ':!*package-lock.json' ':!tests/contract')
   node "$prettier" --config "$module/.prettierrc.json" --check "${files[@]}"
 }
 

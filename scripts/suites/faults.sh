@@ -5,4 +5,4 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 
 # More threads than processors: most of the time they wait for the disk and the network.
-cargo test --locked --no-fail-fast --profile fast -p syncline-faults -- --test-threads 4
+cargo test --locked --no-fail-fast --profile fast -p syncline-faults -- --test-threads 6

@@ -72,8 +72,12 @@ impl Stamps {
 
     /// The newest write of a path or of a value that encloses it.
     pub fn governing(&self, path: &Path) -> Stamp {
-        let enclosing = path.ancestors().filter_map(|outer| self.fields.get(&outer).copied());
-        enclosing.chain(self.fields.get(path).copied()).fold(self.base, Stamp::max)
+        self.fields.get(path).copied().map_or(self.enclosing(path), |own| own.max(self.enclosing(path)))
+    }
+
+    /// The newest write of a value that encloses a path.
+    pub(crate) fn enclosing(&self, path: &Path) -> Stamp {
+        path.ancestors().filter_map(|outer| self.fields.get(&outer).copied()).fold(self.base, Stamp::max)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The one rule by which a mutation changes a document. The server applies it to confirm, the client to show
 //! pending writes at once; both must come to the same fields, so both call this.
 
+use std::ops::Bound;
+
 use crate::document::{Document, Stamps};
 use crate::message::{Mutation, Write};
 use crate::name::ClientId;
@@ -127,9 +129,22 @@ fn update(document: &mut Document, patch: &Patch, stamp: Stamp, now_ms: u64) {
 /// Sets or unsets a field if `stamp` is newer than what governs it. Values within it that carry a newer stamp
 /// stay.
 fn write_field(document: &mut Document, path: &Path, value: Option<Value>, stamp: Stamp) {
-    let governed = stamp <= document.stamps.governing(path);
-    if governed != is_active(Sabotage::OlderStampWins) {
+    let outer = document.stamps.enclosing(path);
+    let mut newer = document.stamps.fields.range_mut((Bound::Included(path), Bound::Unbounded));
+    let (own, next) = match newer.next() {
+        Some((found, own)) if found == path => (Some(own), newer.next()),
+        next => (None, next),
+    };
+    let is_older = stamp <= own.as_deref().copied().map_or(outer, |own| own.max(outer));
+    if is_older != is_active(Sabotage::OlderStampWins) {
         return;
+    }
+    if next.is_none_or(|(inner, _)| !inner.is_within(path)) {
+        match own {
+            Some(own) => *own = stamp,
+            None => drop(document.stamps.fields.insert(path.clone(), stamp)),
+        }
+        return put(&mut document.fields, path, value);
     }
     let within: Vec<(Path, Stamp)> = document
         .stamps
@@ -236,10 +251,11 @@ fn put(fields: &mut Fields, path: &Path, value: Option<Value>) {
         let Some(next) = inner.as_object_mut() else { return };
         fields = next;
     }
-    match value {
-        Some(value) => fields.insert(last.clone(), value),
-        None => fields.remove(last),
-    };
+    match (value, fields.get_mut(last)) {
+        (Some(value), Some(slot)) => *slot = value,
+        (Some(value), None) => drop(fields.insert(last.clone(), value)),
+        (None, _) => drop(fields.remove(last)),
+    }
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -9,6 +9,7 @@ use super::Engine;
 use super::coalesce::{coalesce, supersedes};
 use super::commands::too_large;
 use super::commit::{Change, Uncommitted};
+use super::conflict::ConflictStrategy;
 use super::io::{Now, RequestId, WriteRequest};
 use super::outbox::document_key;
 use crate::error::{Code, Error};
@@ -114,7 +115,10 @@ impl Engine {
             return None;
         }
         let (first, second) = (&last.entry.mutation.write, &mutation.write);
-        let restamped = supersedes(first, second);
+        // The older of two writes in conflict may be the one that stays: then it needs its own time.
+        let needs_own_time =
+            self.collections.conflict(&mutation.collection) == ConflictStrategy::FirstWriteWins;
+        let restamped = !needs_own_time && supersedes(first, second);
         let since_us = if restamped { Some(now.mono_us) } else { last.accepted_us };
         let recent = |since_us| now.mono_us.saturating_sub(since_us) <= window_ms.saturating_mul(1000);
         if !since_us.is_some_and(recent) {

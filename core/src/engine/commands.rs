@@ -11,7 +11,7 @@ use super::query::{Query, Started, View};
 use super::wire::Request;
 use crate::error::{Code, Error};
 use crate::metrics::{Quantiles, Stats};
-use crate::store::{DocumentKey, Record, Store};
+use crate::store::{DocumentKey, Store};
 
 impl Engine {
     pub(super) fn handle_command(
@@ -86,10 +86,8 @@ impl Engine {
             Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
             Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
             Command::AcknowledgeOutcome { client_seq } => {
-                if self.outcomes.remove(&client_seq).is_none() {
-                    return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
-                }
-                self.append(Record::OutcomeSeen { client_seq }, store);
+                self.acknowledge(request, client_seq, store)?;
+                return Ok(None);
             }
             Command::Conflicts => return Ok(Some(Reply::Conflicts { conflicts: self.parked_writes() })),
             Command::ResolveConflict { client_seq, resolution } => {

@@ -246,6 +246,12 @@ impl Outbox {
         denied.map_or(Unanswered::None, Unanswered::OnlyDenied)
     }
 
+    /// Whether the server has not answered one of these.
+    pub fn awaits_any(&self, client_seqs: &[u64]) -> bool {
+        let is_awaited = |pending: &Pending| !matches!(pending.stage, Stage::Applied { .. });
+        client_seqs.iter().any(|number| self.pending.get(number).is_some_and(is_awaited))
+    }
+
     /// Whether the cache does not hold yet what the server has applied of the writes up to this number.
     pub fn has_unconfirmed(&self, through: u64) -> bool {
         self.lanes.values().any(|lane| lane.unconfirmed.iter().any(|(_, number)| *number <= through))
@@ -262,6 +268,23 @@ impl Outbox {
             lane.unanswered.remove(&client_seq);
             lane.unconfirmed.insert((seq, client_seq));
         }
+    }
+
+    /// The server's log ends at `seq`: what it applied behind that is lost there, and pushed again, at the earliest at
+    /// `at_us`.
+    pub fn push_again_behind(&mut self, room: &Room, seq: u64, at_us: u64) {
+        let Some(lane) = self.lanes.get_mut(room) else { return };
+        let lost = lane.unconfirmed.split_off(&(seq.saturating_add(1), 0));
+        if lost.is_empty() {
+            return;
+        }
+        for (_, number) in lost {
+            lane.unanswered.insert(number);
+            if let Some(pending) = self.pending.get_mut(&number) {
+                pending.stage = Stage::Waiting;
+            }
+        }
+        self.start_over(room, at_us);
     }
 
     /// The writes of a room that the cache, at `cursor`, holds.

@@ -1,7 +1,6 @@
 //! How far the current round of synchronization has come.
 
 use super::io::{ConnectionState, Progress, ProgressPhase};
-use super::replica::RoomCounts;
 
 /// What the phase is derived from.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +10,13 @@ pub struct Situation {
     pub failed: bool,
     pub pending: u64,
     pub rooms: RoomCounts,
+}
+
+/// How many rooms have caught up, and how many not, without those that the server denies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomCounts {
+    pub live: u64,
+    pub to_load: u64,
 }
 
 #[derive(Debug, Default)]

@@ -8,7 +8,6 @@ use syncline_protocol::message::{Pull, Subscribe, event};
 
 use super::Engine;
 use super::io::{Now, Output, RoomPhase};
-use super::replica::AskAgain;
 use super::wire::Request;
 
 /// What a room asks for.
@@ -17,6 +16,16 @@ pub enum Ask {
     /// Live changes, and the page where it stands.
     Subscribe,
     PageAfter(u64),
+}
+
+/// How what is new in a room comes to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskAgain {
+    /// By a page after this cursor.
+    Now(u64),
+    /// By another page once the one under way is here.
+    AfterThisPage,
+    WithSubscription,
 }
 
 /// How much a room matters now; the least value first.
@@ -121,7 +130,7 @@ impl Engine {
     fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
         let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
         let limit = page_count_max.min(self.limits.page_count_max);
-        let snapshot = self.replica.snapshot_to_tell(room, cursor);
+        let snapshot = self.snapshot_to_tell(room, cursor);
         let body = Pull { room: room.clone(), cursor, limit, snapshot };
         let request = Request::Page { room: room.clone(), asked: cursor };
         self.request(now, event::SYNC_PULL, &body, request, out);

@@ -11,7 +11,8 @@ use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
-use super::pulls::Urgency;
+use super::progress::RoomCounts;
+use super::pulls::{AskAgain, Urgency};
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 
@@ -29,6 +30,8 @@ pub struct FollowedRoom {
     pub error: Option<Error>,
     /// When to subscribe again after a failure, on the monotonic clock.
     pub retry_at_us: Option<u64>,
+    /// Whether the head was heard of while a page was under way, which may have been read before.
+    heard_meanwhile: bool,
     /// The highest place in the log that was heard of.
     head: u64,
     /// Whether the last page was the last one. Between two pages the cache lacks some of what the log had up to the
@@ -59,32 +62,17 @@ pub struct Replica {
     last_watch: u64,
 }
 
-/// How many rooms have caught up, and how many not, without those that the server denies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RoomCounts {
-    pub live: u64,
-    pub to_load: u64,
-}
-
-/// How what is new in a room comes to be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskAgain {
-    /// By a page after this cursor.
-    Now(u64),
-    /// By another page once the one under way is here.
-    AfterThisPage,
-    WithSubscription,
-}
-
 /// What an applied page or live change means for the rest of the engine.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Documents whose confirmed state changed.
-    pub changed: Vec<DocumentKey>,
+    /// Documents whose confirmed state changed, and what it is; `None` for a deleted one.
+    pub changed: Vec<(DocumentKey, Option<Document>)>,
     /// Whether all of the room's documents may have changed.
     pub reset: bool,
     /// The newest time at which any of them was written.
     pub newest_time: Option<HybridTime>,
+    /// Where the server's log ends, if this was its last page.
+    pub log_end: Option<u64>,
     /// What to ask for next.
     pub next: NextPull,
 }
@@ -95,6 +83,8 @@ pub enum NextPull {
     Nothing,
     /// The page after this cursor.
     After(u64),
+    /// What was asked for already.
+    Asked,
     /// The next page, but not at once: the server has this room start over again and again.
     Later,
 }
@@ -126,6 +116,7 @@ impl Replica {
             phase: RoomPhase::Waiting,
             error: None,
             retry_at_us: None,
+            heard_meanwhile: false,
             head: 0,
             level: false,
             repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
@@ -311,8 +302,21 @@ impl Replica {
         let behind = followed.phase == RoomPhase::Live && head > cursor;
         if behind {
             followed.phase = RoomPhase::Loading;
+        } else if head > cursor {
+            followed.heard_meanwhile = true;
         }
         behind.then_some(cursor)
+    }
+
+    /// Whether the page after this one can be asked for before this one is applied, because it will be applied as it
+    /// is; then what is said with the request, so that a reading from 0 may go on.
+    pub fn pull_ahead(&self, room: &Room, asked: u64, page: &Page) -> Option<Option<u64>> {
+        let state = self.state(room);
+        let followed = self.rooms.get(room)?;
+        let continues = asked == state.cursor && followed.repair == Repair::NotNeeded;
+        let goes_on = page.more && !page.reset && page.cursor > asked;
+        let snapshot = if asked == 0 { page.snapshot } else { state.snapshot };
+        (continues && goes_on).then_some(snapshot)
     }
 
     /// Applies the page that was asked for after the cursor `asked`.
@@ -320,7 +324,7 @@ impl Replica {
         &mut self,
         room: &Room,
         asked: u64,
-        page: &Page,
+        page: Page,
         store: &mut dyn Store,
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
@@ -342,7 +346,7 @@ impl Replica {
             return Ok(Applied { next: followed.next_pull(state.cursor, more), ..Applied::default() });
         }
         let before = if reset { RoomState::default() } else { state };
-        let (documents, checksum) = newer_than_cache(room, before, &page.changes, store)?;
+        let (documents, checksum) = newer_than_cache(room, before, page.changes, store)?;
         let documents = if is_active(Sabotage::CursorBeforeApply) { vec![] } else { documents };
         // A server that gets nowhere is not asked for ever.
         let more = page.more && page.cursor > if reset { 0 } else { asked };
@@ -361,7 +365,8 @@ impl Replica {
         if repairs {
             followed.repair = Repair::Done;
         }
-        if !more && page.cursor <= asked {
+        let heard_meanwhile = std::mem::take(&mut followed.heard_meanwhile);
+        if !more && page.cursor <= asked && !heard_meanwhile {
             // The server's word on where the log ends: waiting for a head beyond it would never end.
             followed.head = page.cursor;
         }
@@ -378,7 +383,8 @@ impl Replica {
         let again = page.reset && more && followed.starting_over;
         followed.starting_over = more && (page.reset || followed.starting_over);
         let next = if again { NextPull::Later } else { next };
-        Ok(Applied { next, ..Applied::of(room, &documents, reset) })
+        let log_end = (!page.more).then_some(page.cursor);
+        Ok(Applied { next, log_end, ..Applied::of(room, documents, reset) })
     }
 
     /// Applies a document that the server showed before the log brought it. The cursor stays, and the log skips what
@@ -391,15 +397,15 @@ impl Replica {
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
         let readable = self.rooms.get(room).is_some_and(|followed| followed.phase != RoomPhase::Denied);
-        // The first page does not look at what the cache holds.
-        if !readable || state.cursor == 0 || document.seq <= state.cursor {
+        // A reading from nothing does not look at what the cache holds.
+        if !readable || state.cursor == 0 || state.snapshot.is_some() || document.seq <= state.cursor {
             return Ok(Applied::default());
         }
-        let (documents, checksum) = newer_than_cache(room, state, std::slice::from_ref(document), store)?;
+        let (documents, checksum) = newer_than_cache(room, state, vec![document.clone()], store)?;
         let new_state = RoomState { checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
-        Ok(Applied::of(room, &documents, false))
+        Ok(Applied::of(room, documents, false))
     }
 
     /// Applies live changes that follow the cursor; anything else is left to a pull.
@@ -412,28 +418,29 @@ impl Replica {
         }
         followed.head = followed.head.max(live.to_seq);
         if followed.phase != RoomPhase::Live {
+            followed.heard_meanwhile = true;
             return Ok(Applied::default());
         }
         if live.from_seq > state.cursor + 1 && !is_active(Sabotage::GapIgnored) {
             followed.phase = RoomPhase::Loading;
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }
-        let (documents, checksum) = newer_than_cache(room, state, &live.changes, store)?;
+        let (documents, checksum) = newer_than_cache(room, state, live.changes.clone(), store)?;
         let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);
-        Ok(Applied::of(room, &documents, false))
+        Ok(Applied::of(room, documents, false))
     }
 }
 
 impl Applied {
-    fn of(room: &Room, documents: &[Document], reset: bool) -> Self {
-        Self {
-            changed: documents.iter().map(|document| key(room, document)).collect(),
-            reset,
-            newest_time: documents.iter().map(|document| document.newest_stamp().time).max(),
-            next: NextPull::Nothing,
-        }
+    fn of(room: &Room, documents: Vec<Document>, reset: bool) -> Self {
+        let newest_time = documents.iter().map(|document| document.newest_stamp().time).max();
+        let changed = documents.into_iter().map(|document| {
+            let key = key(room, &document);
+            (key, Some(document).filter(|document| !document.deleted))
+        });
+        Self { changed: changed.collect(), reset, newest_time, log_end: None, next: NextPull::Nothing }
     }
 }
 
@@ -463,19 +470,20 @@ impl FollowedRoom {
 fn newer_than_cache(
     room: &Room,
     before: RoomState,
-    changes: &[Document],
+    changes: Vec<Document>,
     store: &dyn Store,
 ) -> Result<(Vec<Document>, Checksum), StoreError> {
     let mut checksum = before.checksum;
     let mut documents = Vec::with_capacity(changes.len());
     for document in changes {
-        let cached = if before.cursor == 0 { None } else { store.document(&key(room, document))? };
+        let is_news = before.cursor == 0 || before.is_news(&document);
+        let cached = if is_news { None } else { store.document(&key(room, &document))? };
         if cached.as_ref().is_some_and(|cached| cached.seq >= document.seq) {
             continue;
         }
         let old = cached.map_or(Checksum::default(), |cached| cached.checksum());
         checksum = checksum.replace(old, document.checksum());
-        documents.push(document.clone());
+        documents.push(document);
     }
     Ok((documents, checksum))
 }

@@ -4,7 +4,6 @@
 
 use super::backoff::Backoff;
 use super::io::{AppState, ConnectionState, ConnectionStatus, Generation, Network, Now};
-use syncline_protocol::error::Retry;
 
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -298,9 +297,6 @@ impl Session {
             Code::Unauthorized | Code::NoAuthToken => Phase::Unauthorized,
             // Refused for good: only another token can help.
             Code::Forbidden if !self.is_open() => Phase::Unauthorized,
-            code if code.retry() == Retry::Never && code != Code::UnsupportedProtocol && !self.is_open() => {
-                Phase::Idle
-            }
             _ if !self.wanted && self.tasks == 0 => Phase::Idle,
             _ if self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0 => {
                 Phase::Suspended

@@ -28,7 +28,10 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let step = match message {
-            Message::Open(handshake) => self.session.handle_handshake(&handshake, now),
+            Message::Open(handshake) => {
+                self.wire.set_message_bytes_max(handshake.max_payload_bytes.unwrap_or(u64::MAX));
+                self.session.handle_handshake(&handshake, now)
+            }
             Message::Ping => {
                 self.session.handle_heartbeat(now);
                 return out.push(Output::Send(Message::Pong));
@@ -117,11 +120,8 @@ impl Engine {
         self.counters.rtt_us.record(took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
-                Ok(page) => {
-                    let applied = self.replica.apply_page(&room, asked, &page, store);
-                    self.handle_applied(now, &room, applied, store, out);
-                }
-                Err(error) => return self.handle_room_refused(now, &room, error, store),
+                Ok(page) => self.take_page(now, room, asked, page, store, out),
+                Err(error) => return self.handle_room_refused(now, &room, error, store, out),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
                 Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
@@ -192,8 +192,8 @@ impl Engine {
         if let Some(newest) = applied.newest_time {
             self.clock.observe(newest);
         }
-        for key in &applied.changed {
-            self.queries.touch(key);
+        for (key, document) in applied.changed {
+            self.queries.touch_with(&key, document.as_ref());
         }
         self.changed_rooms.insert(room.clone());
         self.schedule_flush(now);
@@ -201,7 +201,11 @@ impl Engine {
         for client_seq in self.outbox.confirmed_at(room, cursor) {
             self.settle_if_held(now, client_seq, store);
         }
+        if let Some(end) = applied.log_end {
+            self.outbox.push_again_behind(room, end, now.after_ms(self.settings.retry_delay_ms));
+        }
         match applied.next {
+            NextPull::Asked => {}
             NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
@@ -230,6 +234,7 @@ impl Engine {
         room: &Room,
         error: Error,
         store: &mut dyn Store,
+        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
@@ -247,16 +252,30 @@ impl Engine {
             for client_seq in self.outbox.confirmed_at(room, u64::MAX) {
                 self.settle(now, client_seq, store);
             }
+            self.forget_room_if_unused(now, room, out);
         }
         Ok(())
     }
 
-    pub(super) fn send_push(&mut self, now: Now, batch: Batch, after: Option<u64>, out: &mut Vec<Output>) {
+    pub(super) fn send_push(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        after: Option<u64>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
         let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
         let push = Push { room: batch.room.clone(), after, mutations };
-        self.request(now, event::SYNC_PUSH, &push, Request::Push(batch), out);
+        let request = Request::Push(batch.clone());
+        let timeout_ms = self.settings.request_timeout_ms;
+        let sent = self.wire.request(event::SYNC_PUSH, &push, request, timeout_ms, now, out);
+        // Sent all the same, it would end the connection, and so would its repetition.
+        if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
+            self.notices.push(Event::Error { error: error.into() });
+        }
     }
 
     fn handle_push_answer(
@@ -275,6 +294,10 @@ impl Engine {
         }
         let untried = batch.client_seqs.get(answered..).unwrap_or_default();
         match answer.error {
+            // A server may answer one write twice, and another not at all.
+            _ if untried.is_empty() && self.outbox.awaits_any(&batch.client_seqs) => {
+                self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms));
+            }
             _ if untried.is_empty() => self.outbox.complete(batch),
             Some(error) => {
                 let rest = Batch { client_seqs: untried.to_vec(), ..batch.clone() };

@@ -141,6 +141,10 @@ impl Engine {
         let through = self.identity.last_client_seq;
         self.outbox.hurry(through);
         if self.session.is_open() {
+            if self.ping_at_us.is_some() && !self.session.is_wanted_in_foreground() {
+                // The socket may have died while the app was frozen, and a task has little time.
+                self.ping(now, self.settings.probe_timeout_ms, out);
+            }
             self.followed_rooms().iter().for_each(|room| self.pull_again(room));
         }
         let step = self.session.handle_task_begin(now);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::json;
 use syncline_protocol::{
@@ -142,7 +142,7 @@ fn an_outcome_stays_until_it_is_seen_whatever_is_left_of_its_write() {
 fn numbers_and_identity_are_not_touched() {
     let migrations = migrations(json!([{"removeCollection": {"collection": "tasks"}}]));
     let resent = Entry { accepted: Some(update(1, "a").accepted()), ..update(5, "a") };
-    let after = migrate_journal(&migrations, Recovered { entries: vec![resent.clone()], ..recovered() });
+    let after = migrate_journal(&migrations, Recovered { entries: vec![resent], ..recovered() });
     assert_eq!(after.identity, recovered().identity);
     assert_eq!(after.outcomes[0].entry.accepted().client_seq, 1);
     let Write::Update(_) = after.outcomes[0].entry.mutation.write else { panic!("{after:?}") };

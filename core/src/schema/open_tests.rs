@@ -14,19 +14,19 @@ use crate::store::{DiskStore, Entry, MemoryStore, Record, RoomUpdate};
 
 const CLIENT: ClientId = ClientId::from_bytes([7; 16]);
 
-fn schema(version: u32, steps: serde_json::Value) -> Schema {
+fn schema(version: u32, steps: &serde_json::Value) -> Schema {
     serde_json::from_value(json!({"version": version, "migrations": [{"to": version, "steps": steps}]}))
         .unwrap()
 }
 
 /// Renames `name` to `title`.
 fn second() -> Schema {
-    schema(2, json!([{"renameField": {"collection": "tasks", "from": "name", "to": "title"}}]))
+    schema(2, &json!([{"renameField": {"collection": "tasks", "from": "name", "to": "title"}}]))
 }
 
 /// Removes `title`, if it comes from version 2.
 fn third() -> Schema {
-    let mut schema = schema(3, json!([{"removeField": {"collection": "tasks", "path": "title"}}]));
+    let mut schema = schema(3, &json!([{"removeField": {"collection": "tasks", "path": "title"}}]));
     schema.migrations.insert(0, second().migrations.remove(0));
     schema
 }
@@ -147,7 +147,7 @@ fn a_cache_that_no_migration_starts_from_is_read_anew() {
     fill(&mut store, &[document("tasks", "1", json!({"name": "a"}))]);
     bring_journal(&second(), &mut store, recovered).unwrap();
     drop(store);
-    let later = schema(3, json!([]));
+    let later = schema(3, &json!([]));
     let (store, recovered) = open(directory.path(), &later).unwrap();
     assert_eq!(recovered.entries, [entry(1, "title")]);
     assert_eq!(store.rooms().unwrap(), []);
@@ -168,7 +168,7 @@ fn collections_in_the_cache_are_renamed_and_removed() {
     ];
     let check = |store: &mut dyn Store| {
         fill(store, &documents);
-        bring_cache(&schema(2, steps.clone()), store).unwrap();
+        bring_cache(&schema(2, &steps), store).unwrap();
         assert_eq!(fields(store, "notes"), json!({"1": {"is": "task"}}));
         assert_eq!(fields(store, "tasks"), json!({"1": {"is": "todo"}, "2": {"is": "todo"}}));
         assert_eq!(fields(store, "todos"), json!({}));

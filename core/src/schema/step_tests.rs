@@ -22,7 +22,7 @@ fn remove(path: &str) -> MigrationStep {
     step(json!({"removeField": {"collection": "tasks", "path": path}}))
 }
 
-fn default(path: &str, value: serde_json::Value) -> MigrationStep {
+fn default(path: &str, value: &serde_json::Value) -> MigrationStep {
     step(json!({"setDefault": {"collection": "tasks", "path": path, "value": value}}))
 }
 
@@ -97,7 +97,7 @@ fn of_an_update_whose_fields_are_removed_nothing_is_left() {
 
 #[test]
 fn a_default_is_for_what_is_missing() {
-    let step = default("done", json!(false));
+    let step = default("done", &json!(false));
     assert_eq!(after(&step, json!({"create": {"n": 1}})), json!({"create": {"n": 1, "done": false}}));
     assert_eq!(after(&step, json!({"create": {"done": null}})), json!({"create": {"done": null}}));
     let update = json!({"update": {"n": {"increment": 1}}});
@@ -110,7 +110,7 @@ fn a_default_is_for_what_is_missing() {
 
 #[test]
 fn a_default_makes_no_object_to_stand_in() {
-    let step = default("address.country", json!("CH"));
+    let step = default("address.country", &json!("CH"));
     assert_eq!(after(&step, json!({"create": {}})), json!({"create": {}}));
     assert_eq!(
         after(&step, json!({"update": {"address": {"set": {}}}})),
@@ -122,7 +122,7 @@ fn a_default_makes_no_object_to_stand_in() {
 fn other_collections_are_left_alone() {
     let other = Collection::new("notes").unwrap();
     let write: Write = serde_json::from_value(json!({"update": {"a": {"set": 1}}})).unwrap();
-    for step in [rename("a", "b"), remove("a"), default("b", json!(1))] {
+    for step in [rename("a", "b"), remove("a"), default("b", &json!(1))] {
         assert_eq!(step.write(&other, write.clone()), Some(write.clone()));
     }
 }
@@ -154,7 +154,7 @@ fn the_times_of_writes_follow_their_fields() {
 #[test]
 fn a_deleted_document_gets_no_defaults() {
     let deleted = Document { deleted: true, ..document(Fields::new()) };
-    assert!(default("done", json!(false)).document(deleted).unwrap().fields.is_empty());
+    assert!(default("done", &json!(false)).document(deleted).unwrap().fields.is_empty());
 }
 
 fn scalar() -> impl Strategy<Value = Value> {

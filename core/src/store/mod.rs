@@ -196,6 +196,15 @@ impl Retain for Without<'_> {
     }
 }
 
+impl RoomState {
+    /// Whether a document of the log cannot be in a cache in this state, in no version. Each document stands in the
+    /// log once: what a reading from nothing finds up to the end that the log had when it began, it has not found
+    /// before.
+    pub fn is_news(&self, document: &Document) -> bool {
+        self.snapshot.is_some_and(|head| self.cursor < document.seq && document.seq <= head)
+    }
+}
+
 /// A change of the cache that becomes visible, and durable, as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoomUpdate<'a> {
@@ -370,6 +379,7 @@ pub trait Cache: std::fmt::Debug {
 
     /// Applies a change, visible at once and durable at the latest after the next [`flush`](Self::flush). After a
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
+    /// Nothing is added to a cache that was lost before [`take_loss`](Self::take_loss) was asked.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
 
     /// Makes every change durable.

@@ -59,8 +59,10 @@ impl<'a> RoomChange<'a> {
             remove_all(database, self.room, &mut room, &mut writes)?;
         }
         room.index = self.index_of(&room);
+        let was_empty = self.reset || room.digest == Digest::default();
         for (key, replacement) in &self.newest {
-            let replaced = if self.reset { None } else { database.documents.get(key)? };
+            let is_news = was_empty || room.state.is_news(replacement.document);
+            let replaced = if is_news { None } else { database.documents.get(key)? };
             if let Some(value) = replaced {
                 self.unindex(database, key, &value, &mut room, &mut writes)?;
                 remove(&mut writes, &mut room, key, &value)?;
@@ -138,8 +140,10 @@ pub(super) fn add_entries(
 ) {
     for (number, entry) in indexes.entries(document) {
         let entry = index_key(room, &document.collection, number, &entry);
-        digest.add(&entry, document.id.as_str().as_bytes());
-        writes.indexes.insert(entry, document.id.as_str().as_bytes());
+        let id = document.id.as_str().as_bytes();
+        digest.add(&entry, id);
+        writes.index_bytes += (entry.len() + id.len()) as u64;
+        writes.indexes.insert(entry, id);
     }
 }
 
@@ -156,7 +160,8 @@ fn remove_all(
     for item in database.indexes.scan_prefix(room_prefix(name)) {
         writes.indexes.remove(item?.0);
     }
-    room.index = CachedIndex::default();
+    // Whatever it was: a sum that was wrong must not stay so.
+    *room = CachedRoom { state: room.state, ..CachedRoom::default() };
     Ok(())
 }
 

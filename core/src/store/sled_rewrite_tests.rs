@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::fixtures::{collection, copy_directory, document, room, state};
-use crate::store::{Cache, SledCache};
+use crate::store::{Cache, SledCache, StoreError};
 
 const ROOMS: [&str; 2] = ["list:1", "list:2"];
 /// Long enough for several transactions, and one that is stored in chunks.
@@ -30,7 +30,9 @@ fn filled(directory: &Path) -> SledCache {
 }
 
 /// The documents of each room, by their ids.
-fn contents(cache: &SledCache) -> Vec<(Room, Vec<Document>)> {
+type Contents = Vec<(Room, Vec<Document>)>;
+
+fn contents(cache: &SledCache) -> Contents {
     let rooms = cache.rooms().unwrap().into_iter().map(|(room, _)| {
         let mut documents = Vec::new();
         cache
@@ -71,8 +73,8 @@ fn what_is_kept_is_there_and_the_rest_takes_no_space() {
     cache.flush().unwrap();
 }
 
-/// What a restart finds after a kill once `steps` of the renames were made.
-fn killed_after(steps: usize) -> (Vec<(Room, Vec<Document>)>, Vec<(Room, Vec<Document>)>) {
+/// What there was, and what a restart finds after a kill once `steps` of the renames were made.
+fn killed_after(steps: usize) -> (Contents, Contents) {
     let directory = TempDir::new().unwrap();
     let cache = filled(directory.path());
     let before = contents(&cache);
@@ -144,6 +146,44 @@ fn a_broken_cache_takes_a_copy_that_was_interrupted_with_it() {
     // As if the switch had been interrupted, and the old one were not readable any more.
     fs::write(directory.path().join("cache").join("db"), b"garbage").unwrap();
     let mut cache = SledCache::open(directory.path().join("cache"), directory.path().join("q").join("cache"));
+    assert!(cache.take_loss().is_some());
+    assert_eq!(contents(&cache), []);
+}
+
+#[test]
+fn a_cache_of_which_nothing_is_kept_is_not_lost() {
+    struct Nothing;
+    impl Retain for Nothing {
+        fn room(&mut self, _: &Room, _: RoomState) -> Option<RoomState> {
+            None
+        }
+
+        fn document(&mut self, _: Document) -> Option<Document> {
+            None
+        }
+    }
+    let directory = TempDir::new().unwrap();
+    let mut cache = filled(directory.path());
+    cache.rewrite(Some(2), &mut Nothing).unwrap();
+    assert_eq!(cache.take_loss(), None);
+    assert_eq!(contents(&cache), []);
+    drop(cache);
+    assert_eq!(open(directory.path()).schema_version().unwrap(), Some(2));
+}
+
+#[test]
+fn documents_that_are_missing_do_not_go_unnoticed_because_the_rest_was_copied() {
+    let directory = TempDir::new().unwrap();
+    let cache = filled(directory.path());
+    cache
+        .run(|database| {
+            database.documents.remove(document_key(&room(ROOMS[1]), &document("d03", 3, "")))?;
+            Ok(())
+        })
+        .unwrap();
+    drop(cache);
+    let mut cache = open(directory.path());
+    assert!(matches!(cache.rewrite(Some(2), &mut Second), Err(StoreError::CacheLost { .. })));
     assert!(cache.take_loss().is_some());
     assert_eq!(contents(&cache), []);
 }

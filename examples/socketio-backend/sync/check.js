@@ -42,7 +42,9 @@ export function checkPush(request) {
   if (!Array.isArray(request.mutations) || request.mutations.length === 0) throw invalid('the push is empty');
   if (request.mutations.length > LIMITS.push_count_max) throw tooLarge('more than push_count_max mutations');
   const mutations = request.mutations.map(checkMutation);
-  const growing = mutations.every(({ client_seq }, at) => at === 0 || client_seq > mutations[at - 1].client_seq);
+  const growing = mutations.every(
+    ({ client_seq }, at) => at === 0 || client_seq > mutations[at - 1].client_seq,
+  );
   if (!growing) throw invalid('mutation numbers grow within a push');
   return { room, after, mutations };
 }
@@ -89,7 +91,7 @@ function checkPatch(patch) {
 
 function checkOperation(op) {
   if (op === 'unset' || op === 'server_time') return;
-  const [[name, value], ...more] = Object.entries(checkMap(op, 'an operation'));
+  const [[name, value] = [], ...more] = Object.entries(checkMap(op, 'an operation'));
   const isKnown =
     name === 'set' ||
     (name === 'increment' && typeof value === 'number') ||
@@ -178,7 +180,9 @@ export function writeByteLength(write) {
 function operationByteLength(op) {
   if (typeof op === 'string') return 0;
   const [value] = Object.values(op);
-  return Object.hasOwn(op, 'set') || Object.hasOwn(op, 'increment') ? byteLength(value) : byteLength(value) - 3;
+  return Object.hasOwn(op, 'set') || Object.hasOwn(op, 'increment')
+    ? byteLength(value)
+    : byteLength(value) - 3;
 }
 
 /** What a document's version and stamps count. */

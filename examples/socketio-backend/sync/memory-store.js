@@ -40,7 +40,9 @@ export class MemoryStore {
   async close() {}
 
   #room(name) {
-    return this.#rooms.get(name) ?? { head: { seq: 0, checksum: EMPTY }, documents: new Map(), clients: new Map() };
+    return (
+      this.#rooms.get(name) ?? { head: { seq: 0, checksum: EMPTY }, documents: new Map(), clients: new Map() }
+    );
   }
 
   #open(name) {

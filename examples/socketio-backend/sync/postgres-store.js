@@ -7,6 +7,7 @@ import { EMPTY } from './checksum.js';
 /** Refusals that are kept of a client in a room, by its last numbers. */
 const REFUSALS_MAX = 10_000;
 const CONNECTIONS_MAX = 10;
+/** Less than a client waits for its answer, which is 20 s. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 // Documents are `json`, not `jsonb`: that would refuse the NUL characters that a text may hold.
@@ -40,8 +41,11 @@ export class PostgresStore {
       statement_timeout: STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     });
-    // A connection that fails while idle is replaced; without a listener it would end the process.
-    pool.on('error', (error) => console.error('postgres:', error.message));
+    // A connection that fails is replaced. Without a listener it would end the process: the pool listens only while it
+    // is idle, and says so by an error of its own.
+    const report = (error) => console.error('postgres:', error.message);
+    pool.on('connect', (connection) => connection.on('error', report));
+    pool.on('error', report);
     const store = new PostgresStore(pool);
     await store.#inTransaction(async (connection) => {
       await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
@@ -102,7 +106,10 @@ export class PostgresStore {
       await connection.query('COMMIT');
       return result;
     } catch (error) {
-      failed = await connection.query('ROLLBACK').then(() => undefined, (broken) => broken);
+      failed = await connection.query('ROLLBACK').then(
+        () => undefined,
+        (broken) => broken,
+      );
       throw error;
     } finally {
       // A connection that could not roll back is of no use to anybody else.
@@ -124,7 +131,10 @@ class Transaction {
   }
 
   async claim(client, user) {
-    await this.#connection.query('INSERT INTO sync_owners VALUES ($1, $2) ON CONFLICT DO NOTHING', [client, user]);
+    await this.#connection.query('INSERT INTO sync_owners VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+      client,
+      user,
+    ]);
     const owner = await this.#row('SELECT user_id FROM sync_owners WHERE client = $1', [client]);
     return owner?.user_id === user;
   }

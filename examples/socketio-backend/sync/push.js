@@ -36,7 +36,10 @@ export async function applyPush(tx, { room, mutations }, { user, client, objecti
   const answer = { results: [], error: null };
   for (const mutation of mutations) {
     if (batch.bytes > TRANSACTION_BYTES_MAX) {
-      answer.error = new Refusal('unavailable', 'the push writes too much at once; send the rest again').toWire();
+      answer.error = new Refusal(
+        'unavailable',
+        'the push writes too much at once; send the rest again',
+      ).toWire();
       break;
     }
     answer.results.push(await applyMutation(batch, mutation));

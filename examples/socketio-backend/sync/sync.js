@@ -102,7 +102,8 @@ export function addSync(io, { store, userOf, allows, objection = () => {}, onCha
   io.use((socket, next) => {
     const { protocol, client_id } = socket.handshake.auth;
     if ((protocol ?? PROTOCOL) !== PROTOCOL) next(new Error(`unsupported_protocol: this is ${PROTOCOL}`));
-    else if ((client_id ?? null) !== null && !isClientId(client_id)) next(new Error('invalid: client_id is no UUID'));
+    else if ((client_id ?? null) !== null && !isClientId(client_id))
+      next(new Error('invalid: client_id is no UUID'));
     else next();
   });
 

@@ -9,7 +9,9 @@ import { replaceIn, EMPTY } from '../sync/checksum.js';
 import { fieldsInConflict } from '../sync/conflict.js';
 import { merge } from '../sync/merge.js';
 
-const vectors = JSON.parse(readFileSync(new URL('../../../tests/contract/merges.json', import.meta.url), 'utf8'));
+const vectors = JSON.parse(
+  readFileSync(new URL('../../../tests/contract/merges.json', import.meta.url), 'utf8'),
+);
 
 function replay({ steps, now_ms }) {
   let document = null;

@@ -2,8 +2,8 @@
 //!
 //! The thread takes every job that waits, applies each push as one transaction, flushes once for all of them, and
 //! only then answers. Reads run on the same thread and are answered after the same flush, so nobody sees what a
-//! crash could take back. Between jobs it searches the rooms for deletions to purge. After a failure of the database it answers nothing but `unavailable`: what sled holds in
-//! memory then is no longer what is on disk.
+//! crash could take back. Between jobs it searches the rooms for deletions to purge. After a failure of the database it
+//! answers nothing but `unavailable`: what sled holds in memory then is no longer what is on disk.
 
 use std::path::Path;
 use std::sync::Arc;

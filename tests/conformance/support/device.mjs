@@ -1,5 +1,6 @@
 // A device: the core, through the Node addon, and what its events add up to.
 
+import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
 import { until } from './until.mjs';
@@ -21,15 +22,23 @@ export class Device {
   /** `room/collection` -> id -> row. */
   #rows = new Map();
   #watches = new Map();
+  /** Watches that only read, and are over. */
+  #ended = new Set();
+  /** `room/collection` -> `[room, collection]`. */
+  #watched = new Map();
   /** Events of a watch whose reply has not arrived. */
   #early = [];
 
   /** Opens a client in memory, unless `directory` says where it keeps its data. */
-  static async open({ settings, directory, ...config }) {
+  static async open({ settings, directory, conflict, ...config }) {
     const device = new Device();
     const store = directory === undefined ? { store: 'memory' } : { store: 'disk', directory };
-    const text = JSON.stringify({ ...store, ...config, settings: { ...SETTINGS, ...settings } });
-    const reply = await addon.open(text, (_, events) => JSON.parse(events).forEach((event) => device.#handle(event)));
+    // Every write stays one of its own, to be counted.
+    const collections = { tasks: { coalesce: false, ...(conflict && { conflict }) } };
+    const text = JSON.stringify({ ...store, ...config, collections, settings: { ...SETTINGS, ...settings } });
+    const reply = await addon.open(text, (_, events) =>
+      JSON.parse(events).forEach((event) => device.#handle(event)),
+    );
     device.#number = unwrap(reply).client;
     return device;
   }
@@ -42,6 +51,7 @@ export class Device {
   async watch(room, collection) {
     const { watch, rows, room: status } = await this.call('watch', { room, collection });
     const key = `${room}/${collection}`;
+    this.#watched.set(key, [room, collection]);
     this.#watches.set(watch, key);
     this.#rows.set(key, new Map(rows.map((row) => [row.id, row])));
     this.#rooms.set(room, status);
@@ -70,15 +80,46 @@ export class Device {
     return this.#rooms.get(room) ?? { state: 'waiting', complete: false, error: null };
   }
 
-  /** Until nothing waits to be sent or confirmed, and every room that is watched is live. */
+  /**
+   * Until nothing waits to be sent or confirmed, every room that is watched is live, and `rows` shows what the core
+   * does. Asks for each, because events come when they come.
+   */
   settled() {
     return until(
-      () =>
-        this.connection.state === 'open' &&
-        this.queue.count === 0 &&
-        [...this.#rooms.values()].every(({ state, complete }) => state === 'live' && complete),
+      async () => {
+        const [connection, queue] = await Promise.all([this.call('connection'), this.call('queue')]);
+        if (connection.state !== 'open' || queue.count > 0) return false;
+        for (const key of this.#rows.keys()) if (!(await this.#isSettled(key))) return false;
+        return true;
+      },
       () => ({ connection: this.connection, queue: this.queue, rooms: [...this.#rooms.values()] }),
     );
+  }
+
+  async #isSettled(key) {
+    const { room, rows, count } = await this.#read(key, { limit: 0 });
+    assert.deepEqual(rows, []);
+    if (room.state !== 'live' || !room.complete || count !== this.#rows.get(key).size) return false;
+    const current = (await this.#read(key)).rows;
+    return current.every(({ id, seq, pending }) => {
+      const row = this.#rows.get(key).get(id);
+      return row?.seq === seq && row.pending === pending;
+    });
+  }
+
+  /** What a watch begins with. */
+  async #read(key, selection = {}) {
+    const [room, collection] = this.#watched.get(key);
+    const reply = await this.call('watch', { room, collection, ...selection });
+    this.#ended.add(reply.watch);
+    await this.call('unwatch', { watch: reply.watch });
+    return reply;
+  }
+
+  /** What this device knows, for whoever waits in vain. */
+  describe() {
+    const { connection, queue, errors, outcomes } = this;
+    return { connection, queue, errors, outcomes, rooms: [...this.#rooms.values()], rows: [...this.#rows] };
   }
 
   close() {
@@ -118,7 +159,7 @@ export class Device {
   #handleRows(event) {
     const key = this.#watches.get(event.watch);
     if (key === undefined) {
-      this.#early.push(event);
+      if (!this.#ended.has(event.watch)) this.#early.push(event);
       return;
     }
     if (event.reset) this.#rows.set(key, new Map());

@@ -35,7 +35,7 @@ export class Link {
   /** Ends all connections, without a goodbye. */
   cut() {
     for (const { near, far } of this.#connections) {
-      near.resetAndDestroy();
+      near.destroy();
       far.destroy();
     }
   }

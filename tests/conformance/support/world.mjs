@@ -14,7 +14,11 @@ if (SYNCLINE_POSTGRES_URL === undefined) {
 
 /** The default parser and the other one, a store that forgets and one that does not. */
 export const MEMORY = { name: 'default parser, in memory', parser: 'json', environment: {} };
-export const MSGPACK = { name: 'MessagePack parser, in memory', parser: 'msgpack', environment: { PARSER: 'msgpack' } };
+export const MSGPACK = {
+  name: 'MessagePack parser, in memory',
+  parser: 'msgpack',
+  environment: { PARSER: 'msgpack' },
+};
 export const POSTGRES = {
   name: 'default parser, in Postgres',
   parser: 'json',
@@ -87,6 +91,8 @@ export class World {
     await this.backend.kill();
     this.backend = await Backend.start(this.#variant.environment);
     this.link.lead(this.backend.url);
+    // What was muted has not noticed.
+    this.link.cut();
   }
 
   async #end() {

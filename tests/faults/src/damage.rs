@@ -84,7 +84,7 @@ pub fn inflict(directory: &Path, random: &mut Random) -> Damage {
             return Damage::Deleted { file };
         }
         12 => {
-            let file = Path::new("cache").join(format!("snap.{:016X}.generating", random.next()));
+            let file = Path::new("cache").join(format!("snap.{:016X}.generating", random.draw()));
             fs::create_dir_all(directory.join("cache")).unwrap();
             fs::write(directory.join(&file), garbage(random)).unwrap();
             return Damage::SnapshotLeft { file };
@@ -151,5 +151,5 @@ fn place(bytes: &[u8], random: &mut Random) -> usize {
 
 fn garbage(random: &mut Random) -> Vec<u8> {
     let bytes = 1 + random.below(GARBAGE_BYTES_MAX);
-    (0..bytes).map(|_| random.next().to_le_bytes()[0]).collect()
+    (0..bytes).map(|_| random.draw().to_le_bytes()[0]).collect()
 }

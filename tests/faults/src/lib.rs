@@ -2,11 +2,13 @@
 //!
 //! - [`ledger`]: what a process that will be killed writes, and how to tell afterwards what became of it.
 //! - [`damage`]: damage done to files. [`master`]: the directories it is done to. [`rescue`]: what must be left.
+//! - [`cycles`]: a client opened and closed again and again.
 //! - [`proxy`]: a TCP proxy that breaks connections in every way the tests need.
 //! - [`random`]: numbers that follow from a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_debug_implementations)]
 
+pub mod cycles;
 pub mod damage;
 pub mod ledger;
 pub mod master;

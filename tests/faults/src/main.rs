@@ -3,6 +3,7 @@
 //!
 //! - `write DIRECTORY URL ROOM TOKEN PROCESS`: writes until it is killed; offline when the URL is empty.
 //! - `hold DIRECTORY`: opens the directory and keeps it.
+//! - `cycle DIRECTORY URL CYCLES`: opens and closes a client again and again, and tells what it holds of the system.
 //! - `rescue MASTERS URL VARIANT FROM TO`: damages copies of a directory, one per seed, and checks what is left.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use syncline::{Client, ClientConfig, Command};
-use syncline_faults::{ledger, master, rescue};
+use syncline_faults::{cycles, ledger, master, rescue};
+use tokio::task::JoinSet;
 
 /// What a client under test waits before it dials again, in milliseconds.
 const RECONNECT_DELAY_MS: u64 = 20;
@@ -31,6 +33,9 @@ async fn main() {
                 write(config, room, process.parse().unwrap()).await;
             }
             ["hold", directory] => hold(directory).await,
+            ["cycle", directory, url, cycles] => {
+                cycles::run(Path::new(directory), url, cycles.parse().unwrap(), &say).await;
+            }
             ["rescue", masters, url, variant, from, to] => {
                 let seeds = from.parse().unwrap()..to.parse().unwrap();
                 let variant: master::Variant = variant.parse().unwrap();
@@ -70,17 +75,17 @@ async fn write(config: ClientConfig, room: &str, process: u64) {
     say("opened");
     let next = Arc::new(AtomicU64::new(0));
     write_next(&client, room, process, &next).await;
-    let writers = (0..ledger::WRITERS).map(|_| {
+    let mut writers = JoinSet::new();
+    for _ in 0..ledger::WRITERS {
         let (client, room, next) = (client.clone(), room.to_owned(), Arc::clone(&next));
-        tokio::spawn(async move {
+        writers.spawn(async move {
             loop {
                 write_next(&client, &room, process, &next).await;
             }
-        })
-    });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.unwrap();
+        });
     }
+    let ended: Option<Result<(), _>> = writers.join_next().await;
+    panic!("a writer ended: {ended:?}");
 }
 
 async fn write_next(client: &Client, room: &str, process: u64, next: &AtomicU64) {
@@ -99,7 +104,7 @@ async fn hold(directory: &str) {
     match Client::open(config, |_| ()).await {
         Ok(_client) => {
             say("opened");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Err(error) => say(&format!("refused {}", error.code.as_str())),
     }

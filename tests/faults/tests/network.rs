@@ -18,12 +18,14 @@ const ROOM: &str = "user:ada";
 
 const PING_INTERVAL_MS: u64 = 300;
 const PING_TIMEOUT_MS: u64 = 200;
+/// More than a slow link needs for what stands before a pong.
+const SLOW_PING_TIMEOUT_MS: u64 = 10_000;
 const CONNECT_TIMEOUT_MS: u64 = 300;
 const REQUEST_TIMEOUT_MS: u64 = 400;
 const RECONNECT_DELAY_MS: u64 = 40;
 const RECONNECT_DELAY_MS_MAX: u64 = 160;
 /// What a busy machine may add to a time that is measured.
-const SLACK_MS: u64 = 1_500;
+const SLACK_MS: u64 = 2_000;
 
 /// A server, a proxy before it, and a client that knows only the proxy.
 struct Setting {
@@ -36,10 +38,14 @@ struct Setting {
 
 impl Setting {
     async fn start(fault: Fault, change: impl FnOnce(&mut ClientConfig)) -> Self {
+        Self::start_with(PING_TIMEOUT_MS, fault, change).await
+    }
+
+    async fn start_with(ping_timeout_ms: u64, fault: Fault, change: impl FnOnce(&mut ClientConfig)) -> Self {
         let (data, directory) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let mut server = server_config("127.0.0.1:0".parse().unwrap(), data.path());
         server.connection.ping_interval_ms = PING_INTERVAL_MS;
-        server.connection.ping_timeout_ms = PING_TIMEOUT_MS;
+        server.connection.ping_timeout_ms = ping_timeout_ms;
         let server = TestServer::start_with(server).await;
         let proxy = Proxy::start(server.addr, fault).await;
         let mut config = config("ada", &[], &proxy.url(), directory.path());
@@ -134,10 +140,11 @@ async fn a_connection_cut_at_any_byte_loses_and_doubles_nothing() {
     })
     .await;
     let cuts = cases(300, 3_000);
+    let started = Instant::now();
     while setting.proxy.accepted() < cuts {
         setting.write(1).await;
-        let accepted = setting.proxy.accepted();
-        setting.until_attempts(accepted + 2).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(started.elapsed() < PATIENCE * 10, "only {} cuts", setting.proxy.accepted());
     }
     assert!(setting.writes > cuts / 10);
     setting.everything_arrives_once().await;
@@ -227,10 +234,13 @@ async fn a_link_that_flaps_makes_progress_with_few_attempts() {
 
 #[tokio::test]
 async fn a_captive_portal_is_a_transport_error_and_the_queue_is_kept() {
+    const ATTEMPTS: u64 = 15;
     let started = Instant::now();
     let mut setting = Setting::start(Fault::Portal, |_| ()).await;
     setting.write(5).await;
-    setting.until_attempts(5).await;
+    setting.until_attempts(ATTEMPTS).await;
+    // At least half of each delay lies between two attempts; the first two delays are shorter than the others.
+    assert!(started.elapsed() >= Duration::from_millis((ATTEMPTS - 3) * RECONNECT_DELAY_MS_MAX / 2));
     setting
         .device
         .until("a pause", |seen| {
@@ -241,9 +251,6 @@ async fn a_captive_portal_is_a_transport_error_and_the_queue_is_kept() {
         .await;
     assert_eq!(setting.reason().as_deref(), Some("unreachable"));
     setting.queue_is_kept().await;
-    // At least half of each delay lies between two attempts.
-    let attempts_max = started.elapsed().as_millis() as u64 / (RECONNECT_DELAY_MS / 2) + 1;
-    assert!(setting.proxy.accepted() <= attempts_max);
     setting.proxy.set(Fault::None);
     setting.until_connected().await;
     drained(&setting.device, &[ROOM]).await;
@@ -257,11 +264,12 @@ async fn a_captive_portal_is_a_transport_error_and_the_queue_is_kept() {
 
 #[tokio::test]
 async fn a_slow_link_is_slow_and_not_dead() {
-    let mut setting = Setting::start(Fault::Slow { bytes_per_s: 20_000 }, |config| {
-        config.settings.connect_timeout_ms = 10_000;
-        config.settings.request_timeout_ms = 10_000;
-    })
-    .await;
+    let mut setting =
+        Setting::start_with(SLOW_PING_TIMEOUT_MS, Fault::Slow { bytes_per_s: 20_000 }, |config| {
+            config.settings.connect_timeout_ms = 10_000;
+            config.settings.request_timeout_ms = 10_000;
+        })
+        .await;
     setting.until_connected().await;
     let connections = setting.proxy.accepted();
     setting.write(100).await;

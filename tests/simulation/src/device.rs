@@ -154,7 +154,7 @@ impl Device {
 
     /// Starts the app's process from what its disk holds; `false` when the disk does not let it.
     pub fn start(&mut self) -> Result<bool, Failure> {
-        let (store, recovered) = match self.storage.open() {
+        let (store, recovered) = match self.storage.open(self.random.client_id()) {
             Ok(opened) => opened,
             Err(error) => {
                 let excused = self.storage.disk.is_dead() || self.disk_hurts;

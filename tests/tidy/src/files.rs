@@ -8,7 +8,10 @@ use crate::{File, Tree};
 /// A longer file usually holds two ideas.
 const LINES_MAX: usize = 500;
 
-const LINE_LIMITED: [&str; 6] = [".rs", ".ts", ".tsx", ".mjs", ".swift", ".kt"];
+const LINE_LIMITED: [&str; 7] = [".rs", ".ts", ".tsx", ".js", ".mjs", ".swift", ".kt"];
+
+/// How a file begins that nobody writes by hand.
+const GENERATED: &str = "// Generated from";
 
 const PLACEHOLDERS: [&str; 3] = ["todo!", "unimplemented!", "dbg!"];
 
@@ -39,6 +42,7 @@ const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// Files over the length that a reader can hold.
 pub fn too_long(tree: &Tree) -> Vec<String> {
     tree.with_extension(&LINE_LIMITED)
+        .filter(|file| !file.text.starts_with(GENERATED))
         .map(|file| (file, file.text.lines().count()))
         .filter(|(_, lines)| *lines > LINES_MAX)
         .map(|(file, lines)| format!("{}: {lines} lines, at most {LINES_MAX}", file.path))
@@ -200,7 +204,9 @@ mod tests {
     fn a_file_one_line_too_long_is_found() {
         let fits = "\n".repeat(LINES_MAX);
         let over = "\n".repeat(LINES_MAX + 1);
-        let tree = Tree::of(&[("a.rs", &fits), ("b.tsx", &over), ("c.md", &over)]);
+        let generated = format!("{GENERATED} the types{over}");
+        let files = [("a.rs", &*fits), ("b.tsx", &over), ("c.md", &over), ("d.ts", &generated)];
+        let tree = Tree::of(&files);
         assert_eq!(too_long(&tree), [format!("b.tsx: {} lines, at most {LINES_MAX}", LINES_MAX + 1)]);
     }
 

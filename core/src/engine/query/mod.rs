@@ -19,7 +19,8 @@ mod live_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syncline_protocol::{Collection, DocumentId, Room};
+use syncline_protocol::value::fields_byte_len;
+use syncline_protocol::{Collection, Document, DocumentId, Room};
 
 use self::live::{Difference, Live};
 use self::selection::{Selection, SelectionError};
@@ -88,9 +89,15 @@ enum Picture {
 enum Dirty {
     #[default]
     Nothing,
-    Some(BTreeSet<DocumentId>),
+    /// With the confirmed documents that need not be read from the cache again.
+    Some(BTreeMap<DocumentId, Option<Document>>),
     All,
 }
+
+/// What a watch keeps until its app is told, so that it need not be read again: about a page.
+const KEPT_COUNT_MAX: usize = 1000;
+/// A larger document is read again, in bytes.
+const KEPT_DOCUMENT_BYTES_MAX: usize = 4 << 10;
 
 #[derive(Debug, Default)]
 pub struct Queries {
@@ -116,13 +123,21 @@ impl Queries {
 
     /// A document's confirmed state or its pending writes changed.
     pub fn touch(&mut self, key: &DocumentKey) {
+        self.touch_with(key, None);
+    }
+
+    /// As [`touch`](Self::touch), with the confirmed document as the cache holds it now, where there is one.
+    pub fn touch_with(&mut self, key: &DocumentKey, confirmed: Option<&Document>) {
         for watch in self.watches.values_mut().filter(|watch| watch.query.reaches(key)) {
-            match &mut watch.dirty {
-                Dirty::All => {}
-                Dirty::Some(ids) => {
-                    ids.insert(key.id.clone());
-                }
-                Dirty::Nothing => watch.dirty = Dirty::Some(BTreeSet::from([key.id.clone()])),
+            if let Dirty::Nothing = watch.dirty {
+                watch.dirty = Dirty::Some(BTreeMap::new());
+            }
+            if let Dirty::Some(changed) = &mut watch.dirty {
+                let kept = confirmed.filter(|document| {
+                    changed.len() < KEPT_COUNT_MAX
+                        && fields_byte_len(&document.fields) <= KEPT_DOCUMENT_BYTES_MAX
+                });
+                changed.insert(key.id.clone(), kept.cloned());
             }
         }
     }
@@ -155,7 +170,7 @@ impl Watch {
         match std::mem::take(&mut self.dirty) {
             Dirty::Nothing => Ok(None),
             Dirty::All => self.redraw(watch, view).map(Some),
-            Dirty::Some(ids) => self.diff(watch, ids, view),
+            Dirty::Some(changed) => self.diff(watch, changed, view),
         }
     }
 
@@ -169,12 +184,16 @@ impl Watch {
     fn diff(
         &mut self,
         watch: WatchId,
-        ids: BTreeSet<DocumentId>,
+        changed: BTreeMap<DocumentId, Option<Document>>,
         view: View<'_>,
     ) -> Result<Option<Event>, StoreError> {
         let mut changes = BTreeMap::new();
-        for id in ids {
-            let row = view.row(&self.query.key(id.clone()))?;
+        for (id, confirmed) in changed {
+            let key = self.query.key(id.clone());
+            let row = match confirmed {
+                Some(_) => view.row_of(&key, confirmed),
+                None => view.row(&key)?,
+            };
             changes.insert(id, row);
         }
         let (upserted, removed, indexes) = match &mut self.picture {

@@ -23,7 +23,12 @@ pub struct View<'a> {
 impl View<'_> {
     pub fn row(&self, key: &DocumentKey) -> Result<Option<Row>, StoreError> {
         let confirmed = self.store.document(key)?;
-        Ok(self.overlay(key, confirmed).map(row))
+        Ok(self.row_of(key, confirmed))
+    }
+
+    /// The row of a document of which the cache holds `confirmed`.
+    pub(super) fn row_of(&self, key: &DocumentKey, confirmed: Option<Document>) -> Option<Row> {
+        self.overlay(key, confirmed).map(row)
     }
 
     /// The document as the app sees it; `None` where there is none.

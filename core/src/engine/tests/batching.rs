@@ -302,6 +302,32 @@ fn edits_that_saw_the_same_version_are_one_whatever_the_strategy() {
 }
 
 #[test]
+fn an_edit_that_may_win_for_being_the_older_one_keeps_its_time() {
+    let mut log = ServerLog::of(vec![create("a", 10)]);
+    let collections = Collections::with_conflict(ConflictStrategy::FirstWriteWins);
+    let mut bench = Bench::made_of(Settings::default(), collections, Some("token"));
+    bench.open();
+    bench.enter(&log);
+    bench.lose_connection();
+    bench.now.wall_ms = 5;
+    bench.write(vec![set("a", "n", 1)]);
+    log.write(set("a", "n", 50));
+    bench.advance_ms(WINDOW_MS + 1);
+    bench.now.wall_ms = WALL_MS;
+    assert_eq!(bench.write(vec![set("a", "n", 2)]), [2]);
+    let delay_ms = bench.retry_in_ms();
+    bench.advance_ms(delay_ms + 1);
+    bench.accept();
+    bench.load(&log);
+    for _ in 0..2 {
+        let (ack, push) = bench.expect_push();
+        let answer = log.push(&push);
+        bench.answer(ack, &answer);
+    }
+    assert_eq!((bench.field("a", "n"), bench.outcomes()), (Value::Int(2), vec![]));
+}
+
+#[test]
 fn only_what_failed_is_sent_again() {
     let log = ServerLog::of(vec![create("a", 0)]);
     let mut bench = Bench::with(Settings { push_count_max: 2, ..at_once() });

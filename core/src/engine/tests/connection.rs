@@ -334,6 +334,23 @@ fn a_handshake_refused_for_good_waits_for_another_token() {
 }
 
 #[test]
+fn a_handshake_refused_for_another_reason_is_tried_again() {
+    for refusal in [
+        serde_json::json!({"message": "invalid: the payload is malformed"}),
+        serde_json::json!({"message": "back soon", "data": {"code": "maintenance", "retry_after_ms": 7_000}}),
+    ] {
+        let mut bench = Bench::new();
+        bench.start(Command::Connect);
+        bench.input(Input::SocketOpened(bench.socket.unwrap()));
+        bench.packet(Packet::ConnectError { data: Some(Payload::encode(Parser::Json, &refusal).unwrap()) });
+        assert_eq!(bench.state(), ConnectionState::Backoff, "{refusal}");
+        let delay_ms = bench.retry_in_ms();
+        bench.advance_ms(delay_ms + 1);
+        assert_eq!(bench.state(), ConnectionState::Connecting);
+    }
+}
+
+#[test]
 fn a_connection_made_in_the_background_ends_after_the_grace_too() {
     let mut bench = Bench::opened();
     bench.call(app(AppState::Background)).unwrap();

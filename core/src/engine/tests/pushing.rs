@@ -1,7 +1,7 @@
 //! How pending writes travel: batches, refusals, order.
 
 use syncline_protocol::message::{MutationStatus, PushAnswer, event};
-use syncline_protocol::{ErrorCode, Value, WireError};
+use syncline_protocol::{ErrorCode, Fields, Value, WireError, Write};
 
 use super::bench::*;
 use super::server_log::{ServerLog, result};
@@ -135,6 +135,29 @@ fn one_poisoned_write_is_found_and_the_others_go_through() {
 }
 
 #[test]
+fn a_write_larger_than_the_server_takes_is_refused_here_and_the_others_go() {
+    let mut log = ServerLog::of(vec![create("a", 0)]);
+    let mut bench = Bench::in_room(&log);
+    bench.lose_connection();
+    bench.max_payload_bytes = Some(1_000);
+    let text = Fields::from([("text".to_owned(), Value::String("x".repeat(1_000)))]);
+    bench.write(vec![increment("a", 1), write("big", Write::Create(text)), increment("a", 1)]);
+    bench.advance_ms(bench.settings.reconnect_delay_ms_max);
+    bench.accept();
+    bench.load(&log);
+    for number in [1, 3] {
+        let (ack, push) = bench.expect_push();
+        assert_eq!(numbers(&push), [number]);
+        let answer = log.push(&push);
+        bench.answer(ack, &answer);
+    }
+    assert_eq!(bench.outcomes(), [(2, Code::TooLarge)]);
+    bench.emit(event::SYNC_CHANGES, &log.changes(1));
+    assert_eq!((bench.field("a", "n"), bench.queued()), (Value::Int(2), 0));
+    assert!(bench.engine.session.is_open());
+}
+
+#[test]
 fn a_room_that_may_not_be_written_to_keeps_its_writes_for_the_next_connection() {
     let mut log = ServerLog::of(vec![create("a", 0)]);
     let mut bench = Bench::in_room(&log);
@@ -170,6 +193,17 @@ fn a_server_that_answers_less_than_was_pushed_is_asked_for_the_rest() {
     let (ack, push) = bench.expect_push();
     assert_eq!(numbers(&push), [1, 2]);
     bench.answer(ack, &PushAnswer { results: vec![result(1, MutationStatus::Applied)], error: None });
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    assert_eq!(numbers(&bench.expect_push().1), [2]);
+}
+
+#[test]
+fn a_server_that_answers_one_write_twice_is_asked_for_the_other() {
+    let mut bench = two_by_two(&ServerLog::of(vec![create("a", 0)]));
+    bench.write(increments(2));
+    let (ack, _) = bench.expect_push();
+    let twice = || result(1, MutationStatus::Applied);
+    bench.answer(ack, &PushAnswer { results: vec![twice(), twice()], error: None });
     bench.advance_ms(bench.settings.retry_delay_ms);
     assert_eq!(numbers(&bench.expect_push().1), [2]);
 }

@@ -1,7 +1,7 @@
 //! Reading a room from nothing, in pages, and being told to start over.
 
 use syncline_protocol::Value;
-use syncline_protocol::message::{MutationResult, MutationStatus, Page, PushAnswer};
+use syncline_protocol::message::{MutationResult, MutationStatus, Page, PushAnswer, event};
 
 use super::bench::*;
 use super::server_log::{ServerLog, result};
@@ -104,6 +104,29 @@ fn a_complete_room_that_must_be_read_anew_is_not_complete_until_it_is_through() 
 }
 
 #[test]
+fn what_a_server_applied_and_lost_with_its_log_is_pushed_again() {
+    let mut before = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::in_room(&before);
+    bench.write(vec![create("mine", 7)]);
+    let (ack, push) = bench.expect_push();
+    let answer = before.push(&push);
+    bench.answer(ack, &answer);
+    let mut after = ServerLog::default();
+    bench.reconnect();
+    bench.load(&after);
+    let (ack, pull) = bench.expect_pull();
+    assert_eq!(pull.cursor, 0);
+    bench.answer(ack, &after.page(0));
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    let (ack, push) = bench.expect_push();
+    assert_eq!(numbers(&push), [1]);
+    let answer = after.push(&push);
+    bench.answer(ack, &answer);
+    bench.emit(event::SYNC_CHANGES, &after.changes(1));
+    assert_eq!((bench.queued(), bench.field("mine", "n")), (0, 7.into()));
+}
+
+#[test]
 fn a_server_that_always_says_reset_does_not_keep_the_client_busy() {
     let log = three();
     let mut bench = reading(&log);
@@ -142,4 +165,35 @@ fn a_write_whose_effect_was_purged_stays_in_view_until_the_cache_has_caught_up()
     bench.answer(ack, &Page { reset: true, ..page(kept, floor) });
     assert_eq!((bench.queued(), bench.row("a")), (0, None));
     assert!(bench.row("b").is_some());
+}
+
+#[test]
+fn the_next_page_is_asked_for_before_one_is_applied_and_only_once() {
+    let log = three();
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    bench.take_without_tick(ack, &first_page(&log));
+    let (ack, pull) = bench.expect_pull();
+    assert_eq!((pull.cursor, pull.snapshot), (1, Some(3)));
+    assert_eq!(bench.engine.replica.state(&room()).cursor, 0, "it is not applied yet");
+    bench.answer(ack, &log.page(1));
+    for id in ["a", "b", "c"] {
+        assert!(bench.row(id).is_some(), "{id} is missing");
+    }
+    bench.expect_silence();
+}
+
+#[test]
+fn a_page_that_waits_is_applied_though_the_connection_is_lost() {
+    let log = three();
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    bench.take_without_tick(ack, &first_page(&log));
+    bench.reconnect();
+    let (ack, subscribe) = bench.expect_subscribe();
+    assert_eq!((subscribe.cursor, subscribe.snapshot), (1, Some(3)));
+    bench.answer(ack, &log.page(1));
+    assert!(status(&mut bench).complete);
 }

@@ -285,12 +285,31 @@ fn one_round_outlasts_the_grace_period() {
     let mut bench = Bench::in_room(&log);
     app(&mut bench, AppState::Background);
     let request = sync_once(&mut bench);
+    let (ack, asked) = bench.asked.pop_front().unwrap();
+    assert_eq!(asked, Asked::Ping, "whether the socket lives");
+    bench.answer(ack, &PresencePong::default());
     let (ack, pull) = bench.expect_pull();
     bench.advance_ms(bench.settings.background_grace_ms + 1);
     assert_eq!(bench.state(), ConnectionState::Open);
     bench.answer(ack, &log.page(pull.cursor));
     assert_eq!(synced(&mut bench, request), (true, 0, None));
     assert_eq!(bench.state(), ConnectionState::Suspended);
+}
+
+#[test]
+fn one_round_finds_out_soon_that_the_socket_died_while_the_app_was_frozen() {
+    let mut log = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::in_room(&log);
+    app(&mut bench, AppState::Background);
+    log.write(set("a", "n", 2));
+    let request = sync_once(&mut bench);
+    bench.asked.clear();
+    let soon_ms = bench.settings.probe_timeout_ms + bench.settings.reconnect_delay_ms;
+    bench.advance_ms(soon_ms);
+    bench.accept();
+    bench.load(&log);
+    assert_eq!(synced(&mut bench, request), (true, 0, None));
+    assert_eq!(bench.field("a", "n"), Value::Int(2));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What an app is told of the rows it watches.
 
 use syncline_protocol::message::{Page, event};
-use syncline_protocol::{ErrorCode, Value, WireError, Write};
+use syncline_protocol::{ErrorCode, Path, Value, WireError, Write};
 
 use super::bench::*;
 use super::server_log::{ServerLog, rejected};
 use crate::engine::io::{Command, Event, Reply, WatchId};
+use crate::engine::query::filter::Filter;
 use crate::engine::query::selection::Selection;
 use crate::error::Code;
+use crate::store::{Index, Indexes, Store};
 
 fn watch(bench: &mut Bench, id: Option<&str>) -> (WatchId, Vec<String>) {
     let command = Command::Watch {
@@ -198,4 +200,21 @@ fn a_selection_that_asks_too_much_is_refused() {
     let keys = [r#"{"path":"n"}"#; 9].join(",");
     assert_eq!(select(&mut bench, &format!(r#""orderBy":[{keys}]"#)), Err(Code::Invalid));
     assert_eq!(select(&mut bench, r#""after":{"values":[1],"id":"a"}"#), Err(Code::Invalid));
+}
+
+#[test]
+fn a_pending_write_counts_whatever_part_of_an_index_is_read() {
+    let log = ServerLog::of(vec![create("in", 1), create("out", 2), create("leaves", 1), create("comes", 2)]);
+    let mut bench = Bench::in_room(&log);
+    let index = Index { fields: vec![Path::field("n")] };
+    bench.store.declare_indexes(Indexes::new([(collection(), vec![index])]).unwrap());
+    bench.write(vec![set("leaves", "n", 2), set("comes", "n", 1), create("new", 1)]);
+    let selection =
+        Selection { filter: Some(Filter::Eq(Path::field("n"), Value::Int(1))), ..Selection::default() };
+    let command = Command::Watch { room: room(), collection: collection(), id: None, selection };
+    let Reply::Watching { mut rows, .. } = bench.call(command).unwrap() else { panic!("no watch") };
+    rows.sort_by(|left, right| left.id.cmp(&right.id));
+    let found: Vec<_> = rows.into_iter().map(|row| (row.id, row.pending)).collect();
+    let expected = [("comes", true), ("in", false), ("new", true)];
+    assert_eq!(found, expected.map(|(id, pending)| (id.to_owned(), pending)));
 }

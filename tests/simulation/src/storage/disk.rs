@@ -98,6 +98,11 @@ impl SimulatedDisk {
         state.dies_at = Some(state.operations + operation);
     }
 
+    /// Takes back [`die_at`](Self::die_at), if the process still lives.
+    pub fn spare(&self) {
+        self.state.borrow_mut().dies_at = None;
+    }
+
     /// Whether the process died at an operation.
     pub fn is_dead(&self) -> bool {
         self.state.borrow().is_dead

@@ -55,6 +55,13 @@ fn room() -> Room {
     Room::new("list:1").expect("a valid name")
 }
 
+/// Another one at each start, as a real process has it.
+fn fresh_client_id(random: &mut Random) -> ClientId {
+    let mut bytes = [0; 16];
+    bytes.fill_with(|| random.next().to_le_bytes()[0]);
+    ClientId::from_bytes(bytes)
+}
+
 fn time(wall_ms: u64) -> HybridTime {
     HybridTime { wall_ms, counter: 0 }
 }
@@ -262,7 +269,7 @@ impl User {
     /// Opens the store, sooner or later, and compares what it finds with what was promised.
     fn open(&mut self) -> Result<(), String> {
         for attempt in 0..OPENS_MAX {
-            match self.storage.open() {
+            match self.storage.open(fresh_client_id(&mut self.random)) {
                 Ok((store, recovered)) => {
                     self.store = Some(store);
                     return self.check(&recovered);

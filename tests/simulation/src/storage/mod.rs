@@ -45,18 +45,15 @@ impl SimulatedStorage {
         Self { disk: SimulatedDisk::new(random.fork()), cache: CacheContents::default(), random }
     }
 
-    /// Opens the store, as a process does that starts.
+    /// Opens the store, as a process does that starts. `fresh_client_id` becomes the client's if it has none.
     ///
     /// # Errors
     /// Those of [`DiskStore::assemble`], and `Io` if the process dies meanwhile.
-    pub fn open(&mut self) -> Result<(SimulatedStore, Recovered), StoreError> {
-        let mut client_id = [0; 16];
-        client_id[..8].copy_from_slice(&self.random.next().to_le_bytes());
-        client_id[8..].copy_from_slice(&self.random.next().to_le_bytes());
+    pub fn open(&mut self, fresh_client_id: ClientId) -> Result<(SimulatedStore, Recovered), StoreError> {
         let settings = DiskSettings {
             preallocation_bytes: PREALLOCATION_BYTES,
             compaction_bytes_min: COMPACTION_BYTES_MIN,
-            ..DiskSettings::new(ClientId::from_bytes(client_id), self.random.next())
+            ..DiskSettings::new(fresh_client_id, self.random.next())
         };
         let mount = self.disk.mount();
         DiskStore::assemble(mount.clone(), Path::new(DIRECTORY), settings, || {

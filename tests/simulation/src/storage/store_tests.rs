@@ -6,6 +6,7 @@ use syncline_protocol::{Collection, DocumentId, Fields, HybridTime, Mutation, Ro
 use super::*;
 
 const SEEDS: u64 = 200;
+const CLIENT: ClientId = ClientId::from_bytes([7; 16]);
 
 fn storage(seed: u64) -> SimulatedStorage {
     SimulatedStorage::new(Random::new(seed))
@@ -32,11 +33,11 @@ fn numbers(recovered: &Recovered) -> Vec<u64> {
 fn the_first_write_into_a_new_directory_survives_a_loss_of_power() {
     for seed in 0..SEEDS {
         let mut storage = storage(seed);
-        let (mut store, first) = storage.open().unwrap();
+        let (mut store, first) = storage.open(CLIENT).unwrap();
         store.append(&queued(1)).unwrap();
         store.commit().unwrap();
         storage.end_life(Ending::PowerLoss);
-        let (_, recovered) = storage.open().unwrap();
+        let (_, recovered) = storage.open(ClientId::from_bytes([9; 16])).unwrap();
         assert_eq!(numbers(&recovered), [1], "seed {seed}");
         assert_eq!(recovered.identity.client_id, first.identity.client_id, "seed {seed}");
     }
@@ -47,16 +48,16 @@ fn what_a_restart_has_found_once_it_finds_again() {
     let mut found = [0; 2];
     for seed in 0..SEEDS {
         let mut storage = storage(seed);
-        let (mut store, _) = storage.open().unwrap();
+        let (mut store, _) = storage.open(CLIENT).unwrap();
         store.append(&queued(1)).unwrap();
         // The write, and then the sync.
         storage.disk.die_at(2);
         assert!(store.commit().is_err());
         storage.end_life(Ending::Kill);
-        let (_store, recovered) = storage.open().unwrap();
+        let (_store, recovered) = storage.open(CLIENT).unwrap();
         let before = numbers(&recovered);
         storage.end_life(Ending::PowerLoss);
-        let (_, recovered) = storage.open().unwrap();
+        let (_, recovered) = storage.open(CLIENT).unwrap();
         assert_eq!(numbers(&recovered), before, "seed {seed}");
         found[before.len()] += 1;
     }
@@ -66,7 +67,7 @@ fn what_a_restart_has_found_once_it_finds_again() {
 #[test]
 fn a_commit_whose_sync_failed_is_not_believed_by_a_reopen() {
     let mut storage = storage(1);
-    let (mut store, _) = storage.open().unwrap();
+    let (mut store, _) = storage.open(CLIENT).unwrap();
     store.append(&queued(1)).unwrap();
     store.commit().unwrap();
     store.append(&queued(2)).unwrap();
@@ -74,7 +75,7 @@ fn a_commit_whose_sync_failed_is_not_believed_by_a_reopen() {
     assert!(matches!(store.commit(), Err(StoreError::Journal(_))));
     assert!(matches!(store.append(&queued(3)), Err(StoreError::Journal(_))));
     drop(store);
-    let (_store, recovered) = storage.open().unwrap();
+    let (_store, recovered) = storage.open(CLIENT).unwrap();
     assert_eq!((numbers(&recovered), recovered.damage.len()), (vec![1], 0));
 }
 
@@ -82,7 +83,7 @@ fn a_commit_whose_sync_failed_is_not_believed_by_a_reopen() {
 fn a_rewritten_journal_survives_a_loss_of_power_with_its_name() {
     for seed in 0..SEEDS {
         let mut storage = storage(seed);
-        let (mut store, first) = storage.open().unwrap();
+        let (mut store, first) = storage.open(CLIENT).unwrap();
         for client_seq in 1..=60 {
             store.append(&queued(client_seq)).unwrap();
             store.append(&Record::Settled { client_seq }).unwrap();
@@ -96,7 +97,7 @@ fn a_rewritten_journal_survives_a_loss_of_power_with_its_name() {
         store.append(&queued(62)).unwrap();
         store.commit().unwrap();
         storage.end_life(Ending::PowerLoss);
-        let (_, recovered) = storage.open().unwrap();
+        let (_, recovered) = storage.open(CLIENT).unwrap();
         assert_eq!(numbers(&recovered), [61, 62], "seed {seed}");
     }
 }
@@ -105,18 +106,18 @@ fn a_rewritten_journal_survives_a_loss_of_power_with_its_name() {
 fn a_damaged_record_costs_itself_and_the_numbers_go_on_beyond_it() {
     for seed in 0..SEEDS {
         let mut storage = storage(seed);
-        let (mut store, first) = storage.open().unwrap();
+        let (mut store, first) = storage.open(CLIENT).unwrap();
         for client_seq in 1..=20 {
             store.append(&queued(client_seq)).unwrap();
         }
         store.commit().unwrap();
         drop(store);
         storage.disk.damage(Path::new(JOURNAL)).unwrap();
-        let (store, recovered) = storage.open().unwrap();
+        let (store, recovered) = storage.open(CLIENT).unwrap();
         assert_eq!(recovered.identity.client_id, first.identity.client_id);
         assert!(!recovered.damage.is_empty() && recovered.identity.last_client_seq > 20, "seed {seed}");
         drop(store);
-        let (_, again) = storage.open().unwrap();
+        let (_, again) = storage.open(CLIENT).unwrap();
         assert_eq!(again, Recovered { damage: Vec::new(), ..recovered }, "seed {seed}");
     }
 }
@@ -124,15 +125,15 @@ fn a_damaged_record_costs_itself_and_the_numbers_go_on_beyond_it() {
 #[test]
 fn a_dead_process_cannot_change_the_disk_or_the_cache() {
     let mut storage = storage(1);
-    let (mut store, _) = storage.open().unwrap();
+    let (mut store, _) = storage.open(CLIENT).unwrap();
     store.append(&queued(1)).unwrap();
     storage.end_life(Ending::Kill);
-    let (next, _) = storage.open().unwrap();
+    let (next, _) = storage.open(CLIENT).unwrap();
     assert!(store.commit().is_err());
     let room = Room::new("list:1").unwrap();
     let update = RoomUpdate { reset: false, documents: &[], state: RoomState::default() };
     assert!(store.apply(&room, &update).is_err() && store.rooms().is_err());
     drop(store);
     drop(next);
-    assert_eq!(numbers(&storage.open().unwrap().1), Vec::<u64>::new());
+    assert_eq!(numbers(&storage.open(CLIENT).unwrap().1), Vec::<u64>::new());
 }

@@ -1,11 +1,7 @@
 //! Directories of every kind are damaged, file by file: nothing panics, nothing goes without a word, every unsent
 //! write that can be read comes back, and the client goes on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::json;
 use syncline_faults::damage::copy;
@@ -13,14 +9,11 @@ use syncline_faults::master::Variant;
 use syncline_faults::{cases, drained};
 use syncline_integration::TestServer;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
-use tokio::time::timeout;
+
+use crate::process::Process;
 
 /// Directories that one process goes through: a broken database leaves its files and memory behind.
 const CASES_PER_PROCESS: u64 = 50;
-/// How long one of them may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the directory, and lets an undamaged copy send what is unsent: the numbers of all copies are the same.
 async fn prepare(variant: Variant, masters: &Path, url: &str) {
@@ -39,30 +32,20 @@ async fn prepare(variant: Variant, masters: &Path, url: &str) {
 
 /// Runs seeds in a process of their own. Returns the numbers of lost writes and of reports.
 async fn rescue(masters: &Path, url: &str, variant: Variant, from: u64, to: u64) -> (u64, u64) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_syncline-faults"))
-        .arg("rescue")
-        .arg(masters)
-        .args([url, variant.name(), &from.to_string(), &to.to_string()])
-        // Kept open: its end would end the process.
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (from_text, to_text) = (from.to_string(), to.to_string());
+    let arguments =
+        [masters.as_os_str(), url.as_ref(), variant.name().as_ref(), from_text.as_ref(), to_text.as_ref()];
+    let mut process = Process::start("rescue", arguments);
     let (mut lost, mut reports, mut rescued) = (0, 0, 0);
     let mut last = "nothing".to_owned();
-    loop {
-        let heard = timeout(PATIENCE, lines.next_line()).await;
-        let heard = heard.unwrap_or_else(|_| panic!("{variant:?} hangs, it said last: {last}"));
-        let Some(line) = heard.unwrap() else { break };
+    while let Some(line) = process.hear_after(&last).await {
         if let Some(sums) = line.strip_prefix("rescued ") {
             let sums: Vec<u64> = sums.split(' ').skip(1).map(|sum| sum.parse().unwrap()).collect();
             (lost, reports, rescued) = (lost + sums[0], reports + sums[1], rescued + 1);
         }
         last = line;
     }
-    let status = child.wait().await.unwrap();
+    let status = process.end().await;
     assert!(status.success(), "{status}, {variant:?}, it said last: {last}");
     assert_eq!(rescued, to - from, "every seed was looked at");
     (lost, reports)
