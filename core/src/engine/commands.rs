@@ -86,7 +86,7 @@ impl Engine {
             Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
             Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
             Command::AcknowledgeOutcome { client_seq } => {
-                if self.outcomes.remove(&client_seq).is_none() {
+                if !self.outcomes.remove(client_seq) {
                     return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
                 }
                 self.append(Record::OutcomeSeen { client_seq }, store);
@@ -267,7 +267,7 @@ impl Engine {
     }
 
     fn rejected_writes(&self) -> Vec<RejectedWrite> {
-        self.outcomes.values().map(Self::rejected_write).collect()
+        self.outcomes.iter().map(Self::rejected_write).collect()
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.
