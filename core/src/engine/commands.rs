@@ -266,7 +266,7 @@ impl Engine {
     }
 
     fn rejected_writes(&self) -> Vec<RejectedWrite> {
-        self.outcomes.values().map(Self::rejected_write).collect()
+        self.outcomes.iter().map(Self::rejected_write).collect()
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.

@@ -67,7 +67,7 @@ impl Engine {
         for record in std::mem::take(&mut self.uncommitted).into_iter().rev() {
             match record {
                 Uncommitted::Acknowledged { request, outcome } => {
-                    self.outcomes.insert(outcome.entry.accepted().client_seq, *outcome);
+                    self.outcomes.insert(*outcome);
                     out.push(Output::Reply(request, Err(error.clone())));
                 }
                 Uncommitted::Conflict(unsettled) => self.undo_conflict(now, unsettled, &error, out),
@@ -95,11 +95,11 @@ impl Engine {
         client_seq: u64,
         store: &mut dyn Store,
     ) -> Result<(), Error> {
-        if !self.outcomes.contains_key(&client_seq) {
+        if !self.outcomes.contains(client_seq) {
             return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
         }
         store.append(&Record::OutcomeSeen { client_seq })?;
-        if let Some(outcome) = self.outcomes.remove(&client_seq) {
+        if let Some(outcome) = self.outcomes.remove(client_seq) {
             self.uncommitted.push(Uncommitted::Acknowledged { request, outcome: Box::new(outcome) });
         }
         Ok(())

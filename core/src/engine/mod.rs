@@ -4,7 +4,7 @@
 //! - [`session`]: the connection's life; [`backoff`]: how long it waits.
 //! - `wire`: requests, answers, encodings.
 //! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
-//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room.
+//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
@@ -27,6 +27,7 @@ pub mod io;
 mod lane;
 mod notices;
 pub mod outbox;
+mod outcomes;
 mod pages;
 pub mod presence;
 pub mod progress;
@@ -39,7 +40,7 @@ mod sync;
 mod triggers;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use syncline_protocol::message::{Presence, event};
 use syncline_protocol::sabotage::{Sabotage, is_active};
@@ -51,6 +52,7 @@ use self::eviction::Eviction;
 use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
+use self::outcomes::Outcomes;
 use self::pages::WaitingPage;
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
@@ -103,8 +105,7 @@ pub struct Engine {
     session: Session,
     wire: Wire,
     outbox: Outbox,
-    /// By the numbers that the app knows.
-    outcomes: BTreeMap<u64, Outcome>,
+    outcomes: Outcomes,
     parked: ParkedWrites,
     replica: Replica,
     waiting_page: Option<WaitingPage>,
@@ -145,6 +146,9 @@ impl Engine {
         }
         let mut parked = ParkedWrites::default();
         recovered.parked.into_iter().for_each(|write| parked.insert(write));
+        let mut outcomes = Outcomes::default();
+        let kept = recovered.outcomes.into_iter().filter(|_| !is_active(Sabotage::OutcomeForgotten));
+        kept.for_each(|outcome| outcomes.insert(outcome));
         let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
         let mut notices = Notices::default();
         damage.for_each(|error| notices.push(Event::Error { error: error.into() }));
@@ -156,12 +160,7 @@ impl Engine {
             session: Session::new(config.settings.clone(), config.token, config.seed),
             wire: Wire::new(config.parser),
             outbox,
-            outcomes: recovered
-                .outcomes
-                .into_iter()
-                .filter(|_| !is_active(Sabotage::OutcomeForgotten))
-                .map(|o| (o.entry.accepted().client_seq, o))
-                .collect(),
+            outcomes,
             parked,
             replica,
             waiting_page: None,
@@ -257,7 +256,7 @@ impl Engine {
     pub fn live_records(&self) -> Vec<Record> {
         let identity = Record::Identity(Identity { last_time: self.clock.last(), ..self.identity });
         let queued = queued_records(self.outbox.entries());
-        let failed = self.outcomes.values().cloned().map(Record::Failed);
+        let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
         std::iter::once(identity).chain(queued).chain(failed).chain(parked).collect()
     }

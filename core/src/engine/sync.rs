@@ -421,7 +421,7 @@ impl Engine {
         }
         let outcome = Outcome { entry: pending.entry, error, conflict };
         self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
-        self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
+        self.outcomes.insert(outcome.clone());
         self.append(Record::Failed(outcome), store);
     }
 

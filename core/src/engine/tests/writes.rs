@@ -88,6 +88,27 @@ fn a_full_outbox_refuses_and_drops_nothing() {
 }
 
 #[test]
+fn an_outcome_that_the_app_has_not_seen_counts_against_the_outbox() {
+    let log = ServerLog::of(vec![create("a", 10)]);
+    let mut bench = Bench::with(Settings { queue_count_max: 1, ..at_once() });
+    bench.open();
+    bench.enter(&log);
+    bench.write(vec![increment("a", 1)]);
+    let (ack, _) = bench.expect_push();
+    let refused = rejected(1, WireError::new(ErrorCode::Invalid, "no"));
+    bench.answer(ack, &PushAnswer { results: vec![refused], error: None });
+    for is_restarted in [false, true] {
+        let error = bench.call(Command::Write { writes: vec![increment("a", 1)] }).unwrap_err();
+        assert_eq!((error.code, bench.outcomes().len()), (Code::QueueFull, 1));
+        if !is_restarted {
+            bench.crash();
+        }
+    }
+    bench.call(Command::AcknowledgeOutcome { client_seq: 1 }).unwrap();
+    bench.write(vec![increment("a", 1)]);
+}
+
+#[test]
 fn the_app_sees_its_writes_at_once_on_top_of_what_is_confirmed() {
     let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 10)]));
     bench.write(vec![increment("a", 1), set("a", "m", 5)]);
