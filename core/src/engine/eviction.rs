@@ -13,6 +13,8 @@ use crate::store::{Store, StoreError};
 const OVERHEAD: u64 = 2;
 /// What an empty cache takes, at most, in bytes.
 const EMPTY_BYTES: u64 = 1 << 20;
+/// Beyond so many times its cap a cache does not wait for a quiet moment.
+const FAR_OVER_CAP: u64 = 2;
 /// How often the guess is doubled.
 const SHIFT_MAX: u32 = 6;
 
@@ -82,13 +84,20 @@ fn decide(mut candidates: Vec<Candidate>, excess: Excess) -> Decision {
 }
 
 impl Engine {
-    /// Evicts rooms if the cache is over its cap. Cheap when it is not, or when it was looked not long ago.
+    /// Evicts rooms if the cache is over its cap. Cheap when it is not, or when it was looked not long ago; otherwise
+    /// it keeps everybody waiting for seconds, so not while the app is on screen or has writes to send, unless the
+    /// cache is far over its cap.
     pub(super) fn evict_over_cap(&mut self, now: Now, store: &mut dyn Store) {
-        if now.mono_us < self.eviction.check_at_us {
+        if now.mono_us < self.eviction.check_at_us || self.needs_commit() {
+            return;
+        }
+        let (cache_bytes, cap) = (store.stats().cache_bytes, self.settings.cache_bytes_max);
+        let is_quiet = self.session.is_in_background() && self.outbox.is_empty();
+        if !is_quiet && cache_bytes > cap && cache_bytes / FAR_OVER_CAP <= cap {
             return;
         }
         self.eviction.check_at_us = now.after_ms(self.settings.cache_check_ms);
-        if store.stats().cache_bytes <= self.settings.cache_bytes_max {
+        if cache_bytes <= cap {
             self.eviction = Eviction { check_at_us: self.eviction.check_at_us, ..Eviction::default() };
             return;
         }
@@ -117,6 +126,8 @@ impl Engine {
                 tracing::info!(rooms = victims.len(), cache_bytes, "rooms were evicted from the cache");
                 if store.stats().cache_bytes > cap {
                     self.eviction.shift = (self.eviction.shift + 1).min(SHIFT_MAX);
+                    // Also if nothing else happens meanwhile.
+                    self.flush_at_us.get_or_insert(self.eviction.check_at_us);
                 }
             }
             Decision::InUse if !self.eviction.is_told => {
