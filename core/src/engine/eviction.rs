@@ -93,10 +93,11 @@ fn decide(mut candidates: Vec<Candidate>, excess: Excess) -> Decision {
 
 impl Engine {
     /// Evicts rooms if the cache is over its cap. Cheap when it is not, or when it was looked not long ago; otherwise
-    /// it keeps everybody waiting for seconds, so not while the app is on screen or has writes to send, unless the
-    /// cache is far over its cap.
+    /// it keeps everybody waiting for seconds, so not while somebody waits for the end of a pull or a background task;
+    /// and not while the app is on screen or has writes to send, unless the cache is far over its cap.
     pub(super) fn evict_over_cap(&mut self, now: Now, store: &mut dyn Store) {
-        if now.mono_us < self.eviction.check_at_us || self.needs_commit() {
+        let is_awaited = self.needs_commit() || self.triggers.is_awaited();
+        if now.mono_us < self.eviction.check_at_us || is_awaited {
             return;
         }
         let (cache_bytes, cap) = (store.stats().cache_bytes, self.settings.cache_bytes_max);

@@ -58,8 +58,11 @@ fn writes_that_are_not_confirmed_go_first() {
 fn neither_a_close_nor_the_end_of_a_background_task_waits_for_it() {
     let mut bench = over_cap();
     bench.store.cache_bytes = CAP_BYTES * 10;
-    let task = bench.start(Command::SyncOnce { deadline_ms: 1 });
-    bench.advance_ms(1);
+    let deadline_ms = bench.settings.cache_flush_ms * 2;
+    bench.lose_connection();
+    background(&mut bench);
+    let task = bench.start(Command::SyncOnce { deadline_ms });
+    bench.advance_ms(deadline_ms);
     assert!(bench.replies.contains_key(&task));
     assert_eq!(bench.store.rewrites, 0);
     bench.call(Command::Close).unwrap();
