@@ -143,6 +143,8 @@ impl Engine {
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
+            // A moment later, when everything is sent, a cache over its cap is looked at.
+            self.schedule_flush(now);
         }
         if !changed || !self.session.is_open() {
             return;

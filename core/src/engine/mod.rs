@@ -310,6 +310,7 @@ impl Engine {
         self.apply_step(now, step, out);
         if due(self.flush_at_us) {
             self.flush(now, store);
+            self.evict_over_cap(now, store);
         }
         self.sync_if_due(now, out);
         if !self.session.is_open() {
@@ -396,9 +397,8 @@ impl Engine {
         if let Err(error) = noted.and_then(|()| store.flush()) {
             // What waits for the flush must not wait for another change.
             self.schedule_flush(now);
-            return self.handle_store_error(error);
+            self.handle_store_error(error);
         }
-        self.evict_over_cap(now, store);
     }
 
     fn handle_store_error(&mut self, error: StoreError) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use syncline_protocol::{Document, Room};
 
-use super::cached_document::{Digest, room_prefix};
+use super::cached_document::{Digest, room_prefix, stored_bytes};
 use super::database::{Database, Failure, Writes};
 use super::file_system::{FileSystem, OsFiles};
 use super::room_change::{RoomChange, document_key};
@@ -16,7 +16,7 @@ use super::sled_index::EnsureRoom;
 use super::{Indexes, Retain, RoomState, RoomUpdate};
 
 /// What one transaction of a copy writes, in bytes, unless a single document is larger.
-const WRITE_BYTES: usize = 256 << 10;
+const WRITE_BYTES: u64 = 256 << 10;
 
 const FRESH_EXTENSION: &str = "fresh";
 const OLD_EXTENSION: &str = "old";
@@ -92,13 +92,14 @@ pub(super) fn copy(
         for item in from.documents.scan_prefix(room_prefix(&room)) {
             let (key, value) = item?;
             found.add(&key, &value);
+            let document_bytes = stored_bytes(&key, &value)?;
             let document = from.read(&key, &value)?;
             let collection = document.collection.clone();
             let Some(document) = retain.document(document) else { continue };
             let key = document_key(&room, &document);
             // One that moves leaves the document that it finds.
             if document.collection == collection || !batch.holds(&key)? {
-                batch.bytes += value.len();
+                batch.bytes += document_bytes;
                 batch.documents.insert(key, document);
             }
             if batch.bytes >= WRITE_BYTES {
@@ -125,7 +126,7 @@ struct Batch<'a> {
     room: &'a Room,
     state: RoomState,
     documents: BTreeMap<Vec<u8>, Document>,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl Batch<'_> {

@@ -187,3 +187,30 @@ fn documents_that_are_missing_do_not_go_unnoticed_because_the_rest_was_copied() 
     assert!(cache.take_loss().is_some());
     assert_eq!(contents(&cache), []);
 }
+
+#[test]
+fn long_documents_are_copied_a_few_at_a_time() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path());
+    let text = "x".repeat(WRITE_BYTES as usize / 2);
+    let documents: Vec<_> = (0..10).map(|n| document(&format!("d{n}"), n, &text)).collect();
+    cache
+        .apply(&room("list:1"), &RoomUpdate { reset: false, documents: &documents, state: state(9) })
+        .unwrap();
+    let before = cache.run(Database::changes).unwrap();
+    cache.rewrite(Some(1), &mut Everything).unwrap();
+    assert!(cache.run(Database::changes).unwrap() - before >= 5);
+    assert_eq!(contents(&cache), [(room("list:1"), documents)]);
+}
+
+struct Everything;
+
+impl Retain for Everything {
+    fn room(&mut self, _: &Room, state: RoomState) -> Option<RoomState> {
+        Some(state)
+    }
+
+    fn document(&mut self, document: Document) -> Option<Document> {
+        Some(document)
+    }
+}
