@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::ErrorBody;
 use syncline::engine::io::{
-    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
-    Row, WatchId,
+    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomStatus, Row,
+    WatchId,
 };
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
@@ -90,9 +90,6 @@ impl App {
                 self.connection = status;
             }
             Event::Room { status } => {
-                if status.state == RoomPhase::Denied {
-                    self.denied.insert(status.room.clone());
-                }
                 self.rooms.insert(status.room.clone(), status);
             }
             Event::Queue { status } => self.queue = status,

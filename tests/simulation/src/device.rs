@@ -148,6 +148,14 @@ impl Device {
         world_us < self.frozen_until_us
     }
 
+    /// The device may not read the room for now.
+    pub fn deny(&mut self, room: Room) {
+        if let Some(life) = &mut self.life {
+            life.app.denied.insert(room.clone());
+        }
+        self.denied.insert(room);
+    }
+
     pub fn set_token(&mut self, token: String) {
         self.token = Some(token);
     }
@@ -218,7 +226,6 @@ impl Device {
     }
 
     fn leave(&mut self, life: Life) -> Option<Act> {
-        self.denied.extend(life.app.denied);
         self.busy_until_us = 0;
         Some(Act::Died(life.socket.map(|socket| socket.generation)))
     }

@@ -203,7 +203,8 @@ impl World {
     fn revoke_room(&mut self, device: usize) -> Result<(), Failure> {
         let room = self.plan.rooms[self.random.index(self.plan.rooms.len())].clone();
         let user = self.devices[device].user.clone();
-        if self.server.revoked.insert((user, room)) {
+        if self.server.revoked.insert((user, room.clone())) {
+            self.devices[device].deny(room);
             return self.dismiss(device);
         }
         self.grant(device)
