@@ -51,7 +51,10 @@ impl Engine {
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
         let rooms: Vec<Room> = self.replica.rooms().map(|(room, _)| room.clone()).collect();
         for room in rooms {
-            self.subscribe_room(&room);
+            // One that was refused with its last write settled stayed until now, so that the app hears why.
+            if self.outbox.holds_room(&room) || !self.replica.forget_if_unused(&room) {
+                self.subscribe_room(&room);
+            }
         }
         self.send_pages(now, out);
         for presence in self.presence.announcements() {

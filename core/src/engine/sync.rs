@@ -120,7 +120,7 @@ impl Engine {
                     let applied = self.replica.apply_page(&room, asked, page, store);
                     self.handle_applied(now, &room, applied, store, out);
                 }
-                Err(error) => return self.handle_room_refused(now, &room, error, store, out),
+                Err(error) => return self.handle_room_refused(now, &room, error, store),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
                 Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
@@ -232,7 +232,6 @@ impl Engine {
         room: &Room,
         error: Error,
         store: &mut dyn Store,
-        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
@@ -250,7 +249,6 @@ impl Engine {
             for client_seq in self.outbox.confirmed_at(room, u64::MAX) {
                 self.settle(now, client_seq, store);
             }
-            self.forget_room_if_unused(now, room, out);
         }
         Ok(())
     }
