@@ -32,7 +32,8 @@ pub struct Settings {
     /// How long a change of the cache may wait until it is durable.
     pub cache_flush_ms: u64,
     /// What the cache may take on the disk. Over it, rooms that nobody follows are evicted, the least recently used
-    /// first; they are read again from the server when they are needed.
+    /// first, while the app is in the background; over twice as much at once. They are read again from the server when
+    /// they are needed.
     pub cache_bytes_max: u64,
     /// How often to look, at most, whether the cache is over `cacheBytesMax`.
     pub cache_check_ms: u64,

@@ -101,7 +101,8 @@ backgroundGraceMs: number,
 cacheFlushMs: number, 
 /**
  * What the cache may take on the disk. Over it, rooms that nobody follows are evicted, the least recently used
- * first; they are read again from the server when they are needed.
+ * first, while the app is in the background; over twice as much at once. They are read again from the server when
+ * they are needed.
  */
 cacheBytesMax: number, 
 /**

@@ -1,6 +1,6 @@
 """count_tests.py EXIT_CODE LOG: sums the summaries that test runners left in a log.
 
-Knows cargo test, node:test, jest and unittest. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a
+Knows cargo test, node:test, jest, unittest and the simulation, whose seeds count as one test and whose bugs as one each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a
 failed test (it did not compile, it was killed) counts as one failure, and so does one that ran no test.
 """
 
@@ -14,6 +14,9 @@ NODE = re.compile(r"^(?:ℹ|#) (pass|fail|cancelled|skipped|todo) (\d+)$")
 JEST = re.compile(r"^Tests: +(.*\d+ total)$")
 UNITTEST_COUNT = re.compile(r"^Ran (\d+) tests? in [\d.]+s$")
 UNITTEST_END = re.compile(r"^(?:OK|FAILED)(?: \((.*)\))?$")
+
+SIMULATED = re.compile(r"^simulated [\d.]+ device-hours, \d+ seeds, (\d+) failures, \d+ times real time$")
+SABOTAGE = re.compile(r"^\w+ (?:(caught by seed \d+)|NOT caught)$")
 
 NODE_OUTCOME = {"pass": "passed", "fail": "failed", "cancelled": "failed", "skipped": "skipped", "todo": "skipped"}
 JEST_OUTCOME = {"passed": "passed", "failed": "failed", "skipped": "skipped", "todo": "skipped"}
@@ -41,6 +44,10 @@ def count(log: str) -> dict[str, int]:
             for number, word in re.findall(r"(\d+) (\w+)", match[1]):
                 if word in JEST_OUTCOME:
                     sums[JEST_OUTCOME[word]] += int(number)
+        elif match := SIMULATED.match(line):
+            sums["passed" if match[1] == "0" else "failed"] += 1
+        elif match := SABOTAGE.match(line):
+            sums["passed" if match[1] else "failed"] += 1
         elif match := UNITTEST_COUNT.match(line):
             unittest_ran = int(match[1])
         elif unittest_ran is not None and (match := UNITTEST_END.match(line)):

@@ -12,4 +12,5 @@ npm_install "$root/examples/socketio-backend"
 npm_install "$root/tests/conformance"
 trap stop_postgres EXIT
 start_postgres
-node --test --test-reporter=spec examples/socketio-backend/test/*.test.js tests/conformance/test/*.test.mjs
+# The limit is for a whole file.
+node --test --test-timeout=120000 --test-reporter=spec examples/socketio-backend/test/*.test.js tests/conformance/test/*.test.mjs

@@ -1,4 +1,4 @@
-# The Rust crates except the server, with the golden vectors and the rules of the house.
+# The Rust crates except the server and the simulation, with the golden vectors and the rules of the house.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
@@ -10,4 +10,4 @@ if [[ -n "${SYNCLINE_FULL-}" ]]; then
 fi
 # With the contract, so that a stale contract.ts fails a test.
 cargo test --locked --no-fail-fast --workspace --exclude syncline-server --exclude syncline-node --exclude syncline-faults \
-  --features syncline-ffi/contract
+  --exclude syncline-simulation --features syncline-ffi/contract

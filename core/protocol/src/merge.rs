@@ -7,6 +7,7 @@ use crate::document::{Document, Stamps};
 use crate::message::{Mutation, Write};
 use crate::name::ClientId;
 use crate::patch::{Op, Patch, PatchError, Path};
+use crate::sabotage::{Sabotage, is_active};
 use crate::stamp::Stamp;
 use crate::value::{Fields, Value};
 use crate::version::VersionVector;
@@ -134,7 +135,8 @@ fn write_field(document: &mut Document, path: &Path, value: Option<Value>, stamp
         Some((found, own)) if found == path => (Some(own), newer.next()),
         next => (None, next),
     };
-    if stamp <= own.as_deref().copied().map_or(outer, |own| own.max(outer)) {
+    let is_older = stamp <= own.as_deref().copied().map_or(outer, |own| own.max(outer));
+    if is_older != is_active(Sabotage::OlderStampWins) {
         return;
     }
     if next.is_none_or(|(inner, _)| !inner.is_within(path)) {
@@ -173,7 +175,8 @@ fn adjust(fields: &mut Fields, path: &Path, op: &Op) {
     match (op, &mut *slot) {
         (Op::Increment(amount), Value::Null) => *slot = amount.clone(),
         (Op::Increment(amount), number) => {
-            if let Some(sum) = number.checked_add(amount) {
+            let twice = is_active(Sabotage::IncrementTwice).then(|| number.checked_add(amount)).flatten();
+            if let Some(sum) = twice.as_ref().unwrap_or(number).checked_add(amount) {
                 *number = sum;
             }
         }

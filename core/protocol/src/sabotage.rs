@@ -46,6 +46,36 @@ bugs! {
     ChecksumIgnored "checksum_ignored",
     /// An edit becomes part of a mutation that is under way.
     CoalescedSent "coalesced_sent",
+    /// A write leaves the outbox as soon as the server answered it, whatever the cache holds.
+    SettledEarly "settled_early",
+    /// A restart gives numbers away that were used before.
+    NumberReused "number_reused",
+    /// Live changes are applied though some before them are missing.
+    GapIgnored "gap_ignored",
+    /// A push does not name the one before it.
+    AfterNotSent "after_not_sent",
+    /// A write in conflict is forgotten in the place of being kept for the app.
+    ConflictDropped "conflict_dropped",
+    /// A restart forgets what the app was not told of yet.
+    OutcomeForgotten "outcome_forgotten",
+    /// A row that moves within its window is not told.
+    MoveNotTold "move_not_told",
+    /// A refused write stays visible.
+    RejectedVisible "rejected_visible",
+    /// Rooms are not subscribed again on a new connection.
+    NotResubscribed "not_resubscribed",
+    /// What was refused for now is never tried again.
+    RetryLost "retry_lost",
+    /// The answer to a repeated mutation is that it was refused, though it was applied.
+    StaleAnswer "stale_answer",
+    /// The server leaves a place in the log out.
+    SequenceGap "sequence_gap",
+    /// The server's checksum is not that of its documents.
+    ChecksumNotUpdated "checksum_not_updated",
+    /// The older of two writes of a field wins.
+    OlderStampWins "older_stamp_wins",
+    /// What a client has read does not move its clock.
+    ClockNotObserved "clock_not_observed",
 }
 
 #[cfg(feature = "sabotage")]

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::ClientId;
+use crate::sabotage::{Sabotage, is_active};
 
 /// A reading of a hybrid logical clock. Travels as `[wall_ms, counter]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +91,9 @@ impl HybridClock {
 
     /// Makes every later [`tick`](Self::tick) come after `seen`.
     pub fn observe(&mut self, seen: HybridTime) {
-        self.last = self.last.max(seen);
+        if !is_active(Sabotage::ClockNotObserved) {
+            self.last = self.last.max(seen);
+        }
     }
 
     /// The newest reading issued or observed.

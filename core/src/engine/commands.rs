@@ -11,7 +11,7 @@ use super::query::{Query, Started, View};
 use super::wire::Request;
 use crate::error::{Code, Error};
 use crate::metrics::{Quantiles, Stats};
-use crate::store::{DocumentKey, Record, Store};
+use crate::store::{DocumentKey, Store};
 
 impl Engine {
     pub(super) fn handle_command(
@@ -86,10 +86,8 @@ impl Engine {
             Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
             Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
             Command::AcknowledgeOutcome { client_seq } => {
-                if !self.outcomes.remove(client_seq) {
-                    return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
-                }
-                self.append(Record::OutcomeSeen { client_seq }, store);
+                self.acknowledge(request, client_seq, store)?;
+                return Ok(None);
             }
             Command::Conflicts => return Ok(Some(Reply::Conflicts { conflicts: self.parked_writes() })),
             Command::ResolveConflict { client_seq, resolution } => {
@@ -121,11 +119,12 @@ impl Engine {
     }
 
     fn connect(&mut self, now: Now, request: RequestId, out: &mut Vec<Output>) -> Option<Reply> {
+        // Also where a task has opened the session, which would end with the task.
+        let step = self.session.handle_connect(now);
         if self.session.is_open() {
             return Some(Reply::Done {});
         }
         self.connect_waiters.push(request);
-        let step = self.session.handle_connect(now);
         self.apply_step(now, step, out);
         if self.session.state() == ConnectionState::Offline {
             self.answer_connect_waiters(out);
@@ -144,6 +143,8 @@ impl Engine {
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
+            // A moment later, when everything is sent, a cache over its cap is looked at.
+            self.schedule_flush(now);
         }
         if !changed || !self.session.is_open() {
             return;

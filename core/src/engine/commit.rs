@@ -6,8 +6,8 @@ use super::Engine;
 use super::io::{Event, Now, Output, Reply, RequestId};
 use super::outbox::{Pending, document_key};
 use super::resolution::Unsettled;
-use crate::error::Error;
-use crate::store::{Entry, Record, Store, StoreError};
+use crate::error::{Code, Error};
+use crate::store::{Entry, Outcome, Record, Store, StoreError};
 
 /// What an accepted write did to the outbox.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) enum Uncommitted {
         client_seqs: Vec<u64>,
         changes: Vec<Change>,
     },
+    /// The app has seen this outcome; it is kept if the commit fails.
+    Acknowledged { request: RequestId, outcome: Box<Outcome> },
     /// Taken back if the commit fails.
     Conflict(Unsettled),
     /// Appended again if the commit fails.
@@ -41,6 +43,9 @@ impl Engine {
                         self.outbox.mark_durable(last);
                     }
                     out.push(Output::Reply(request, Ok(Reply::Written { client_seqs })));
+                }
+                Uncommitted::Acknowledged { request, .. } => {
+                    out.push(Output::Reply(request, Ok(Reply::Done {})));
                 }
                 Uncommitted::Conflict(unsettled) => self.commit_conflict(unsettled, out),
                 Uncommitted::Other(_) => {}
@@ -61,6 +66,10 @@ impl Engine {
         // The newest first: a conflict may have given a write of this very turn another number.
         for record in std::mem::take(&mut self.uncommitted).into_iter().rev() {
             match record {
+                Uncommitted::Acknowledged { request, outcome } => {
+                    self.outcomes.insert(*outcome);
+                    out.push(Output::Reply(request, Err(error.clone())));
+                }
                 Uncommitted::Conflict(unsettled) => self.undo_conflict(now, unsettled, &error, out),
                 Uncommitted::Write { request, changes, .. } => {
                     for room in self.undo(changes) {
@@ -77,6 +86,23 @@ impl Engine {
             self.schedule_flush(now);
         }
         self.notices.push(Event::Error { error: error.into() });
+    }
+
+    /// Forgets an outcome that the app has seen. The answer comes with the commit.
+    pub(super) fn acknowledge(
+        &mut self,
+        request: RequestId,
+        client_seq: u64,
+        store: &mut dyn Store,
+    ) -> Result<(), Error> {
+        if !self.outcomes.contains(client_seq) {
+            return Err(Error::new(Code::NotFound, format!("no outcome of write {client_seq}")));
+        }
+        store.append(&Record::OutcomeSeen { client_seq })?;
+        if let Some(outcome) = self.outcomes.remove(client_seq) {
+            self.uncommitted.push(Uncommitted::Acknowledged { request, outcome: Box::new(outcome) });
+        }
+        Ok(())
     }
 
     /// Takes back what writes did that were not accepted after all, and returns their rooms.

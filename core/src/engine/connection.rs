@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use syncline_protocol::Room;
 use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Engine;
 use super::io::{ConnectionState, Event, Now, Output, Reply};
@@ -49,8 +50,9 @@ impl Engine {
         self.recovering_since_us = Some(now.mono_us);
         self.ping_at_us = None;
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
-        let rooms: Vec<Room> = self.replica.rooms().map(|(room, _)| room.clone()).collect();
-        for room in rooms {
+        let again = !is_active(Sabotage::NotResubscribed) || self.counters.reconnects == 1;
+        let rooms = self.replica.rooms().filter(|_| again).map(|(room, _)| room.clone());
+        for room in rooms.collect::<Vec<Room>>() {
             // One that was refused with its last write settled stayed until now, so that the app hears why.
             if self.outbox.holds_room(&room) || !self.replica.forget_if_unused(&room) {
                 self.subscribe_room(&room);

@@ -11,7 +11,7 @@ fn rewrite(rooms: &[&str]) -> Decision {
 }
 
 fn excess(cache_bytes: u64, live_bytes: u64, target_bytes: u64) -> Excess {
-    Excess { cache_bytes, live_bytes, target_bytes, was_rewritten: false }
+    Excess { cache_bytes, live_bytes, target_bytes, was_rewritten: false, rewritten_bytes: 0 }
 }
 
 #[test]
@@ -28,6 +28,14 @@ fn garbage_alone_is_reason_enough_to_write_it_anew_once() {
     assert_eq!(decide(vec![candidate("a", 1, 10)], mostly_garbage), rewrite(&[]));
     assert_eq!(decide(vec![], Excess { was_rewritten: true, ..mostly_garbage }), Decision::InUse);
     assert_eq!(decide(vec![], excess(EMPTY_BYTES / 2, 50, 50)), Decision::Wait);
+}
+
+#[test]
+fn a_cache_that_takes_more_than_the_guess_is_not_written_anew_again_and_again() {
+    let without_garbage = Excess { rewritten_bytes: EMPTY_BYTES * 10, ..excess(EMPTY_BYTES * 11, 50, 50) };
+    assert_eq!(decide(vec![], without_garbage), Decision::Wait);
+    let grown = Excess { cache_bytes: EMPTY_BYTES * 16, ..without_garbage };
+    assert_eq!(decide(vec![], grown), rewrite(&[]));
 }
 
 #[test]

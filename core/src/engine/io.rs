@@ -135,6 +135,7 @@ pub enum Command {
     Queue,
     /// Writes that the server refused and the app has not acknowledged.
     Outcomes,
+    /// Answered when durable.
     AcknowledgeOutcome {
         client_seq: u64,
     },

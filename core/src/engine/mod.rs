@@ -7,6 +7,7 @@
 //! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
+//! - `pages`: a page asked for while the one before is written.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
@@ -27,6 +28,7 @@ mod lane;
 mod notices;
 pub mod outbox;
 mod outcomes;
+mod pages;
 pub mod presence;
 pub mod progress;
 pub mod pulls;
@@ -41,6 +43,7 @@ mod wire;
 use std::collections::BTreeSet;
 
 use syncline_protocol::message::{Presence, event};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
@@ -50,6 +53,7 @@ use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId,
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
+use self::pages::WaitingPage;
 use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
@@ -104,6 +108,7 @@ pub struct Engine {
     outcomes: Outcomes,
     parked: ParkedWrites,
     replica: Replica,
+    waiting_page: Option<WaitingPage>,
     eviction: Eviction,
     pulls: PullQueue,
     triggers: Triggers,
@@ -142,7 +147,8 @@ impl Engine {
         let mut parked = ParkedWrites::default();
         recovered.parked.into_iter().for_each(|write| parked.insert(write));
         let mut outcomes = Outcomes::default();
-        recovered.outcomes.into_iter().for_each(|outcome| outcomes.insert(outcome));
+        let kept = recovered.outcomes.into_iter().filter(|_| !is_active(Sabotage::OutcomeForgotten));
+        kept.for_each(|outcome| outcomes.insert(outcome));
         let damage = recovered.damage.into_iter().map(|what| Error::new(Code::Storage, what));
         let mut notices = Notices::default();
         damage.for_each(|error| notices.push(Event::Error { error: error.into() }));
@@ -157,6 +163,7 @@ impl Engine {
             outcomes,
             parked,
             replica,
+            waiting_page: None,
             eviction: Eviction::default(),
             pulls: PullQueue::default(),
             triggers: Triggers::default(),
@@ -181,6 +188,9 @@ impl Engine {
 
     /// Takes one input and appends what is to be done to `out`.
     pub fn handle(&mut self, now: Now, input: Input, store: &mut dyn Store, out: &mut Vec<Output>) {
+        if !matches!(input, Input::Committed | Input::CommitFailed(_)) {
+            self.apply_waiting_page(now, store, out);
+        }
         match input {
             Input::Command { request, command } => self.handle_command(now, request, command, store, out),
             Input::SocketOpened(_) => {}
@@ -203,7 +213,7 @@ impl Engine {
             self.handle_cache_lost(now, &reason);
         }
         self.send_pages(now, out);
-        self.push_batches(now, out);
+        self.push_batches(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
     }
@@ -219,7 +229,12 @@ impl Engine {
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
         let connected = self.session.is_open().then(|| connected.min()).flatten();
-        let always = [self.session.next_deadline(), self.flush_at_us, self.triggers.next_deadline()];
+        let always = [
+            self.session.next_deadline(),
+            self.flush_at_us,
+            self.triggers.next_deadline(),
+            self.page_deadline(),
+        ];
         always.into_iter().flatten().chain(connected).min()
     }
 
@@ -295,6 +310,7 @@ impl Engine {
         self.apply_step(now, step, out);
         if due(self.flush_at_us) {
             self.flush(now, store);
+            self.evict_over_cap(now, store);
         }
         self.sync_if_due(now, out);
         if !self.session.is_open() {
@@ -318,10 +334,11 @@ impl Engine {
     }
 
     /// Pushes what may be pushed now.
-    fn push_batches(&mut self, now: Now, out: &mut Vec<Output>) {
+    fn push_batches(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let message_bytes_max = self.limits.message_bytes_max.min(self.wire.message_bytes_max());
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
-            bytes_max: self.settings.push_bytes_max.min(self.limits.message_bytes_max / 2),
+            bytes_max: self.settings.push_bytes_max.min(message_bytes_max / 2),
             window_bytes: self.settings.push_window_bytes,
         };
         self.outbox.handle_time(now.mono_us, limits);
@@ -329,7 +346,7 @@ impl Engine {
             return;
         }
         while let Some((batch, after)) = self.outbox.next_batch(limits) {
-            self.send_push(now, batch, after, out);
+            self.send_push(now, &batch, after, store, out);
         }
     }
 
@@ -380,9 +397,8 @@ impl Engine {
         if let Err(error) = noted.and_then(|()| store.flush()) {
             // What waits for the flush must not wait for another change.
             self.schedule_flush(now);
-            return self.handle_store_error(error);
+            self.handle_store_error(error);
         }
-        self.evict_over_cap(now, store);
     }
 
     fn handle_store_error(&mut self, error: StoreError) {

@@ -386,7 +386,9 @@ impl Outbox {
                 Some(Hold::Restart { at_us }) => at_us,
                 _ => 0,
             };
-            lane.hold = Some(Hold::Restart { at_us: at_us.max(earlier_us) });
+            let lost = sabotage::is_active(Sabotage::RetryLost);
+            let at_us = if lost { u64::MAX } else { at_us.max(earlier_us) };
+            lane.hold = Some(Hold::Restart { at_us });
         }
     }
 

@@ -20,11 +20,15 @@ impl Outcomes {
         }
     }
 
-    /// Forgets the outcome of a write; `false` if there is none.
-    pub(super) fn remove(&mut self, client_seq: u64) -> bool {
+    pub(super) fn contains(&self, client_seq: u64) -> bool {
+        self.outcomes.contains_key(&client_seq)
+    }
+
+    /// Forgets the outcome of a write.
+    pub(super) fn remove(&mut self, client_seq: u64) -> Option<Outcome> {
         let removed = self.outcomes.remove(&client_seq);
         self.bytes -= removed.as_ref().map_or(0, byte_len);
-        removed.is_some()
+        removed
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Outcome> {

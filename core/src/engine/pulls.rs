@@ -130,7 +130,7 @@ impl Engine {
     fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
         let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
         let limit = page_count_max.min(self.limits.page_count_max);
-        let snapshot = self.replica.snapshot_to_tell(room, cursor);
+        let snapshot = self.snapshot_to_tell(room, cursor);
         let body = Pull { room: room.clone(), cursor, limit, snapshot };
         let request = Request::Page { room: room.clone(), asked: cursor };
         self.request(now, event::SYNC_PULL, &body, request, out);

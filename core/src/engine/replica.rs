@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Changes, Page};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
 
 use super::io::{RoomPhase, RoomStatus};
@@ -29,6 +30,8 @@ pub struct FollowedRoom {
     pub error: Option<Error>,
     /// When to subscribe again after a failure, on the monotonic clock.
     pub retry_at_us: Option<u64>,
+    /// Whether the head was heard of while a page was under way, which may have been read before.
+    heard_meanwhile: bool,
     /// The highest place in the log that was heard of.
     head: u64,
     /// Whether the last page was the last one. Between two pages the cache lacks some of what the log had up to the
@@ -80,6 +83,8 @@ pub enum NextPull {
     Nothing,
     /// The page after this cursor.
     After(u64),
+    /// What was asked for already.
+    Asked,
     /// The next page, but not at once: the server has this room start over again and again.
     Later,
 }
@@ -111,6 +116,7 @@ impl Replica {
             phase: RoomPhase::Waiting,
             error: None,
             retry_at_us: None,
+            heard_meanwhile: false,
             head: 0,
             level: false,
             repair: if self.state(room).stale { Repair::Needed } else { Repair::NotNeeded },
@@ -296,8 +302,21 @@ impl Replica {
         let behind = followed.phase == RoomPhase::Live && head > cursor;
         if behind {
             followed.phase = RoomPhase::Loading;
+        } else if head > cursor {
+            followed.heard_meanwhile = true;
         }
         behind.then_some(cursor)
+    }
+
+    /// Whether the page after this one can be asked for before this one is applied, because it will be applied as it
+    /// is; then what is said with the request, so that a reading from 0 may go on.
+    pub fn pull_ahead(&self, room: &Room, asked: u64, page: &Page) -> Option<Option<u64>> {
+        let state = self.state(room);
+        let followed = self.rooms.get(room)?;
+        let continues = asked == state.cursor && followed.repair == Repair::NotNeeded;
+        let goes_on = page.more && !page.reset && page.cursor > asked;
+        let snapshot = if asked == 0 { page.snapshot } else { state.snapshot };
+        (continues && goes_on).then_some(snapshot)
     }
 
     /// Applies the page that was asked for after the cursor `asked`.
@@ -328,6 +347,7 @@ impl Replica {
         }
         let before = if reset { RoomState::default() } else { state };
         let (documents, checksum) = newer_than_cache(room, before, page.changes, store)?;
+        let documents = if is_active(Sabotage::CursorBeforeApply) { vec![] } else { documents };
         // A server that gets nowhere is not asked for ever.
         let more = page.more && page.cursor > if reset { 0 } else { asked };
         let snapshot = if before.cursor == 0 { page.snapshot } else { before.snapshot };
@@ -345,7 +365,8 @@ impl Replica {
         if repairs {
             followed.repair = Repair::Done;
         }
-        if !more && page.cursor <= asked {
+        let heard_meanwhile = std::mem::take(&mut followed.heard_meanwhile);
+        if !more && page.cursor <= asked && !heard_meanwhile {
             // The server's word on where the log ends: waiting for a head beyond it would never end.
             followed.head = page.cursor;
         }
@@ -397,9 +418,10 @@ impl Replica {
         }
         followed.head = followed.head.max(live.to_seq);
         if followed.phase != RoomPhase::Live {
+            followed.heard_meanwhile = true;
             return Ok(Applied::default());
         }
-        if live.from_seq > state.cursor + 1 {
+        if live.from_seq > state.cursor + 1 && !is_active(Sabotage::GapIgnored) {
             followed.phase = RoomPhase::Loading;
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }

@@ -7,6 +7,7 @@
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::message::{MutationResult, MutationStatus};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{
     ConflictKind, Document, ErrorCode, Fields, HybridTime, Mutation, Op, Patch, Path, Room, Stamp,
     VersionVector, WireError, Write,
@@ -104,6 +105,10 @@ impl Engine {
                 self.reject(client_seq, error, Some(conflict), store);
                 Ok(())
             }
+            Decision::Park if is_active(Sabotage::ConflictDropped) => {
+                self.settle(now, client_seq, store);
+                Ok(())
+            }
             Decision::Park => self.park(client_seq, conflict, document, store),
             Decision::Merge | Decision::Rebase | Decision::Override => {
                 self.send_again(now, client_seq, decision, document.as_ref(), store)
@@ -130,8 +135,12 @@ impl Engine {
             Decision::Merge => None,
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
+        // What the app decided meanwhile stands upon a newer version: the server may have taken it.
+        let refused_base = pending.entry.mutation.base.clone();
         let waiting = self.outbox.of_document(&key).filter(|pending| {
-            !matches!(pending.stage, Stage::Applied { .. }) && pending.entry.mutation.client_seq >= client_seq
+            let mutation = &pending.entry.mutation;
+            let refused_too = mutation.client_seq >= client_seq && mutation.base == refused_base;
+            refused_too && !matches!(pending.stage, Stage::Applied { .. })
         });
         let waiting: Vec<Pending> = waiting.cloned().collect();
         let mut left = waiting.as_slice();

@@ -106,6 +106,10 @@ impl Session {
         generation == self.generation && matches!(self.phase, Phase::Connecting { .. } | Phase::Open)
     }
 
+    pub fn is_in_background(&self) -> bool {
+        self.app == AppState::Background
+    }
+
     pub fn reason(&self) -> Option<&Error> {
         self.reason.as_ref()
     }

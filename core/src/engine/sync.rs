@@ -5,6 +5,7 @@ use syncline_protocol::message::{
     Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
     PresencePong, Push, PushAnswer, UserStatus, event,
 };
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::io::{Event, Now, Output, RoomPhase};
@@ -27,7 +28,10 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let step = match message {
-            Message::Open(handshake) => self.session.handle_handshake(&handshake, now),
+            Message::Open(handshake) => {
+                self.wire.set_message_bytes_max(handshake.max_payload_bytes.unwrap_or(u64::MAX));
+                self.session.handle_handshake(&handshake, now)
+            }
             Message::Ping => {
                 self.session.handle_heartbeat(now);
                 return out.push(Output::Send(Message::Pong));
@@ -116,10 +120,7 @@ impl Engine {
         self.counters.rtt_us.record(took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
-                Ok(page) => {
-                    let applied = self.replica.apply_page(&room, asked, page, store);
-                    self.handle_applied(now, &room, applied, store, out);
-                }
+                Ok(page) => self.take_page(now, room, asked, page, store, out),
                 Err(error) => return self.handle_room_refused(now, &room, error, store),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
@@ -204,6 +205,7 @@ impl Engine {
             self.outbox.push_again_behind(room, end, now.after_ms(self.settings.retry_delay_ms));
         }
         match applied.next {
+            NextPull::Asked => {}
             NextPull::After(cursor) => self.pulls.push(room, Ask::PageAfter(cursor)),
             NextPull::Later => self.read_later(now, room),
             NextPull::Nothing => self.forget_room_if_unused(now, room, out),
@@ -253,11 +255,25 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn send_push(&mut self, now: Now, batch: Batch, after: Option<u64>, out: &mut Vec<Output>) {
+    pub(super) fn send_push(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        after: Option<u64>,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
+        let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
         let push = Push { room: batch.room.clone(), after, mutations };
-        self.request(now, event::SYNC_PUSH, &push, Request::Push(batch), out);
+        let request = Request::Push(batch.clone());
+        let timeout_ms = self.settings.request_timeout_ms;
+        let sent = self.wire.request(event::SYNC_PUSH, &push, request, timeout_ms, now, out);
+        // Sent all the same, it would end the connection, and so would its repetition.
+        if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
+            self.notices.push(Event::Error { error: error.into() });
+        }
     }
 
     fn handle_push_answer(
@@ -312,7 +328,7 @@ impl Engine {
                 // A room that may not be read never confirms.
                 let denied =
                     self.replica.room_mut(&batch.room).is_none_or(|room| room.phase == RoomPhase::Denied);
-                if denied {
+                if denied || is_active(Sabotage::SettledEarly) {
                     self.settle(now, client_seq, store);
                 } else if seq <= state.cursor {
                     self.settle_if_held(now, client_seq, store);
@@ -398,7 +414,9 @@ impl Engine {
     ) {
         let Some(pending) = self.outbox.remove(client_seq) else { return };
         self.counters.rejected += 1;
-        self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        if !is_active(Sabotage::RejectedVisible) {
+            self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
+        }
         let outcome = Outcome { entry: pending.entry, error, conflict };
         self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
         self.outcomes.insert(outcome.clone());

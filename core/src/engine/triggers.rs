@@ -46,6 +46,10 @@ impl Triggers {
         self.waiters.iter().any(|waiter| matches!(waiter.goal, Goal::Synced { .. }))
     }
 
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
     /// A write is sent again under another number.
     pub(super) fn handle_renumbered(&mut self, old: u64, new: u64) {
         for waiter in &mut self.waiters {

@@ -13,6 +13,9 @@ use super::outbox::Batch;
 use crate::error::{Code, Error};
 use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
+/// What a packet adds to its argument at most: the event's name, the ack id, the notation around them.
+const PACKET_OVERHEAD_BYTES: u64 = 128;
+
 /// What a request was about, for when its answer comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
@@ -46,19 +49,38 @@ pub(super) struct Wire {
     encoding: Encoding,
     /// Whether the server has said anything on this session, so that its encoding is known.
     heard: bool,
+    /// The largest message that the server takes on this connection.
+    message_bytes_max: u64,
     last_id: u64,
     sent: HashMap<u64, Sent>,
 }
 
 impl Wire {
     pub(super) fn new(parser: Parser) -> Self {
-        Self { parser, encoding: Encoding::Plain, heard: false, last_id: 0, sent: HashMap::new() }
+        Self {
+            parser,
+            encoding: Encoding::Plain,
+            heard: false,
+            message_bytes_max: u64::MAX,
+            last_id: 0,
+            sent: HashMap::new(),
+        }
     }
 
     pub(super) fn reset_connection(&mut self) {
         self.encoding = Encoding::Plain;
         self.heard = false;
+        self.message_bytes_max = u64::MAX;
         self.sent.clear();
+    }
+
+    /// The server closes a connection that brings it a larger message.
+    pub(super) fn set_message_bytes_max(&mut self, bytes_max: u64) {
+        self.message_bytes_max = bytes_max;
+    }
+
+    pub(super) fn message_bytes_max(&self) -> u64 {
+        self.message_bytes_max
     }
 
     /// The server said hello.
@@ -83,7 +105,7 @@ impl Wire {
         self.sent.values().map(|sent| sent.deadline_us).min()
     }
 
-    /// Sends a request whose answer is awaited for `timeout_ms`.
+    /// Sends a request whose answer is awaited for `timeout_ms`; `too_large` if the server would not take it.
     pub(super) fn request<T: Serialize>(
         &mut self,
         event: &str,
@@ -93,7 +115,14 @@ impl Wire {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
-        let args = vec![self.encode(body)?];
+        let argument = self.encode(body)?;
+        let bytes = argument.byte_len() as u64 + PACKET_OVERHEAD_BYTES;
+        if bytes > self.message_bytes_max {
+            let message =
+                format!("a message takes {bytes} bytes, the server takes {}", self.message_bytes_max);
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        let args = vec![argument];
         self.last_id += 1;
         let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
         self.sent.insert(self.last_id, sent);

@@ -91,6 +91,8 @@ pub(super) struct Writes {
     pub(super) chunks: sled::Batch,
     pub(super) rooms: sled::Batch,
     pub(super) indexes: sled::Batch,
+    /// What the new entries of the indexes take, in bytes.
+    pub(super) index_bytes: u64,
 }
 
 impl Database {

@@ -379,6 +379,7 @@ pub trait Cache: std::fmt::Debug {
 
     /// Applies a change, visible at once and durable at the latest after the next [`flush`](Self::flush). After a
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
+    /// Nothing is added to a cache that was lost before [`take_loss`](Self::take_loss) was asked.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
 
     /// Makes every change durable.

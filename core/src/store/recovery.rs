@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ClientId, ErrorCode, HybridTime, WireError};
 
 use super::{Entry, Identity, Outcome, Parked, Record, Recovered};
@@ -142,6 +143,9 @@ impl Fold {
         };
         if !damage.is_empty() {
             self.skip(SKIPPED_AFTER_DAMAGE);
+        }
+        if is_active(Sabotage::NumberReused) {
+            self.last_client_seq = self.entries.keys().next_back().copied().unwrap_or(0);
         }
         let identity = Identity {
             client_id,

@@ -140,8 +140,10 @@ pub(super) fn add_entries(
 ) {
     for (number, entry) in indexes.entries(document) {
         let entry = index_key(room, &document.collection, number, &entry);
-        digest.add(&entry, document.id.as_str().as_bytes());
-        writes.indexes.insert(entry, document.id.as_str().as_bytes());
+        let id = document.id.as_str().as_bytes();
+        digest.add(&entry, id);
+        writes.index_bytes += (entry.len() + id.len()) as u64;
+        writes.indexes.insert(entry, id);
     }
 }
 
@@ -158,7 +160,8 @@ fn remove_all(
     for item in database.indexes.scan_prefix(room_prefix(name)) {
         writes.indexes.remove(item?.0);
     }
-    room.index = CachedIndex::default();
+    // Whatever it was: a sum that was wrong must not stay so.
+    *room = CachedRoom { state: room.state, ..CachedRoom::default() };
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The cache in sled, which may break at any time: then it is set aside and an empty one takes its place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -48,8 +48,8 @@ pub struct SledCache {
     mark: PathBuf,
     probe: PathBuf,
     indexes: Indexes,
-    /// Of a database that starts empty.
-    schema_version: Option<u32>,
+    /// Of a database that starts empty; that of the one before, unless another was asked for.
+    schema_version: Cell<Option<u32>>,
     state: RefCell<State>,
 }
 
@@ -79,14 +79,14 @@ impl SledCache {
         let probe = folder.with_extension(PROBE_EXTENSION);
         let indexes = Indexes::default();
         let state = RefCell::default();
-        let cache = Self { folder, quarantine, mark, probe, indexes, schema_version: None, state };
+        let cache = Self { folder, quarantine, mark, probe, indexes, schema_version: Cell::default(), state };
         // A cache that cannot be opened now is opened by the first call that needs it.
         let _opened = cache.database();
         cache
     }
 
     /// Looks whether there is room for a change of so many bytes, unless it looked not long ago.
-    fn ensure_room(&self, bytes: u64) -> Result<(), StoreError> {
+    fn ensure_room(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         let unprobed_bytes = state.unprobed_bytes + bytes;
         if state.database.is_none() || unprobed_bytes < UNPROBED_BYTES_MAX {
@@ -94,7 +94,7 @@ impl SledCache {
             state.unprobed_bytes = unprobed_bytes;
             return Ok(());
         }
-        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes).map_err(harmless)?;
+        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes)?;
         state.unprobed_bytes = 0;
         Ok(())
     }
@@ -126,12 +126,13 @@ impl SledCache {
         if self.state.borrow().indexed.contains(room) {
             return Ok(());
         }
-        ensure_index(database, &self.indexes, room)?;
-        let mut state = self.state.borrow_mut();
-        state.indexed.insert(room.clone());
+        let ensured = ensure_index(database, &self.indexes, room, &|bytes| Ok(self.ensure_room(bytes)?));
         let changes = database.changes()?;
+        let mut state = self.state.borrow_mut();
         state.dirty |= state.changes != changes;
         state.changes = changes;
+        ensured?;
+        state.indexed.insert(room.clone());
         Ok(())
     }
 
@@ -150,7 +151,7 @@ impl SledCache {
             if let Some(version) = schema_version {
                 fresh.note_schema_version(version)?;
             }
-            copy(database, &fresh, &self.indexes, retain)?;
+            copy(database, &fresh, &self.indexes, &|bytes| Ok(self.ensure_room(bytes)?), retain)?;
             fresh.flush()
         })
     }
@@ -175,7 +176,7 @@ impl SledCache {
         }
     }
 
-    fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
+    pub(super) fn run<T>(&self, call: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, StoreError> {
         let database = self.database()?;
         let result = guarded(|| call(&database));
         // Never the last one, which could panic: `give_up` sees to that.
@@ -202,8 +203,10 @@ impl SledCache {
             // sled syncs what it writes, and not the names of its files.
             OsFiles.sync_directory(&self.folder)?;
             sync_parent(&OsFiles, &self.folder)?;
-            if let (None, Some(version)) = (database.schema_version()?, self.schema_version) {
-                database.note_schema_version(version)?;
+            match (database.schema_version()?, self.schema_version.get()) {
+                (None, Some(version)) => database.note_schema_version(version)?,
+                (found, None) => self.schema_version.set(found),
+                (Some(_), Some(_)) => {}
             }
             let changes = database.changes()?;
             if changes < flushed {
@@ -300,7 +303,12 @@ impl Cache for SledCache {
                 Some(end) => database.indexes.range(low..end),
                 None => database.indexes.range(low..),
             })
-        })?;
+        });
+        let items = match items {
+            // An index can be done without.
+            Err(StoreError::Full) => return self.visit_collection(room, collection, visit),
+            items => items?,
+        };
         let read = |database: &Database, _: &[u8], id: &[u8]| {
             let key = [&prefix[..], id].concat();
             let value = database.documents.get(&key)?.ok_or("an index names a document that is not there")?;
@@ -325,7 +333,7 @@ impl Cache for SledCache {
 
     fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
         // Also of a cache that is lost from now on, and starts empty.
-        self.schema_version = schema_version;
+        self.schema_version.set(schema_version);
         let is_empty = self.run(|database| {
             let is_empty = database.rooms.is_empty();
             if let (true, Some(version)) = (is_empty, schema_version) {
@@ -357,8 +365,12 @@ impl Cache for SledCache {
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        if let Some(reason) = self.state.get_mut().lost.clone() {
+            // The caller counts on what is gone, and does not know yet.
+            return Err(StoreError::CacheLost { reason });
+        }
         let change = RoomChange::new(room, update, &self.indexes)?;
-        self.ensure_room(change.byte_len())?;
+        self.ensure_room(change.byte_len()).map_err(harmless)?;
         let changes = self.run(|database| {
             let writes = change.writes(database, self.verify(database, room)?)?;
             let changes = database.changes()? + 1;
@@ -375,7 +387,7 @@ impl Cache for SledCache {
         if !self.state.get_mut().dirty {
             return Ok(());
         }
-        self.ensure_room(UNPROBED_BYTES_MAX)?;
+        self.ensure_room(UNPROBED_BYTES_MAX).map_err(harmless)?;
         self.run(Database::flush)?;
         let state = self.state.get_mut();
         state.dirty = false;

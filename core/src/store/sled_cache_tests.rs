@@ -41,6 +41,29 @@ fn is_usable(cache: &mut SledCache) {
     assert_eq!(cache.document(&key("list:9", "new")).unwrap(), Some(documents[0].clone()));
 }
 
+#[test]
+fn what_a_reading_from_nothing_finds_again_beyond_its_snapshot_replaces_the_older_state() {
+    let folder = TempDir::new().unwrap();
+    let (mut cache, _) = open(folder.path());
+    let reading = |cursor| RoomState { snapshot: Some(4), ..state(cursor) };
+    let pages = [
+        (vec![document("a", 1, "old"), document("b", 2, "b")], reading(2)),
+        (vec![document("c", 4, "c")], reading(4)),
+        (vec![document("a", 5, "new"), document("d", 6, "d")], state(6)),
+    ];
+    for (documents, state) in &pages {
+        let update = RoomUpdate { reset: false, documents, state: *state };
+        cache.apply(&room("user:42"), &update).unwrap();
+    }
+    cache.flush().unwrap();
+    drop(cache);
+    // An open compares the documents with the digest that was kept along.
+    let (cache, lost) = open(folder.path());
+    let expected =
+        [document("a", 5, "new"), document("b", 2, "b"), document("c", 4, "c"), document("d", 6, "d")];
+    assert_eq!((contents(&cache).unwrap(), lost), (expected.to_vec(), None));
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for item in fs::read_dir(folder).unwrap() {
@@ -114,6 +137,7 @@ fn damage_costs_the_cache_at_most_and_never_more() {
         if lost.is_some() {
             assert!(copy.path().join("quarantine").join("cache").exists(), "seed {seed}: {what}");
         }
+        let _loss = cache.take_loss();
         is_usable(&mut cache);
     }
 }
@@ -140,7 +164,7 @@ fn a_value_that_does_not_check_costs_the_cache_and_the_old_one_is_kept_for_a_loo
     assert!(matches!(cache.document(&key("user:42", "d0007")), Ok(None) | Err(StoreError::CacheLost { .. })));
     assert_eq!(cache.rooms().unwrap(), []);
     assert!(directory.path().join("quarantine").join("cache").join("db").exists());
-    is_usable(&mut cache);
+    is_usable_after_loss(&mut cache);
 }
 
 fn cached_key(room_name: &str, id: &str) -> Vec<u8> {
@@ -173,10 +197,101 @@ fn a_cache_that_keeps_breaking_is_given_up() {
     let mut cache = open(directory.path()).0;
     for _ in 0..LOSSES_MAX {
         is_usable(&mut cache);
-        assert!(matches!(
-            cache.run(|_| -> Result<(), _> { panic!("as sled does") }),
-            Err(StoreError::CacheLost { .. })
-        ));
+        break_it(&cache);
+        assert!(cache.take_loss().is_some());
     }
     assert!(matches!(cache.rooms(), Err(StoreError::CacheLost { .. })));
+}
+
+fn break_it(cache: &SledCache) {
+    let broken = cache.run(|_| -> Result<(), _> { panic!("as sled does") });
+    assert!(matches!(broken, Err(StoreError::CacheLost { .. })));
+}
+
+/// Keeps everything.
+struct All;
+
+impl Retain for All {
+    fn room(&mut self, _: &Room, state: RoomState) -> Option<RoomState> {
+        Some(state)
+    }
+
+    fn document(&mut self, document: Document) -> Option<Document> {
+        Some(document)
+    }
+}
+
+#[test]
+fn the_cache_that_takes_the_place_of_a_lost_one_has_its_schema_version() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    cache.rewrite(Some(3), &mut All).unwrap();
+    drop(cache);
+    let mut cache = open(directory.path()).0;
+    assert_eq!(cache.schema_version().unwrap(), Some(3));
+    break_it(&cache);
+    is_usable_after_loss(&mut cache);
+    assert_eq!(cache.schema_version().unwrap(), Some(3));
+}
+
+fn is_usable_after_loss(cache: &mut SledCache) {
+    assert!(cache.take_loss().is_some());
+    is_usable(cache);
+}
+
+#[test]
+fn nothing_is_added_to_an_empty_cache_by_who_does_not_know_that_it_is() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    break_it(&cache);
+    let update = RoomUpdate { reset: false, documents: &[document("next", 900, "text")], state: state(900) };
+    assert!(matches!(cache.apply(&room("user:42"), &update), Err(StoreError::CacheLost { .. })));
+    assert_eq!(cache.rooms().unwrap(), []);
+    is_usable_after_loss(&mut cache);
+}
+
+#[test]
+fn a_room_that_is_read_anew_is_whole_whatever_it_was_before() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    let reading = |cursor| RoomState { cursor, snapshot: Some(100), ..RoomState::default() };
+    let mut apply = |reset, documents: &[Document], state| {
+        cache.apply(&room("user:42"), &RoomUpdate { reset, documents, state }).unwrap();
+    };
+    apply(false, &[document("a", 1, "text")], reading(1));
+    // A log that was put back gives numbers anew: the document comes a second time within one reading.
+    apply(false, &[document("a", 50, "again")], reading(50));
+    apply(true, &[document("a", 2, "read anew")], state(2));
+    cache.flush().unwrap();
+    drop(cache);
+    let (cache, lost) = open(directory.path());
+    assert_eq!(contents(&cache).unwrap(), [document("a", 2, "read anew")]);
+    assert_eq!(lost, None);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_index_that_finds_no_room_on_the_disk_is_done_without() {
+    use syncline_protocol::Path;
+
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    fill(&mut cache);
+    let index = Index { fields: vec![Path::field("text")] };
+    cache.declare_indexes(Indexes::new([(collection("tasks"), vec![index; 16])]).unwrap());
+    let all = IndexRange { number: 0, low: vec![], high: vec![] };
+    let count = |cache: &SledCache| {
+        let mut count = 0;
+        cache.visit_range(&room("user:42"), &collection("tasks"), &all, &mut |_| count += 1).unwrap();
+        count
+    };
+    // Where it is looked whether there is room, there is none.
+    std::os::unix::fs::symlink("/dev/full", &cache.probe).unwrap();
+    assert_eq!(count(&cache), DOCUMENTS);
+    assert!(cache.state.borrow().indexed.is_empty(), "it was not built");
+    assert_eq!(count(&cache), DOCUMENTS);
+    assert!(!cache.state.borrow().indexed.is_empty(), "it was built");
+    assert_eq!(cache.take_loss(), None);
 }

@@ -10,13 +10,25 @@ use super::room_change::add_entries;
 /// Entries that one transaction writes or removes.
 const ENTRIES_PER_WRITE: usize = 1024;
 
+/// Looks whether there is room on the disk for so many bytes more.
+pub(super) type EnsureRoom<'a> = &'a dyn Fn(u64) -> Result<(), Failure>;
+
 /// Makes sure that the indexes of a room are there, in full.
-pub(super) fn ensure_index(database: &Database, indexes: &Indexes, room: &Room) -> Result<(), Failure> {
+///
+/// # Errors
+/// `Full`: the room counts as one without indexes.
+pub(super) fn ensure_index(
+    database: &Database,
+    indexes: &Indexes,
+    room: &Room,
+    ensure_room: EnsureRoom<'_>,
+) -> Result<(), Failure> {
     let cached = database.room(room)?;
     if cached.index.fingerprint == indexes.fingerprint() && digest(database, room)? == cached.index.digest {
         return Ok(());
     }
-    build(database, indexes, room, cached)
+    let target = Target { database, room, cached, ensure_room, writes: Writes::default(), count: 0 };
+    build(target, indexes)
 }
 
 fn digest(database: &Database, room: &Room) -> Result<Digest, Failure> {
@@ -29,8 +41,8 @@ fn digest(database: &Database, room: &Room) -> Result<Digest, Failure> {
 }
 
 /// In several transactions: until the last of them the room counts as one without indexes.
-fn build(database: &Database, indexes: &Indexes, room: &Room, cached: CachedRoom) -> Result<(), Failure> {
-    let mut target = Target { database, room, cached, writes: Writes::default(), count: 0 };
+fn build(mut target: Target<'_>, indexes: &Indexes) -> Result<(), Failure> {
+    let Target { database, room, .. } = target;
     target.cached.index = CachedIndex::default();
     target.write()?;
     for item in database.indexes.scan_prefix(room_prefix(room)) {
@@ -54,6 +66,7 @@ struct Target<'a> {
     database: &'a Database,
     room: &'a Room,
     cached: CachedRoom,
+    ensure_room: EnsureRoom<'a>,
     writes: Writes,
     /// Entries in `writes`.
     count: usize,
@@ -68,6 +81,7 @@ impl Target<'_> {
     fn write(&mut self) -> Result<(), Failure> {
         let mut writes = std::mem::take(&mut self.writes);
         self.count = 0;
+        (self.ensure_room)(writes.index_bytes)?;
         writes.rooms.insert(self.room.as_str(), self.cached.encode()?);
         self.database.write(&writes, self.database.changes()? + 1)
     }

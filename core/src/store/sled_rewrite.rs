@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use syncline_protocol::{Document, Room};
 
-use super::cached_document::room_prefix;
-use super::database::{Database, Failure};
+use super::cached_document::{Digest, room_prefix, stored_bytes};
+use super::database::{Database, Failure, Writes};
 use super::file_system::{FileSystem, OsFiles};
 use super::room_change::{RoomChange, document_key};
+use super::sled_index::EnsureRoom;
 use super::{Indexes, Retain, RoomState, RoomUpdate};
 
 /// What one transaction of a copy writes, in bytes, unless a single document is larger.
-const WRITE_BYTES: usize = 256 << 10;
+const WRITE_BYTES: u64 = 256 << 10;
 
 const FRESH_EXTENSION: &str = "fresh";
 const OLD_EXTENSION: &str = "old";
@@ -79,21 +80,26 @@ pub(super) fn copy(
     from: &Database,
     to: &Database,
     indexes: &Indexes,
+    ensure_room: EnsureRoom<'_>,
     retain: &mut dyn Retain,
 ) -> Result<(), Failure> {
     let mut changes = from.changes()?;
     for (room, cached) in from.all_rooms()? {
         let Some(state) = retain.room(&room, cached.state) else { continue };
-        let mut batch = Batch { to, indexes, room: &room, state, documents: BTreeMap::new(), bytes: 0 };
+        let documents = BTreeMap::new();
+        let mut batch = Batch { to, indexes, ensure_room, room: &room, state, documents, bytes: 0 };
+        let mut found = Digest::default();
         for item in from.documents.scan_prefix(room_prefix(&room)) {
             let (key, value) = item?;
+            found.add(&key, &value);
+            let document_bytes = stored_bytes(&key, &value)?;
             let document = from.read(&key, &value)?;
             let collection = document.collection.clone();
             let Some(document) = retain.document(document) else { continue };
             let key = document_key(&room, &document);
             // One that moves leaves the document that it finds.
             if document.collection == collection || !batch.holds(&key)? {
-                batch.bytes += value.len();
+                batch.bytes += document_bytes;
                 batch.documents.insert(key, document);
             }
             if batch.bytes >= WRITE_BYTES {
@@ -101,20 +107,26 @@ pub(super) fn copy(
                 batch.write(changes)?;
             }
         }
+        if found != cached.digest {
+            // The copy would count as whole.
+            return Err("documents are missing".into());
+        }
         changes += 1;
         batch.write(changes)?;
     }
-    Ok(())
+    // Where nothing is kept as well: fewer changes than were flushed once are taken for damage.
+    to.write(&Writes::default(), changes + 1)
 }
 
 /// Documents of one room that are written together.
 struct Batch<'a> {
     to: &'a Database,
     indexes: &'a Indexes,
+    ensure_room: EnsureRoom<'a>,
     room: &'a Room,
     state: RoomState,
     documents: BTreeMap<Vec<u8>, Document>,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl Batch<'_> {
@@ -128,6 +140,7 @@ impl Batch<'_> {
         let update = RoomUpdate { reset: false, documents: &documents, state: self.state };
         let change = RoomChange::new(self.room, &update, self.indexes).map_err(|error| error.to_string())?;
         let writes = change.writes(self.to, self.to.room(self.room)?)?;
+        (self.ensure_room)(change.byte_len() + writes.index_bytes)?;
         self.to.write(&writes, changes)
     }
 }

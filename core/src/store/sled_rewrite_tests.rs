@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::fixtures::{collection, copy_directory, document, room, state};
-use crate::store::{Cache, SledCache};
+use crate::store::{Cache, SledCache, StoreError};
 
 const ROOMS: [&str; 2] = ["list:1", "list:2"];
 /// Long enough for several transactions, and one that is stored in chunks.
@@ -148,4 +148,69 @@ fn a_broken_cache_takes_a_copy_that_was_interrupted_with_it() {
     let mut cache = SledCache::open(directory.path().join("cache"), directory.path().join("q").join("cache"));
     assert!(cache.take_loss().is_some());
     assert_eq!(contents(&cache), []);
+}
+
+#[test]
+fn a_cache_of_which_nothing_is_kept_is_not_lost() {
+    struct Nothing;
+    impl Retain for Nothing {
+        fn room(&mut self, _: &Room, _: RoomState) -> Option<RoomState> {
+            None
+        }
+
+        fn document(&mut self, _: Document) -> Option<Document> {
+            None
+        }
+    }
+    let directory = TempDir::new().unwrap();
+    let mut cache = filled(directory.path());
+    cache.rewrite(Some(2), &mut Nothing).unwrap();
+    assert_eq!(cache.take_loss(), None);
+    assert_eq!(contents(&cache), []);
+    drop(cache);
+    assert_eq!(open(directory.path()).schema_version().unwrap(), Some(2));
+}
+
+#[test]
+fn documents_that_are_missing_do_not_go_unnoticed_because_the_rest_was_copied() {
+    let directory = TempDir::new().unwrap();
+    let cache = filled(directory.path());
+    cache
+        .run(|database| {
+            database.documents.remove(document_key(&room(ROOMS[1]), &document("d03", 3, "")))?;
+            Ok(())
+        })
+        .unwrap();
+    drop(cache);
+    let mut cache = open(directory.path());
+    assert!(matches!(cache.rewrite(Some(2), &mut Second), Err(StoreError::CacheLost { .. })));
+    assert!(cache.take_loss().is_some());
+    assert_eq!(contents(&cache), []);
+}
+
+#[test]
+fn long_documents_are_copied_a_few_at_a_time() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path());
+    let text = "x".repeat(WRITE_BYTES as usize / 2);
+    let documents: Vec<_> = (0..10).map(|n| document(&format!("d{n}"), n, &text)).collect();
+    cache
+        .apply(&room("list:1"), &RoomUpdate { reset: false, documents: &documents, state: state(9) })
+        .unwrap();
+    let before = cache.run(Database::changes).unwrap();
+    cache.rewrite(Some(1), &mut Everything).unwrap();
+    assert!(cache.run(Database::changes).unwrap() - before >= 5);
+    assert_eq!(contents(&cache), [(room("list:1"), documents)]);
+}
+
+struct Everything;
+
+impl Retain for Everything {
+    fn room(&mut self, _: &Room, state: RoomState) -> Option<RoomState> {
+        Some(state)
+    }
+
+    fn document(&mut self, document: Document) -> Option<Document> {
+        Some(document)
+    }
 }

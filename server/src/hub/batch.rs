@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::limits::VALUE_DEPTH_MAX;
 use syncline_protocol::message::{Changes, MutationResult, MutationStatus};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{
     Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
@@ -59,7 +60,7 @@ impl<'a, S: RoomStore> Batch<'a, S> {
 
     pub(super) fn apply(&mut self, mutation: &Mutation, now_ms: u64) -> Result<MutationResult, S::Error> {
         let key = (mutation.collection.clone(), mutation.id.clone());
-        if mutation.client_seq <= self.last_client_seq_before {
+        if mutation.client_seq <= self.last_client_seq_before && !is_active(Sabotage::DedupeOff) {
             return self.duplicate(mutation, &key);
         }
         self.last_client_seq = mutation.client_seq;
@@ -101,9 +102,11 @@ impl<'a, S: RoomStore> Batch<'a, S> {
         mut document: Document,
         (checksum_before, deleted_before): (Checksum, bool),
     ) -> MutationResult {
-        self.head.seq += 1;
+        self.head.seq += if is_active(Sabotage::SequenceGap) { 2 } else { 1 };
         document.seq = self.head.seq;
-        self.head.checksum = self.head.checksum.replace(checksum_before, document.checksum());
+        if !is_active(Sabotage::ChecksumNotUpdated) {
+            self.head.checksum = self.head.checksum.replace(checksum_before, document.checksum());
+        }
         let tombstones = self.head.tombstones.saturating_sub(u64::from(deleted_before));
         self.head.tombstones = tombstones + u64::from(document.deleted);
         self.written_bytes += document_byte_len(&document);
@@ -144,7 +147,9 @@ impl<'a, S: RoomStore> Batch<'a, S> {
                 ..duplicate
             },
             Some(error) => MutationResult { error: Some(error), ..duplicate },
-            None if holds => MutationResult { seq: document.map(|document| document.seq), ..duplicate },
+            None if holds && !is_active(Sabotage::StaleAnswer) => {
+                MutationResult { seq: document.map(|document| document.seq), ..duplicate }
+            }
             None if self.may_have_gone(mutation)? => {
                 MutationResult { seq: Some(self.head_before.floor), ..duplicate }
             }

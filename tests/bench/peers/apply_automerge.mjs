@@ -11,15 +11,14 @@ function plain({ text, ...fields }) {
 
 async function start() {
   const entries = Array.from({ length: DOCUMENTS }, (_, number) => [idOf(number), plain(documentOf(number))]);
-  const doc = Automerge.from({ notes: Object.fromEntries(entries) });
+  let doc = Automerge.from({ notes: Object.fromEntries(entries) });
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   server.on('connection', (socket) => {
-    let current = doc;
     let state = Automerge.initSyncState();
     socket.on('message', (message) => {
-      [current, state] = Automerge.receiveSyncMessage(current, state, message);
+      [doc, state] = Automerge.receiveSyncMessage(doc, state, message);
       let answer;
-      [state, answer] = Automerge.generateSyncMessage(current, state);
+      [state, answer] = Automerge.generateSyncMessage(doc, state);
       if (answer) {
         socket.send(answer);
       }

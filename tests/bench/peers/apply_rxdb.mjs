@@ -43,11 +43,13 @@ async function start() {
 }
 
 async function pull(url, seen) {
-  const database = await createRxDatabase({ name: 'bench', storage: getRxStorageMemory(), multiInstance: false });
+  const database = await createRxDatabase({
+    name: 'bench',
+    storage: getRxStorageMemory(),
+    multiInstance: false,
+  });
   const { notes } = await database.addCollections({ notes: { schema: SCHEMA } });
-  notes
-    .find({ sort: [{ position: 'asc' }], limit: WINDOW })
-    .$.subscribe((rows) => rows.length > 0 && seen());
+  notes.find({ sort: [{ position: 'asc' }], limit: WINDOW }).$.subscribe((rows) => rows.length > 0 && seen());
   const replication = replicateRxCollection({
     collection: notes,
     replicationIdentifier: 'bench',

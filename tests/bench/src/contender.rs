@@ -23,6 +23,9 @@ pub(crate) struct Programs {
     pub(crate) server: PathBuf,
 }
 
+/// How long a contender may take to end what it started.
+const END_S_MAX: u64 = 5;
+
 /// Run one block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -50,7 +53,8 @@ pub(crate) struct Answer {
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
-    orders: ChildStdin,
+    /// Closed to end it.
+    orders: Option<ChildStdin>,
     answers: Receiver<std::io::Result<String>>,
 }
 
@@ -86,13 +90,14 @@ impl Process {
                 }
             }
         });
-        Ok(Self { name: contender.name, child, orders, answers })
+        Ok(Self { name: contender.name, child, orders: Some(orders), answers })
     }
 
     /// Has the contender run one block.
     pub(crate) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
         let line = serde_json::to_string(order)?;
-        writeln!(self.orders, "{line}").map_err(|error| BenchError::failed(self.name, &error))?;
+        let orders = self.orders.as_mut().ok_or_else(|| BenchError::failed(self.name, "it ended"))?;
+        writeln!(orders, "{line}").map_err(|error| BenchError::failed(self.name, &error))?;
         let answer = self
             .answers
             .recv_timeout(Duration::from_secs(BLOCK_S_MAX))
@@ -113,6 +118,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // It ends with its orders, and ends what it started; then its output ends.
+        drop(self.orders.take());
+        while self.answers.recv_timeout(Duration::from_secs(END_S_MAX)).is_ok() {}
         // It has nothing to lose.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -30,10 +30,12 @@ export class Device {
   #early = [];
 
   /** Opens a client in memory, unless `directory` says where it keeps its data. */
-  static async open({ settings, directory, ...config }) {
+  static async open({ settings, directory, conflict, ...config }) {
     const device = new Device();
     const store = directory === undefined ? { store: 'memory' } : { store: 'disk', directory };
-    const text = JSON.stringify({ ...store, ...config, settings: { ...SETTINGS, ...settings } });
+    // Every write stays one of its own, to be counted.
+    const collections = { tasks: { coalesce: false, ...(conflict && { conflict }) } };
+    const text = JSON.stringify({ ...store, ...config, collections, settings: { ...SETTINGS, ...settings } });
     const reply = await addon.open(text, (_, events) =>
       JSON.parse(events).forEach((event) => device.#handle(event)),
     );
@@ -112,6 +114,12 @@ export class Device {
     this.#ended.add(reply.watch);
     await this.call('unwatch', { watch: reply.watch });
     return reply;
+  }
+
+  /** What this device knows, for whoever waits in vain. */
+  describe() {
+    const { connection, queue, errors, outcomes } = this;
+    return { connection, queue, errors, outcomes, rooms: [...this.#rooms.values()], rows: [...this.#rows] };
   }
 
   close() {

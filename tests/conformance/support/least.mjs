@@ -14,7 +14,9 @@ export async function startLeast({ documents }) {
   const http = createServer();
   const io = new Server(http);
   const rooms = new Map();
-  const counts = { pushes: 0 };
+  const counts = { pushes: 0, pages: 0 };
+  /** Answers that wait; null while none does. */
+  let held = null;
 
   const roomOf = (name) => {
     if (!rooms.has(name)) rooms.set(name, { seq: 0, documents: new Map(), numbers: new Map() });
@@ -26,17 +28,24 @@ export async function startLeast({ documents }) {
     return { changes: changes.sort((one, other) => one.seq - other.seq).map(bare), cursor: seq, more: false };
   };
 
+  const answerPage = (request, answer) => {
+    const read = page(request);
+    counts.pages += 1;
+    if (held === null) answer(read);
+    else held.push(() => answer(read));
+  };
+
   io.on('connection', (socket) => {
     const client = socket.handshake.auth.client_id;
     socket.on('sync:subscribe', (request, answer) => {
       socket.join(request.room);
-      answer(page(request));
+      answerPage(request, answer);
     });
     socket.on('sync:unsubscribe', ({ room }, answer) => {
       socket.leave(room);
       answer({ ok: true });
     });
-    socket.on('sync:pull', (request, answer) => answer(page(request)));
+    socket.on('sync:pull', answerPage);
     socket.on('sync:push', (request, answer) => {
       counts.pushes += 1;
       const { room: name, mutations } = checkPush(request);
@@ -58,7 +67,19 @@ export async function startLeast({ documents }) {
 
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
-  return { url: `http://127.0.0.1:${http.address().port}`, counts, close: () => io.close() };
+  return {
+    url: `http://127.0.0.1:${http.address().port}`,
+    counts,
+    /** Pages are read when they are asked for, and answered when they are released. */
+    holdPages() {
+      held = [];
+    },
+    releasePages() {
+      held.forEach((answer) => answer());
+      held = null;
+    },
+    close: () => io.close(),
+  };
 }
 
 function apply(room, client, mutation) {

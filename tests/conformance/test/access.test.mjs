@@ -18,8 +18,9 @@ for (const variant of [MEMORY, MSGPACK]) {
       const ada = await world.device('ada', { token: bad, autoConnect: false });
       await assert.rejects(ada.call('connect'), { code: 'unauthorized' });
       await until(() => ada.tokensNeeded.length === 1);
-      assert.equal(ada.connection.state, 'unauthorized');
-      assert.match(ada.connection.reason.message, words);
+      const { state, reason } = await ada.call('connection');
+      assert.equal(state, 'unauthorized');
+      assert.match(reason.message, words);
       await ada.write(room, 'tasks', { [id]: { create: {} } });
       await ada.call('setToken', { token: world.token('ada') });
       await ada.settled();
@@ -41,7 +42,7 @@ for (const variant of [MEMORY, MSGPACK]) {
     await ada.write(room, 'tasks', { t2: { create: {} } });
     await until(() => ada.errors.some(({ code }) => code === 'forbidden'));
     await until(() => ada.queue.count === 1);
-    assert.equal(ada.room(room).state, 'live');
+    await until(() => ada.room(room).state === 'live');
     await ada.call('setToken', { token: token('ada', [room, denied]) });
     await ada.settled();
     assert.deepEqual(ada.documents(denied, 'tasks'), { t1: { n: 1 } });

@@ -51,3 +51,41 @@ for (const documents of [true, false]) {
     assert.deepEqual(ada.errors, []);
   });
 }
+
+test('a change that overtakes the page read before it is not missed', async (context) => {
+  const backend = await startLeast({ documents: true });
+  const config = { url: backend.url, parser: 'json', settings: { tokenRequired: false } };
+  const [ada, bob] = [await Device.open(config), await Device.open(config)];
+  context.after(async () => {
+    await Promise.all([ada.close(), bob.close()]);
+    await backend.close();
+  });
+  await ada.watch(ROOM, 'tasks');
+  await ada.settled();
+  backend.holdPages();
+  await bob.watch(ROOM, 'tasks');
+  await until(() => backend.counts.pages === 2);
+  await ada.write(ROOM, 'tasks', { t1: { create: {} } });
+  await until(() => backend.counts.pushes === 1);
+  backend.releasePages();
+  await until(() => bob.rows(ROOM, 'tasks').has('t1'));
+  await Promise.all([ada.settled(), bob.settled()]);
+});
+
+test('a write larger than a message of the backend may be is refused, and holds nothing up', async (context) => {
+  const backend = await startLeast({ documents: true });
+  const device = await Device.open({ url: backend.url, parser: 'json', settings: { tokenRequired: false } });
+  context.after(async () => {
+    await device.close();
+    await backend.close();
+  });
+  await device.watch(ROOM, 'tasks');
+  // Socket.IO takes 1 MB unless told otherwise.
+  await device.write(ROOM, 'tasks', { large: { create: { text: 'x'.repeat(1_000_000) } } });
+  await device.write(ROOM, 'tasks', { small: { create: {} } });
+  await until(() => device.outcomes.length === 1);
+  await device.settled();
+  assert.deepEqual([device.outcomes[0].id, device.outcomes[0].error.code], ['large', 'too_large']);
+  assert.deepEqual(device.documents(ROOM, 'tasks'), { small: {} });
+  assert.equal((await device.call('stats')).reconnects, 1);
+});

@@ -60,7 +60,7 @@ impl History {
 
 /// The vectors, in the order of the file.
 pub fn all() -> Vec<History> {
-    let random = (0..RANDOM_HISTORIES).map(|seed| random_history(seed));
+    let random = (0..RANDOM_HISTORIES).map(random_history);
     by_hand().into_iter().chain(random).collect()
 }
 

@@ -64,12 +64,14 @@ async fn the_rooms_used_least_recently_go_and_come_back_when_they_are_followed_a
             device.run(json!({"type": "unsubscribe", "room": room})).await.unwrap();
         }
     }
+    device.run(json!({"type": "setAppState", "state": "background"})).await.unwrap();
     let fits = async {
         while cache_bytes(&device).await > CACHE_BYTES_MAX {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(PATIENCE, fits).await.expect("the cache is back under its cap");
+    device.run(json!({"type": "setAppState", "state": "active"})).await.unwrap();
     assert_eq!(device.row(ROOMS[0], "n000").await, None, "the oldest is gone");
     assert!(device.row(ROOMS[3], "n000").await.is_some(), "the one in use is not");
 

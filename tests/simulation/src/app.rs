@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syncline::ErrorBody;
 use syncline::engine::io::{
     ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
     Row, WatchId,
@@ -10,6 +11,12 @@ use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
 
 use crate::failure::{Failure, ensure};
+
+/// How the errors begin that only another open of the store can mend.
+const JOURNAL_FAILED: &str = "the journal failed";
+const CACHE_LOST: &str = "the cache was lost";
+/// Caches that one process loses before it opens its store anew.
+const CACHES_LOST_MAX: u32 = 3;
 
 /// One watch, as its rows look to the app.
 #[derive(Debug)]
@@ -35,6 +42,13 @@ pub struct App {
     pub denied: BTreeSet<Room>,
     pub conflicts: BTreeMap<u64, ParkedWrite>,
     pub outcomes: BTreeSet<u64>,
+    /// The store reported an error that only another open can mend.
+    pub store_failed: bool,
+    pub caches_lost: u32,
+    /// The last events told of a lost cache: what is shown follows in the next ones.
+    pub has_just_lost: bool,
+    /// It is about to close its client for that.
+    pub leaving: bool,
     /// A token is asked for.
     pub token_needed: bool,
     /// Tags of others that were seen in each ledger, by room and collection.
@@ -47,6 +61,14 @@ pub struct App {
 }
 
 impl App {
+    /// An app opens its store again when its journal has failed, or when its cache is lost time and again.
+    fn hear_error(&mut self, error: &ErrorBody) {
+        let is_loss = error.message.starts_with(CACHE_LOST);
+        self.has_just_lost |= is_loss;
+        self.caches_lost += u32::from(is_loss);
+        self.store_failed |= error.message.starts_with(JOURNAL_FAILED) || self.caches_lost > CACHES_LOST_MAX;
+    }
+
     /// The watch that was asked for begins.
     pub fn begin(&mut self, watch: WatchId, rows: &[Row], count: u64) {
         if let Some(starting) = self.starting.take() {
@@ -86,7 +108,8 @@ impl App {
                 self.conflicts.insert(conflict.client_seq, *conflict);
             }
             Event::TokenNeeded { .. } => self.token_needed = true,
-            Event::Progress { .. } | Event::User { .. } | Event::Error { .. } => {}
+            Event::Error { error } => self.hear_error(&error),
+            Event::Progress { .. } | Event::User { .. } => {}
         }
         Ok(())
     }

@@ -36,6 +36,8 @@ pub struct Noted {
     /// What it becomes with later edits in it, while the app waits for them to be accepted.
     folds: Vec<Entry>,
     pub applied: bool,
+    /// It was refused, and may be in the journal all the same.
+    unsure: bool,
     /// The app held it back for a while, so that later writes went before.
     pub overtaken: bool,
     /// The server found both sides deleted: nothing is left to do.
@@ -52,6 +54,9 @@ pub struct Book {
     order: BTreeMap<(String, String, DocumentId), u64>,
     /// Acknowledgments and decisions that a kill may have swallowed.
     undecided: BTreeSet<u64>,
+    /// The journal refused something since the process began. The engine keeps in memory what it could not write of
+    /// outcomes: a restart hears them from the server once more, or shows once more what was acknowledged.
+    shaken: bool,
     /// Whether the last decision about a write sends it again.
     sent_again: BTreeMap<u64, bool>,
 }
@@ -108,6 +113,10 @@ impl Book {
         self.renamed.insert(entry.mutation.client_seq, entry.accepted().client_seq);
     }
 
+    pub fn shake(&mut self) {
+        self.shaken = true;
+    }
+
     /// The app's promise resolved.
     pub fn written(&mut self, client_seqs: &[u64]) -> Result<(), Failure> {
         for number in client_seqs {
@@ -123,11 +132,15 @@ impl Book {
         Ok(())
     }
 
-    /// The app's call failed: nothing of it may take effect.
-    pub fn not_written(&mut self) {
+    /// The commit failed: nothing of it may take effect, at least as long as the process lives. After that too, unless it
+    /// is `unsure` what the disk holds.
+    pub fn not_written(&mut self, unsure: bool) {
         for noted in self.writes.values_mut() {
-            noted.folds.clear();
+            if !unsure {
+                noted.folds.clear();
+            }
             if noted.fate == Fate::Offered {
+                noted.unsure = unsure;
                 noted.fate = Fate::Forgotten;
             }
         }
@@ -205,18 +218,29 @@ impl Book {
         let queued = numbers(&mut recovered.entries.iter());
         let failed = numbers(&mut recovered.outcomes.iter().map(|outcome| &outcome.entry));
         let parked = numbers(&mut recovered.parked.iter().map(|parked| &parked.entry));
-        let undecided = std::mem::take(&mut self.undecided);
         // What was not durable when the process died was never sent, and its numbers are free again.
         self.renamed.retain(|number, _| *number <= recovered.identity.last_client_seq);
         for entry in &recovered.entries {
-            let noted = self.writes.get_mut(&entry.accepted().client_seq);
-            noted.map_or(Ok(()), |noted| noted.find_in(entry))?;
+            let number = entry.accepted().client_seq;
+            match self.writes.get_mut(&number) {
+                // The app may have decided on another write.
+                Some(noted) if self.undecided.contains(&number) => noted.entry = entry.clone(),
+                Some(noted) => noted.find_in(entry)?,
+                None => {}
+            }
         }
+        let undecided = std::mem::take(&mut self.undecided);
+        let shaken = std::mem::take(&mut self.shaken);
         for (number, noted) in &mut self.writes {
             noted.folds.clear();
             let open = undecided.contains(number);
             let before = noted.fate;
             noted.fate = match before {
+                Fate::Forgotten if noted.unsure && queued.contains(number) => Fate::Accepted,
+                Fate::Refused { .. } if shaken && failed.contains(number) => {
+                    Fate::Refused { acknowledged: false }
+                }
+                Fate::Refused { .. } | Fate::Parked if shaken && queued.contains(number) => Fate::Accepted,
                 Fate::Forgotten | Fate::Withdrawn | Fate::Refused { acknowledged: true } => {
                     let back = queued.contains(number) || failed.contains(number) || parked.contains(number);
                     ensure!(!back, "write {number} is back after a restart, and was {before:?}");
@@ -303,6 +327,7 @@ impl Noted {
             folds: vec![entry.clone()],
             entry,
             applied: false,
+            unsure: false,
             overtaken: false,
             settled: false,
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
 use syncline::engine::{Engine, EngineConfig};
-use syncline::store::{MemoryStore, Record, Recovered, Store};
+use syncline::store::{Record, Store, StoreError};
 use syncline::transport::{self, DecodeLimits, Decoder, Frame, Parser};
 use syncline::{Code, Error};
 use syncline_protocol::{ClientId, Room};
@@ -13,7 +13,9 @@ use crate::app::App;
 use crate::book::Book;
 use crate::failure::{Failure, ensure};
 use crate::plan::Plan;
-use crate::store::{Death, TappedStore};
+use crate::random::Random;
+use crate::storage::{Ending, SimulatedStorage};
+use crate::store::TappedStore;
 
 /// The wall clock of the server when a run begins.
 pub const START_MS: u64 = 1_800_000_000_000;
@@ -23,11 +25,12 @@ const EVENTS_MAX: usize = 40;
 
 pub struct Device {
     pub number: usize,
-    pub client: ClientId,
+    /// Known once its process has run.
+    client: Option<ClientId>,
     pub user: String,
     pub life: Option<Life>,
-    /// The disk, while no process runs.
-    off: Option<(MemoryStore, Recovered)>,
+    pub storage: SimulatedStorage,
+    random: Random,
     plan: Plan,
     seed: u64,
     /// How far its wall clock is ahead, in milliseconds.
@@ -42,6 +45,8 @@ pub struct Device {
     /// When the world is to look at its deadline next.
     pub tick_us: Option<u64>,
     pub book: Book,
+    /// Whether its disk is full or fails: then an open may be refused.
+    pub disk_hurts: bool,
     /// Rooms that might not be read at some time since everything was last equal: the cache may lack what the server has
     /// confirmed there.
     pub denied: BTreeSet<Room>,
@@ -98,17 +103,16 @@ pub enum Stimulus {
 }
 
 impl Device {
-    pub fn new(number: usize, plan: &Plan, seed: u64) -> Self {
-        let id = u8::try_from(number + 1).unwrap_or(u8::MAX);
-        let client = ClientId::from_bytes([id; 16]);
+    pub fn new(number: usize, plan: &Plan, mut random: Random) -> Self {
         Self {
             number,
-            client,
+            client: None,
             user: format!("user{number}"),
             life: None,
-            off: Some(MemoryStore::new(client)),
+            storage: SimulatedStorage::new(random.fork()),
             plan: plan.clone(),
-            seed,
+            seed: random.next(),
+            random,
             skew_ms: 0,
             stood_still_us: 0,
             frozen_until_us: 0,
@@ -117,10 +121,16 @@ impl Device {
             busy_until_us: 0,
             tick_us: None,
             book: Book::default(),
+            disk_hurts: false,
             denied: BTreeSet::new(),
             entries: 0,
             token: None,
         }
+    }
+
+    /// Who it is to the server; nobody before its process has run.
+    pub fn client(&self) -> ClientId {
+        self.client.unwrap_or(ClientId::from_bytes([0; 16]))
     }
 
     pub fn now(&self, world_us: u64) -> Now {
@@ -142,11 +152,25 @@ impl Device {
         self.token = Some(token);
     }
 
-    /// Starts the app's process from what its disk holds.
-    pub fn start(&mut self) -> Result<(), Failure> {
-        let Some((store, recovered)) = self.off.take() else { return Ok(()) };
-        ensure!(recovered.identity.client_id == self.client, "the client has another identity");
+    /// Starts the app's process from what its disk holds; `false` when the disk does not let it.
+    pub fn start(&mut self) -> Result<bool, Failure> {
+        let (store, recovered) = match self.storage.open(self.random.client_id()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let excused = self.storage.disk.is_dead() || self.disk_hurts;
+                ensure!(excused, "the store does not open: {error}");
+                self.end_life();
+                return Ok(false);
+            }
+        };
+        let client = *self.client.get_or_insert(recovered.identity.client_id);
+        ensure!(recovered.identity.client_id == client, "the client has another identity");
         self.book.recover(&recovered)?;
+        let rooms = match store.rooms() {
+            Ok(rooms) => rooms,
+            // The cache broke meanwhile: the engine begins without it.
+            Err(_) => vec![],
+        };
         self.seed = self.seed.wrapping_add(1);
         let config = EngineConfig {
             settings: self.plan.settings.clone(),
@@ -155,7 +179,6 @@ impl Device {
             token: self.token.clone(),
             seed: self.seed,
         };
-        let rooms = store.rooms().map_err(|error| Failure(format!("the rooms cannot be read: {error}")))?;
         let mut app = App { denied: self.denied.clone(), ..App::default() };
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
@@ -172,30 +195,32 @@ impl Device {
             present: BTreeMap::new(),
             connects: false,
         });
-        Ok(())
+        Ok(true)
     }
 
-    /// The system kills the process, at the store's n-th operation from now.
-    pub fn kill_at(&mut self, death: Death) {
-        if let Some(life) = &mut self.life {
-            life.store.die_after(death);
-        }
+    /// Nothing of the process is left but what its disk holds.
+    fn end_life(&mut self) {
+        let ending = self.random.one_of([Ending::Kill, Ending::PowerLoss]);
+        self.storage.end_life(ending);
     }
 
     /// The process is gone, with everything that is not durable.
     pub fn kill(&mut self) -> Option<Act> {
         let life = self.life.take()?;
-        self.denied.extend(life.app.denied);
-        self.off = Some(life.store.crash());
-        self.busy_until_us = 0;
-        Some(Act::Died(life.socket.map(|socket| socket.generation)))
+        self.end_life();
+        self.leave(life)
     }
 
-    /// Nobody kills it any more.
-    pub fn spare(&mut self) {
-        if let Some(life) = &mut self.life {
-            life.store.live_on();
-        }
+    /// The app closed its client: the store is flushed as far as its disk lets it, and the process goes on without.
+    fn close(&mut self) -> Option<Act> {
+        let life = self.life.take()?;
+        self.leave(life)
+    }
+
+    fn leave(&mut self, life: Life) -> Option<Act> {
+        self.denied.extend(life.app.denied);
+        self.busy_until_us = 0;
+        Some(Act::Died(life.socket.map(|socket| socket.generation)))
     }
 
     /// One turn of the driver.
@@ -204,11 +229,13 @@ impl Device {
         let app_is_busy = world_us < self.busy_until_us;
         let Some(life) = &mut self.life else { return Ok(vec![]) };
         let mut acts = Vec::new();
-        let alive = life.turn(now, stimuli, app_is_busy, &mut self.book, &mut acts)?;
-        if alive && !life.engine.is_closed() {
-            return Ok(acts);
+        let disk = &self.storage.disk;
+        let alive = life.turn(now, stimuli, app_is_busy, &mut self.book, &|| disk.is_dead(), &mut acts)?;
+        if !alive {
+            acts.extend(self.kill());
+        } else if life.engine.is_closed() {
+            acts.extend(self.close());
         }
-        acts.extend(self.kill());
         Ok(acts)
     }
 }
@@ -233,6 +260,7 @@ impl Life {
         stimuli: Vec<Stimulus>,
         app_is_busy: bool,
         book: &mut Book,
+        is_dead: &dyn Fn() -> bool,
         acts: &mut Vec<Act>,
     ) -> Result<bool, Failure> {
         let mut outputs = Vec::new();
@@ -242,12 +270,13 @@ impl Life {
             }
         }
         self.note(book, acts)?;
-        if !self.store.is_dead() && self.engine.needs_commit() {
+        if !is_dead() && self.engine.needs_commit() {
             let result = self.store.commit();
-            if !self.store.is_dead() {
+            if !is_dead() {
                 let committed = result.is_ok();
-                if !committed {
-                    book.not_written();
+                if let Err(error) = &result {
+                    // What a full disk refused is nowhere; what a failed sync left behind, nobody knows.
+                    book.not_written(!matches!(error, StoreError::Full));
                 }
                 let input = result.map_or_else(Input::CommitFailed, |()| Input::Committed);
                 self.engine.handle(now, input, &mut self.store, &mut outputs);
@@ -258,7 +287,7 @@ impl Life {
                 }
             }
         }
-        if self.store.is_dead() {
+        if is_dead() {
             return self.note(book, acts).map(|()| false);
         }
         self.transmit(outputs, book, acts)?;
@@ -266,7 +295,7 @@ impl Life {
             return Ok(true);
         }
         let events = self.engine.poll_events(now, &mut self.store);
-        if self.store.is_dead() {
+        if is_dead() {
             return Ok(false);
         }
         self.notify(events, book)?;
@@ -274,6 +303,9 @@ impl Life {
     }
 
     fn note(&mut self, book: &mut Book, acts: &mut Vec<Act>) -> Result<(), Failure> {
+        if self.store.take_failed() {
+            book.shake();
+        }
         for record in self.store.take_noted() {
             book.note(&record)?;
             acts.push(Act::Append(record));
@@ -345,7 +377,8 @@ impl Life {
                         Ok(Reply::Watching { watch, rows, count, .. }) => {
                             self.app.begin(*watch, rows, *count);
                         }
-                        _ => {}
+                        Err(error) => self.app.store_failed |= error.code == Code::Storage,
+                        Ok(_) => {}
                     }
                     self.replies.insert(request, result);
                 }
@@ -366,6 +399,7 @@ impl Life {
     fn notify(&mut self, events: Vec<syncline::Event>, book: &mut Book) -> Result<(), Failure> {
         let expected = EVENTS_MAX + self.app.watches.len() + book.len();
         ensure!(events.len() <= expected, "{} events at once", events.len());
+        self.app.has_just_lost = false;
         for event in events {
             self.app.take(event)?;
         }
@@ -379,14 +413,18 @@ impl Life {
     }
 }
 
-/// The calls that may take longer than a turn, by name.
-fn name(command: &Command) -> &'static str {
+/// The calls that have to do with the connection, by name.
+pub(crate) fn name(command: &Command) -> &'static str {
     match command {
         Command::Connect => "connect",
         Command::Pull { .. } => "pull",
         Command::Flush => "flush",
         Command::SyncOnce { .. } => "sync_once",
         Command::SyncNow => "sync_now",
+        Command::Disconnect => "disconnect",
+        Command::SetAppState { .. } => "set_app_state",
+        Command::SetNetwork { .. } => "set_network",
+        Command::SetToken { .. } => "set_token",
         _ => "another call",
     }
 }

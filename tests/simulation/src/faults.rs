@@ -2,16 +2,22 @@
 
 use syncline_protocol::{ErrorCode, WireError};
 
+use syncline::Command;
+use syncline::store::DocumentKey;
+
 use crate::device::Stimulus;
 use crate::failure::Failure;
+use crate::links::Reach;
 use crate::plan::Fault;
 use crate::server::{Broken, token};
-use crate::store::Death;
-use crate::world::{Reach, Wake, World};
+use crate::storage::{CacheFault, Space};
+use crate::world::{Wake, World};
 
 const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const FLAPPING_MS: u64 = 200;
+/// Operations of a disk: more than a run has.
+const NEVER: u64 = 1 << 40;
 
 impl World {
     pub(crate) fn handle_fault(&mut self) -> Result<(), Failure> {
@@ -63,16 +69,54 @@ impl World {
                 self.wake_in_ms(busy_ms, Wake::Poll(device));
             }
             Fault::LongSleep => self.sleep(),
+            Fault::DiskFull => self.fill_disk(device),
+            Fault::SyncFailure => {
+                self.devices[device].disk_hurts = true;
+                self.devices[device].storage.disk.fail_next_sync();
+            }
+            Fault::CacheFailure => self.break_cache(device)?,
         }
         Ok(())
     }
 
     /// Kills a process at one of its next operations on the disk, or between them.
     fn doom(&mut self, device: usize) {
-        let death = Death { operations: self.random.below(12), after_effect: self.random.percent(50) };
-        self.devices[device].kill_at(death);
+        let operation = self.random.between(1, 30);
+        self.devices[device].storage.disk.die_at(operation);
         let reap_ms = self.random.between(1, 2_000);
         self.wake_in_ms(reap_ms, Wake::Reap(device));
+    }
+
+    /// There is no room for a while.
+    fn fill_disk(&mut self, device: usize) {
+        let space = self.random.one_of([Space::Full, Space::FullForOverwrites, Space::Free]);
+        let phone = &mut self.devices[device];
+        phone.disk_hurts = true;
+        phone.storage.disk.set_space(space);
+        let full_ms = self.random.between(100, 5_000);
+        self.wake_in_ms(full_ms, Wake::Room(device));
+    }
+
+    /// The cache breaks, and the app looks at something, which finds out.
+    fn break_cache(&mut self, device: usize) -> Result<(), Failure> {
+        let fault = self.random.one_of([CacheFault::Lost, CacheFault::Lost, CacheFault::Failing]);
+        if self.devices[device].life.is_none() || self.devices[device].is_frozen(self.now_us) {
+            return Ok(());
+        }
+        self.devices[device].storage.cache.fail(fault);
+        let DocumentKey { room, collection, id } = self.ledger_keys()[0].clone();
+        self.unchecked = true;
+        let looked = self.call(device, Command::Document { room, collection, id });
+        self.unchecked = false;
+        looked.map(drop)
+    }
+
+    /// The app closes a client whose store has failed, and opens another one.
+    pub(crate) fn close(&mut self, device: usize) -> Result<(), Failure> {
+        if self.devices[device].life.as_ref().is_none_or(|life| !life.app.store_failed) {
+            return Ok(());
+        }
+        self.call(device, Command::Close).map(drop)
     }
 
     pub(crate) fn reap(&mut self, device: usize) -> Result<(), Failure> {
@@ -243,7 +287,8 @@ impl World {
             device.slow_until_us = 0;
             device.busy_until_us = 0;
             device.tick_us = None;
-            device.spare();
+            device.storage.disk.die_at(NEVER);
+            device.storage.disk.set_space(Space::Free);
         }
         for number in self.links.keys().copied().collect::<Vec<_>>() {
             self.wake_up(number);

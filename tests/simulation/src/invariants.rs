@@ -156,7 +156,7 @@ pub fn check_equal(device: &Device, server: &Server, rooms: &[Room], world_us: u
     let Some(life) = &device.life else { return Err(Failure("the process does not run".to_owned())) };
     let states = life.store.rooms().map_err(|error| Failure(error.to_string()))?;
     let states: BTreeMap<Room, RoomState> = states.into_iter().collect();
-    let visible = Visible::of(life, device.client, device.now(world_us));
+    let visible = Visible::of(life, device.client(), device.now(world_us));
     ensure!(visible.holdings.queued.is_empty(), "the outbox is not empty");
     for room in rooms {
         let head = server.head(room);
@@ -203,7 +203,7 @@ pub fn check_presence(device: &Device, server: &Server) -> Result<(), Failure> {
             .into_iter()
             .map(|member| (member.client_id.to_string(), member.state))
             .collect();
-        let own = expected.get(&device.client.to_string());
+        let own = expected.get(&device.client().to_string());
         ensure!(own == Some(state), "the server shows {own:?} of its presence in {room}, it said {state:?}");
         let members = life.app.members.get(room).into_iter().flatten();
         let members: BTreeMap<String, Fields> =

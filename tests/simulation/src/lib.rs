@@ -9,6 +9,7 @@ pub mod farm;
 mod faults;
 mod invariants;
 mod ledger;
+mod links;
 pub mod network;
 pub mod plan;
 mod query;

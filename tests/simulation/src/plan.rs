@@ -86,10 +86,13 @@ pub enum Fault {
     SlowClient,
     BusyApp,
     LongSleep,
+    DiskFull,
+    SyncFailure,
+    CacheFailure,
 }
 
 impl Fault {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Kill,
         Self::Partition,
         Self::OneWayPartition,
@@ -106,6 +109,9 @@ impl Fault {
         Self::SlowClient,
         Self::BusyApp,
         Self::LongSleep,
+        Self::DiskFull,
+        Self::SyncFailure,
+        Self::CacheFailure,
     ];
 }
 
@@ -182,6 +188,7 @@ fn draw_collections(random: &mut Random) -> Collections {
 fn quick_settings(random: &mut Random) -> Settings {
     Settings {
         connect_timeout_ms: 1_500,
+        sync_timeout_ms: 5_000,
         reconnect_delay_ms: random.one_of([50, 200]),
         reconnect_delay_ms_max: random.one_of([400, 1_000]),
         offline_probe_ms: random.one_of([1_000, 30_000]),
@@ -207,7 +214,7 @@ fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> 
         pulls_parallel_max: random.one_of([1, 4]),
         cache_bytes_max: random.one_of([2_000, 256 << 20]),
         cache_check_ms: random.one_of([500, 10_000]),
-        queue_count_max: random.one_of([20, 60, if slow { 60 } else { 100_000 }]),
+        queue_count_max: random.one_of([20, 60, if slow { 60 } else { 200 }]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
         ..settings
     }
@@ -221,7 +228,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
         ..Limits::default()
     };
     let hub = HubConfig {
-        transaction_bytes_max: random.one_of([400, 16 << 20]),
+        transaction_bytes_max: random.one_of([if slow { 8_000 } else { 400 }, 16 << 20]),
         live_bytes_max: random.one_of([600, 256 << 10]),
         page_bytes_max: random.one_of([500, 1 << 20]),
         ..HubConfig::default()

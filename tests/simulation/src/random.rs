@@ -1,6 +1,7 @@
 //! The one source of chance: a seed gives the same run again.
 
 use syncline::engine::backoff::next_random;
+use syncline_protocol::ClientId;
 
 /// SplitMix64 behind the questions that a simulation asks.
 #[derive(Debug, Clone)]
@@ -51,6 +52,13 @@ impl Random {
             }
             None => Some(*item),
         })
+    }
+
+    pub fn client_id(&mut self) -> ClientId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.next().to_le_bytes());
+        bytes[8..].copy_from_slice(&self.next().to_le_bytes());
+        ClientId::from_bytes(bytes)
     }
 
     /// A stream of its own, so that what one part draws does not move another.

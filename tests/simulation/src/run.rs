@@ -21,6 +21,8 @@ const DRAIN_US: u64 = 10_000_000;
 const LOOK_US: u64 = 50_000;
 /// How many turns pass between two thorough looks at a device.
 const TURNS_PER_CHECK: u64 = 5;
+/// How long the system waits until it starts an app again that could not open its store.
+const REOPEN_MS: u64 = 300;
 /// How long an app takes to get a token.
 const TOKEN_MS: u64 = 200;
 
@@ -109,7 +111,10 @@ impl World {
                 Ok(pushed) => pushed.commit,
                 Err(PushError::Refused(error)) => return Err(Failure(format!("no ledger: {error}"))),
             };
-            commit.into_iter().for_each(|commit| self.server.store.apply(commit));
+            for commit in commit {
+                self.log_ends.insert(commit.room.clone(), commit.head.seq);
+                self.server.store.apply(commit);
+            }
         }
         Ok(())
     }
@@ -120,7 +125,11 @@ impl World {
             return Ok(());
         }
         self.trace.note(self.now_us, format_args!("{device} starts"));
-        self.devices[device].start().map_err(|failure| failure.of(device))?;
+        if !self.devices[device].start().map_err(|failure| failure.of(device))? {
+            self.trace.note(self.now_us, format_args!("{device} cannot open its store"));
+            self.wake_in_ms(REOPEN_MS, Wake::Start(device));
+            return Ok(());
+        }
         if let Some(life) = &mut self.devices[device].life {
             life.connects = true;
         }
@@ -136,7 +145,7 @@ impl World {
                 self.watch_all(device, room, collection)?;
             }
         }
-        Ok(())
+        if self.draining { self.settle_user(device) } else { Ok(()) }
     }
 
     fn watch_all(
@@ -163,23 +172,40 @@ impl World {
         let now = phone.now(now_us);
         let busy = now_us < phone.busy_until_us;
         let Some(life) = &mut phone.life else { return Ok(()) };
-        if std::mem::take(&mut life.app.token_needed) {
+        let leaves =
+            life.app.store_failed && !std::mem::replace(&mut life.app.leaving, life.app.store_failed);
+        let needs_token = std::mem::take(&mut life.app.token_needed);
+        if leaves {
+            self.wake_in_ms(REOPEN_MS, Wake::Close(device));
+        }
+        if needs_token {
             self.wake_in_ms(TOKEN_MS, Wake::Token(device));
         }
-        if busy || number % TURNS_PER_CHECK != 0 {
+        if busy || self.unchecked || number % TURNS_PER_CHECK != 0 {
             return Ok(());
         }
-        self.check_device(device, now).map_err(|failure| failure.of(device))
+        let checked = self.check_device(device, now);
+        if self.devices[device].storage.disk.is_dead() {
+            // To look is an operation, too: the one at which the process was to die.
+            self.kill(device);
+            return Ok(());
+        }
+        checked.map_err(|failure| failure.of(device))
     }
 
     fn check_device(&mut self, device: usize, now: syncline::engine::io::Now) -> Result<(), Failure> {
         let keys = self.ledger_keys();
         let key = keys[usize::try_from(self.turns).unwrap_or(0) / 5 % keys.len()].clone();
         let phone = &mut self.devices[device];
+        let client = phone.client();
         let Some(life) = &mut phone.life else { return Ok(()) };
+        if life.app.store_failed || life.app.has_just_lost || life.store.rooms().is_err() {
+            // It shows nothing new until it is opened again.
+            return Ok(());
+        }
         let cap = self.plan.settings.queue_count_max.max(life.recovered);
         ensure!(life.app.queue.count <= cap, "the outbox holds {}, its cap is {cap}", life.app.queue.count);
-        let visible = Visible::of(life, phone.client, now);
+        let visible = Visible::of(life, client, now);
         for shown in life.app.watches.values() {
             invariants::check_watch(shown, &visible)?;
         }
@@ -193,9 +219,12 @@ impl World {
     fn quiet_down(&mut self) -> Result<(), Failure> {
         self.trace.note(self.now_us, format_args!("the faults stop"));
         self.heal();
+        self.draining = true;
         for device in 0..self.devices.len() {
-            self.start(device)?;
-            self.settle_user(device)?;
+            match self.devices[device].life {
+                Some(_) => self.settle_user(device)?,
+                None => self.start(device)?,
+            }
         }
         let end_us = self.now_us + DRAIN_US;
         while !self.is_quiet() {
@@ -213,6 +242,7 @@ impl World {
                 .and_then(|()| invariants::check_presence(device, &self.server))
                 .map_err(|failure| failure.of(device.number))?;
         }
+        self.draining = false;
         invariants::check_ledgers(&self.devices, &self.server, &keys)
     }
 
@@ -243,7 +273,7 @@ impl World {
                 let state = states.iter().find(|(found, _)| found == room);
                 state.is_some_and(|(_, state)| state.complete && state.cursor == self.server.head(room).seq)
             });
-            let open = life.app.connection.state == ConnectionState::Open;
+            let open = life.app.connection.state == ConnectionState::Open && life.waiting.is_empty();
             let idle = open && up_to_date && life.app.queue.count == 0;
             idle && invariants::check_presence(device, &self.server).is_ok()
         })
@@ -262,7 +292,8 @@ impl World {
             let (connection, queue) = (&life.app.connection, life.app.queue.count);
             let presence = invariants::check_presence(device, &self.server).err();
             let presence = presence.map(|failure| failure.0).unwrap_or_default();
-            format!("{:?}, {queue} queued, {}{presence}", connection.state, rooms.join(", "))
+            let reason = connection.reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
+            format!("{:?} {reason}, {queue} queued, {} {presence}", connection.state, rooms.join(", "))
         });
         devices.collect::<Vec<_>>().join("; ")
     }

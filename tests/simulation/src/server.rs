@@ -45,6 +45,8 @@ pub struct Verdict {
     pub client: ClientId,
     pub room: Room,
     pub mutation: Mutation,
+    /// Where the log has its effect.
+    pub seq: Option<u64>,
     pub ruling: Ruling,
 }
 

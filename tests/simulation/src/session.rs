@@ -181,7 +181,7 @@ impl Server {
                 MutationStatus::Rejected => Ruling::Rejected,
             };
             let (client, room, mutation) = (author.client, push.room.clone(), mutation.clone());
-            self.verdicts.push(Verdict { client, room, mutation, ruling });
+            self.verdicts.push(Verdict { client, room, mutation, seq: result.seq, ruling });
         }
     }
 

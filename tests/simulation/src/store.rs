@@ -1,97 +1,63 @@
-//! A device's store: it dies where the seed says, and shows the oracle what the engine appends.
+//! A device's store, which shows the oracle what the engine appends.
 
 use syncline::store::{
-    DocumentKey, Index, IndexRange, Indexes, MemoryStore, Record, Recovered, Retain, RoomState, RoomUpdate,
-    Store, StoreError, StoreStats,
+    DocumentKey, Index, IndexRange, Indexes, Record, Retain, RoomState, RoomUpdate, Store, StoreError,
+    StoreStats,
 };
 use syncline_protocol::{Collection, Document, Room};
 
-/// When the process is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Death {
-    /// Writing operations of the store until then.
-    pub operations: u64,
-    /// Whether the last of them takes effect.
-    pub after_effect: bool,
-}
+use crate::storage::SimulatedStore;
 
 #[derive(Debug)]
 pub struct TappedStore {
-    inner: MemoryStore,
-    death: Option<Death>,
-    dead: bool,
+    inner: SimulatedStore,
     /// Appended since the last [`take_noted`](Self::take_noted), durable or not.
     noted: Vec<Record>,
+    /// Whether the journal refused something since it was asked last.
+    failed: bool,
 }
 
 impl TappedStore {
-    pub fn new(inner: MemoryStore) -> Self {
-        Self { inner, death: None, dead: false, noted: Vec::new() }
+    pub fn new(inner: SimulatedStore) -> Self {
+        Self { inner, noted: Vec::new(), failed: false }
     }
 
-    /// Loses power, and finds what is left.
-    pub fn crash(self) -> (MemoryStore, Recovered) {
-        self.inner.crash()
+    pub fn take_failed(&mut self) -> bool {
+        std::mem::take(&mut self.failed)
     }
 
-    pub fn die_after(&mut self, death: Death) {
-        self.death = Some(death);
-    }
-
-    pub fn live_on(&mut self) {
-        self.death = None;
-    }
-
-    pub fn is_dead(&self) -> bool {
-        self.dead
+    fn watch<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed |= result.is_err();
+        result
     }
 
     pub fn take_noted(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.noted)
     }
-
-    /// Counts an operation. `Ok(true)` when it is the last one, and takes effect.
-    fn begin(&mut self) -> Result<bool, StoreError> {
-        let killed = || StoreError::Io(std::io::Error::other("the process was killed"));
-        if self.dead {
-            return Err(killed());
-        }
-        let Some(death) = &mut self.death else { return Ok(false) };
-        if death.operations > 0 {
-            death.operations -= 1;
-            return Ok(false);
-        }
-        self.dead = true;
-        if death.after_effect { Ok(true) } else { Err(killed()) }
-    }
 }
 
 impl Store for TappedStore {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        self.begin()?;
         self.noted.push(record.clone());
-        self.inner.append(record)
+        let result = self.inner.append(record);
+        self.watch(result)
     }
 
     fn append_after_flush(&mut self, record: Record) {
-        if self.begin().is_ok() {
-            self.noted.push(record.clone());
-            self.inner.append_after_flush(record);
-        }
+        self.noted.push(record.clone());
+        self.inner.append_after_flush(record);
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.begin()?;
-        self.inner.commit()
+        let result = self.inner.commit();
+        self.watch(result)
     }
 
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
-        self.begin()?;
         self.inner.compact_if_worthwhile(live)
     }
 
     fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.begin()?;
         self.inner.replace_journal(records)
     }
 
@@ -139,7 +105,6 @@ impl Store for TappedStore {
         schema_version: Option<u32>,
         retain: &mut dyn Retain,
     ) -> Result<(), StoreError> {
-        self.begin()?;
         self.inner.rewrite_cache(schema_version, retain)
     }
 
@@ -148,7 +113,6 @@ impl Store for TappedStore {
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        self.begin()?;
         self.inner.apply(room, update)
     }
 
@@ -157,8 +121,8 @@ impl Store for TappedStore {
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        self.begin()?;
-        self.inner.flush()
+        let result = self.inner.flush();
+        self.watch(result)
     }
 
     fn stats(&self) -> StoreStats {

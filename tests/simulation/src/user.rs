@@ -1,11 +1,12 @@
 //! What users and their apps do.
 
-use syncline::Command;
 use syncline::engine::io::{AppState, Network, Reply, Resolution, WriteRequest};
 use syncline::store::Entry;
+use syncline::{Code, Command, Error};
 use syncline_protocol::{DocumentId, Fields, Op, Patch, Value, Write};
 
 use crate::app::Shown;
+use crate::book::ops;
 use crate::device::Stimulus;
 use crate::failure::{Failure, ensure};
 use crate::ledger;
@@ -190,7 +191,29 @@ impl World {
 
     /// A write that does not fit what the app sees is refused, which is fine.
     fn write(&mut self, device: usize, writes: Vec<WriteRequest>) -> Result<(), Failure> {
-        self.command(device, Command::Write { writes })
+        let single = writes.first().filter(|_| writes.len() == 1).cloned();
+        let written = self.call(device, Command::Write { writes })?;
+        match (single, written) {
+            (Some(request), Some(Ok(Reply::Written { .. }))) => self.check_effect(device, request),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who sets a field sees it at once, whatever the device's clock and the others' say.
+    fn check_effect(&mut self, device: usize, request: WriteRequest) -> Result<(), Failure> {
+        let WriteRequest { room, collection, id, write } = request;
+        let reply = self.call(device, Command::Document { room, collection, id })?;
+        let Some(Ok(Reply::Document { row: Some(row) })) = reply else { return Ok(()) };
+        for (path, op) in ops(&write) {
+            let seen = path.value_in(&row.fields);
+            let effective = match op {
+                Op::Set(value) => seen == Some(value),
+                Op::Unset => seen.is_none(),
+                _ => true,
+            };
+            ensure!(effective, "device {device}: it wrote {op:?} at {path}, and sees {seen:?}");
+        }
+        Ok(())
     }
 
     fn watch(&mut self, device: usize) -> Result<(), Failure> {
@@ -222,7 +245,11 @@ impl World {
         }
         let reply = self.call(device, command)?;
         let Some(life) = &mut self.devices[device].life else { return Ok(()) };
-        ensure!(life.app.starting.is_none(), "a watch was refused: {reply:?}");
+        let refused = life.app.starting.take().is_some();
+        // A cache that breaks just then.
+        let broken = |error: &Error| matches!(error.code, Code::Unavailable | Code::Storage | Code::DiskFull);
+        let excused = matches!(&reply, Some(Err(error)) if broken(error));
+        ensure!(!refused || excused, "a watch was refused: {reply:?}");
         Ok(())
     }
 
@@ -293,7 +320,18 @@ impl World {
             Some(Ok(_)) => {
                 self.devices[device].book.acknowledged(client_seq).map_err(|failure| failure.of(device))
             }
-            Some(Err(error)) => Err(Failure(format!("outcome {client_seq} is not known: {error}"))),
+            Some(Err(error)) if error.code == Code::NotFound => {
+                Err(Failure(format!("outcome {client_seq} is not known: {error}")))
+            }
+            // Its disk did not take it: the outcome is still there to be seen.
+            Some(Err(_)) => {
+                let phone = &mut self.devices[device];
+                phone.book.not_decided(client_seq);
+                if let Some(life) = &mut phone.life {
+                    life.app.outcomes.insert(client_seq);
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }

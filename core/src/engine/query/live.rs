@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use syncline_protocol::DocumentId;
+use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::order::SortKey;
 use super::ranked::RankedSet;
@@ -97,6 +98,7 @@ impl Live {
         let mut difference = Difference::default();
         for (id, was_shown, new, row) in changed {
             match new.filter(|new| self.is_shown(new, &self.end)) {
+                Some(_) if was_shown && is_active(Sabotage::MoveNotTold) => {}
                 Some(new) => {
                     let index = self.ranked.count_through(&new) - 1 - start;
                     difference.placed.push(Placed { index, id, row });

@@ -50,6 +50,8 @@ pub(super) struct Bench {
     pub settings: Settings,
     pub collections: Collections,
     /// The socket that the engine wants open.
+    /// What the server's handshake says of its messages.
+    pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
@@ -92,6 +94,7 @@ impl Bench {
             settings,
             collections,
             socket: None,
+            max_payload_bytes: None,
             asked: VecDeque::new(),
             greetings: 0,
             pongs: 0,
@@ -140,6 +143,21 @@ impl Bench {
 
     /// One turn of the driver.
     pub(super) fn input(&mut self, input: Input) {
+        self.turn(input);
+        // What is due at once is due before anybody looks.
+        if self.engine.page_deadline().is_some() {
+            self.turn(Input::Tick);
+        }
+    }
+
+    /// Takes an answer, and lets what is due at once wait.
+    pub(super) fn take_without_tick<T: Serialize>(&mut self, id: u64, body: &T) {
+        let packet = Packet::Ack { id, args: vec![plain(body)] };
+        let message = Message::Socket { namespace: Namespace::ROOT, packet };
+        self.turn(Input::SocketReceived(self.socket.expect("no socket"), message));
+    }
+
+    fn turn(&mut self, input: Input) {
         let mut out = Vec::new();
         self.engine.handle(self.now, input, &mut self.store, &mut out);
         if self.engine.needs_commit() {
@@ -232,7 +250,7 @@ impl Bench {
             upgrades: vec![],
             ping_interval_ms: PING_INTERVAL_MS,
             ping_timeout_ms: PING_TIMEOUT_MS,
-            max_payload_bytes: None,
+            max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
         self.hello(Limits::default());

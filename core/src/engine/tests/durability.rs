@@ -83,6 +83,19 @@ fn an_outcome_survives_restarts_until_the_app_has_seen_it() {
 }
 
 #[test]
+fn an_outcome_is_kept_when_the_disk_does_not_take_that_the_app_has_seen_it() {
+    let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 10)]));
+    bench.write(vec![increment("a", 1)]);
+    refuse_write(&mut bench);
+    bench.store.fault = Some(Fault::Commit);
+    bench.call(Command::AcknowledgeOutcome { client_seq: 1 }).unwrap_err();
+    assert_eq!(bench.outcomes(), [(1, Code::TooLarge)]);
+    bench.call(Command::AcknowledgeOutcome { client_seq: 1 }).unwrap();
+    bench.crash();
+    assert_eq!(bench.outcomes(), []);
+}
+
+#[test]
 fn an_outcome_that_could_not_be_saved_is_saved_with_the_next_flush() {
     let mut bench = Bench::in_room(&ServerLog::of(vec![create("a", 10)]));
     bench.advance_ms(bench.settings.cache_flush_ms);

@@ -22,11 +22,15 @@ pub(super) struct FaultyStore {
     appended: Vec<Record>,
     pub fault: Option<Fault>,
     loss: Option<String>,
+    /// What the cache is said to take on the disk.
+    pub cache_bytes: u64,
+    /// How often the cache was written anew.
+    pub rewrites: u32,
 }
 
 impl FaultyStore {
     pub(super) fn new(inner: MemoryStore) -> Self {
-        Self { inner, appended: Vec::new(), fault: None, loss: None }
+        Self { inner, appended: Vec::new(), fault: None, loss: None, cache_bytes: 0, rewrites: 0 }
     }
 
     /// Loses the cache, as any call of a real store may.
@@ -117,6 +121,8 @@ impl Store for FaultyStore {
         schema_version: Option<u32>,
         retain: &mut dyn Retain,
     ) -> Result<(), StoreError> {
+        self.rewrites += 1;
+        self.cache_bytes = 0;
         self.inner.rewrite_cache(schema_version, retain)
     }
 
@@ -141,6 +147,6 @@ impl Store for FaultyStore {
     }
 
     fn stats(&self) -> StoreStats {
-        self.inner.stats()
+        StoreStats { cache_bytes: self.cache_bytes, ..self.inner.stats() }
     }
 }

@@ -7,6 +7,7 @@ mod bench;
 mod conflicts;
 mod connection;
 mod durability;
+mod evicting;
 mod faulty_store;
 mod folding;
 mod presence;

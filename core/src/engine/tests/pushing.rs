@@ -1,7 +1,7 @@
 //! How pending writes travel: batches, refusals, order.
 
 use syncline_protocol::message::{MutationStatus, PushAnswer, event};
-use syncline_protocol::{ErrorCode, Value, WireError};
+use syncline_protocol::{ErrorCode, Fields, Value, WireError, Write};
 
 use super::bench::*;
 use super::server_log::{ServerLog, result};
@@ -132,6 +132,29 @@ fn one_poisoned_write_is_found_and_the_others_go_through() {
     bench.emit(event::SYNC_CHANGES, &log.changes(2));
     assert_eq!((bench.field("a", "n"), bench.queued()), (Value::Int(5), 0));
     assert_eq!(sizes.last(), Some(&2), "whole batches again");
+}
+
+#[test]
+fn a_write_larger_than_the_server_takes_is_refused_here_and_the_others_go() {
+    let mut log = ServerLog::of(vec![create("a", 0)]);
+    let mut bench = Bench::in_room(&log);
+    bench.lose_connection();
+    bench.max_payload_bytes = Some(1_000);
+    let text = Fields::from([("text".to_owned(), Value::String("x".repeat(1_000)))]);
+    bench.write(vec![increment("a", 1), write("big", Write::Create(text)), increment("a", 1)]);
+    bench.advance_ms(bench.settings.reconnect_delay_ms_max);
+    bench.accept();
+    bench.load(&log);
+    for number in [1, 3] {
+        let (ack, push) = bench.expect_push();
+        assert_eq!(numbers(&push), [number]);
+        let answer = log.push(&push);
+        bench.answer(ack, &answer);
+    }
+    assert_eq!(bench.outcomes(), [(2, Code::TooLarge)]);
+    bench.emit(event::SYNC_CHANGES, &log.changes(1));
+    assert_eq!((bench.field("a", "n"), bench.queued()), (Value::Int(2), 0));
+    assert!(bench.engine.session.is_open());
 }
 
 #[test]

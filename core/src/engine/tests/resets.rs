@@ -166,3 +166,34 @@ fn a_write_whose_effect_was_purged_stays_in_view_until_the_cache_has_caught_up()
     assert_eq!((bench.queued(), bench.row("a")), (0, None));
     assert!(bench.row("b").is_some());
 }
+
+#[test]
+fn the_next_page_is_asked_for_before_one_is_applied_and_only_once() {
+    let log = three();
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    bench.take_without_tick(ack, &first_page(&log));
+    let (ack, pull) = bench.expect_pull();
+    assert_eq!((pull.cursor, pull.snapshot), (1, Some(3)));
+    assert_eq!(bench.engine.replica.state(&room()).cursor, 0, "it is not applied yet");
+    bench.answer(ack, &log.page(1));
+    for id in ["a", "b", "c"] {
+        assert!(bench.row(id).is_some(), "{id} is missing");
+    }
+    bench.expect_silence();
+}
+
+#[test]
+fn a_page_that_waits_is_applied_though_the_connection_is_lost() {
+    let log = three();
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    bench.take_without_tick(ack, &first_page(&log));
+    bench.reconnect();
+    let (ack, subscribe) = bench.expect_subscribe();
+    assert_eq!((subscribe.cursor, subscribe.snapshot), (1, Some(3)));
+    bench.answer(ack, &log.page(1));
+    assert!(status(&mut bench).complete);
+}

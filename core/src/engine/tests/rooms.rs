@@ -104,6 +104,36 @@ fn a_change_heard_while_a_page_is_under_way_is_pulled_after_it() {
 }
 
 #[test]
+fn a_change_heard_while_an_empty_page_is_under_way_is_pulled_after_it() {
+    let mut log = ServerLog::of(vec![]);
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let (ack, _) = bench.expect_subscribe();
+    let stale = log.page(0);
+    bench.emit(event::SYNC_CHANGES, &log.write(create("a", 1)));
+    bench.answer(ack, &stale);
+    let (ack, pull) = bench.expect_pull();
+    bench.answer(ack, &log.page(pull.cursor));
+    assert!(bench.row("a").is_some());
+    bench.expect_silence();
+}
+
+#[test]
+fn a_head_heard_while_a_page_is_under_way_is_asked_for_once() {
+    let log = ServerLog::of(vec![create("a", 1)]);
+    let mut bench = Bench::in_room(&log);
+    let hint = Changes { room: room(), from_seq: u64::MAX, to_seq: u64::MAX, changes: vec![] };
+    bench.emit(event::SYNC_CHANGES, &hint);
+    let (ack, _) = bench.expect_pull();
+    bench.emit(event::SYNC_CHANGES, &hint);
+    bench.answer(ack, &log.page(1));
+    let (ack, _) = bench.expect_pull();
+    bench.answer(ack, &log.page(1));
+    bench.expect_silence();
+    assert_eq!(status(&mut bench).state, RoomPhase::Live);
+}
+
+#[test]
 fn a_head_beyond_the_cursor_is_pulled() {
     let mut log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);

@@ -1,5 +1,6 @@
 //! Two clients with stores on disk, and a real server between them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,6 @@ use syncline::engine::query::selection::Selection;
 use syncline::{ClientConfig, Command};
 use syncline_protocol::{Fields, Op, Patch, Value, Write};
 
-use super::SYNCLINE;
 use crate::contender::{Answer, Order};
 use crate::device::{Device, Seen};
 use crate::scenario::BenchError;
@@ -17,9 +17,6 @@ const DOCUMENTS: usize = 1000;
 const FIELDS: usize = 8;
 /// Edits in one call, while offline.
 const CALL_EDITS: usize = 50;
-/// How often the two devices are compared, once neither has anything left to send.
-const COMPARE_MS: u64 = 1;
-const CONVERGE_S_MAX: u64 = 60;
 
 #[derive(Debug)]
 pub(super) struct Contender {
@@ -59,8 +56,11 @@ impl Contender {
             device.until("the documents of both", |seen| seen.rows.len() == DOCUMENTS && is_settled(seen))?;
             device.run(Command::Disconnect)?;
         }
+        // The second device writes later, so its edits win.
+        let mut expected: BTreeMap<_, _> =
+            (0..DOCUMENTS).map(|number| (document_name(number), fields())).collect();
         for (device, writer) in devices.iter().zip(1..) {
-            edit(device, writer, edits / devices.len())?;
+            edit(device, writer, edits / devices.len(), &mut expected)?;
             device.until("its own edits", |seen| !seen.live && seen.queue.count > 0)?;
         }
         let bytes_before = bytes(&devices)?;
@@ -69,13 +69,7 @@ impl Contender {
             device.run(Command::Connect)?;
         }
         for device in &devices {
-            device.until("an empty queue", is_settled)?;
-        }
-        while !are_equal(&devices) {
-            if begin.elapsed() > Duration::from_secs(CONVERGE_S_MAX) {
-                return Err(BenchError::failed(SYNCLINE, "the devices never became equal"));
-            }
-            std::thread::sleep(Duration::from_millis(COMPARE_MS));
+            device.until("what both wrote", |seen| is_settled(seen) && seen.rows == expected)?;
         }
         let elapsed = begin.elapsed();
         let bytes = bytes(&devices)? - bytes_before;
@@ -95,27 +89,29 @@ impl Contender {
     }
 }
 
-/// Sets one field per edit, over all documents in turn.
-fn edit(device: &Device, writer: usize, edits: usize) -> Result<(), BenchError> {
+/// Sets one field per edit, over all documents in turn; `expected` follows.
+fn edit(
+    device: &Device,
+    writer: usize,
+    edits: usize,
+    expected: &mut BTreeMap<String, Fields>,
+) -> Result<(), BenchError> {
     for first in (0..edits).step_by(CALL_EDITS) {
-        let one = |edit: usize| {
-            let name = field_name((edit / DOCUMENTS + writer) % FIELDS);
+        let mut one = |edit: usize| {
+            let (document, field) =
+                (document_name(edit % DOCUMENTS), field_name((edit / DOCUMENTS + writer) % FIELDS));
             let value = Value::Int(i64::try_from(writer * edits + edit).unwrap_or(i64::MAX));
-            let patch = Patch::new().with(syncline_protocol::Path::field(name), Op::Set(value));
-            (document_name(edit % DOCUMENTS), Write::Update(patch))
+            expected.entry(document.clone()).or_default().insert(field.clone(), value.clone());
+            let patch = Patch::new().with(syncline_protocol::Path::field(field), Op::Set(value));
+            (document, Write::Update(patch))
         };
-        device.write((first..edits.min(first + CALL_EDITS)).map(one))?;
+        device.write((first..edits.min(first + CALL_EDITS)).map(&mut one))?;
     }
     Ok(())
 }
 
 fn is_settled(seen: &Seen) -> bool {
     seen.live && seen.queue.count == 0
-}
-
-fn are_equal(devices: &[Device; 2]) -> bool {
-    let [a, b] = devices.each_ref().map(Device::seen);
-    is_settled(&a) && is_settled(&b) && a.rows == b.rows
 }
 
 fn bytes(devices: &[Device; 2]) -> Result<u64, BenchError> {
