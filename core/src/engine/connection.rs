@@ -53,7 +53,10 @@ impl Engine {
         let again = !is_active(Sabotage::NotResubscribed) || self.counters.reconnects == 1;
         let rooms = self.replica.rooms().filter(|_| again).map(|(room, _)| room.clone());
         for room in rooms.collect::<Vec<Room>>() {
-            self.subscribe_room(&room);
+            // One that was refused with its last write settled stayed until now, so that the app hears why.
+            if self.outbox.holds_room(&room) || !self.replica.forget_if_unused(&room) {
+                self.subscribe_room(&room);
+            }
         }
         self.send_pages(now, out);
         for presence in self.presence.announcements() {

@@ -121,7 +121,7 @@ impl Engine {
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
                 Ok(page) => self.take_page(now, room, asked, page, store, out),
-                Err(error) => return self.handle_room_refused(now, &room, error, store, out),
+                Err(error) => return self.handle_room_refused(now, &room, error, store),
             },
             Request::Push(batch) => match decode_answer::<PushAnswer>(args) {
                 Ok(answer) => return self.handle_push_answer(now, &batch, answer, store, out),
@@ -234,7 +234,6 @@ impl Engine {
         room: &Room,
         error: Error,
         store: &mut dyn Store,
-        out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
@@ -252,7 +251,6 @@ impl Engine {
             for client_seq in self.outbox.confirmed_at(room, u64::MAX) {
                 self.settle(now, client_seq, store);
             }
-            self.forget_room_if_unused(now, room, out);
         }
         Ok(())
     }
