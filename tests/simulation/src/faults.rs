@@ -203,6 +203,9 @@ impl World {
     fn revoke_room(&mut self, device: usize) -> Result<(), Failure> {
         let room = self.plan.rooms[self.random.index(self.plan.rooms.len())].clone();
         let user = self.devices[device].user.clone();
+        let phone = &mut self.devices[device];
+        phone.denied.insert(room.clone());
+        phone.life.iter_mut().for_each(|life| drop(life.app.denied.insert(room.clone())));
         if self.server.revoked.insert((user, room)) {
             return self.dismiss(device);
         }

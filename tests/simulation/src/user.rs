@@ -320,7 +320,20 @@ impl World {
             Some(Ok(_)) => {
                 self.devices[device].book.acknowledged(client_seq).map_err(|failure| failure.of(device))
             }
-            Some(Err(error)) => Err(Failure(format!("outcome {client_seq} is not known: {error}"))),
+            Some(Err(error)) => {
+                let code = error.code;
+                let broken = matches!(code, Code::DiskFull | Code::Storage);
+                ensure!(broken, "outcome {client_seq} is not known: {error}");
+                let phone = &mut self.devices[device];
+                if let Some(life) = &mut phone.life {
+                    life.app.outcomes.insert(client_seq);
+                }
+                if code == Code::DiskFull {
+                    phone.book.not_decided(client_seq);
+                }
+                // Otherwise nobody knows what the disk holds, before another open.
+                Ok(())
+            }
             None => Ok(()),
         }
     }
