@@ -238,7 +238,9 @@ impl World {
         let revoked_ms = self.server.revoked_through_ms.get(&self.devices[device].user).copied().unwrap_or(0);
         let token = token(&self.devices[device].user, ends_ms.max(revoked_ms + 1));
         self.devices[device].set_token(token.clone());
-        if self.devices[device].is_frozen(self.now_us) {
+        let phone = &self.devices[device];
+        if phone.is_frozen(self.now_us) {
+            self.wake(phone.frozen_until_us, Wake::Token(device));
             return Ok(());
         }
         self.turn(device, vec![Stimulus::Command(syncline::Command::SetToken { token: Some(token) })])
