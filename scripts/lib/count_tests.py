@@ -1,7 +1,8 @@
 """count_tests.py EXIT_CODE LOG: sums the summaries that test runners left in a log.
 
-Knows cargo test, node:test, jest, unittest and the simulation, whose seeds count as one test and whose bugs as one each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a
-failed test (it did not compile, it was killed) counts as one failure, and so does one that ran no test.
+Knows cargo test, node:test, jest, unittest, and the simulation, whose seeds count as one test and whose bugs as one
+each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a failed test (it did not
+compile, it was killed) counts as one failure, and so does one that ran no test.
 """
 
 import re

@@ -38,6 +38,15 @@ class CountTests(unittest.TestCase):
     def test_unittest_all_passed(self):
         self.assertEqual(outcomes("Ran 2 tests in 0.001s\n\nOK\n"), (2, 0, 0))
 
+    def test_the_simulation_counts_its_seeds_and_each_bug(self):
+        log = (
+            "seed 7 failed: a tag stands twice\n"
+            "simulated 1.5 device-hours, 40 seeds, 1 failures, 5000 times real time\n"
+            "simulated 1.5 device-hours, 40 seeds, 0 failures, 5000 times real time\n"
+            "dedupe_off caught by seed 2\nincrement_twice NOT caught\n"
+        )
+        self.assertEqual(outcomes(log), (2, 2, 0))
+
     def run_script(self, exit_code: int, log: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "log"

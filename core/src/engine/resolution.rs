@@ -83,6 +83,10 @@ impl Engine {
         let (Some(fields), Some(base)) = (fields, &mutation.base) else {
             return self.reject(client_seq, error, None, store);
         };
+        if self.waits_behind_its_like(client_seq) {
+            // That one was to be sent again, and could not be written to the journal: it goes first.
+            return self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
+        }
         let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
         let decision = Decision::of(Dispute {
             strategy: self.collections.conflict(&mutation.collection),
@@ -119,6 +123,18 @@ impl Engine {
             self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
             self.handle_store_error(error);
         }
+    }
+
+    /// Whether an earlier write of the same document has no answer, and will be refused, too.
+    fn waits_behind_its_like(&self, client_seq: u64) -> bool {
+        let Some(pending) = self.outbox.pending(client_seq) else { return false };
+        let Entry { room, mutation, .. } = &pending.entry;
+        let key = document_key(room, mutation);
+        self.outbox.of_document(&key).any(|other| {
+            let earlier = other.entry.mutation.client_seq < client_seq;
+            let is_like = earlier && other.entry.mutation.base == mutation.base;
+            is_like && !matches!(other.stage, Stage::Applied { .. })
+        })
     }
 
     fn send_again(

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::ErrorBody;
 use syncline::engine::io::{
-    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomStatus, Row,
-    WatchId,
+    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
+    Row, WatchId,
 };
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
@@ -15,6 +15,8 @@ use crate::failure::{Failure, ensure};
 /// How the errors begin that only another open of the store can mend.
 const JOURNAL_FAILED: &str = "the journal failed";
 const CACHE_LOST: &str = "the cache was lost";
+/// How a room tells that its documents are not the server's.
+const CHECKSUM_MISMATCH: &str = "the room's checksum does not match";
 /// Caches that one process loses before it opens its store anew.
 const CACHES_LOST_MAX: u32 = 3;
 
@@ -90,6 +92,12 @@ impl App {
                 self.connection = status;
             }
             Event::Room { status } => {
+                // A mismatch mends itself, but nothing that is modelled may bring one about.
+                let error = status.error.as_ref().map(|error| error.message.as_str());
+                ensure!(error != Some(CHECKSUM_MISMATCH), "{} is not what the server has", status.room);
+                if status.state == RoomPhase::Denied {
+                    self.denied.insert(status.room.clone());
+                }
                 self.rooms.insert(status.room.clone(), status);
             }
             Event::Queue { status } => self.queue = status,

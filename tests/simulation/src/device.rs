@@ -148,14 +148,6 @@ impl Device {
         world_us < self.frozen_until_us
     }
 
-    /// The device may not read the room for now.
-    pub fn deny(&mut self, room: Room) {
-        if let Some(life) = &mut self.life {
-            life.app.denied.insert(room.clone());
-        }
-        self.denied.insert(room);
-    }
-
     pub fn set_token(&mut self, token: String) {
         self.token = Some(token);
     }

@@ -203,8 +203,10 @@ impl World {
     fn revoke_room(&mut self, device: usize) -> Result<(), Failure> {
         let room = self.plan.rooms[self.random.index(self.plan.rooms.len())].clone();
         let user = self.devices[device].user.clone();
-        if self.server.revoked.insert((user, room.clone())) {
-            self.devices[device].deny(room);
+        let phone = &mut self.devices[device];
+        phone.denied.insert(room.clone());
+        phone.life.iter_mut().for_each(|life| drop(life.app.denied.insert(room.clone())));
+        if self.server.revoked.insert((user, room)) {
             return self.dismiss(device);
         }
         self.grant(device)
@@ -236,7 +238,9 @@ impl World {
         let revoked_ms = self.server.revoked_through_ms.get(&self.devices[device].user).copied().unwrap_or(0);
         let token = token(&self.devices[device].user, ends_ms.max(revoked_ms + 1));
         self.devices[device].set_token(token.clone());
-        if self.devices[device].is_frozen(self.now_us) {
+        let phone = &self.devices[device];
+        if phone.is_frozen(self.now_us) {
+            self.wake(phone.frozen_until_us, Wake::Token(device));
             return Ok(());
         }
         self.turn(device, vec![Stimulus::Command(syncline::Command::SetToken { token: Some(token) })])

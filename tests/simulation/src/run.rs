@@ -13,6 +13,7 @@ use crate::device::START_MS;
 use crate::failure::{Failure, ensure};
 use crate::invariants::{self, Visible};
 use crate::ledger;
+use crate::storage::exercise;
 use crate::world::{Wake, World};
 
 /// After the last fault, how long everything may take to drain.
@@ -39,7 +40,7 @@ pub struct Report {
 /// Runs a seed; `print` shows what happens.
 pub fn run(seed: u64, print: bool) -> Report {
     let mut world = World::new(seed, print);
-    let failure = world.run().err();
+    let failure = exercise::run(seed).map_err(Failure).and_then(|()| world.run()).err();
     if let Some(failure) = &failure {
         world.trace.note(world.now_us, format_args!("{failure}"));
     }

@@ -320,16 +320,18 @@ impl World {
             Some(Ok(_)) => {
                 self.devices[device].book.acknowledged(client_seq).map_err(|failure| failure.of(device))
             }
-            Some(Err(error)) if error.code == Code::NotFound => {
-                Err(Failure(format!("outcome {client_seq} is not known: {error}")))
-            }
-            // Its disk did not take it: the outcome is still there to be seen.
-            Some(Err(_)) => {
+            Some(Err(error)) => {
+                let code = error.code;
+                let broken = matches!(code, Code::DiskFull | Code::Storage);
+                ensure!(broken, "outcome {client_seq} is not known: {error}");
                 let phone = &mut self.devices[device];
-                phone.book.not_decided(client_seq);
                 if let Some(life) = &mut phone.life {
                     life.app.outcomes.insert(client_seq);
                 }
+                if code == Code::DiskFull {
+                    phone.book.not_decided(client_seq);
+                }
+                // Otherwise nobody knows what the disk holds, before another open.
                 Ok(())
             }
             None => Ok(()),
