@@ -89,7 +89,7 @@ impl Default for Settings {
             push_bytes_max: 128 << 10,
             push_debounce_ms: 20,
             push_window_bytes: 512 << 10,
-            pulls_parallel_max: 16,
+            pulls_parallel_max: 4,
             page_count_max: 1_000,
             token_required: true,
         }
