@@ -23,6 +23,7 @@ pub const START_MS: u64 = 1_800_000_000_000;
 /// Events in one batch, beside those of watches and of single writes.
 const EVENTS_MAX: usize = 40;
 
+#[allow(missing_debug_implementations)]
 pub struct Device {
     pub number: usize,
     /// Known once its process has run.
@@ -55,6 +56,7 @@ pub struct Device {
 }
 
 /// A process of the app.
+#[allow(missing_debug_implementations)]
 pub struct Life {
     pub engine: Engine,
     pub store: TappedStore,
@@ -87,7 +89,7 @@ pub enum Act {
     Send(Generation, Vec<Frame>),
     HangUp(Generation),
     /// It appended to its journal.
-    Append(Record),
+    Append(Box<Record>),
     /// The process was killed.
     Died(Option<Generation>),
 }
@@ -111,7 +113,7 @@ impl Device {
             life: None,
             storage: SimulatedStorage::new(random.fork()),
             plan: plan.clone(),
-            seed: random.next(),
+            seed: random.number(),
             random,
             skew_ms: 0,
             stood_still_us: 0,
@@ -166,11 +168,8 @@ impl Device {
         let client = *self.client.get_or_insert(recovered.identity.client_id);
         ensure!(recovered.identity.client_id == client, "the client has another identity");
         self.book.recover(&recovered)?;
-        let rooms = match store.rooms() {
-            Ok(rooms) => rooms,
-            // The cache broke meanwhile: the engine begins without it.
-            Err(_) => vec![],
-        };
+        // If the cache broke meanwhile, the engine begins without it.
+        let rooms = store.rooms().unwrap_or_default();
         self.seed = self.seed.wrapping_add(1);
         let config = EngineConfig {
             settings: self.plan.settings.clone(),
@@ -307,7 +306,7 @@ impl Life {
         }
         for record in self.store.take_noted() {
             book.note(&record)?;
-            acts.push(Act::Append(record));
+            acts.push(Act::Append(Box::new(record)));
         }
         Ok(())
     }

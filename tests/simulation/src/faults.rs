@@ -205,7 +205,9 @@ impl World {
         let user = self.devices[device].user.clone();
         let phone = &mut self.devices[device];
         phone.denied.insert(room.clone());
-        phone.life.iter_mut().for_each(|life| drop(life.app.denied.insert(room.clone())));
+        if let Some(life) = &mut phone.life {
+            life.app.denied.insert(room.clone());
+        }
         if self.server.revoked.insert((user, room)) {
             return self.dismiss(device);
         }

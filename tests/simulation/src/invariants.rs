@@ -16,14 +16,14 @@ use crate::server::Server;
 
 /// What the engine holds of an app's writes, read from what it would write into a new journal.
 #[derive(Debug, Default)]
-pub struct Holdings {
-    pub queued: Vec<Entry>,
-    pub failed: BTreeSet<u64>,
-    pub parked: BTreeSet<u64>,
+pub(crate) struct Holdings {
+    pub(crate) queued: Vec<Entry>,
+    pub(crate) failed: BTreeSet<u64>,
+    pub(crate) parked: BTreeSet<u64>,
 }
 
 impl Holdings {
-    pub fn of(life: &Life) -> Self {
+    pub(crate) fn of(life: &Life) -> Self {
         let mut holdings = Self::default();
         for record in life.engine.live_records() {
             match record {
@@ -38,20 +38,20 @@ impl Holdings {
 }
 
 /// What an app should see: the cache, with pending writes merged in anew.
-pub struct Visible<'a> {
+pub(crate) struct Visible<'a> {
     life: &'a Life,
     client: ClientId,
     now: Now,
-    pub holdings: Holdings,
+    pub(crate) holdings: Holdings,
 }
 
 impl<'a> Visible<'a> {
-    pub fn of(life: &'a Life, client: ClientId, now: Now) -> Self {
+    pub(crate) fn of(life: &'a Life, client: ClientId, now: Now) -> Self {
         Self { life, client, now, holdings: Holdings::of(life) }
     }
 
     /// All rows of a collection, by id.
-    pub fn rows(&self, room: &Room, collection: &Collection) -> Result<Vec<Row>, Failure> {
+    pub(crate) fn rows(&self, room: &Room, collection: &Collection) -> Result<Vec<Row>, Failure> {
         let mut documents = BTreeMap::new();
         let visited = self.life.store.visit_collection(room, collection, &mut |document| {
             documents.insert(document.id.clone(), (Some(document), false));
@@ -86,7 +86,7 @@ fn timeless(row: &Row) -> Row {
 }
 
 /// A watch shows what follows from the visible documents.
-pub fn check_watch(shown: &Shown, visible: &Visible<'_>) -> Result<(), Failure> {
+pub(crate) fn check_watch(shown: &Shown, visible: &Visible<'_>) -> Result<(), Failure> {
     let mut rows = visible.rows(&shown.room, &shown.collection)?;
     rows.retain(|row| shown.id.as_ref().is_none_or(|id| row.id == id.as_str()));
     let (expected, count) = query::evaluate(&shown.selection, &rows);
@@ -103,7 +103,7 @@ pub fn check_watch(shown: &Shown, visible: &Visible<'_>) -> Result<(), Failure> 
 }
 
 /// Every promise to the app still stands.
-pub fn check_promises(book: &Book, holdings: &Holdings) -> Result<(), Failure> {
+pub(crate) fn check_promises(book: &Book, holdings: &Holdings) -> Result<(), Failure> {
     let queued = holdings.queued.iter().map(|entry| entry.accepted().client_seq).collect();
     book.check_standing(&queued, &holdings.failed, &holdings.parked)
 }
@@ -112,7 +112,7 @@ pub fn check_promises(book: &Book, holdings: &Holdings) -> Result<(), Failure> {
 ///
 /// A ledger that is not in the cache says nothing: the room is not loaded, or is being read anew after a reset. Where
 /// the room may not be read, or was not since the process began, the app does not see what the server confirmed.
-pub fn check_session(
+pub(crate) fn check_session(
     device: usize,
     life: &mut Life,
     book: &Book,
@@ -152,7 +152,12 @@ pub fn check_session(
 }
 
 /// The device holds, and shows, what the server has.
-pub fn check_equal(device: &Device, server: &Server, rooms: &[Room], world_us: u64) -> Result<(), Failure> {
+pub(crate) fn check_equal(
+    device: &Device,
+    server: &Server,
+    rooms: &[Room],
+    world_us: u64,
+) -> Result<(), Failure> {
     let Some(life) = &device.life else { return Err(Failure("the process does not run".to_owned())) };
     let states = life.store.rooms().map_err(|error| Failure(error.to_string()))?;
     let states: BTreeMap<Room, RoomState> = states.into_iter().collect();
@@ -181,7 +186,11 @@ pub fn check_equal(device: &Device, server: &Server, rooms: &[Room], world_us: u
 }
 
 /// The ledgers hold exactly what the apps were promised.
-pub fn check_ledgers(devices: &[Device], server: &Server, keys: &[DocumentKey]) -> Result<(), Failure> {
+pub(crate) fn check_ledgers(
+    devices: &[Device],
+    server: &Server,
+    keys: &[DocumentKey],
+) -> Result<(), Failure> {
     let books: Vec<&Book> = devices.iter().map(|device| &device.book).collect();
     for key in keys {
         let documents = server.documents(&key.room);
@@ -194,7 +203,7 @@ pub fn check_ledgers(devices: &[Device], server: &Server, keys: &[DocumentKey]) 
 }
 
 /// Everybody present in a room knows of everybody there.
-pub fn check_presence(device: &Device, server: &Server) -> Result<(), Failure> {
+pub(crate) fn check_presence(device: &Device, server: &Server) -> Result<(), Failure> {
     let Some(life) = &device.life else { return Ok(()) };
     for (room, state) in &life.present {
         let expected: BTreeMap<String, Fields> = server

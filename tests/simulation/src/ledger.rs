@@ -11,7 +11,7 @@ use crate::failure::{Failure, ensure};
 use crate::random::Random;
 
 /// The ledger's name in every collection.
-pub const ID: &str = "ledger";
+pub(crate) const ID: &str = "ledger";
 /// The tags, in the order of their effect.
 const TAGS: &str = "tags";
 /// The sum of the tags' amounts, once at the top and once nested.
@@ -21,10 +21,10 @@ const SET: &str = "set";
 /// Tags that were put in, without those taken out again.
 const BAG: &str = "bag";
 /// Where the server's time is written.
-pub const TIME: &str = "at";
+pub(crate) const TIME: &str = "at";
 
 #[allow(clippy::expect_used)]
-pub fn id() -> DocumentId {
+pub(crate) fn id() -> DocumentId {
     DocumentId::new(ID).expect("a valid name")
 }
 
@@ -34,13 +34,13 @@ fn nested() -> Path {
 }
 
 /// What a ledger begins with.
-pub fn creation() -> Write {
+pub(crate) fn creation() -> Write {
     let deep = Value::Object(Fields::from([(SUM.to_owned(), Value::Int(0))]));
     Write::Create(Fields::from([(SUM.to_owned(), Value::Int(0)), ("deep".to_owned(), deep)]))
 }
 
 /// One entry: every operation that adds up, in one update. `old` is a tag that this device put into the bag before.
-pub fn entry(device: usize, number: u64, old: Option<&str>, random: &mut Random) -> Write {
+pub(crate) fn entry(device: usize, number: u64, old: Option<&str>, random: &mut Random) -> Write {
     let amount = i64::try_from(random.below(9)).unwrap_or(0) - 3;
     let tag = format!("{device}.{number}.{amount}");
     let items = || vec![Value::String(tag.clone())];
@@ -61,7 +61,7 @@ pub fn entry(device: usize, number: u64, old: Option<&str>, random: &mut Random)
 }
 
 /// The tags that a write leaves: several, if several entries became one write.
-pub fn tags_of(write: &Write) -> Vec<&str> {
+pub(crate) fn tags_of(write: &Write) -> Vec<&str> {
     let items = ops(write).filter_map(|(path, op)| match op {
         Op::Append(items) if *path == Path::field(TAGS) => Some(items),
         _ => None,
@@ -79,7 +79,7 @@ fn removed_by(write: &Write) -> impl Iterator<Item = &str> {
 }
 
 /// The tags that a write puts into the bag.
-pub fn put_in_by(write: &Write) -> impl Iterator<Item = &str> {
+pub(crate) fn put_in_by(write: &Write) -> impl Iterator<Item = &str> {
     let items = ops(write).filter_map(|(path, op)| match op {
         Op::Union(items) if *path == Path::field(BAG) => Some(items),
         _ => None,
@@ -103,7 +103,7 @@ fn texts<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
 }
 
 /// The tags that a ledger shows, in order.
-pub fn tags(fields: &Fields) -> Vec<&str> {
+pub(crate) fn tags(fields: &Fields) -> Vec<&str> {
     texts(fields, TAGS)
 }
 
@@ -113,7 +113,7 @@ fn amount(tag: &str) -> i64 {
 
 /// Whether the fields of a ledger agree with each other: each tag once, and every sum that of the tags. It holds at any
 /// time, on the server and in what any app shows.
-pub fn check_sums(fields: &Fields) -> Result<(), Failure> {
+pub(crate) fn check_sums(fields: &Fields) -> Result<(), Failure> {
     let tags = tags(fields);
     let different: BTreeSet<_> = tags.iter().collect();
     ensure!(different.len() == tags.len(), "a tag stands twice in {tags:?}");
@@ -128,7 +128,7 @@ pub fn check_sums(fields: &Fields) -> Result<(), Failure> {
 
 /// Whether the server's ledger holds what the apps were promised: each accepted entry once, in the order of its device,
 /// and nothing else.
-pub fn check_entries(key: &DocumentKey, fields: &Fields, books: &[&Book]) -> Result<(), Failure> {
+pub(crate) fn check_entries(key: &DocumentKey, fields: &Fields, books: &[&Book]) -> Result<(), Failure> {
     check_sums(fields)?;
     let mut expected = BTreeMap::new();
     for (device, book) in books.iter().enumerate() {
@@ -172,7 +172,7 @@ fn check_bag(fields: &Fields, expected: &BTreeMap<&str, (usize, u64, &Noted)>) -
     Ok(())
 }
 
-pub fn is_in(noted: &Noted, key: &DocumentKey) -> bool {
+pub(crate) fn is_in(noted: &Noted, key: &DocumentKey) -> bool {
     let mutation = &noted.entry.mutation;
     noted.entry.room == key.room && mutation.collection == key.collection && mutation.id == key.id
 }

@@ -153,7 +153,7 @@ impl Plan {
             rooms: rooms.collect(),
             collections: options.options.keys().cloned().collect(),
             options,
-            settings: draw_sizes(settings, network, random),
+            settings: draw_sizes(&settings, network, random),
             parser: random.one_of([Parser::Msgpack, Parser::Msgpack, Parser::Json]),
             server: draw_server(quick, network, random),
             network,
@@ -204,7 +204,7 @@ fn quick_settings(random: &mut Random) -> Settings {
 
 /// Small sizes, so that a short run has many batches and pages, and meets every cap. Where each takes long, they are
 /// larger, or the ten seconds would not do for what a user can write.
-fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> Settings {
+fn draw_sizes(settings: &Settings, network: NetworkPlan, random: &mut Random) -> Settings {
     let slow = network.is_slow();
     Settings {
         push_count_max: random.one_of([if slow { 5 } else { 1 }, 5, 500]),
@@ -216,7 +216,7 @@ fn draw_sizes(settings: Settings, network: NetworkPlan, random: &mut Random) -> 
         cache_check_ms: random.one_of([500, 10_000]),
         queue_count_max: random.one_of([20, 60, if slow { 60 } else { 200 }]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
-        ..settings
+        ..settings.clone()
     }
 }
 
@@ -230,7 +230,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
     let hub = HubConfig {
         transaction_bytes_max: random.one_of([if slow { 8_000 } else { 400 }, 16 << 20]),
         live_bytes_max: random.one_of([600, 256 << 10]),
-        page_bytes_max: random.one_of([500, 1 << 20]),
+        page_bytes_max: random.one_of([if slow { 20_000 } else { 500 }, 1 << 20]),
         ..HubConfig::default()
     };
     let (ping_interval_ms, ping_timeout_ms) = if quick { (1_500, 1_000) } else { (25_000, 20_000) };

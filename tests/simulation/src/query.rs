@@ -11,15 +11,15 @@ use syncline_protocol::{DocumentId, Fields, Path, Value};
 use crate::random::Random;
 
 /// Fields that users write and query, two of them nested.
-pub const FIELDS: [&str; 6] = ["x", "y", "z", "z.x", "list", "z.list"];
+pub(crate) const FIELDS: [&str; 6] = ["x", "y", "z", "z.x", "list", "z.list"];
 
 #[allow(clippy::expect_used)]
-pub fn path(text: &str) -> Path {
+pub(crate) fn path(text: &str) -> Path {
     Path::parse(text).expect("a valid path")
 }
 
 /// A value of any kind, out of so few that some are equal.
-pub fn value(random: &mut Random) -> Value {
+pub(crate) fn value(random: &mut Random) -> Value {
     match random.below(8) {
         0 => Value::Null,
         1 => Value::Bool(random.percent(50)),
@@ -31,12 +31,12 @@ pub fn value(random: &mut Random) -> Value {
     }
 }
 
-pub fn number(random: &mut Random) -> Value {
+pub(crate) fn number(random: &mut Random) -> Value {
     Value::Int(i64::try_from(random.below(6)).unwrap_or(0) - 1)
 }
 
 /// What some screen of an app shows.
-pub fn selection(random: &mut Random) -> Selection {
+pub(crate) fn selection(random: &mut Random) -> Selection {
     if random.percent(25) {
         return Selection::default();
     }
@@ -82,7 +82,7 @@ fn filter(depth: u64, random: &mut Random) -> Filter {
 }
 
 /// The rows of the window, and how many match in all.
-pub fn evaluate(selection: &Selection, rows: &[Row]) -> (Vec<Row>, u64) {
+pub(crate) fn evaluate(selection: &Selection, rows: &[Row]) -> (Vec<Row>, u64) {
     let matching = |row: &&Row| selection.filter.as_ref().is_none_or(|filter| matches(filter, &row.fields));
     let mut rows: Vec<&Row> = rows.iter().filter(matching).collect();
     let count = rows.len() as u64;

@@ -112,7 +112,7 @@ impl World {
                 Ok(pushed) => pushed.commit,
                 Err(PushError::Refused(error)) => return Err(Failure(format!("no ledger: {error}"))),
             };
-            for commit in commit {
+            if let Some(commit) = commit {
                 self.log_ends.insert(commit.room.clone(), commit.head.seq);
                 self.server.store.apply(commit);
             }
@@ -182,7 +182,7 @@ impl World {
         if needs_token {
             self.wake_in_ms(TOKEN_MS, Wake::Token(device));
         }
-        if busy || self.unchecked || number % TURNS_PER_CHECK != 0 {
+        if busy || self.unchecked || !number.is_multiple_of(TURNS_PER_CHECK) {
             return Ok(());
         }
         let checked = self.check_device(device, now);

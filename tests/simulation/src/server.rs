@@ -20,6 +20,7 @@ use syncline_server::storage::memory::MemoryStore;
 use crate::plan::ServerPlan;
 use crate::session::Request;
 
+#[allow(missing_debug_implementations)]
 pub struct Server {
     pub(crate) store: MemoryStore,
     pub(crate) limits: Limits,
@@ -59,6 +60,7 @@ pub enum Ruling {
 }
 
 /// One connection, and what it has said so far.
+#[allow(missing_debug_implementations)]
 pub struct Session {
     pub(crate) parser: Parser,
     decoder: Decoder,
@@ -226,7 +228,7 @@ impl Server {
                 Mail::Lagging { room, head } => News::Changes(head_hint(room, head)),
                 Mail::Event(live) => live.news.clone(),
             };
-            if let Some(message) = session.event(news) {
+            if let Some(message) = session.event(&news) {
                 return Ok(Some(message));
             }
         }
@@ -293,8 +295,8 @@ impl Server {
 
 impl Session {
     /// An event as this connection is to hear it, if it is.
-    fn event(&self, news: News) -> Option<Message> {
-        let body = match &news {
+    fn event(&self, news: &News) -> Option<Message> {
+        let body = match news {
             News::Changes(changes) => match self.subscribed.get(&changes.room)? {
                 None => payload(self.parser, self.encoding, changes),
                 Some(collections) => {

@@ -15,15 +15,15 @@ use crate::server::{Ruling, Server, Session, Verdict, packet, payload};
 
 /// A request that waits its turn.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub name: String,
-    pub args: Vec<Payload>,
-    pub ack: Option<u64>,
+pub(crate) struct Request {
+    pub(crate) name: String,
+    pub(crate) args: Vec<Payload>,
+    pub(crate) ack: Option<u64>,
 }
 
 impl Server {
     /// Serves a connection's next request: what it changes is durable when this returns.
-    pub fn serve(&mut self, id: ConnectionId, now_ms: u64) -> Option<Message> {
+    pub(crate) fn serve(&mut self, id: ConnectionId, now_ms: u64) -> Option<Message> {
         let request = self.sessions.get_mut(&id)?.inbox.pop_front()?;
         let parser = self.parser(id)?;
         let binary = request.args.first().is_some_and(|argument| argument.as_binary().is_some());

@@ -106,9 +106,9 @@ impl Inner {
                 for document in documents.into_values() {
                     let Some(document) = retain.document(Document::clone(&document)) else { continue };
                     if document.collection == collection {
-                        kept.insert(document)
+                        kept.insert(document);
                     } else {
-                        moved.push(document)
+                        moved.push(document);
                     }
                 }
             }

@@ -141,7 +141,7 @@ impl Change {
                 if random.percent(25) {
                     let nonsense = rest.len().min(index(SECTOR_BYTES));
                     place(to, *offset + kept.len() as u64, nonsense as u64)
-                        .fill_with(|| random.next().to_le_bytes()[0]);
+                        .fill_with(|| random.number().to_le_bytes()[0]);
                 }
             }
             Self::Zeros(range) => {

@@ -58,7 +58,7 @@ fn room() -> Room {
 /// Another one at each start, as a real process has it.
 fn fresh_client_id(random: &mut Random) -> ClientId {
     let mut bytes = [0; 16];
-    bytes.fill_with(|| random.next().to_le_bytes()[0]);
+    bytes.fill_with(|| random.number().to_le_bytes()[0]);
     ClientId::from_bytes(bytes)
 }
 

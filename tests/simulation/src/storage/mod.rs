@@ -53,7 +53,7 @@ impl SimulatedStorage {
         let settings = DiskSettings {
             preallocation_bytes: PREALLOCATION_BYTES,
             compaction_bytes_min: COMPACTION_BYTES_MIN,
-            ..DiskSettings::new(fresh_client_id, self.random.next())
+            ..DiskSettings::new(fresh_client_id, self.random.number())
         };
         let mount = self.disk.mount();
         DiskStore::assemble(mount.clone(), Path::new(DIRECTORY), settings, || {
