@@ -3,7 +3,7 @@
 //! sled panics on some damage that it finds. Everything that calls into it goes through [`guarded`].
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -14,8 +14,7 @@ use syncline_protocol::{Document, Room};
 
 use super::cached_document::{CachedRoom, chunk_key, decode};
 use super::envelope::{seal, unseal};
-use super::file_system::OsFiles;
-use super::files::{is_full, remove_if_there};
+use super::files::is_full;
 
 /// What sled may hold in memory, in bytes.
 const CACHE_CAPACITY_BYTES: u64 = 8 << 20;
@@ -194,15 +193,6 @@ impl Database {
     pub(super) fn bytes_on_disk(&self) -> Result<u64, Failure> {
         Ok(self.db.size_on_disk()?)
     }
-}
-
-/// Makes sure that so many bytes fit on the disk, by writing them. sled must never meet a full disk: a flush that
-/// cannot be written waits for ever.
-pub(super) fn ensure_room(probe: &Path, bytes: u64) -> io::Result<()> {
-    let write = || io::copy(&mut io::repeat(1).take(bytes), &mut fs::File::create(probe)?);
-    let written = write();
-    remove_if_there(&OsFiles, probe)?;
-    written.map(drop)
 }
 
 /// sled takes a snapshot that it did not finish for a damaged one, and would fail for ever.

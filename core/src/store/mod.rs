@@ -11,6 +11,7 @@ mod envelope;
 mod file_system;
 mod files;
 mod frame;
+mod free_space;
 mod garbage;
 mod index;
 mod journal;

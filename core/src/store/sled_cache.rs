@@ -10,10 +10,11 @@ use std::sync::Arc;
 use syncline_protocol::{Collection, Document, Room};
 
 use super::cached_document::{CachedRoom, Digest, collection_prefix, key, room_prefix};
-use super::database::{Database, Failure, ensure_room, guarded};
+use super::database::{Database, Failure, guarded};
 use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
 use super::files::{harmless, remove_if_there, sync_parent};
+use super::free_space::FreeSpace;
 use super::room_change::RoomChange;
 use super::sled_index::ensure_index;
 use super::sled_rewrite::{Folders, copy, remove_folder};
@@ -26,8 +27,6 @@ const LOSSES_MAX: u32 = 4;
 /// The file beside the database that holds how many changes were flushed. sled takes some damage for the end of its
 /// log, and silently goes back to an older state, with holes: then the database holds fewer.
 const MARK_EXTENSION: &str = "mark";
-/// The file that is written, and removed, to see whether there is room.
-const PROBE_EXTENSION: &str = "probe";
 
 /// What must be free on the disk before the database may write, in bytes.
 const HEADROOM_BYTES: u64 = 2 << 20;
@@ -46,7 +45,7 @@ pub struct SledCache {
     /// Where a broken database goes, in the place of the one before.
     quarantine: PathBuf,
     mark: PathBuf,
-    probe: PathBuf,
+    space: FreeSpace,
     indexes: Indexes,
     /// Of a database that starts empty; that of the one before, unless another was asked for.
     schema_version: Cell<Option<u32>>,
@@ -76,10 +75,10 @@ impl SledCache {
     /// Opens the cache in `folder`; a broken one goes to the folder `quarantine`, and that is a loss.
     pub fn open(folder: PathBuf, quarantine: PathBuf) -> Self {
         let mark = folder.with_extension(MARK_EXTENSION);
-        let probe = folder.with_extension(PROBE_EXTENSION);
+        let space = FreeSpace::beside(&folder);
         let indexes = Indexes::default();
         let state = RefCell::default();
-        let cache = Self { folder, quarantine, mark, probe, indexes, schema_version: Cell::default(), state };
+        let cache = Self { folder, quarantine, mark, space, indexes, schema_version: Cell::default(), state };
         // A cache that cannot be opened now is opened by the first call that needs it.
         let _opened = cache.database();
         cache
@@ -94,7 +93,7 @@ impl SledCache {
             state.unprobed_bytes = unprobed_bytes;
             return Ok(());
         }
-        ensure_room(&self.probe, HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes)?;
+        self.space.ensure(HEADROOM_BYTES + WRITE_AMPLIFICATION * unprobed_bytes)?;
         state.unprobed_bytes = 0;
         Ok(())
     }
@@ -145,7 +144,7 @@ impl SledCache {
         let folders = Folders::of(&self.folder);
         self.run(|database| {
             let live_bytes: u64 = database.all_rooms()?.iter().map(|(_, room)| room.bytes).sum();
-            ensure_room(&self.probe, HEADROOM_BYTES + COPY_AMPLIFICATION * live_bytes)?;
+            self.space.ensure(HEADROOM_BYTES + COPY_AMPLIFICATION * live_bytes)?;
             folders.forget_others()?;
             let fresh = Database::open(&folders.fresh)?;
             if let Some(version) = schema_version {
@@ -196,7 +195,7 @@ impl SledCache {
         drop(state);
         let opened = guarded(|| {
             // Even an open writes.
-            ensure_room(&self.probe, HEADROOM_BYTES)?;
+            self.space.prove(HEADROOM_BYTES)?;
             let (mark, flushed) = open_mark(&self.mark)?;
             Folders::of(&self.folder).settle()?;
             let database = Database::open(&self.folder)?;

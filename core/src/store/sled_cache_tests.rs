@@ -288,7 +288,8 @@ fn an_index_that_finds_no_room_on_the_disk_is_done_without() {
         count
     };
     // Where it is looked whether there is room, there is none.
-    std::os::unix::fs::symlink("/dev/full", &cache.probe).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &cache.space.probe).unwrap();
+    cache.space.plenty_bytes = u64::MAX;
     assert_eq!(count(&cache), DOCUMENTS);
     assert!(cache.state.borrow().indexed.is_empty(), "it was not built");
     assert_eq!(count(&cache), DOCUMENTS);

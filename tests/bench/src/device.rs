@@ -95,6 +95,11 @@ impl Device {
         self.runtime.block_on(self.client.execute(command)).map_err(failed)
     }
 
+    /// Has the room's documents brought here; [`Seen`] tells of the room.
+    pub(crate) fn subscribe(&self) -> Result<(), BenchError> {
+        self.run(Command::Subscribe { room: self.room.clone() }).map(drop)
+    }
+
     /// Watches the room's documents; [`Seen`] follows.
     pub(crate) fn watch(&self, selection: Selection) -> Result<(), BenchError> {
         let collection = collection()?;

@@ -8,7 +8,7 @@ use syncline::{ClientConfig, Settings, StoreKind};
 use syncline_protocol::{Fields, Value, Write};
 use uuid::Uuid;
 
-use super::pull::{NAME, Pull, Pulled};
+use super::pull::{NAME, Pull, Pulled, Shown};
 use super::{DOCUMENTS, ROOM, SYNCLINE};
 use crate::contender::{Answer, Order};
 use crate::device::Device;
@@ -25,12 +25,13 @@ pub(super) struct Contender {
     server: Server,
     directory: PathBuf,
     samples: usize,
+    shown: Shown,
 }
 
 impl Contender {
-    pub(super) fn open(directory: &Path, binary: &Path) -> Result<Self, BenchError> {
+    pub(super) fn open(directory: &Path, binary: &Path, shown: Shown) -> Result<Self, BenchError> {
         let server = Server::start(binary, directory)?;
-        let contender = Self { server, directory: directory.to_owned(), samples: 0 };
+        let contender = Self { server, directory: directory.to_owned(), samples: 0, shown };
         contender.fill()?;
         Ok(contender)
     }
@@ -68,7 +69,8 @@ impl Contender {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--contender").arg(NAME).arg("--directory").arg(&directory);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let pull = Pull { url: self.server.url().to_owned(), token: Server::token("reader")? };
+        let token = Server::token("reader")?;
+        let pull = Pull { url: self.server.url().to_owned(), token, shown: self.shown };
         let line = converse(&mut child, &serde_json::to_string(&pull)?);
         let ended = child.wait()?;
         let pulled = serde_json::from_str(&line?)
