@@ -108,13 +108,16 @@ impl Code {
     }
 }
 
+/// The longest pause that a server's advice can ask for, in milliseconds: a mistake there must not silence a client.
+pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1000;
+
 /// An error with its code. The message is for people and never holds a token or a document's contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct Error {
     pub code: Code,
     pub message: String,
-    /// The server's advice, in milliseconds from now.
+    /// The server's advice, in milliseconds from now; at most [`RETRY_AFTER_MS_MAX`].
     pub retry_after_ms: Option<u64>,
 }
 
@@ -162,7 +165,8 @@ impl From<WireError> for Error {
             ErrorCode::OutOfOrder | ErrorCode::Unavailable => Code::Unavailable,
             ErrorCode::Internal => Code::Internal,
         };
-        Self { code, message: error.message, retry_after_ms: error.retry_after_ms }
+        let retry_after_ms = error.retry_after_ms.map(|ms| ms.min(RETRY_AFTER_MS_MAX));
+        Self { code, message: error.message, retry_after_ms }
     }
 }
 
@@ -221,5 +225,17 @@ impl From<NameError> for Error {
 impl From<PatchError> for Error {
     fn from(error: PatchError) -> Self {
         Self::new(Code::Invalid, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_cannot_silence_a_client_for_ever() {
+        let error =
+            WireError { retry_after_ms: Some(u64::MAX), ..WireError::new(ErrorCode::Unavailable, "not now") };
+        assert_eq!(Error::from(error).retry_after_ms, Some(RETRY_AFTER_MS_MAX));
     }
 }
