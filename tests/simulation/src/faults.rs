@@ -300,6 +300,8 @@ impl World {
         for number in self.links.keys().copied().collect::<Vec<_>>() {
             self.wake_up(number);
             self.wake_down(number);
+            // Who dials goes on at once.
+            self.wake(self.now_us, Wake::Dialed(number));
         }
     }
 }

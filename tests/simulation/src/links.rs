@@ -20,6 +20,8 @@ const SLOW_READ_US: u64 = 150_000;
 pub(crate) struct Link {
     pub(crate) device: usize,
     pub(crate) generation: Generation,
+    /// Whether the server has heard of it.
+    pub(crate) accepted: bool,
     /// The server's end, while it is open.
     pub(crate) session: Option<ConnectionId>,
     /// Whether the device's end is open.
@@ -45,6 +47,7 @@ impl Link {
         Self {
             device,
             generation,
+            accepted: false,
             session: None,
             held: true,
             up: Pipe::default(),
@@ -110,7 +113,7 @@ impl World {
     }
 
     pub(crate) fn handle_dialed(&mut self, number: u64) -> Result<(), Failure> {
-        let Some(link) = self.links.get(&number) else { return Ok(()) };
+        let Some(link) = self.links.get(&number).filter(|link| !link.accepted) else { return Ok(()) };
         let (device, generation) = (link.device, link.generation);
         let reach = self.reach[device];
         let blocked_us = reach.up_from_us.max(reach.down_from_us);
@@ -129,6 +132,7 @@ impl World {
         }
         let (id, hello) = self.server.open(self.plan.parser);
         if let Some(link) = self.links.get_mut(&number) {
+            link.accepted = true;
             link.session = Some(id);
         }
         self.trace.note(self.now_us, format_args!("{device} reaches the server, {id:?}"));
