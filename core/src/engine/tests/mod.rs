@@ -4,6 +4,7 @@
 
 mod batching;
 mod bench;
+mod between_pages;
 mod conflicts;
 mod connection;
 mod durability;

@@ -268,6 +268,18 @@ fn one_round_of_a_client_that_is_not_connected_ends_disconnected() {
 }
 
 #[test]
+fn who_connects_during_one_round_stays_connected() {
+    let mut bench = Bench::new();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    let request = sync_once(&mut bench);
+    bench.accept();
+    bench.call(Command::Connect).unwrap();
+    bench.load(&ServerLog::default());
+    assert_eq!(synced(&mut bench, request), (true, 0, None));
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
 fn one_round_of_a_connected_client_on_screen_stays_connected() {
     let mut log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);
