@@ -36,6 +36,8 @@ const WRITE_AMPLIFICATION: u64 = 8;
 const COPY_AMPLIFICATION: u64 = 2;
 /// After so many changed bytes it is looked again whether there is room.
 const UNPROBED_BYTES_MAX: u64 = 128 << 10;
+/// After so many changed bytes the database is waited for: what a slow disk has not taken yet is held in memory.
+const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
 
 /// A [`Cache`] in sled. Every method may return `CacheLost`, or `Full` when the disk is full: then
 /// nothing was done, nothing is lost, and the cache goes on when there is room.
@@ -59,6 +61,8 @@ struct State {
     changes: u64,
     /// What was changed since there was last seen to be room.
     unprobed_bytes: u64,
+    /// What was changed since the last flush.
+    unflushed_bytes: u64,
     /// Whether there are changes that were not flushed.
     dirty: bool,
     mark: Option<File>,
@@ -368,6 +372,9 @@ impl Cache for SledCache {
             // The caller counts on what is gone, and does not know yet.
             return Err(StoreError::CacheLost { reason });
         }
+        if self.state.get_mut().unflushed_bytes >= UNFLUSHED_BYTES_MAX {
+            self.flush()?;
+        }
         let change = RoomChange::new(room, update, &self.indexes)?;
         self.ensure_room(change.byte_len()).map_err(harmless)?;
         let changes = self.run(|database| {
@@ -378,6 +385,7 @@ impl Cache for SledCache {
         })?;
         let state = self.state.get_mut();
         state.changes = changes;
+        state.unflushed_bytes += change.byte_len();
         state.dirty = true;
         Ok(())
     }
@@ -390,6 +398,7 @@ impl Cache for SledCache {
         self.run(Database::flush)?;
         let state = self.state.get_mut();
         state.dirty = false;
+        state.unflushed_bytes = 0;
         if let Some(mark) = &mut state.mark {
             // A mark that lags behind notices less, and does no harm.
             let _ = mark.rewind().and_then(|()| mark.write_all(&seal(&state.changes.to_le_bytes())));

@@ -296,3 +296,18 @@ fn an_index_that_finds_no_room_on_the_disk_is_done_without() {
     assert!(!cache.state.borrow().indexed.is_empty(), "it was built");
     assert_eq!(cache.take_loss(), None);
 }
+
+#[test]
+fn what_waits_for_a_slow_disk_is_bounded() {
+    let directory = TempDir::new().unwrap();
+    let mut cache = open(directory.path()).0;
+    let text = "x".repeat(UNFLUSHED_BYTES_MAX as usize / 4);
+    for round in 1..=8 {
+        let documents = [document(&format!("d{round}"), round, &text)];
+        let update = RoomUpdate { reset: false, documents: &documents, state: state(round) };
+        cache.apply(&room("user:42"), &update).unwrap();
+        assert!(cache.state.borrow().unflushed_bytes < 2 * UNFLUSHED_BYTES_MAX);
+    }
+    let (_, flushed) = open_mark(&cache.mark).unwrap();
+    assert!(flushed > 0, "nobody asked for a flush");
+}
