@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
@@ -18,6 +19,9 @@ use super::files::is_full;
 
 /// What sled may hold in memory, in bytes.
 const CACHE_CAPACITY_BYTES: u64 = 8 << 20;
+/// How long an open waits for the lock of a database closed before, and how often it looks.
+const LOCK_WAIT_MS_MAX: u64 = 3_000;
+const LOCK_POLL_MS: u64 = 5;
 /// Of what the trees hold.
 const FORMAT_VERSION: u32 = 1;
 
@@ -94,15 +98,34 @@ pub(super) struct Writes {
     pub(super) index_bytes: u64,
 }
 
+/// Opens sled, which may find the folder locked by itself: threads of a database that was just closed end a moment
+/// later. Nobody else can have it, for the directory's lock is ours.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "sled tells nobody when its threads have ended; the wait is bounded"
+)]
+fn open_unlocked(folder: &Path) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_CAPACITY_BYTES).flush_every_ms(None);
+    let deadline = Instant::now() + Duration::from_millis(LOCK_WAIT_MS_MAX);
+    loop {
+        match config.open() {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(LOCK_POLL_MS));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
 impl Database {
     /// Opens the database in a folder, or creates it.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
         remove_unfinished_snapshots(folder)?;
-        let db = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE_CAPACITY_BYTES)
-            .flush_every_ms(None)
-            .open()?;
+        let db = open_unlocked(folder)?;
         let database = Self {
             documents: db.open_tree("documents")?,
             chunks: db.open_tree("chunks")?,

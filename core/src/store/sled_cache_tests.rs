@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -39,6 +41,25 @@ fn is_usable(cache: &mut SledCache) {
     cache.apply(&room("list:9"), &update).unwrap();
     cache.flush().unwrap();
     assert_eq!(cache.document(&key("list:9", "new")).unwrap(), Some(documents[0].clone()));
+}
+
+#[test]
+fn an_open_waits_for_the_end_of_the_database_before_it() {
+    let directory = TempDir::new().unwrap();
+    let (mut cache, _) = open(directory.path());
+    fill(&mut cache);
+    drop(cache);
+    let before = sled::open(directory.path().join("cache")).unwrap();
+    let (opened, opening) = std::sync::mpsc::channel();
+    let folder = directory.path().to_owned();
+    std::thread::spawn(move || {
+        let (cache, lost) = open(&folder);
+        opened.send((contents(&cache).unwrap().len(), lost)).unwrap();
+    });
+    let early = opening.recv_timeout(Duration::from_millis(100));
+    assert_eq!(early, Err(RecvTimeoutError::Timeout), "it must not give up");
+    drop(before);
+    assert_eq!(opening.recv().unwrap(), (usize::try_from(DOCUMENTS).unwrap(), None));
 }
 
 #[test]
