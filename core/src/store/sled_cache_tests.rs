@@ -49,8 +49,8 @@ fn an_open_waits_for_the_end_of_the_database_before_it() {
     let (mut cache, _) = open(directory.path());
     fill(&mut cache);
     drop(cache);
-    let before = sled::open(directory.path().join("cache")).unwrap();
-    let (opened, opening) = std::sync::mpsc::channel();
+    let before = Database::open(&directory.path().join("cache")).unwrap();
+    let (opened, opening) = std::sync::mpsc::sync_channel(1);
     let folder = directory.path().to_owned();
     std::thread::spawn(move || {
         let (cache, lost) = open(&folder);
