@@ -196,45 +196,20 @@ impl Life {
                 let writes = self.creations(1);
                 self.bench.call(Command::Write { writes }).unwrap_err();
             }
-            Step::Push { answered } => self.serve_push(answered),
+            Step::Push { answered } => self.log.serve_push(&mut self.bench, answered),
             Step::Hear => {
                 let hint = self.log.changes(self.log.head.max(1));
                 if self.bench.socket.is_some() && self.log.head > 0 {
                     self.bench.emit(event::SYNC_CHANGES, &hint);
-                    self.serve_pages();
+                    self.log.serve_pages(&mut self.bench);
                 }
             }
             Step::Flush => self.bench.store.flush().unwrap(),
             Step::Reconnect => {
                 self.bench.reconnect();
-                self.serve_pages();
+                self.log.serve_pages(&mut self.bench);
             }
             Step::Crash => self.restart(),
-        }
-    }
-
-    fn serve_push(&mut self, answered: bool) {
-        let place = self.bench.asked.iter().position(|(_, asked)| matches!(asked, Asked::Push(_)));
-        let Some((ack, Asked::Push(push))) = place.and_then(|place| self.bench.asked.remove(place)) else {
-            return;
-        };
-        let answer = self.log.push(&push);
-        if answered {
-            self.bench.answer(ack, &answer);
-        } else {
-            // On one connection answers come in order, so one that is lost takes the connection with it.
-            self.bench.reconnect();
-            self.serve_pages();
-        }
-    }
-
-    fn serve_pages(&mut self) {
-        for (ack, asked) in std::mem::take(&mut self.bench.asked) {
-            match asked {
-                Asked::Subscribe(body) => self.bench.answer(ack, &self.log.page(body.cursor)),
-                Asked::Pull(body) => self.bench.answer(ack, &self.log.page(body.cursor)),
-                push => self.bench.asked.push_back((ack, push)),
-            }
         }
     }
 
@@ -243,7 +218,7 @@ impl Life {
         self.check();
         self.bench.call(Command::Subscribe { room: room() }).unwrap();
         self.bench.open();
-        self.serve_pages();
+        self.log.serve_pages(&mut self.bench);
     }
 
     /// Every accepted write is in the outbox or in the log; the app sees each once.

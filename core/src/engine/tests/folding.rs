@@ -67,7 +67,7 @@ impl Life {
     fn enter(&mut self) {
         self.bench.call(Command::Subscribe { room: room() }).unwrap();
         self.bench.open();
-        self.serve_pages();
+        self.log.serve_pages(&mut self.bench);
     }
 
     fn take(&mut self, step: Step) {
@@ -94,10 +94,10 @@ impl Life {
                 self.restart();
             }
             Step::Wait(ms) => self.bench.advance_ms(ms),
-            Step::Push { answered } => self.serve_push(answered),
+            Step::Push { answered } => self.log.serve_push(&mut self.bench, answered),
             Step::Hear => {
                 self.bench.emit(event::SYNC_CHANGES, &self.log.changes(self.log.head));
-                self.serve_pages();
+                self.log.serve_pages(&mut self.bench);
             }
             Step::Crash => self.restart(),
         }
@@ -113,30 +113,6 @@ impl Life {
         self.bench.store.flush().unwrap();
         self.bench.crash();
         self.enter();
-    }
-
-    fn serve_push(&mut self, answered: bool) {
-        let place = self.bench.asked.iter().position(|(_, asked)| matches!(asked, Asked::Push(_)));
-        let Some((ack, Asked::Push(push))) = place.and_then(|place| self.bench.asked.remove(place)) else {
-            return;
-        };
-        let answer = self.log.push(&push);
-        if answered {
-            self.bench.answer(ack, &answer);
-        } else {
-            self.bench.reconnect();
-            self.serve_pages();
-        }
-    }
-
-    fn serve_pages(&mut self) {
-        for (ack, asked) in std::mem::take(&mut self.bench.asked) {
-            match asked {
-                Asked::Subscribe(body) => self.bench.answer(ack, &self.log.page(body.cursor)),
-                Asked::Pull(body) => self.bench.answer(ack, &self.log.page(body.cursor)),
-                push => self.bench.asked.push_back((ack, push)),
-            }
-        }
     }
 
     /// The app sees every accepted edit once.

@@ -8,7 +8,7 @@ use syncline_protocol::{
     Checksum, ClientId, Document, DocumentId, ErrorCode, HybridTime, Mutation, WireError, merge,
 };
 
-use super::bench::{ME, OTHER, WALL_MS, room};
+use super::bench::{Asked, Bench, ME, OTHER, WALL_MS, room};
 use crate::engine::io::WriteRequest;
 
 #[derive(Debug, Clone, Default)]
@@ -97,6 +97,33 @@ impl ServerLog {
             reset: false,
             checksum: Some(self.checksum()),
             snapshot: None,
+        }
+    }
+
+    /// Takes the next push, if one is under way. The answer may be lost.
+    pub(super) fn serve_push(&mut self, bench: &mut Bench, answered: bool) {
+        let place = bench.asked.iter().position(|(_, asked)| matches!(asked, Asked::Push(_)));
+        let Some((ack, Asked::Push(push))) = place.and_then(|place| bench.asked.remove(place)) else {
+            return;
+        };
+        let answer = self.push(&push);
+        if answered {
+            bench.answer(ack, &answer);
+        } else {
+            // On one connection answers come in order, so one that is lost takes the connection with it.
+            bench.reconnect();
+            self.serve_pages(bench);
+        }
+    }
+
+    /// Answers every page that was asked for.
+    pub(super) fn serve_pages(&self, bench: &mut Bench) {
+        for (ack, asked) in std::mem::take(&mut bench.asked) {
+            match asked {
+                Asked::Subscribe(body) => bench.answer(ack, &self.page(body.cursor)),
+                Asked::Pull(body) => bench.answer(ack, &self.page(body.cursor)),
+                push => bench.asked.push_back((ack, push)),
+            }
         }
     }
 
