@@ -8,9 +8,7 @@ use super::fixtures::{
     CLIENT, OTHER_CLIENT, collection, copy_directory, deleted, document, entry, entry_with, identity, key,
     outcome, parked, resent, room, state,
 };
-use super::{
-    DiskStore, Index, IndexRange, Indexes, MemoryStore, Record, Recovered, Retain, RoomUpdate, Store,
-};
+use super::{DiskStore, MemoryStore, Record, Recovered, RoomUpdate, Store};
 
 /// A store that can be killed.
 trait Subject: Store + Sized {
@@ -64,50 +62,15 @@ impl Store for OnDisk {
         commit(&mut self) -> Outcome<()>;
         compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Outcome<()>;
         replace_journal(&mut self, records: &[Record]) -> Outcome<()>;
-        declare_indexes(&mut self, indexes: Indexes) -> ();
-        rewrite_cache(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Outcome<()>;
-        apply(&mut self, room: &super::Room, update: &RoomUpdate<'_>) -> Outcome<()>;
-        take_loss(&mut self) -> Option<String>;
         flush(&mut self) -> Outcome<()>;
     }
 
-    fn document(&self, key: &super::DocumentKey) -> Outcome<Option<super::Document>> {
-        self.store.document(key)
+    fn cache(&self) -> &dyn super::Cache {
+        self.store.cache()
     }
 
-    fn visit_collection(
-        &self,
-        room: &super::Room,
-        collection: &super::Collection,
-        visit: &mut dyn FnMut(super::Document),
-    ) -> Outcome<()> {
-        self.store.visit_collection(room, collection, visit)
-    }
-
-    fn indexes(&self, collection: &super::Collection) -> &[Index] {
-        self.store.indexes(collection)
-    }
-
-    fn visit_range(
-        &self,
-        room: &super::Room,
-        collection: &super::Collection,
-        range: &IndexRange,
-        visit: &mut dyn FnMut(super::Document),
-    ) -> Outcome<()> {
-        self.store.visit_range(room, collection, range, visit)
-    }
-
-    fn room_bytes(&self) -> Outcome<Vec<(super::Room, u64)>> {
-        self.store.room_bytes()
-    }
-
-    fn cache_schema_version(&self) -> Outcome<Option<u32>> {
-        self.store.cache_schema_version()
-    }
-
-    fn rooms(&self) -> Outcome<Vec<(super::Room, super::RoomState)>> {
-        self.store.rooms()
+    fn cache_mut(&mut self) -> &mut dyn super::Cache {
+        self.store.cache_mut()
     }
 
     fn stats(&self) -> super::StoreStats {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use syncline_protocol::ClientId;
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::sabotage::{Sabotage, is_active};
-use syncline_protocol::{ClientId, Collection, Document, Room};
 
 use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
@@ -13,10 +13,7 @@ use super::garbage::LiveBytes;
 use super::journal::{Journal, Opened, Place, record_bytes};
 use super::recovery::{Fold, Outset};
 use super::sled_cache::SledCache;
-use super::{
-    Cache, DocumentKey, Identity, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState,
-    RoomUpdate, Store, StoreError, StoreStats,
-};
+use super::{Cache, Identity, Record, Recovered, Store, StoreError, StoreStats};
 
 /// How much of it must be dead, as one part in so many.
 const COMPACTION_DEAD_PARTS: u64 = 2;
@@ -212,65 +209,6 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         Ok(())
     }
 
-    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
-        self.cache.document(key)
-    }
-
-    fn visit_collection(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.cache.visit_collection(room, collection, visit)
-    }
-
-    fn declare_indexes(&mut self, indexes: Indexes) {
-        self.cache.declare_indexes(indexes);
-    }
-
-    fn indexes(&self, collection: &Collection) -> &[Index] {
-        self.cache.indexes(collection)
-    }
-
-    fn visit_range(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        range: &IndexRange,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.cache.visit_range(room, collection, range, visit)
-    }
-
-    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        self.cache.rooms()
-    }
-
-    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
-        self.cache.room_bytes()
-    }
-
-    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
-        self.cache.schema_version()
-    }
-
-    fn rewrite_cache(
-        &mut self,
-        schema_version: Option<u32>,
-        retain: &mut dyn Retain,
-    ) -> Result<(), StoreError> {
-        self.cache.rewrite(schema_version, retain)
-    }
-
-    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        self.cache.apply(room, update)
-    }
-
-    fn take_loss(&mut self) -> Option<String> {
-        self.cache.take_loss()
-    }
-
     fn flush(&mut self) -> Result<(), StoreError> {
         self.cache.flush()?;
         if self.after_flush.is_empty() {
@@ -288,6 +226,14 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
 
     fn stats(&self) -> StoreStats {
         StoreStats { journal_bytes: self.journal.file_bytes(), cache_bytes: self.cache.bytes_on_disk() }
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        &self.cache
+    }
+
+    fn cache_mut(&mut self) -> &mut dyn Cache {
+        &mut self.cache
     }
 }
 

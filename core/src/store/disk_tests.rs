@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::RoomUpdate;
 use crate::store::fixtures::{
     CLIENT, OTHER_CLIENT, collection, copy_directory, document, entry, identity, key, room, state,
 };

@@ -9,7 +9,7 @@ use syncline_protocol::{ClientId, Collection, Document, DocumentId, Room};
 use super::garbage::LiveBytes;
 use super::recovery::{Fold, Outset};
 use super::{
-    DocumentKey, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState, RoomUpdate, Store,
+    Cache, DocumentKey, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState, RoomUpdate, Store,
     StoreError, StoreStats,
 };
 
@@ -25,6 +25,11 @@ pub struct MemoryStore {
     after_flush: Vec<Record>,
     /// Counts records, not bytes.
     live: LiveBytes,
+    cache: MemoryCache,
+}
+
+#[derive(Debug, Default)]
+struct MemoryCache {
     rooms: BTreeMap<Room, CachedRoom>,
     /// The rooms that changed since the last flush, as they were then.
     flushed: BTreeMap<Room, Option<CachedRoom>>,
@@ -59,6 +64,19 @@ impl CachedRoom {
     }
 }
 
+impl MemoryCache {
+    /// Goes back to the last flush.
+    fn crash(&mut self) {
+        for (room, before) in std::mem::take(&mut self.flushed) {
+            match before {
+                Some(before) => self.rooms.insert(room, before),
+                None => self.rooms.remove(&room),
+            };
+        }
+        self.declare_indexes(Indexes::default());
+    }
+}
+
 impl MemoryStore {
     /// An empty store, and what an engine begins with.
     pub fn new(client_id: ClientId) -> (Self, Recovered) {
@@ -68,10 +86,7 @@ impl MemoryStore {
             pending: Vec::new(),
             after_flush: Vec::new(),
             live: LiveBytes::default(),
-            rooms: BTreeMap::new(),
-            flushed: BTreeMap::new(),
-            indexes: Indexes::default(),
-            schema_version: None,
+            cache: MemoryCache::default(),
         };
         empty.crash()
     }
@@ -80,13 +95,7 @@ impl MemoryStore {
     pub fn crash(mut self) -> (Self, Recovered) {
         self.pending.clear();
         self.after_flush.clear();
-        for (room, before) in std::mem::take(&mut self.flushed) {
-            match before {
-                Some(before) => self.rooms.insert(room, before),
-                None => self.rooms.remove(&room),
-            };
-        }
-        self.declare_indexes(Indexes::default());
+        self.cache.crash();
         let mut fold = Fold::default();
         for record in &self.committed {
             fold.add(record.clone());
@@ -145,6 +154,32 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.cache.flush()?;
+        if !self.after_flush.is_empty() {
+            self.commit()?;
+            for record in std::mem::take(&mut self.after_flush) {
+                self.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeros: nothing is on disk.
+    fn stats(&self) -> StoreStats {
+        StoreStats::default()
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        &self.cache
+    }
+
+    fn cache_mut(&mut self) -> &mut dyn Cache {
+        &mut self.cache
+    }
+}
+
+impl Cache for MemoryCache {
     fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
         let name = (key.collection.clone(), key.id.clone());
         Ok(self.rooms.get(&key.room).and_then(|room| room.documents.get(&name)).cloned())
@@ -207,15 +242,11 @@ impl Store for MemoryStore {
         Ok(self.rooms.iter().map(|(room, cached)| (room.clone(), bytes(cached))).collect())
     }
 
-    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+    fn schema_version(&self) -> Result<Option<u32>, StoreError> {
         Ok(self.schema_version)
     }
 
-    fn rewrite_cache(
-        &mut self,
-        schema_version: Option<u32>,
-        retain: &mut dyn Retain,
-    ) -> Result<(), StoreError> {
+    fn rewrite(&mut self, schema_version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
         self.schema_version = schema_version;
         for (room, cached) in std::mem::take(&mut self.rooms) {
             let Some(state) = retain.room(&room, cached.state) else { continue };
@@ -259,17 +290,11 @@ impl Store for MemoryStore {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         self.flushed.clear();
-        if !self.after_flush.is_empty() {
-            self.commit()?;
-            for record in std::mem::take(&mut self.after_flush) {
-                self.push(record);
-            }
-        }
         Ok(())
     }
 
-    /// Zeros: nothing is on disk.
-    fn stats(&self) -> StoreStats {
-        StoreStats::default()
+    /// Nothing is on disk.
+    fn bytes_on_disk(&self) -> u64 {
+        0
     }
 }

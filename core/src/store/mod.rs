@@ -271,8 +271,15 @@ pub trait Store {
     /// new ones. What waits for a flush is flushed first.
     fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError>;
 
+    /// The half of it that may be lost.
+    fn cache(&self) -> &dyn Cache;
+
+    fn cache_mut(&mut self) -> &mut dyn Cache;
+
     /// A live document in the cache.
-    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError>;
+    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
+        self.cache().document(key)
+    }
 
     /// Visits the live documents of a collection in the order of their ids.
     fn visit_collection(
@@ -280,13 +287,19 @@ pub trait Store {
         room: &Room,
         collection: &Collection,
         visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.cache().visit_collection(room, collection, visit)
+    }
 
     /// Which indexes there are from now on. They are built where they are missing, when they are needed first.
-    fn declare_indexes(&mut self, indexes: Indexes);
+    fn declare_indexes(&mut self, indexes: Indexes) {
+        self.cache_mut().declare_indexes(indexes);
+    }
 
     /// The indexes of a collection.
-    fn indexes(&self, collection: &Collection) -> &[Index];
+    fn indexes(&self, collection: &Collection) -> &[Index] {
+        self.cache().indexes(collection)
+    }
 
     /// Visits the live documents in a part of an index, in no particular order.
     fn visit_range(
@@ -295,16 +308,24 @@ pub trait Store {
         collection: &Collection,
         range: &IndexRange,
         visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.cache().visit_range(room, collection, range, visit)
+    }
 
     /// Every room the cache knows.
-    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError>;
+    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
+        self.cache().rooms()
+    }
 
     /// What the documents of each room take, in bytes, without the overhead of whatever keeps them.
-    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError>;
+    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
+        self.cache().room_bytes()
+    }
 
     /// The version of the app's schema that the cache has; `None` if none was noted.
-    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError>;
+    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
+        self.cache().schema_version()
+    }
 
     /// Writes the cache anew, in the app's schema of this version, and gives back what the rest took on the disk: a
     /// crash leaves the old one or the new one.
@@ -312,7 +333,9 @@ pub trait Store {
         &mut self,
         schema_version: Option<u32>,
         retain: &mut dyn Retain,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.cache_mut().rewrite(schema_version, retain)
+    }
 
     /// Writes the cache anew without these rooms.
     fn evict(&mut self, rooms: &BTreeSet<Room>) -> Result<(), StoreError> {
@@ -321,11 +344,15 @@ pub trait Store {
     }
 
     /// Applies a change to the cache; on an error nothing of it is visible.
-    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
+    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        self.cache_mut().apply(room, update)
+    }
 
     /// Why the cache was lost, if it was since the last call. Any call may lose it, also a read: whoever caches what
     /// it read must ask.
-    fn take_loss(&mut self) -> Option<String>;
+    fn take_loss(&mut self) -> Option<String> {
+        self.cache_mut().take_loss()
+    }
 
     /// Makes the cache durable, then commits what waited for it.
     fn flush(&mut self) -> Result<(), StoreError>;

@@ -1,10 +1,6 @@
 //! A device's store, which shows the oracle what the engine appends.
 
-use syncline::store::{
-    DocumentKey, Index, IndexRange, Indexes, Record, Retain, RoomState, RoomUpdate, Store, StoreError,
-    StoreStats,
-};
-use syncline_protocol::{Collection, Document, Room};
+use syncline::store::{Cache, Record, Store, StoreError, StoreStats};
 
 use crate::storage::SimulatedStore;
 
@@ -61,65 +57,6 @@ impl Store for TappedStore {
         self.inner.replace_journal(records)
     }
 
-    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
-        self.inner.document(key)
-    }
-
-    fn visit_collection(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.inner.visit_collection(room, collection, visit)
-    }
-
-    fn declare_indexes(&mut self, indexes: Indexes) {
-        self.inner.declare_indexes(indexes);
-    }
-
-    fn indexes(&self, collection: &Collection) -> &[Index] {
-        self.inner.indexes(collection)
-    }
-
-    fn visit_range(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        range: &IndexRange,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.inner.visit_range(room, collection, range, visit)
-    }
-
-    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
-        self.inner.room_bytes()
-    }
-
-    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
-        self.inner.cache_schema_version()
-    }
-
-    fn rewrite_cache(
-        &mut self,
-        schema_version: Option<u32>,
-        retain: &mut dyn Retain,
-    ) -> Result<(), StoreError> {
-        self.inner.rewrite_cache(schema_version, retain)
-    }
-
-    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        self.inner.rooms()
-    }
-
-    fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        self.inner.apply(room, update)
-    }
-
-    fn take_loss(&mut self) -> Option<String> {
-        self.inner.take_loss()
-    }
-
     fn flush(&mut self) -> Result<(), StoreError> {
         let result = self.inner.flush();
         self.watch(result)
@@ -127,5 +64,13 @@ impl Store for TappedStore {
 
     fn stats(&self) -> StoreStats {
         self.inner.stats()
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self.inner.cache()
+    }
+
+    fn cache_mut(&mut self) -> &mut dyn Cache {
+        self.inner.cache_mut()
     }
 }

@@ -1,10 +1,9 @@
 //! A store that fails when a test says so.
 
-use syncline_protocol::{Collection, Document, Room};
+use syncline_protocol::Room;
 
 use crate::store::{
-    DocumentKey, Index, IndexRange, Indexes, MemoryStore, Record, Retain, RoomState, RoomUpdate, Store,
-    StoreError, StoreStats,
+    Cache, MemoryStore, Record, Retain, RoomState, RoomUpdate, Store, StoreError, StoreStats,
 };
 
 /// What the store does wrong next.
@@ -77,45 +76,6 @@ impl Store for FaultyStore {
         self.inner.replace_journal(records)
     }
 
-    fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
-        self.inner.document(key)
-    }
-
-    fn visit_collection(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.inner.visit_collection(room, collection, visit)
-    }
-
-    fn declare_indexes(&mut self, indexes: Indexes) {
-        self.inner.declare_indexes(indexes);
-    }
-
-    fn indexes(&self, collection: &Collection) -> &[Index] {
-        self.inner.indexes(collection)
-    }
-
-    fn visit_range(
-        &self,
-        room: &Room,
-        collection: &Collection,
-        range: &IndexRange,
-        visit: &mut dyn FnMut(Document),
-    ) -> Result<(), StoreError> {
-        self.inner.visit_range(room, collection, range, visit)
-    }
-
-    fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
-        self.inner.room_bytes()
-    }
-
-    fn cache_schema_version(&self) -> Result<Option<u32>, StoreError> {
-        self.inner.cache_schema_version()
-    }
-
     fn rewrite_cache(
         &mut self,
         schema_version: Option<u32>,
@@ -124,10 +84,6 @@ impl Store for FaultyStore {
         self.rewrites += 1;
         self.cache_bytes = 0;
         self.inner.rewrite_cache(schema_version, retain)
-    }
-
-    fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        self.inner.rooms()
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
@@ -148,5 +104,13 @@ impl Store for FaultyStore {
 
     fn stats(&self) -> StoreStats {
         StoreStats { cache_bytes: self.cache_bytes, ..self.inner.stats() }
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self.inner.cache()
+    }
+
+    fn cache_mut(&mut self) -> &mut dyn Cache {
+        self.inner.cache_mut()
     }
 }
