@@ -13,10 +13,12 @@
 //! - [`driver`]: the one loop that owns the clock, the socket, the timer and the disk.
 //! - [`engine`]: everything that is decided, as a pure state machine.
 //! - [`store`]: what survives a restart: the journal and the cache.
+//! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it.
 //! - `collation`: the order of values, which watches and indexes share.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
+pub mod argument;
 pub mod client;
 mod collation;
 pub mod collections;
@@ -29,6 +31,7 @@ pub mod schema;
 pub mod store;
 pub mod transport;
 
+pub use argument::Argument;
 pub use client::{Client, ClientConfig, EventSink, StoreKind};
 pub use collections::{CollectionOptions, Collections};
 pub use config::Settings;

@@ -115,18 +115,33 @@ impl Wire {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
-        let argument = self.encode(body)?;
-        let bytes = argument.byte_len() as u64 + PACKET_OVERHEAD_BYTES;
+        let args = vec![self.encode(body)?];
+        self.emit(&Namespace::ROOT, event, args, request, timeout_ms, now, out)
+    }
+
+    /// Sends an event whose answer is awaited for `timeout_ms`; `too_large` if the server would not take it.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn emit(
+        &mut self,
+        namespace: &Namespace,
+        event: &str,
+        args: Vec<Payload>,
+        request: Request,
+        timeout_ms: u64,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        let bytes = args.iter().map(|arg| arg.byte_len() as u64).sum::<u64>() + PACKET_OVERHEAD_BYTES;
         if bytes > self.message_bytes_max {
             let message =
                 format!("a message takes {bytes} bytes, the server takes {}", self.message_bytes_max);
             return Err(Error::new(Code::TooLarge, message));
         }
-        let args = vec![argument];
         self.last_id += 1;
         let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
         self.sent.insert(self.last_id, sent);
-        out.push(send(Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) }));
+        let packet = Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) };
+        out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
         Ok(())
     }
 

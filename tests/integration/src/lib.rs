@@ -221,10 +221,17 @@ impl Device {
 
     /// Waits until the outbox is empty and the room is live.
     pub async fn synced(&self, room: &str) {
-        self.until("an empty outbox and a live room", |seen| {
-            seen.is_open() && seen.queue.count == 0 && seen.is_live(room)
-        })
-        .await;
+        loop {
+            self.until("an empty outbox and a live room", |seen| {
+                seen.is_open() && seen.queue.count == 0 && seen.is_live(room)
+            })
+            .await;
+            // Events lag behind replies: a write just accepted may not have been told yet.
+            match self.run(json!({"type": "queue"})).await.unwrap() {
+                Reply::Queue(status) if status.count == 0 => return,
+                _ => self.told.notified().await,
+            }
+        }
     }
 }
 

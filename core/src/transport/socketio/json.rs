@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::placeholder::Attachments;
 use super::{Content, Kind, Namespace, Packet, Parts, Payload, check_outgoing};
+use crate::argument::Argument;
 use crate::transport::codec::DecodeLimits;
 use crate::transport::error::CodecError;
 
@@ -206,8 +207,7 @@ pub(in crate::transport) fn encode(
             Some(_) => return Err(CodecError::PayloadMismatch),
         },
         Packet::Event { name, args, ack } => {
-            let name = serde_json::to_string(name).map_err(|error| CodecError::Encode(error.to_string()))?;
-            (*ack, encode_args(Some(&name), args, &mut attachments)?)
+            (*ack, encode_args(Some(&to_json(name)?), args, &mut attachments)?)
         }
         Packet::Ack { id, args } => (Some(*id), encode_args(None, args, &mut attachments)?),
     };
@@ -248,13 +248,51 @@ fn encode_args(
         }
         match arg {
             Payload::Json(value) => json.push_str(value),
-            Payload::Binary(bytes) => {
-                json.push_str(&format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len()));
-                attachments.push(bytes.clone());
-            }
-            Payload::Msgpack(_) => return Err(CodecError::PayloadMismatch),
+            Payload::Binary(bytes) => attach(&mut json, bytes, attachments),
+            Payload::Msgpack(_) => write_with_placeholders(&mut json, &arg.decode()?, attachments)?,
         }
     }
     json.push(']');
     Ok(json)
+}
+
+/// A placeholder for bytes that go to `attachments`.
+fn attach(json: &mut String, bytes: &Bytes, attachments: &mut Vec<Bytes>) {
+    json.push_str(&format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len()));
+    attachments.push(bytes.clone());
+}
+
+/// An argument with bytes within, as JSON around placeholders.
+fn write_with_placeholders(
+    json: &mut String,
+    arg: &Argument,
+    attachments: &mut Vec<Bytes>,
+) -> Result<(), CodecError> {
+    match arg {
+        Argument::Bytes(bytes) => attach(json, bytes, attachments),
+        Argument::Array(items) => {
+            json.push('[');
+            for (index, item) in items.iter().enumerate() {
+                json.push_str(if index > 0 { "," } else { "" });
+                write_with_placeholders(json, item, attachments)?;
+            }
+            json.push(']');
+        }
+        Argument::Object(fields) => {
+            json.push('{');
+            for (index, (name, value)) in fields.iter().enumerate() {
+                json.push_str(if index > 0 { "," } else { "" });
+                json.push_str(&to_json(name)?);
+                json.push(':');
+                write_with_placeholders(json, value, attachments)?;
+            }
+            json.push('}');
+        }
+        scalar => json.push_str(&to_json(scalar)?),
+    }
+    Ok(())
+}
+
+fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, CodecError> {
+    serde_json::to_string(value).map_err(|error| CodecError::Encode(error.to_string()))
 }
