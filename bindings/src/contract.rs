@@ -7,7 +7,9 @@ use syncline::engine::io::{
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
-use syncline::metrics::{Quantiles, Stats};
+use syncline::engine::trace::{TraceEvent, TraceKind};
+use syncline::logging::{LogLevel, LogLine};
+use syncline::metrics::{Latency, Quantiles, QueueDepth, Stats};
 use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
@@ -75,6 +77,12 @@ pub fn typescript() -> String {
         ProgressPhase,
         Stats,
         Quantiles,
+        Latency,
+        QueueDepth,
+        TraceEvent,
+        TraceKind,
+        LogLevel,
+        LogLine,
         Event,
         ErrorBody,
         Code,

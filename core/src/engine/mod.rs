@@ -1,13 +1,15 @@
 //! The whole client as a pure state machine: no clock, socket, thread, randomness or async inside.
 //!
 //! - [`io`]: what goes in and what comes out. Read it first.
-//! - [`session`]: the connection's life; [`backoff`]: how long it waits.
+//! - [`session`]: the connection's life; [`backoff`]: how long it waits; `liveness`: whether the server is there.
 //! - `wire`: requests, answers, encodings.
 //! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
 //! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
+//! - `stats`: what was counted.
+//! - `tokens`: when another token is asked for. [`trace`]: what happened last, for people.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
@@ -25,6 +27,7 @@ mod connection;
 mod eviction;
 pub mod io;
 mod lane;
+mod liveness;
 mod notices;
 pub mod outbox;
 mod outcomes;
@@ -36,7 +39,10 @@ pub mod query;
 pub mod replica;
 mod resolution;
 pub mod session;
+mod stats;
 mod sync;
+mod tokens;
+pub mod trace;
 mod triggers;
 mod wire;
 
@@ -60,19 +66,21 @@ use self::pulls::PullQueue;
 use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
+use self::tokens::Tokens;
+use self::trace::Trace;
 use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
+use crate::secret::Secret;
 use crate::store::{
     Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
 };
 use crate::transport::Parser;
 
 /// What an engine is made of.
-#[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
     pub collections: Collections,
@@ -82,15 +90,25 @@ pub struct EngineConfig {
     pub seed: u64,
 }
 
+impl std::fmt::Debug for EngineConfig {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineConfig").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 /// What the engine counts.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub local_writes: u64,
     pub confirmed: u64,
     pub rejected: u64,
+    pub conflicts: u64,
     pub reconnects: u64,
     pub sync_us: Histogram,
     pub rtt_us: Histogram,
+    pub push_us: Histogram,
+    pub pull_us: Histogram,
     pub recovery_us: Option<u64>,
 }
 
@@ -103,6 +121,8 @@ pub struct Engine {
     clock: HybridClock,
     random: u64,
     session: Session,
+    tokens: Tokens,
+    trace: Trace,
     wire: Wire,
     outbox: Outbox,
     outcomes: Outcomes,
@@ -157,7 +177,9 @@ impl Engine {
             identity,
             clock: HybridClock::resume(identity.last_time),
             random: config.seed,
-            session: Session::new(config.settings.clone(), config.token, config.seed),
+            tokens: Tokens::new(&config.settings, config.token.as_deref(), config.seed),
+            trace: Trace::new(config.settings.trace_events_max, config.seed),
+            session: Session::new(config.settings.clone(), config.token.map(Secret::from), config.seed),
             wire: Wire::new(config.parser),
             outbox,
             outcomes,
@@ -196,6 +218,7 @@ impl Engine {
             Input::SocketOpened(_) => {}
             Input::SocketReceived(generation, message) => {
                 if self.session.is_current(generation) {
+                    self.session.handle_heartbeat(now);
                     self.handle_message(now, message, store, out);
                 }
             }
@@ -216,6 +239,7 @@ impl Engine {
         self.push_batches(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
+        self.keep_token_fresh(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -233,6 +257,7 @@ impl Engine {
             self.session.next_deadline(),
             self.flush_at_us,
             self.triggers.next_deadline(),
+            self.tokens.next_deadline(),
             self.page_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()

@@ -33,7 +33,7 @@ impl TestCa {
     /// A client configuration that believes this authority alone.
     pub(super) fn config(&self) -> Arc<ClientConfig> {
         let roots = Roots::PrivateCa { pem: self.pem.clone().into_bytes() };
-        TlsOptions { roots }.client_config().unwrap()
+        TlsOptions { roots, ..TlsOptions::default() }.client_config().unwrap()
     }
 
     fn server(&self, params: &CertificateParams) -> TlsAcceptor {
@@ -148,7 +148,7 @@ async fn a_server_without_tls_is_a_failed_handshake() {
 fn a_private_authority_that_is_none_is_a_typed_error() {
     let error = |pem: &str| {
         let roots = Roots::PrivateCa { pem: pem.as_bytes().to_vec() };
-        TlsOptions { roots }.client_config().unwrap_err()
+        TlsOptions { roots, ..TlsOptions::default() }.client_config().unwrap_err()
     };
     assert!(matches!(error(""), TlsError::NoCertificate));
     assert!(matches!(error("not PEM"), TlsError::NoCertificate));
