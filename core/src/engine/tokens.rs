@@ -133,9 +133,9 @@ impl Tokens {
     /// is about to.
     fn poll(&mut self, refused: bool, used: bool, now: Now) -> Option<TokenRequestId> {
         self.check_at_us = None;
-        if self.pending.as_ref().is_some_and(|pending| pending.deadline_us <= now.mono_us) {
-            self.pending = None;
-            self.not_before_us = now.after_ms(self.backoff.next_delay_ms());
+        if let Some(late) = self.pending.take_if(|pending| pending.deadline_us <= now.mono_us) {
+            let delay_us = self.backoff.next_delay_ms().saturating_mul(1000);
+            self.not_before_us = late.deadline_us.saturating_add(delay_us);
         }
         if !refused && !used || self.signed_out {
             return None;

@@ -382,3 +382,29 @@ fn a_hello_of_another_protocol_ends_the_session() {
     assert_eq!((bench.state(), bench.socket), (ConnectionState::Backoff, None));
     assert_eq!(bench.retry_in_ms(), bench.settings.unsupported_retry_ms);
 }
+
+fn fail_dial(bench: &mut Bench, error: Error) {
+    let generation = bench.socket.take().unwrap();
+    bench.input(Input::SocketClosed(generation, error));
+}
+
+#[test]
+fn a_server_without_a_pinned_key_is_tried_seldom_and_on_another_network_at_once() {
+    let mut bench = Bench::new();
+    bench.call(network(true, "wifi")).unwrap();
+    let request = bench.start(Command::Connect);
+    fail_dial(&mut bench, Error::new(Code::TlsPinMismatch, "TLS: no pinned key"));
+    assert_eq!(bench.replies[&request].as_ref().unwrap_err().code, Code::TlsPinMismatch);
+    assert_eq!(bench.retry_in_ms(), bench.settings.unsupported_retry_ms);
+    bench.call(network(true, "cellular")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn a_server_that_says_when_to_come_back_is_not_dialed_before() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    let error = Error { retry_after_ms: Some(60_000), ..Error::new(Code::Unreachable, "HTTP status 503") };
+    fail_dial(&mut bench, error);
+    assert_eq!(bench.retry_in_ms(), 60_000);
+}

@@ -102,7 +102,13 @@ fn take(bench: &mut Bench, said: &mut Said, step: Step) {
             let message = "failed".to_owned();
             bench.call(Command::TokenFailed { message, request: None, retryable }).unwrap();
         }
-        Step::Accept if bench.state() == ConnectionState::Connecting => bench.accept(),
+        Step::Accept if bench.state() == ConnectionState::Connecting => {
+            bench.accept_plain();
+            // A round that is done at once ends the connection that was made for it.
+            if bench.socket.is_some() {
+                bench.hello(syncline_protocol::Limits::default());
+            }
+        }
         Step::AcceptPlain if bench.state() == ConnectionState::Connecting => bench.accept_plain(),
         Step::Lose if bench.socket.is_some() => bench.lose_connection(),
         Step::LoseWith(code) if bench.socket.is_some() => {
