@@ -6,6 +6,7 @@ use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 
 use crate::error::SynclineError;
+use crate::socket::{argument_json, cause_text};
 
 /// How a client is opened.
 #[derive(Debug, Clone, uniffi::Record)]
@@ -15,6 +16,12 @@ pub struct ClientOptions {
     /// Where everything is kept, owned by this client; nothing is kept when absent.
     pub directory: Option<String>,
     pub token: Option<String>,
+    /// The namespace of the session; `/` when absent.
+    #[uniffi(default = None)]
+    pub namespace: Option<String>,
+    /// The notation of Socket.IO packets that the server is configured with: `msgpack` when absent, or `json`.
+    #[uniffi(default = None)]
+    pub parser: Option<String>,
     /// A private authority to believe instead of the system's, as PEM.
     #[uniffi(default = None)]
     pub ca_pem: Option<String>,
@@ -40,11 +47,14 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
 
     fn try_from(options: ClientOptions) -> Result<Self, SynclineError> {
         let store = if options.directory.is_some() { StoreKind::Disk } else { StoreKind::Memory };
+        let parser = options.parser.map(|name| from_json(&to_json(&name))).transpose()?;
         let settings = options.settings_json.as_deref().map(from_json).transpose()?.unwrap_or_default();
         Ok(Self {
             directory: options.directory.map(Into::into),
             store,
             token: options.token,
+            namespace: options.namespace,
+            parser: parser.unwrap_or_default(),
             ca_pem: options.ca_pem,
             auto_connect: options.auto_connect,
             settings,
@@ -86,7 +96,7 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T,
 }
 
 /// Writes JSON for the app; the types it is used on always have a JSON form.
-fn to_json<T: serde::Serialize>(value: &T) -> String {
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -152,6 +162,12 @@ pub enum State {
 pub struct ConnectionInfo {
     pub state: State,
     pub reason: Option<ErrorInfo>,
+    /// What ended the last connection or attempt, spelled as in JavaScript: `ping_timeout`.
+    pub cause: Option<String>,
+    /// What the server sent with its refusal.
+    pub data_json: Option<String>,
+    /// Whether the server continued the session before.
+    pub recovered: bool,
     pub attempts: u32,
     pub retry_in_ms: Option<u64>,
     pub user_id: Option<String>,
@@ -172,6 +188,9 @@ impl From<io::ConnectionStatus> for ConnectionInfo {
         Self {
             state,
             reason: status.reason.map(Into::into),
+            cause: status.cause.map(cause_text),
+            data_json: status.data.as_ref().map(argument_json),
+            recovered: status.recovered,
             attempts: status.attempts,
             retry_in_ms: status.retry_in_ms,
             user_id: status.user_id,

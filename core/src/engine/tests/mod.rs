@@ -17,6 +17,7 @@ mod pushing;
 mod resets;
 mod rooms;
 mod server_log;
+mod socket;
 mod triggers;
 mod watching;
 mod writes;
