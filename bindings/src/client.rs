@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, SynclineError>;
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
 pub struct SynclineClient {
-    inner: Client,
+    pub(crate) inner: Client,
 }
 
 #[uniffi::export]
@@ -248,7 +248,7 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
-    async fn run(&self, command: Command) -> Result<()> {
+    pub(crate) async fn run(&self, command: Command) -> Result<()> {
         self.inner.execute(command).await?;
         Ok(())
     }
@@ -267,7 +267,7 @@ impl SynclineClient {
     }
 }
 
-fn parse_room(room: &str) -> Result<Room> {
+pub(crate) fn parse_room(room: &str) -> Result<Room> {
     Ok(Room::new(room).map_err(Error::from)?)
 }
 
@@ -279,7 +279,7 @@ fn parse_id(id: &str) -> Result<DocumentId> {
     Ok(DocumentId::new(id).map_err(Error::from)?)
 }
 
-fn unexpected(reply: &Reply) -> SynclineError {
+pub(crate) fn unexpected(reply: &Reply) -> SynclineError {
     let what = std::mem::discriminant(reply);
     Error::new(Code::Internal, format!("an unexpected reply: {what:?}")).into()
 }

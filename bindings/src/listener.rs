@@ -4,6 +4,7 @@ use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
 use crate::json::{self, EventSink};
+use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
     AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, ProgressInfo, QueueInfo, RejectedWrite,
     RoomInfo, Row,
@@ -58,6 +59,19 @@ pub enum ClientEvent {
         user_id: String,
         online: bool,
     },
+    /// An event of the server that is listened to.
+    Message {
+        message: SocketMessage,
+    },
+    Namespace {
+        status: NamespaceInfo,
+    },
+    /// The server did not let this client into a room again.
+    JoinRefused {
+        namespace: String,
+        room: String,
+        error: ErrorInfo,
+    },
     Failure {
         error: ErrorInfo,
     },
@@ -87,6 +101,11 @@ impl From<Event> for ClientEvent {
             Event::Conflict { conflict } => Self::Conflict { conflict: (*conflict).into() },
             Event::TokenNeeded { reason, request } => Self::TokenNeeded { reason: reason.into(), request },
             Event::User { user_id, online } => Self::User { user_id, online },
+            Event::Message(message) => Self::Message { message: message.into() },
+            Event::Namespace { status } => Self::Namespace { status: status.into() },
+            Event::JoinRefused { namespace, room, error } => {
+                Self::JoinRefused { namespace, room: room.to_string(), error: error.into() }
+            }
             Event::Error { error } => Self::Failure { error: error.into() },
         }
     }

@@ -50,6 +50,7 @@ impl Engine {
                 self.apply_step(now, step, out);
             }
             Command::SetToken { token, expires_at_ms } => {
+                self.expect_token(token.as_ref().map(Secret::expose));
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
                 self.trace(
                     now,
@@ -66,6 +67,7 @@ impl Engine {
             }
             Command::SetAppState { state } => self.set_app_state(now, state, store, out),
             Command::SetNetwork { network } => {
+                self.expect_network(&network);
                 self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
@@ -96,7 +98,21 @@ impl Engine {
             }
             Command::PresenceUpdate { room, state } => self.update_presence(now, room, state, out)?,
             Command::PresenceLeave { room } => self.leave_presence(now, room, out),
-            Command::Connection => return Ok(Some(Reply::Connection(self.session.status(now)))),
+            Command::Emit(emit) => return self.emit(now, emit, out).map(Some),
+            Command::EmitWithAck(emit) => {
+                self.emit_with_ack(now, request, emit, out)?;
+                return Ok(None);
+            }
+            Command::On(topic) => self.listen(now, topic, out)?,
+            Command::Off(topic) => self.unlisten(topic)?,
+            Command::Ack(answer) => self.answer_server(&answer, out)?,
+            Command::JoinRoom(room) => return self.join_room(now, request, room, out),
+            Command::LeaveRoom(room) => return self.leave_room(now, request, room, out),
+            Command::ConnectNamespace(options) => {
+                return self.connect_namespace(now, request, options, out);
+            }
+            Command::DisconnectNamespace { namespace } => self.disconnect_namespace(&namespace, out)?,
+            Command::Connection => return Ok(Some(Reply::Connection(self.connection_status(now)))),
             Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
             Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
             Command::AcknowledgeOutcome { client_seq } => {
@@ -126,6 +142,7 @@ impl Engine {
             Command::Close => {
                 let step = self.session.handle_close();
                 self.apply_step(now, step, out);
+                self.close_socket(out);
                 self.flush(now, store);
                 self.closed = true;
             }

@@ -9,12 +9,14 @@ use syncline_protocol::sabotage::{Sabotage, is_active};
 use super::Engine;
 use super::io::{Event, Generation, Now, Output, Reply};
 use super::session::Step;
+use super::socket::Greeting;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
 
 impl Engine {
     pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
+        self.note_cause(step);
         match step {
             Step::Nothing => return,
             Step::Dial(generation) => {
@@ -32,6 +34,7 @@ impl Engine {
                 self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
                 out.push(Output::Close(old));
                 self.reset_connection();
+                self.lose_socket(out);
                 out.push(Output::Open(new));
             }
         }
@@ -45,7 +48,8 @@ impl Engine {
             protocol: Some(PROTOCOL_VERSION),
             encoding: Encoding::Compact,
         };
-        if let Err(error) = self.wire.greet(&auth, out) {
+        let greeting = Greeting { auth, continuation: self.socket.recovery.continuation() };
+        if let Err(error) = self.wire.greet(&greeting, out) {
             let step = self.session.fail(error, now);
             self.apply_step(now, step, out);
         }
@@ -71,10 +75,12 @@ impl Engine {
         for presence in self.presence.announcements() {
             self.announce(now, &presence, event::PRESENCE_JOIN, out);
         }
+        self.open_socket(now, out);
     }
 
     pub(super) fn handle_ended(&mut self, out: &mut Vec<Output>) {
         self.reset_connection();
+        self.lose_socket(out);
         self.answer_connect_waiters(out);
     }
 

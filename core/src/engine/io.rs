@@ -14,6 +14,10 @@ use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
 use super::query::selection::Selection;
+use super::socket::types::{
+    Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
+};
+pub use super::socket::types::{ConnectionState, ConnectionStatus};
 use super::trace::TraceEvent;
 use crate::error::{Error, ErrorBody};
 use crate::secret::Secret;
@@ -159,6 +163,22 @@ pub enum Command {
     PresenceLeave {
         room: Room,
     },
+    /// Sent at once, or else when connected: until then it waits in memory.
+    Emit(Emit),
+    /// Answered with the server's answer.
+    EmitWithAck(EmitWithAck),
+    /// Counted: each needs its `off`.
+    On(Topic),
+    Off(Topic),
+    Ack(Answer),
+    /// Remembered, and joined again on each connection. Counted: each needs its `leaveRoom`.
+    JoinRoom(SocketRoom),
+    LeaveRoom(SocketRoom),
+    /// Joined again on each connection; answered when the server has answered.
+    ConnectNamespace(NamespaceOptions),
+    DisconnectNamespace {
+        namespace: String,
+    },
     Connection,
     Queue,
     /// Writes that the server refused and the app has not acknowledged.
@@ -289,6 +309,17 @@ pub enum Reply {
         /// Why it is not complete.
         reason: Option<ErrorBody>,
     },
+    Emitted {
+        sent: bool,
+        /// For a connection.
+        waiting: bool,
+    },
+    Answered(Answered),
+    /// `joined` tells whether the server has let the client in; otherwise it is asked once connected.
+    Joined {
+        joined: bool,
+    },
+    Namespace(NamespaceStatus),
     Stats(Box<crate::metrics::Stats>),
     Trace {
         events: Vec<TraceEvent>,
@@ -306,41 +337,6 @@ pub struct Row {
     pub seq: u64,
     /// Whether a write of this client is not confirmed yet.
     pub pending: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "snake_case")]
-pub enum ConnectionState {
-    /// Never asked to connect, disconnected by the app, or refused by the server for the reason given.
-    #[default]
-    Idle,
-    Connecting,
-    Open,
-    /// Waiting for the next attempt.
-    Backoff,
-    /// Closed in the background.
-    Suspended,
-    /// The system says that there is no network; a probe goes out now and then.
-    Offline,
-    /// Waiting for another token.
-    Unauthorized,
-    Closed,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct ConnectionStatus {
-    pub state: ConnectionState,
-    /// Why it is not open.
-    pub reason: Option<ErrorBody>,
-    /// Attempts since the session was last open.
-    pub attempts: u32,
-    /// Milliseconds until the next attempt.
-    pub retry_in_ms: Option<u64>,
-    /// Whose token it is, once the server said so.
-    pub user_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -479,6 +475,16 @@ pub enum Event {
     User {
         user_id: String,
         online: bool,
+    },
+    Message(SocketMessage),
+    Namespace {
+        status: NamespaceStatus,
+    },
+    /// The server did not let the client into a room again; see `Command::JoinRoom`.
+    JoinRefused {
+        namespace: String,
+        room: Room,
+        error: ErrorBody,
     },
     Error {
         error: ErrorBody,
