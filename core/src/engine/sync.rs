@@ -83,7 +83,8 @@ impl Engine {
             }
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
             event::USER_ONLINE | event::USER_OFFLINE => {
-                let UserStatus { user_id } = decode(args)?;
+                // A backend may have an event of this name and another shape.
+                let Ok(UserStatus { user_id }) = decode(args) else { return Ok(()) };
                 self.notices.push(Event::User { user_id, online: name == event::USER_ONLINE });
             }
             _ => {}
