@@ -23,7 +23,9 @@ use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
-use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
+use crate::store::{
+    DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
+};
 use crate::transport::{ConnectRequest, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
@@ -49,6 +51,21 @@ pub struct ClientConfig {
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<StoreKind>"))]
     pub store: StoreKind,
+    /// Encrypts everything in the directory: 32 random bytes in base64, which the app keeps in the system's key store.
+    /// A directory that is not encrypted yet is written anew; one encrypted with another key is refused, `wrong_key`.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<String>"))]
+    pub encryption_key: Option<EncryptionKey>,
+    /// Keys that the directory may still be encrypted with: then it is written anew with the present one, or in the
+    /// clear if there is none.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<String>>"))]
+    pub previous_encryption_keys: Vec<EncryptionKey>,
+    /// Names this installation of the app, in any way that a backup does not restore. Where the data turns out to be
+    /// another installation's, restored or copied, the client takes another id, and the writes that the other one may
+    /// have sent become outcomes.
+    #[serde(default)]
+    pub installation_id: Option<String>,
     #[serde(default)]
     pub token: Option<String>,
     /// The notation of Socket.IO packets that the server is configured with.
@@ -122,6 +139,9 @@ impl ClientConfig {
             path: None,
             directory: None,
             store: StoreKind::Disk,
+            encryption_key: None,
+            previous_encryption_keys: Vec::new(),
+            installation_id: None,
             token: None,
             parser: Parser::default(),
             ca_pem: None,
@@ -176,7 +196,9 @@ impl ClientConfig {
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, Some(directory)) => {
-                let (store, recovered) = DiskStore::open(directory, client_id)?;
+                let keyring = Keyring::new(self.encryption_key.as_ref(), &self.previous_encryption_keys)?;
+                let installation = self.installation_id.as_deref().map(installation_hash);
+                let (store, recovered) = DiskStore::open_with(directory, client_id, keyring, installation)?;
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, None) => Err(Error::new(Code::Invalid, "no directory is given")),
@@ -203,8 +225,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage` or
-    /// `schema_too_new`.
+    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage`, `disk_full`,
+    /// `locked`, `wrong_key` or `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
         config.schema.validate()?;

@@ -24,7 +24,23 @@ path?: string,
 /**
  * Where everything is kept; owned by this client. Needed unless `store` is `memory`.
  */
-directory?: string, store?: StoreKind, token?: string, 
+directory?: string, store?: StoreKind, 
+/**
+ * Encrypts everything in the directory: 32 random bytes in base64, which the app keeps in the system's key store.
+ * A directory that is not encrypted yet is written anew; one encrypted with another key is refused, `wrong_key`.
+ */
+encryptionKey?: string, 
+/**
+ * Keys that the directory may still be encrypted with: then it is written anew with the present one, or in the
+ * clear if there is none.
+ */
+previousEncryptionKeys?: Array<string>, 
+/**
+ * Names this installation of the app, in any way that a backup does not restore. Where the data turns out to be
+ * another installation's, restored or copied, the client takes another id, and the writes that the other one may
+ * have sent become outcomes.
+ */
+installationId?: string, token?: string, 
 /**
  * The notation of Socket.IO packets that the server is configured with.
  */
@@ -522,4 +538,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

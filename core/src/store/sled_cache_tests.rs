@@ -49,7 +49,7 @@ fn an_open_waits_for_the_end_of_the_database_before_it() {
     let (mut cache, _) = open(directory.path());
     fill(&mut cache);
     drop(cache);
-    let before = Database::open(&directory.path().join("cache")).unwrap();
+    let before = Database::open(&directory.path().join("cache"), &Keyring::default()).unwrap();
     let (opened, opening) = std::sync::mpsc::sync_channel(1);
     let folder = directory.path().to_owned();
     std::thread::spawn(move || {
@@ -189,7 +189,7 @@ fn a_value_that_does_not_check_costs_the_cache_and_the_old_one_is_kept_for_a_loo
 }
 
 fn cached_key(room_name: &str, id: &str) -> Vec<u8> {
-    super::key(&key(room_name, id))
+    Layout::default().key(&key(room_name, id))
 }
 
 #[test]
