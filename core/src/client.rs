@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -18,7 +19,7 @@ use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
-use crate::engine::io::{Command, Event, Reply};
+use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
@@ -251,12 +252,7 @@ impl Client {
                 }
             };
             if opened.send(Ok(())).is_ok() {
-                // A panic ends this client and nothing else: whoever waits finds it closed.
-                let span = tracing::info_span!("syncline.client");
-                let run = AssertUnwindSafe(driver.run().instrument(span)).catch_unwind();
-                if runtime.block_on(run).is_err() {
-                    tracing::error!("the client ended by a panic");
-                }
+                run(driver, runtime);
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
@@ -288,6 +284,26 @@ impl Client {
                 Ok(())
             }
         }
+    }
+}
+
+/// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
+/// told why. What it accepted is on the disk for the next one.
+fn run(driver: Driver, runtime: &Runtime) {
+    let events = driver.events.clone();
+    let span = tracing::info_span!("syncline.client");
+    let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    if ended.is_err() {
+        let error = Error::new(Code::Internal, "the client ended by a panic");
+        tracing::error!(%error, "the client ended by a panic");
+        let status = ConnectionStatus {
+            state: ConnectionState::Closed,
+            reason: Some(error.clone().into()),
+            ..ConnectionStatus::default()
+        };
+        // Nobody listens any more, perhaps.
+        let _unheard =
+            events.blocking_send(vec![Event::Error { error: error.into() }, Event::Connection { status }]);
     }
 }
 
@@ -336,3 +352,7 @@ fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -
         .map(drop)
         .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

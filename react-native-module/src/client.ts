@@ -10,6 +10,7 @@ import type {
   Progress,
   QueueStatus,
   Stats,
+  TraceEvent,
   WriteRequest,
   Write,
 } from './contract.ts';
@@ -111,6 +112,10 @@ export class SyncClient {
     (error) => {
       this.#report(error);
     },
+    ({ message, retryable }) => {
+      // Whoever closed the client meanwhile needs no token.
+      this.#attached?.call({ type: 'tokenFailed', message, retryable }).catch(() => undefined);
+    },
   );
   readonly #listeners = new Map<Event['type'], Set<(event: Event) => void>>();
 
@@ -183,10 +188,16 @@ export class SyncClient {
     await this.#call({ type: 'disconnect' });
   }
 
-  /** Replaces the token; null signs out. */
-  async setToken(token: string | null): Promise<void> {
+  /**
+   * Replaces the token; null signs out. `expiresAtMs` tells when it ends, for a token that does not say so itself as a
+   * JSON Web Token does: another is asked for ahead of that.
+   */
+  async setToken(
+    token: string | null,
+    { expiresAtMs }: { readonly expiresAtMs?: number } = {},
+  ): Promise<void> {
     this.#token = token;
-    await this.#call({ type: 'setToken', token });
+    await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
   }
 
   /**
@@ -238,6 +249,11 @@ export class SyncClient {
 
   stats(): Promise<Stats> {
     return this.#call({ type: 'stats' });
+  }
+
+  /** The last events of the synchronization, oldest first. They name no room, document or user. */
+  async trace(): Promise<TraceEvent[]> {
+    return (await this.#call({ type: 'trace' })).events;
   }
 
   /** A fresh document id, a UUIDv7. */
@@ -461,7 +477,6 @@ export class SyncClient {
     switch (event.type) {
       case 'connection':
         this.#connection.set(event.status);
-        if (event.status.state === 'open') this.#tokens.accepted();
         break;
       case 'room':
         this.#watches.handleRoom(event.status);
