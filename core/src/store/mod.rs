@@ -30,6 +30,8 @@ mod conformance_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod locked_tests;
+#[cfg(test)]
 mod sealed_tests;
 
 pub(crate) use crypt::installation_hash;

@@ -3,16 +3,18 @@
 //! - [`scenario`]: what a scenario is; [`SCENARIOS`] lists them.
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
-//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`]: the scenarios.
+//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`]: the scenarios.
 //! - [`server`], [`device`]: a real server in a process of its own, and a client that remembers what it was told.
 
 mod apply;
 mod contender;
 mod converge;
 mod device;
+mod enqueue;
 mod live_query;
 mod local_write;
 mod merge;
+mod reopen;
 mod report;
 mod run;
 mod scenario;
@@ -29,8 +31,15 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 5] =
-    [&local_write::SCENARIO, &live_query::SCENARIO, &apply::SCENARIO, &merge::SCENARIO, &converge::SCENARIO];
+const SCENARIOS: [&Scenario; 7] = [
+    &local_write::SCENARIO,
+    &live_query::SCENARIO,
+    &apply::SCENARIO,
+    &merge::SCENARIO,
+    &converge::SCENARIO,
+    &enqueue::SCENARIO,
+    &reopen::SCENARIO,
+];
 
 const EXIT_USAGE: u8 = 2;
 
@@ -110,6 +119,8 @@ fn contend(name: &str, directory: &Path, server: &Path) -> Result<(), BenchError
         Some("local-write") => local_write::contend(name, directory),
         Some("live-query") => live_query::contend(name, directory),
         Some("apply") => apply::contend(name, directory, server),
+        Some("enqueue") => enqueue::contend(name, directory),
+        Some("reopen") => reopen::contend(name, directory),
         Some("merge") => merge::contend(name),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),
