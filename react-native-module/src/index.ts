@@ -28,4 +28,5 @@ export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
 export { usePresence } from './hooks/use-presence.ts';
 export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
 export { useSyncProgress } from './hooks/use-sync-progress.ts';
+export { useUserOnline } from './hooks/use-user-online.ts';
 export * from './shared.ts';

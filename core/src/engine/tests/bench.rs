@@ -56,6 +56,7 @@ pub(super) struct Bench {
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
     pub greetings: usize,
+    pub farewells: u64,
     pub pongs: usize,
     pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
     pub events: Vec<Event>,
@@ -97,6 +98,7 @@ impl Bench {
             max_payload_bytes: None,
             asked: VecDeque::new(),
             greetings: 0,
+            farewells: 0,
             pongs: 0,
             replies: BTreeMap::new(),
             events: Vec::new(),
@@ -193,6 +195,7 @@ impl Bench {
         match message {
             Message::Pong => self.pongs += 1,
             Message::Socket { packet: Packet::Connect { .. }, .. } => self.greetings += 1,
+            Message::Socket { packet: Packet::Disconnect, .. } => self.farewells += 1,
             Message::Socket { packet: Packet::Event { name, args, ack }, .. } => {
                 self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
             }
