@@ -426,6 +426,34 @@ impl From<io::PresentMember> for Member {
     }
 }
 
+/// A user in a room, with all of their devices there.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct PresentUser {
+    pub user_id: String,
+    /// Whether the app is in the background on every device.
+    pub away: bool,
+    pub devices: u64,
+    /// What the device shows that was active last.
+    pub state_json: String,
+    /// Whether this client is one of the devices.
+    pub me: bool,
+    /// The devices, as the members name them.
+    pub client_ids: Vec<String>,
+}
+
+impl From<io::PresentUser> for PresentUser {
+    fn from(user: io::PresentUser) -> Self {
+        Self {
+            state_json: to_json(&user.state),
+            user_id: user.user_id,
+            away: user.status == PresenceStatus::Away,
+            devices: user.devices,
+            me: user.me,
+            client_ids: user.client_ids,
+        }
+    }
+}
+
 /// What became of one round of synchronization.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct SyncReport {

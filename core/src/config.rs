@@ -36,6 +36,11 @@ pub struct Settings {
     pub sync_timeout_ms: u64,
     /// How often to ask for the heads of the rooms: what a lost live change would hide.
     pub presence_ping_ms: u64,
+    /// How often, at most, a room is told of a new presence state: of several only the newest.
+    pub presence_throttle_ms: u64,
+    /// How long others shall see this client as away, rather than gone, while it is in the background. The server may
+    /// allow less.
+    pub presence_background_ms: u64,
     /// How long the socket stays open in the background.
     pub background_grace_ms: u64,
     /// How long a change of the cache may wait until it is durable.
@@ -138,6 +143,8 @@ impl Default for Settings {
             sync_interval_ms: 300_000,
             sync_timeout_ms: 30_000,
             presence_ping_ms: 25_000,
+            presence_throttle_ms: 100,
+            presence_background_ms: 5 * 60 * 1000,
             background_grace_ms: 10_000,
             cache_flush_ms: 1_000,
             cache_bytes_max: 256 << 20,
