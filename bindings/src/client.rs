@@ -14,7 +14,7 @@ use crate::types::{
     SyncReport, Watching, from_json,
 };
 
-type Result<T> = std::result::Result<T, SynclineError>;
+pub(crate) type Result<T> = std::result::Result<T, SynclineError>;
 
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
@@ -223,6 +223,10 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
+    pub(crate) fn inner(&self) -> &Client {
+        &self.inner
+    }
+
     async fn run(&self, command: Command) -> Result<()> {
         self.inner.execute(command).await?;
         Ok(())
@@ -254,7 +258,7 @@ fn parse_id(id: &str) -> Result<DocumentId> {
     Ok(DocumentId::new(id).map_err(Error::from)?)
 }
 
-fn unexpected(reply: &Reply) -> SynclineError {
+pub(crate) fn unexpected(reply: &Reply) -> SynclineError {
     let what = std::mem::discriminant(reply);
     Error::new(Code::Internal, format!("an unexpected reply: {what:?}")).into()
 }

@@ -3,6 +3,7 @@
 use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
+use crate::jobs::{DeadJob, JobFailure, JobResult};
 use crate::json::{self, EventSink};
 use crate::types::{
     AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, ProgressInfo, QueueInfo, RejectedWrite,
@@ -53,6 +54,28 @@ pub enum ClientEvent {
     TokenNeeded {
         reason: ErrorInfo,
     },
+    /// A handler is to do this, and to answer with `complete_job` or `fail_job` before the lease is over.
+    JobLeased {
+        job: u64,
+        lease: u64,
+        lease_ms: u64,
+        key: String,
+        payload_json: String,
+        idempotency_key: String,
+        attempts: u32,
+    },
+    JobDone {
+        result: JobResult,
+    },
+    /// An attempt failed; another is made.
+    JobFailed {
+        job: u64,
+        error: JobFailure,
+        attempts: u32,
+    },
+    JobDead {
+        letter: DeadJob,
+    },
     User {
         user_id: String,
         online: bool,
@@ -76,6 +99,7 @@ impl From<Event> for ClientEvent {
                 count,
             },
             Event::Queue { status } => Self::Queue { status: status.into() },
+            Event::Job { event } => event.into(),
             Event::Presence { room, members, error } => Self::Presence {
                 error: error.map(Into::into),
                 room: room.to_string(),

@@ -21,7 +21,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
-use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
+use crate::transport::{ConnectRequest, HttpClient, Parser, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -40,6 +40,9 @@ pub struct ClientConfig {
     /// Where Socket.IO listens; `/socket.io/` when absent.
     #[serde(default)]
     pub path: Option<String>,
+    /// What the addresses of queued requests are relative to, and whose requests carry the token; `url` when absent.
+    #[serde(default)]
+    pub api_url: Option<String>,
     /// Where everything is kept; owned by this client. Needed unless `store` is `memory`.
     #[serde(default)]
     pub directory: Option<PathBuf>,
@@ -96,6 +99,7 @@ impl ClientConfig {
         Self {
             url: url.into(),
             path: None,
+            api_url: None,
             directory: None,
             store: StoreKind::Disk,
             token: None,
@@ -128,6 +132,13 @@ impl ClientConfig {
         let limits =
             SocketLimits { connect_timeout_ms: self.settings.connect_timeout_ms, ..SocketLimits::DEFAULT };
         Ok(request.with_limits(limits))
+    }
+
+    /// What sends the queue's requests, under the TLS rules of the socket.
+    fn http(&self, endpoint: &ConnectRequest) -> Result<HttpClient, Error> {
+        let base = self.api_url.as_ref().unwrap_or(&self.url);
+        HttpClient::new(base, endpoint.tls_config(), self.settings.connect_timeout_ms)
+            .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()))
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
@@ -177,13 +188,14 @@ impl Client {
     /// `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
+        let http = config.http(&endpoint)?;
         config.schema.validate()?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();
         let auto_connect = config.auto_connect;
         spawn("syncline", DRIVER_STACK_BYTES, move || {
-            let driver = match prepare(config, endpoint, inbox, sink) {
+            let driver = match prepare(config, endpoint, http, inbox, sink) {
                 Ok(driver) => driver,
                 Err(error) => {
                     let _unheard = opened.send(Err(error));
@@ -233,6 +245,7 @@ impl Client {
 fn prepare(
     config: ClientConfig,
     endpoint: ConnectRequest,
+    http: HttpClient,
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
@@ -254,7 +267,7 @@ fn prepare(
         seed: Uuid::now_v7().as_u64_pair().1,
     };
     let engine = Engine::new(engine_config, recovered, rooms);
-    Ok(Driver { engine, store, endpoint, parser: config.parser, calls, events })
+    Ok(Driver { engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
 fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {

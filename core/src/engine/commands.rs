@@ -48,11 +48,18 @@ impl Engine {
                 self.apply_step(now, step, out);
             }
             Command::SetToken { token } => {
+                if self.session.token() != token.as_deref() {
+                    self.drain.handle_token_changed(token.is_some());
+                }
                 let step = self.session.handle_token(token, now);
                 self.apply_step(now, step, out);
             }
             Command::SetAppState { state } => self.set_app_state(now, state, store, out),
             Command::SetNetwork { network } => {
+                match network.available {
+                    true => self.jobs.hurry(),
+                    false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
+                }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
@@ -107,6 +114,7 @@ impl Engine {
                 self.sync_once(now, request, deadline_ms, out);
                 return Ok(None);
             }
+            Command::Jobs { command } => return self.execute_job_command(now, request, command, store),
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
             Command::Close => {
                 let step = self.session.handle_close();
@@ -140,6 +148,9 @@ impl Engine {
             AppState::Active | AppState::Inactive => PresenceStatus::Active,
         };
         let changed = self.presence.set_status(status);
+        if state == AppState::Active {
+            self.jobs.hurry();
+        }
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
@@ -272,7 +283,7 @@ impl Engine {
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.
-    fn new_id(&mut self, now: Now) -> String {
+    pub(super) fn new_id(&mut self, now: Now) -> String {
         let mut random = [0; 10];
         for chunk in random.chunks_mut(8) {
             let bytes = super::backoff::next_random(&mut self.random).to_le_bytes();

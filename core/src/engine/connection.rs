@@ -20,10 +20,12 @@ impl Engine {
             Step::Greet => self.greet(now, out),
             Step::Opened => self.handle_opened(now, out),
             Step::Ended(generation) => {
+                self.reset_job_connection(now);
                 out.push(Output::Close(generation));
                 self.handle_ended(out);
             }
             Step::Redial { old, new } => {
+                self.reset_job_connection(now);
                 out.push(Output::Close(old));
                 self.reset_connection();
                 out.push(Output::Open(new));

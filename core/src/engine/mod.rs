@@ -13,6 +13,7 @@
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
 //! - `eviction`: which rooms leave a cache that is too large.
+//! - [`queue`]: events, requests and handlers that wait to be carried out.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
@@ -33,6 +34,7 @@ pub mod presence;
 pub mod progress;
 pub mod pulls;
 pub mod query;
+pub mod queue;
 pub mod replica;
 mod resolution;
 pub mod session;
@@ -58,6 +60,8 @@ use self::presence::PresenceBook;
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
+use self::queue::job::JobKind;
+use self::queue::{Drain, Jobs};
 use self::replica::Replica;
 use self::session::Session;
 use self::triggers::Triggers;
@@ -67,7 +71,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
 use crate::store::{
-    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
+    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, job_records, queued_records,
 };
 use crate::transport::Parser;
 
@@ -88,6 +92,8 @@ pub struct Counters {
     pub local_writes: u64,
     pub confirmed: u64,
     pub rejected: u64,
+    pub jobs_done: u64,
+    pub jobs_dead: u64,
     pub reconnects: u64,
     pub sync_us: Histogram,
     pub rtt_us: Histogram,
@@ -107,6 +113,8 @@ pub struct Engine {
     outbox: Outbox,
     outcomes: Outcomes,
     parked: ParkedWrites,
+    jobs: Jobs,
+    drain: Drain,
     replica: Replica,
     waiting_page: Option<WaitingPage>,
     eviction: Eviction,
@@ -162,6 +170,8 @@ impl Engine {
             outbox,
             outcomes,
             parked,
+            jobs: Jobs::recover(recovered.last_job, recovered.jobs, recovered.ended_jobs),
+            drain: Drain::new(config.settings.job_auto),
             replica,
             waiting_page: None,
             eviction: Eviction::default(),
@@ -205,6 +215,7 @@ impl Engine {
                     self.apply_step(now, step, out);
                 }
             }
+            Input::HttpDone { job, run, result } => self.handle_http_done(now, job, run, result, store),
             Input::Committed => self.handle_committed(out),
             Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
             Input::Tick => self.handle_tick(now, store, out),
@@ -214,6 +225,7 @@ impl Engine {
         }
         self.send_pages(now, out);
         self.push_batches(now, store, out);
+        self.run_jobs(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
     }
@@ -234,6 +246,7 @@ impl Engine {
             self.flush_at_us,
             self.triggers.next_deadline(),
             self.page_deadline(),
+            self.jobs_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
     }
@@ -258,7 +271,12 @@ impl Engine {
         let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
-        std::iter::once(identity).chain(queued).chain(failed).chain(parked).collect()
+        let jobs = job_records(
+            self.jobs.last_id(),
+            self.jobs.all_held().map(|held| &held.job),
+            self.jobs.all_ended(),
+        );
+        std::iter::once(identity).chain(queued).chain(failed).chain(parked).chain(jobs).collect()
     }
 
     /// What the app is to be told since the last call.
@@ -285,7 +303,7 @@ impl Engine {
         let situation = Situation {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
-            pending: queue.count,
+            pending: self.outbox.len(),
             rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
@@ -298,9 +316,15 @@ impl Engine {
 
     fn queue_status(&self) -> QueueStatus {
         QueueStatus {
-            count: self.outbox.len(),
-            bytes: self.outbox.bytes(),
-            processing: self.outbox.is_pushing(),
+            count: self.outbox.len() + self.jobs.waiting(),
+            bytes: self.outbox.bytes() + self.jobs.bytes(),
+            processing: self.outbox.is_pushing() || !self.jobs.running().is_empty(),
+            writes: self.outbox.len(),
+            events: self.jobs.count(JobKind::Event),
+            requests: self.jobs.count(JobKind::Request),
+            handlers: self.jobs.count(JobKind::Handler),
+            dead_letters: self.jobs.dead(),
+            paused: self.drain.is_paused(),
         }
     }
 

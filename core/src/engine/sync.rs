@@ -143,6 +143,7 @@ impl Engine {
                 // The next ping asks again.
                 Err(_) => {}
             },
+            Request::Job(job) => self.handle_job_answer(now, job, args, store),
             Request::Notice => {}
         }
         Ok(())

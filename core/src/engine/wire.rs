@@ -10,6 +10,7 @@ use syncline_protocol::message::{self, Encoding, Failure};
 
 use super::io::{Now, Output};
 use super::outbox::Batch;
+use super::queue::job::JobId;
 use crate::error::{Code, Error};
 use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
@@ -32,6 +33,8 @@ pub(super) enum Request {
         room: Room,
     },
     Ping,
+    /// An event of the queue.
+    Job(JobId),
     /// The answer does not matter.
     Notice,
 }
@@ -116,10 +119,19 @@ impl Wire {
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let args = vec![self.encode(body)?];
-        self.emit(&Namespace::ROOT, event, args, request, timeout_ms, now, out)
+        self.emit(&Namespace::ROOT, event, args, request, timeout_ms, now, out).map(drop)
     }
 
-    /// Sends an event whose answer is awaited for `timeout_ms`; `too_large` if the server would not take it.
+    /// The answer to this ack is not awaited any more.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.sent.remove(&id);
+    }
+
+    pub(super) fn parser(&self) -> Parser {
+        self.parser
+    }
+
+    /// Sends an event whose answer is awaited for `timeout_ms`, and returns the ack that will answer it; `too_large` if the server would not take it.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn emit(
         &mut self,
@@ -130,7 +142,7 @@ impl Wire {
         timeout_ms: u64,
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let bytes = args.iter().map(|arg| arg.byte_len() as u64).sum::<u64>() + PACKET_OVERHEAD_BYTES;
         if bytes > self.message_bytes_max {
             let message =
@@ -142,7 +154,7 @@ impl Wire {
         self.sent.insert(self.last_id, sent);
         let packet = Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) };
         out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
-        Ok(())
+        Ok(self.last_id)
     }
 
     /// The request that an ack answers, and how long it took, in microseconds.

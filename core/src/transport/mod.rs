@@ -15,6 +15,7 @@
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`websocket`]: the one task that owns the socket.
+//! - [`http`]: requests beside the socket, under the same TLS rules.
 //! - [`close`]: why a socket ended.
 //! - [`tls`]: which certificates are believed.
 
@@ -23,6 +24,7 @@ pub mod codec;
 pub mod endpoint;
 pub mod engineio;
 mod error;
+pub mod http;
 mod messagepack;
 pub mod socketio;
 pub mod tls;
@@ -33,6 +35,7 @@ pub use codec::{DecodeLimits, Decoder, Frame, Message, encode};
 pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
 pub use engineio::Handshake;
 pub use error::CodecError;
+pub use http::HttpClient;
 pub use socketio::{Namespace, Packet, Parser, Payload};
 pub use tls::{Roots, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};

@@ -114,7 +114,7 @@ impl App {
             }
             Event::TokenNeeded { .. } => self.token_needed = true,
             Event::Error { error } => self.hear_error(&error),
-            Event::Progress { .. } | Event::User { .. } => {}
+            Event::Progress { .. } | Event::User { .. } | Event::Job { .. } => {}
         }
         Ok(())
     }

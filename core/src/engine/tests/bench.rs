@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use syncline_protocol::message::{
-    Failure, Hello, Page, Presence, Pull, Push, PushAnswer, RoomRequest, Subscribe, event,
-};
+use syncline_protocol::message::{Failure, Hello, Page, Presence, Pull, Push, RoomRequest, Subscribe, event};
 use syncline_protocol::{
     ClientId, Collection, Document, DocumentId, ErrorCode, Fields, Limits, Op, Patch, Path, Room, Value,
     WireError, Write,
 };
 
 use super::faulty_store::FaultyStore;
+use super::jobs::read_argument;
+use crate::argument::Argument;
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
+use crate::engine::queue::http::HttpRequest;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::store::{MemoryStore, Store};
@@ -49,12 +50,15 @@ pub(super) struct Bench {
     pub store: FaultyStore,
     pub settings: Settings,
     pub collections: Collections,
-    /// The socket that the engine wants open.
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
+    /// HTTP requests that the script has not looked at.
+    pub http: VecDeque<(u64, u64, HttpRequest)>,
+    /// Events of the queue that the script has not looked at, with their acks.
+    pub emitted: VecDeque<(u64, String, Vec<Argument>)>,
     pub greetings: usize,
     pub pongs: usize,
     pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
@@ -96,6 +100,8 @@ impl Bench {
             socket: None,
             max_payload_bytes: None,
             asked: VecDeque::new(),
+            http: VecDeque::new(),
+            emitted: VecDeque::new(),
             greetings: 0,
             pongs: 0,
             replies: BTreeMap::new(),
@@ -138,6 +144,8 @@ impl Bench {
         self.engine = Engine::new(config(&self.settings, &self.collections, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();
+        self.emitted.clear();
+        self.http.clear();
         self.events.clear();
     }
 
@@ -178,6 +186,7 @@ impl Bench {
                 Output::Close(generation) => {
                     self.socket.take_if(|open| *open == generation);
                 }
+                Output::Http { job, run, request } => self.http.push_back((job, run, *request)),
                 Output::Reply(request, result) => {
                     assert!(self.replies.insert(request, result).is_none(), "answered twice");
                 }
@@ -193,6 +202,9 @@ impl Bench {
         match message {
             Message::Pong => self.pongs += 1,
             Message::Socket { packet: Packet::Connect { .. }, .. } => self.greetings += 1,
+            Message::Socket { packet: Packet::Event { name, args, ack }, .. } if name.starts_with("job:") => {
+                self.emitted.push_back((ack.unwrap(), name, args.iter().map(read_argument).collect()));
+            }
             Message::Socket { packet: Packet::Event { name, args, ack }, .. } => {
                 self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
             }
@@ -272,6 +284,7 @@ impl Bench {
     pub(super) fn lose_connection(&mut self) {
         let generation = self.socket.take().expect("no socket");
         self.asked.clear();
+        self.emitted.clear();
         self.input(Input::SocketClosed(generation, Error::new(Code::Unreachable, "gone")));
     }
 
@@ -471,11 +484,6 @@ pub(super) fn set(id: &str, field: &str, value: i64) -> WriteRequest {
 
 pub(super) fn unavailable() -> WireError {
     WireError::new(ErrorCode::Unavailable, "not now")
-}
-
-/// An answer without results: nothing of the push was tried.
-pub(super) fn not_tried(error: WireError) -> PushAnswer {
-    PushAnswer { results: vec![], error: Some(error) }
 }
 
 pub(super) fn numbers(push: &Push) -> Vec<u64> {
