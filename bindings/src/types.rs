@@ -281,11 +281,27 @@ pub struct QueueInfo {
     pub count: u64,
     pub bytes: u64,
     pub processing: bool,
+    pub writes: u64,
+    pub events: u64,
+    pub requests: u64,
+    pub handlers: u64,
+    pub dead_letters: u64,
+    pub paused: bool,
 }
 
 impl From<io::QueueStatus> for QueueInfo {
     fn from(status: io::QueueStatus) -> Self {
-        Self { count: status.count, bytes: status.bytes, processing: status.processing }
+        Self {
+            count: status.count,
+            bytes: status.bytes,
+            processing: status.processing,
+            writes: status.writes,
+            events: status.events,
+            requests: status.requests,
+            handlers: status.handlers,
+            dead_letters: status.dead_letters,
+            paused: status.paused,
+        }
     }
 }
 
