@@ -92,6 +92,15 @@ syncTimeoutMs: number,
  */
 presencePingMs: number, 
 /**
+ * How often, at most, a room is told of a new presence state: of several only the newest.
+ */
+presenceThrottleMs: number, 
+/**
+ * How long others shall see this client as away, rather than gone, while it is in the background. The server may
+ * allow less.
+ */
+presenceBackgroundMs: number, 
+/**
  * How long the socket stays open in the background.
  */
 backgroundGraceMs: number, 
@@ -247,7 +256,11 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, 
+/**
+ * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+ */
+expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -423,6 +436,27 @@ export type PresentMember = { clientId: string, userId: string, state: { [key in
  */
 me: boolean, };
 
+/**
+ * A user in a room, with all of their devices there.
+ */
+export type PresentUser = { userId: string, 
+/**
+ * Active if any device is.
+ */
+status: PresenceStatus, devices: number, 
+/**
+ * What the device shows that was active last.
+ */
+state: { [key in string]: JsonValue }, 
+/**
+ * Whether this client is one of the devices.
+ */
+me: boolean, 
+/**
+ * The devices, as the members name them.
+ */
+clientIds: Array<string>, };
+
 export type PresenceStatus = "active" | "away";
 
 /**
@@ -508,6 +542,10 @@ indexes?: Array<number>,
  * How many documents match, if that changed.
  */
 count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+/**
+ * The members by user, in the order of the user ids.
+ */
+users: Array<PresentUser>, 
 /**
  * Why this client cannot be present there.
  */

@@ -18,6 +18,7 @@ export type {
   MigrationStep,
   ParkedWrite,
   PresentMember,
+  PresentUser,
   Progress,
   QueueStatus,
   RejectedWrite,
