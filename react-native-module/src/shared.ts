@@ -20,6 +20,7 @@ export type {
   MigrationStep,
   ParkedWrite,
   PresentMember,
+  PresentUser,
   Progress,
   QueueStatus,
   RejectedWrite,
