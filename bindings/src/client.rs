@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, SynclineError>;
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
 pub struct SynclineClient {
-    inner: Client,
+    pub(crate) inner: Client,
 }
 
 #[uniffi::export]
@@ -168,8 +168,16 @@ impl SynclineClient {
         self.run(Command::PresenceJoin { room: parse_room(&room)?, state: from_json(&state_json)? }).await
     }
 
-    pub async fn presence_update(&self, room: String, state_json: String) -> Result<()> {
-        self.run(Command::PresenceUpdate { room: parse_room(&room)?, state: from_json(&state_json)? }).await
+    /// Sets the fields of the state, and removes those that are null. With `expires_in_ms` they vanish by themselves
+    /// after that time, unless they are set again.
+    pub async fn presence_update(
+        &self,
+        room: String,
+        state_json: String,
+        expires_in_ms: Option<u64>,
+    ) -> Result<()> {
+        let (room, state) = (parse_room(&room)?, from_json(&state_json)?);
+        self.run(Command::PresenceUpdate { room, state, expires_in_ms }).await
     }
 
     pub async fn presence_leave(&self, room: String) -> Result<()> {
@@ -248,7 +256,7 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
-    async fn run(&self, command: Command) -> Result<()> {
+    pub(crate) async fn run(&self, command: Command) -> Result<()> {
         self.inner.execute(command).await?;
         Ok(())
     }
@@ -267,7 +275,7 @@ impl SynclineClient {
     }
 }
 
-fn parse_room(room: &str) -> Result<Room> {
+pub(crate) fn parse_room(room: &str) -> Result<Room> {
     Ok(Room::new(room).map_err(Error::from)?)
 }
 
@@ -279,7 +287,7 @@ fn parse_id(id: &str) -> Result<DocumentId> {
     Ok(DocumentId::new(id).map_err(Error::from)?)
 }
 
-fn unexpected(reply: &Reply) -> SynclineError {
+pub(crate) fn unexpected(reply: &Reply) -> SynclineError {
     let what = std::mem::discriminant(reply);
     Error::new(Code::Internal, format!("an unexpected reply: {what:?}")).into()
 }

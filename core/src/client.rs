@@ -26,7 +26,7 @@ use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{
     DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
 };
-use crate::transport::{ConnectRequest, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
+use crate::transport::{ConnectRequest, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -68,6 +68,9 @@ pub struct ClientConfig {
     pub installation_id: Option<String>,
     #[serde(default)]
     pub token: Option<String>,
+    /// The namespace of the session, `/` when absent. Others are used beside it.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// The notation of Socket.IO packets that the server is configured with.
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<Parser>"))]
@@ -143,6 +146,7 @@ impl ClientConfig {
             previous_encryption_keys: Vec::new(),
             installation_id: None,
             token: None,
+            namespace: None,
             parser: Parser::default(),
             ca_pem: None,
             pins: Vec::new(),
@@ -178,6 +182,11 @@ impl ClientConfig {
         let limits =
             SocketLimits { connect_timeout_ms: self.settings.connect_timeout_ms, ..SocketLimits::DEFAULT };
         Ok(request.with_limits(limits))
+    }
+
+    fn namespace(&self) -> Result<Namespace, Error> {
+        let name = self.namespace.as_deref().unwrap_or("/");
+        Namespace::new(name).map_err(|error| Error::new(Code::Invalid, error.to_string()))
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
@@ -304,6 +313,7 @@ fn prepare(
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
+    let namespace = config.namespace()?;
     let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
     let (store, recovered) = config.open_store(collections.indexes()?)?;
     let rooms = match store.rooms() {
@@ -317,6 +327,7 @@ fn prepare(
         settings: config.settings,
         collections,
         parser: config.parser,
+        namespace,
         token: config.token,
         // The random half of the id.
         seed: Uuid::now_v7().as_u64_pair().1,

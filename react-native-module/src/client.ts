@@ -95,7 +95,7 @@ export class SyncClient {
   readonly #outcomes = new KeptWrites<RejectedWrite>();
   readonly #conflicts = new KeptWrites<ParkedWrite>();
   readonly #watches = new Watches(() => this.#open());
-  readonly #presences = new Presences(() => this.#open());
+  readonly presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
     () => this.#open(),
     (error) => {
@@ -318,17 +318,17 @@ export class SyncClient {
 
   /** Who is in a room: known while this client is in it, see `announce`. */
   presence(room: string): Observable<PresenceSnapshot> {
-    return this.#presences.observe(checkText(room, 'room'));
+    return this.presences.observe(checkText(room, 'room'));
   }
 
   /** Enters a room on behalf of `holder`, with a state for the others to see, or changes that state. */
   announce(room: string, holder: symbol, state: object): void {
-    this.#presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
+    this.presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
   }
 
   /** Ends what `announce` began; the client leaves the room after its last holder. */
   withdraw(room: string, holder: symbol): void {
-    this.#presences.withdraw(room, holder);
+    this.presences.withdraw(room, holder);
   }
 
   /** The app has seen the outcome of this write: it is forgotten. */
@@ -412,7 +412,7 @@ export class SyncClient {
   #detach(): void {
     this.#attached = null;
     this.#watches.detach();
-    this.#presences.detach();
+    this.presences.detach();
     this.#subscriptions.detach();
   }
 
@@ -429,7 +429,7 @@ export class SyncClient {
   #attach(channel: Channel): void {
     this.#attached = channel;
     this.#watches.attach();
-    this.#presences.attach();
+    this.presences.attach();
     this.#subscriptions.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
     void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
@@ -488,7 +488,8 @@ export class SyncClient {
         this.#queue.set(event.status);
         break;
       case 'presence':
-        this.#presences.handleEvent(event);
+      case 'user':
+        this.presences.handleEvent(event);
         break;
       case 'progress':
         this.#progress.set(event.progress);
@@ -502,7 +503,6 @@ export class SyncClient {
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
-      case 'user':
       case 'error':
         break;
     }

@@ -37,4 +37,5 @@ export { usePresence } from './hooks/use-presence.ts';
 export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
 export { useSyncProgress } from './hooks/use-sync-progress.ts';
 export { useSyncStats, useSyncTrace } from './hooks/use-sync-trace.ts';
+export { useUserOnline } from './hooks/use-user-online.ts';
 export * from './shared.ts';

@@ -9,12 +9,15 @@ use syncline_protocol::sabotage::{Sabotage, is_active};
 use super::Engine;
 use super::io::{Event, Generation, Now, Output, Reply};
 use super::session::Step;
+use super::socket::Greeting;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
+use crate::transport::{Message, Namespace, Packet};
 
 impl Engine {
     pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
+        self.note_cause(step);
         match step {
             Step::Nothing => return,
             Step::Dial(generation) => {
@@ -32,6 +35,7 @@ impl Engine {
                 self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
                 out.push(Output::Close(old));
                 self.reset_connection();
+                self.lose_socket(out);
                 out.push(Output::Open(new));
             }
         }
@@ -45,7 +49,8 @@ impl Engine {
             protocol: Some(PROTOCOL_VERSION),
             encoding: Encoding::Compact,
         };
-        if let Err(error) = self.wire.greet(&auth, out) {
+        let greeting = Greeting { auth, continuation: self.socket.recovery.continuation() };
+        if let Err(error) = self.wire.greet(&greeting, out) {
             let step = self.session.fail(error, now);
             self.apply_step(now, step, out);
         }
@@ -68,13 +73,15 @@ impl Engine {
             }
         }
         self.send_pages(now, out);
-        for presence in self.presence.announcements() {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
+        for announcement in self.presence.announce_all(now) {
+            self.announce(now, announcement, out);
         }
+        self.open_socket(now, out);
     }
 
     pub(super) fn handle_ended(&mut self, out: &mut Vec<Output>) {
         self.reset_connection();
+        self.lose_socket(out);
         self.answer_connect_waiters(out);
     }
 
@@ -106,9 +113,22 @@ impl Engine {
         self.recovering_since_us = None;
     }
 
-    /// Asks for the heads of the rooms; also the proof that the connection lives.
+    /// In time for the lease that the server told, if the answer takes its time.
+    pub(super) fn next_ping_us(&self, now: Now) -> u64 {
+        now.after_ms(self.settings.presence_ping_ms.min(self.limits.presence_lease_ms / 2))
+    }
+
+    /// Tells the server that this is a farewell: without, it would wait for this client to come back.
+    pub(super) fn say_goodbye(&mut self, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            let packet = Packet::Disconnect;
+            out.push(Output::Send(Message::Socket { namespace: Namespace::ROOT, packet }));
+        }
+    }
+
+    /// Asks for the heads of the rooms, and renews the lease of this client's presence; also the proof that the connection lives.
     pub(super) fn ping(&mut self, now: Now, timeout_ms: u64, out: &mut Vec<Output>) {
-        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        self.ping_at_us = Some(self.next_ping_us(now));
         let body = BTreeMap::<String, String>::new();
         if let Err(error) =
             self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)

@@ -15,6 +15,7 @@
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
 //! - `eviction`: which rooms leave a cache that is too large.
+//! - [`socket`]: the app's own events, rooms and namespaces.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
@@ -39,6 +40,7 @@ pub mod query;
 pub mod replica;
 mod resolution;
 pub mod session;
+pub mod socket;
 mod stats;
 mod sync;
 mod tokens;
@@ -48,7 +50,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::message::{Presence, event};
+use syncline_protocol::message::event;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
@@ -60,12 +62,14 @@ use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
 use self::pages::WaitingPage;
-use self::presence::PresenceBook;
+use self::presence::{Announcement, PresenceBook};
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
 use self::replica::Replica;
 use self::session::Session;
+use self::socket::SocketIo;
+use self::socket::cause::DisconnectCause;
 use self::tokens::Tokens;
 use self::trace::Trace;
 use self::triggers::Triggers;
@@ -78,13 +82,15 @@ use crate::secret::Secret;
 use crate::store::{
     Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
 };
-use crate::transport::Parser;
+use crate::transport::{Namespace, Parser};
 
 /// What an engine is made of.
 pub struct EngineConfig {
     pub settings: Settings,
     pub collections: Collections,
     pub parser: Parser,
+    /// The client's own, in which the sync protocol is spoken.
+    pub namespace: Namespace,
     pub token: Option<String>,
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
     pub seed: u64,
@@ -135,6 +141,7 @@ pub struct Engine {
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
+    socket: SocketIo,
     counters: Counters,
     uncommitted: Vec<Uncommitted>,
     connect_waiters: Vec<RequestId>,
@@ -180,7 +187,7 @@ impl Engine {
             tokens: Tokens::new(&config.settings, config.token.as_deref(), config.seed),
             trace: Trace::new(config.settings.trace_events_max, config.seed),
             session: Session::new(config.settings.clone(), config.token.map(Secret::from), config.seed),
-            wire: Wire::new(config.parser),
+            wire: Wire::new(config.parser, config.namespace),
             outbox,
             outcomes,
             parked,
@@ -190,8 +197,12 @@ impl Engine {
             pulls: PullQueue::default(),
             triggers: Triggers::default(),
             queries: Queries::default(),
-            presence: PresenceBook::default(),
+            presence: PresenceBook::new(
+                config.settings.presence_throttle_ms,
+                config.settings.presence_background_ms,
+            ),
             progress: ProgressMeter::default(),
+            socket: SocketIo::default(),
             counters: Counters::default(),
             uncommitted: Vec::new(),
             connect_waiters: Vec::new(),
@@ -224,8 +235,8 @@ impl Engine {
             }
             Input::SocketClosed(generation, error) => {
                 if self.session.is_current(generation) {
-                    let step = self.session.fail(error, now);
-                    self.apply_step(now, step, out);
+                    let cause = DisconnectCause::of_socket(&error, self.session.is_open());
+                    self.fail_session(now, error, cause, out);
                 }
             }
             Input::Committed => self.handle_committed(out),
@@ -258,6 +269,7 @@ impl Engine {
             self.flush_at_us,
             self.triggers.next_deadline(),
             self.tokens.next_deadline(),
+            self.socket.next_deadline(),
             self.page_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
@@ -290,7 +302,7 @@ impl Engine {
     pub fn poll_events(&mut self, now: Now, store: &mut dyn Store) -> Vec<Event> {
         let mut events: Vec<Event> = self.notices.take().collect();
         if std::mem::take(&mut self.connection_changed) {
-            events.push(Event::Connection { status: self.session.status(now) });
+            events.push(Event::Connection { status: self.connection_status(now) });
         }
         let changed_rooms = std::mem::take(&mut self.changed_rooms);
         for room in changed_rooms.into_iter().filter(|room| self.replica.is_followed(room)) {
@@ -301,7 +313,9 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.presence.expire(now);
         self.presence.poll_events(self.identity.client_id, &mut events);
+        self.socket.poll_events(&mut events);
         let queue = self.queue_status();
         if queue != self.last_queue {
             self.last_queue = queue;
@@ -331,8 +345,14 @@ impl Engine {
 
     fn handle_tick(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
         let due = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now.mono_us);
+        self.socket.expect(match self.session.is_open() {
+            _ if self.session.is_suspension_due(now) => DisconnectCause::Suspended,
+            true => DisconnectCause::PingTimeout,
+            false => DisconnectCause::ConnectTimeout,
+        });
         let step = self.session.handle_tick(now);
         self.apply_step(now, step, out);
+        self.expire_socket(now, out);
         if due(self.flush_at_us) {
             self.flush(now, store);
             self.evict_over_cap(now, store);
@@ -342,16 +362,14 @@ impl Engine {
             return;
         }
         if due(self.wire.next_deadline()) {
-            let step =
-                self.session.fail(Error::new(Code::Timeout, "a request was not answered in time"), now);
-            return self.apply_step(now, step, out);
+            let error = Error::new(Code::Timeout, "a request was not answered in time");
+            return self.fail_session(now, error, DisconnectCause::RequestTimeout, out);
         }
         if due(self.ping_at_us) {
             self.ping(now, self.settings.request_timeout_ms, out);
         }
-        for presence in self.presence.due_announcements(now.mono_us) {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
-        }
+        self.presence.expire(now);
+        self.announce_due(now, out);
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
             self.subscribe_room(&room);
@@ -375,14 +393,24 @@ impl Engine {
         }
     }
 
-    fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
-        let room = presence.room.clone();
-        let request = if name == event::PRESENCE_JOIN {
-            Request::PresenceJoin { room }
-        } else {
-            Request::PresenceUpdate { room }
-        };
-        self.request(now, name, presence, request, out);
+    /// Tells the server what is to be told of this client's presence now.
+    fn announce_due(&mut self, now: Now, out: &mut Vec<Output>) {
+        for announcement in self.presence.due_announcements(now) {
+            self.announce(now, announcement, out);
+        }
+    }
+
+    fn announce(&mut self, now: Now, announcement: Announcement, out: &mut Vec<Output>) {
+        match announcement {
+            Announcement::Join(presence) => {
+                let request = Request::PresenceJoin { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_JOIN, &presence, request, out);
+            }
+            Announcement::Update(presence) => {
+                let request = Request::PresenceUpdate { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_UPDATE, &presence, request, out);
+            }
+        }
     }
 
     fn request<T: serde::Serialize>(

@@ -118,6 +118,11 @@ impl Session {
         generation == self.generation && matches!(self.phase, Phase::Connecting { .. } | Phase::Open)
     }
 
+    /// Whether the next tick closes the socket because the app is in the background.
+    pub fn is_suspension_due(&self, now: Now) -> bool {
+        self.tasks == 0 && self.suspend_at_us.is_some_and(|at_us| at_us <= now.mono_us)
+    }
+
     pub fn is_in_background(&self) -> bool {
         self.app == AppState::Background
     }
@@ -155,6 +160,7 @@ impl Session {
             attempts: if self.is_open() { 0 } else { self.backoff.attempts() },
             retry_in_ms: retry_at_us.map(|at_us| at_us.saturating_sub(now.mono_us) / 1000),
             user_id: self.user_id.clone(),
+            ..ConnectionStatus::default()
         }
     }
 

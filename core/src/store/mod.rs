@@ -29,6 +29,10 @@ mod sled_rewrite;
 mod conformance_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod locked_tests;
+#[cfg(test)]
+mod sealed_tests;
 
 pub(crate) use crypt::installation_hash;
 pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};

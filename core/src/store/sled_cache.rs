@@ -27,6 +27,9 @@ use super::{
 /// database does not cure, and every loss leaks what the broken one held in memory.
 const LOSSES_MAX: u32 = 4;
 
+/// Rooms that are remembered to be empty; over it, all are forgotten.
+const EMPTY_ROOMS_MAX: usize = 1024;
+
 /// The file beside the database that holds how many changes were flushed. sled takes some damage for the end of its
 /// log, and silently goes back to an older state, with holes: then the database holds fewer.
 const MARK_EXTENSION: &str = "mark";
@@ -73,6 +76,8 @@ struct State {
     mark: Option<File>,
     /// The rooms whose documents were found complete.
     verified: BTreeSet<Room>,
+    /// Rooms that were found to hold no document, so that a write there need not ask the database.
+    empty: BTreeSet<Room>,
     /// The rooms whose indexes were found complete, or built.
     indexed: BTreeSet<Room>,
     losses: u32,
@@ -121,6 +126,16 @@ impl SledCache {
         Ok(())
     }
 
+    /// Makes sure, once, that a room's documents are complete, for a reader. Returns whether there are any.
+    fn verify_for_reading(&self, database: &Database, room: &Room) -> Result<bool, Failure> {
+        let state = self.state.borrow();
+        if state.verified.contains(room) || state.empty.contains(room) {
+            return Ok(!state.empty.contains(room));
+        }
+        drop(state);
+        self.verify(database, room).map(|cached| cached.digest != Digest::default())
+    }
+
     /// Makes sure, once, that a room's documents are complete. Returns what is known of the room.
     fn verify(&self, database: &Database, room: &Room) -> Result<CachedRoom, Failure> {
         let cached = database.room(room)?;
@@ -136,8 +151,14 @@ impl SledCache {
         if found != cached.digest {
             return Err("documents are missing".into());
         }
+        let mut state = self.state.borrow_mut();
         if found != Digest::default() {
-            self.state.borrow_mut().verified.insert(room.clone());
+            state.verified.insert(room.clone());
+        } else {
+            if state.empty.len() >= EMPTY_ROOMS_MAX {
+                state.empty.clear();
+            }
+            state.empty.insert(room.clone());
         }
         Ok(cached)
     }
@@ -316,8 +337,10 @@ impl SledCache {
 impl Cache for SledCache {
     fn document(&self, document: &DocumentKey) -> Result<Option<Document>, StoreError> {
         self.run(|database| {
+            if !self.verify_for_reading(database, &document.room)? {
+                return Ok(None);
+            }
             let key = database.layout.key(document);
-            self.verify(database, &document.room)?;
             let Some(value) = database.documents.get(&key)? else { return Ok(None) };
             database.read(&key, &value).map(Some)
         })
@@ -437,7 +460,9 @@ impl Cache for SledCache {
         let change = RoomChange::new(&layout, room, update, &self.indexes)?;
         self.ensure_room(change.byte_len()).map_err(harmless)?;
         let changes = self.run(|database| {
-            let writes = change.writes(database, self.verify(database, room)?)?;
+            let cached = self.verify(database, room)?;
+            self.state.borrow_mut().empty.remove(room);
+            let writes = change.writes(database, cached)?;
             let changes = database.changes()? + 1;
             database.write(&writes, changes)?;
             Ok(changes)

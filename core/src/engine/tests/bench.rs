@@ -53,9 +53,12 @@ pub(super) struct Bench {
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
+    /// What the app sent in its own right.
+    pub sent: VecDeque<(Namespace, Packet)>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
     pub greetings: usize,
+    pub farewells: u64,
     pub pongs: usize,
     /// What a test counts.
     pub tokens_given: usize,
@@ -97,8 +100,10 @@ impl Bench {
             collections,
             socket: None,
             max_payload_bytes: None,
+            sent: VecDeque::new(),
             asked: VecDeque::new(),
             greetings: 0,
+            farewells: 0,
             pongs: 0,
             tokens_given: 0,
             replies: BTreeMap::new(),
@@ -195,10 +200,18 @@ impl Bench {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Pong => self.pongs += 1,
-            Message::Socket { packet: Packet::Connect { .. }, .. } => self.greetings += 1,
-            Message::Socket { packet: Packet::Event { name, args, ack }, .. } => {
+            Message::Socket { namespace, packet: Packet::Connect { .. } } if namespace.is_root() => {
+                self.greetings += 1;
+            }
+            Message::Socket { namespace, packet: Packet::Disconnect } if namespace.is_root() => {
+                self.farewells += 1;
+            }
+            Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
+                if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>
+            {
                 self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
             }
+            Message::Socket { namespace, packet } => self.sent.push_back((namespace, packet)),
             other => panic!("the client sent {other:?}"),
         }
     }
@@ -431,6 +444,7 @@ fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -
         settings: settings.clone(),
         collections: collections.clone(),
         parser: Parser::Msgpack,
+        namespace: Namespace::ROOT,
         token: token.map(str::to_owned),
         seed: 7,
     }

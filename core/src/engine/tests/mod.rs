@@ -19,6 +19,7 @@ mod resets;
 mod rooms;
 mod server_log;
 mod session_properties;
+mod socket;
 mod tokens;
 mod triggers;
 mod watching;
