@@ -1,6 +1,7 @@
 //! The handle an app holds: commands in, events out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -8,22 +9,24 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
-use crate::engine::io::{Command, Event, Reply};
+use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{
     DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
 };
-use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
+use crate::transport::{ConnectRequest, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -32,7 +35,7 @@ const DRIVER_STACK_BYTES: usize = 1 << 20;
 const EVENTS_STACK_BYTES: usize = 512 << 10;
 
 /// How a client is opened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[cfg_attr(feature = "contract", ts(optional_fields))]
@@ -65,6 +68,9 @@ pub struct ClientConfig {
     pub installation_id: Option<String>,
     #[serde(default)]
     pub token: Option<String>,
+    /// The namespace of the session, `/` when absent. Others are used beside it.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// The notation of Socket.IO packets that the server is configured with.
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<Parser>"))]
@@ -72,6 +78,14 @@ pub struct ClientConfig {
     /// A private authority to believe instead of the system's, as PEM.
     #[serde(default)]
     pub ca_pem: Option<String>,
+    /// Keys that the server must have, as `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo: at least two,
+    /// one in use and one in reserve. Checked after the certificate.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<String>>"))]
+    pub pins: Vec<String>,
+    /// An HTTP proxy to go through: `http://user:password@host:port`, the credentials being optional.
+    #[serde(default)]
+    pub proxy: Option<String>,
     /// Whether to connect at once; `true` when absent.
     #[serde(default = "yes")]
     #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
@@ -91,6 +105,19 @@ pub struct ClientConfig {
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
+}
+
+impl fmt::Debug for ClientConfig {
+    /// Without the token and the proxy's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("url", &self.url)
+            .field("directory", &self.directory)
+            .field("store", &self.store)
+            .field("parser", &self.parser)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 fn yes() -> bool {
@@ -119,8 +146,11 @@ impl ClientConfig {
             previous_encryption_keys: Vec::new(),
             installation_id: None,
             token: None,
+            namespace: None,
             parser: Parser::default(),
             ca_pem: None,
+            pins: Vec::new(),
+            proxy: None,
             auto_connect: true,
             conflict: ConflictStrategy::default(),
             collections: BTreeMap::new(),
@@ -135,11 +165,15 @@ impl ClientConfig {
             Some(pem) => Roots::PrivateCa { pem: pem.clone().into_bytes() },
             None => Roots::Platform,
         };
-        let tls = TlsOptions { roots }.client_config();
+        let pins = Pins::parse(&self.pins).map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
+        let tls = TlsOptions { roots, pins }.client_config();
         let tls = tls.map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
         let mut request = ConnectRequest::new(&self.url, tls).map_err(|error| invalid(&error))?;
         if let Some(path) = &self.path {
             request = request.with_path(path).map_err(|error| invalid(&error))?;
+        }
+        if let Some(proxy) = &self.proxy {
+            request = request.with_proxy(Proxy::parse(proxy).map_err(|error| invalid(&error))?);
         }
         if self.parser == Parser::Msgpack {
             // Tells a server that speaks both which one it is.
@@ -148,6 +182,11 @@ impl ClientConfig {
         let limits =
             SocketLimits { connect_timeout_ms: self.settings.connect_timeout_ms, ..SocketLimits::DEFAULT };
         Ok(request.with_limits(limits))
+    }
+
+    fn namespace(&self) -> Result<Namespace, Error> {
+        let name = self.namespace.as_deref().unwrap_or("/");
+        Namespace::new(name).map_err(|error| Error::new(Code::Invalid, error.to_string()))
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
@@ -213,11 +252,7 @@ impl Client {
                 }
             };
             if opened.send(Ok(())).is_ok() {
-                // A panic ends this client and nothing else: whoever waits finds it closed.
-                let run = AssertUnwindSafe(driver.run()).catch_unwind();
-                if runtime.block_on(run).is_err() {
-                    tracing::error!("the client ended by a panic");
-                }
+                run(driver, runtime);
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
@@ -252,12 +287,33 @@ impl Client {
     }
 }
 
+/// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
+/// told why. What it accepted is on the disk for the next one.
+fn run(driver: Driver, runtime: &Runtime) {
+    let events = driver.events.clone();
+    let span = tracing::info_span!("syncline.client");
+    let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    if ended.is_err() {
+        let error = Error::new(Code::Internal, "the client ended by a panic");
+        tracing::error!(%error, "the client ended by a panic");
+        let status = ConnectionStatus {
+            state: ConnectionState::Closed,
+            reason: Some(error.clone().into()),
+            ..ConnectionStatus::default()
+        };
+        // Nobody listens any more, perhaps.
+        let _unheard =
+            events.blocking_send(vec![Event::Error { error: error.into() }, Event::Connection { status }]);
+    }
+}
+
 fn prepare(
     config: ClientConfig,
     endpoint: ConnectRequest,
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
+    let namespace = config.namespace()?;
     let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
     let (store, recovered) = config.open_store(collections.indexes()?)?;
     let rooms = match store.rooms() {
@@ -271,6 +327,7 @@ fn prepare(
         settings: config.settings,
         collections,
         parser: config.parser,
+        namespace,
         token: config.token,
         // The random half of the id.
         seed: Uuid::now_v7().as_u64_pair().1,
@@ -295,3 +352,7 @@ fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -
         .map(drop)
         .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ import type {
   RoomStatus,
   Row,
   Stats,
+  TraceEvent,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
@@ -32,6 +33,7 @@ export interface Results {
   connect: Nothing;
   disconnect: Nothing;
   setToken: Nothing;
+  tokenFailed: Nothing;
   setAppState: Nothing;
   setNetwork: Nothing;
   subscribe: Nothing;
@@ -55,6 +57,7 @@ export interface Results {
   flush: Nothing;
   syncOnce: SyncReport;
   stats: Stats;
+  trace: { events: TraceEvent[] };
   close: Nothing;
 }
 

@@ -42,6 +42,10 @@ previousEncryptionKeys?: Array<string>,
  */
 installationId?: string, token?: string, 
 /**
+ * The namespace of the session, `/` when absent. Others are used beside it.
+ */
+namespace?: string, 
+/**
  * The notation of Socket.IO packets that the server is configured with.
  */
 parser?: Parser, 
@@ -170,9 +174,82 @@ pullsParallelMax: number,
  */
 pageCountMax: number, 
 /**
+ * How long an event with an answer, or a room, waits for it, unless the call says otherwise.
+ */
+emitTimeoutMs: number, 
+/**
+ * Events that wait in memory for a connection.
+ */
+emitBufferCountMax: number, 
+/**
+ * Bytes that wait in memory for a connection.
+ */
+emitBufferBytesMax: number, 
+/**
+ * Events of the app that wait for the server's answer.
+ */
+answersAwaitedMax: number, 
+/**
+ * Events of the server that wait for the app's answer; beyond, the oldest gets none.
+ */
+answersOwedMax: number, 
+/**
+ * Events of the server that the app has not taken; beyond, the oldest are dropped.
+ */
+inboxCountMax: number, 
+/**
+ * Bytes of events of the server that the app has not taken; beyond, the oldest are dropped.
+ */
+inboxBytesMax: number, 
+/**
+ * Different events that are listened to.
+ */
+listenersMax: number, 
+/**
+ * Namespaces beside the client's own.
+ */
+namespacesMax: number, 
+/**
+ * Rooms joined by `joinRoom`.
+ */
+joinedRoomsMax: number, 
+/**
+ * How long a room that the server did not let the client into for now waits before the next try.
+ */
+roomRetryMs: number, 
+/**
+ * The event by which a room is joined.
+ */
+roomJoinEvent: string, 
+/**
+ * The event by which a room is left.
+ */
+roomLeaveEvent: string, 
+/**
+ * What these two carry.
+ */
+roomArgument: RoomArgument, 
+/**
+ * Whether the server answers them. If not, a room counts as joined once the server is told.
+ */
+roomAcked: boolean, 
+/**
+ * The `data` of a server's refusal is passed on up to this size.
+ */
+refusalDataBytesMax: number, 
+/**
+ * Values of `data.code` in a server's refusal that ask for another token, beside `unauthorized`.
+ */
+authErrorCodes: Array<string>, 
+/**
  * Whether a connection needs a token. Without, a backend that knows no tokens can be used.
  */
 tokenRequired: boolean, };
+
+/**
+ * How a room's name travels in the events that join and leave it.
+ */
+export type RoomArgument = "object" | "text";
 
 /**
  * Who decides when two clients wrote a document without having seen each other's write.
@@ -263,7 +340,57 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
+
+/**
+ * An event for the server. `namespace` is the client's own when absent, here and below.
+ */
+export type Emit = { namespace?: string, event: string, args: unknown[], 
+/**
+ * Whether it is worth nothing later: without a connection it is dropped.
+ */
+volatile?: boolean, };
+
+/**
+ * An event for the server to answer.
+ */
+export type EmitWithAck = { namespace?: string, event: string, args: unknown[], 
+/**
+ * How long to wait, from now, also for the connection; `emitTimeoutMs` when absent.
+ */
+timeoutMs?: number, };
+
+/**
+ * Events that the app listens to.
+ */
+export type Topic = { namespace?: string, 
+/**
+ * A name, `activity:*` for all names that begin so, or `*` for all.
+ */
+event: string, };
+
+/**
+ * The app's answer to an event of the server.
+ */
+export type Answer = { 
+/**
+ * The `ack` of the message.
+ */
+token: number, args: unknown[], };
+
+/**
+ * A room of the server's own making, without sync.
+ */
+export type SocketRoom = { namespace?: string, room: string, };
+
+/**
+ * A namespace beside the client's own.
+ */
+export type NamespaceOptions = { namespace: string, 
+/**
+ * Added to `{token}` in what the server is told; kept for later connections.
+ */
+auth?: Record<string, unknown>, };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -338,7 +465,11 @@ pending: number,
 /**
  * Why it is not complete.
  */
-reason: ErrorBody | null, } | Stats | Record<symbol, never>;
+reason: ErrorBody | null, } | { sent: boolean, 
+/**
+ * For a connection.
+ */
+waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -353,11 +484,26 @@ seq: number,
  */
 pending: boolean, };
 
+/**
+ * How the connection is.
+ */
 export type ConnectionStatus = { state: ConnectionState, 
 /**
  * Why it is not open.
  */
 reason: ErrorBody | null, 
+/**
+ * What ended the last connection or attempt, while none is open.
+ */
+cause: DisconnectCause | null, 
+/**
+ * What the server sent with its refusal of the last attempt: the `data` of its error.
+ */
+data: unknown, 
+/**
+ * Whether the server continued the session before, with the events missed since.
+ */
+recovered: boolean, 
 /**
  * Attempts since the session was last open.
  */
@@ -372,6 +518,41 @@ retryInMs: number | null,
 userId: string | null, };
 
 export type ConnectionState = "idle" | "connecting" | "open" | "backoff" | "suspended" | "offline" | "unauthorized" | "closed";
+
+/**
+ * What ended a connection. The error beside it says more, where something is wrong.
+ */
+export type DisconnectCause = "server_disconnect" | "namespace_disconnect" | "ping_timeout" | "request_timeout" | "connect_timeout" | "transport_closed" | "transport_error" | "connect_failed" | "refused" | "unauthorized" | "client_disconnect" | "suspended" | "token_changed" | "network_changed" | "network_lost" | "protocol_error";
+
+/**
+ * The server's answer to an event.
+ */
+export type Answered = { args: unknown[], };
+
+export type NamespaceStatus = { namespace: string, state: NamespaceState, 
+/**
+ * Why it is not open.
+ */
+reason: ErrorBody | null, cause: DisconnectCause | null, 
+/**
+ * What the server sent with its refusal.
+ */
+data: unknown, 
+/**
+ * Whether the server continued the session before, with the events missed since.
+ */
+recovered: boolean, };
+
+export type NamespaceState = "idle" | "connecting" | "open";
+
+/**
+ * An event of the server.
+ */
+export type SocketMessage = { namespace: string, event: string, args: unknown[], 
+/**
+ * The server waits for an answer: once, and on this connection.
+ */
+ack?: number, };
 
 export type RoomStatus = { room: string, state: RoomPhase, 
 /**
@@ -527,7 +708,7 @@ count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "prese
 /**
  * Why this client cannot be present there.
  */
-error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.

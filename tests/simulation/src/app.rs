@@ -114,7 +114,11 @@ impl App {
             }
             Event::TokenNeeded { .. } => self.token_needed = true,
             Event::Error { error } => self.hear_error(&error),
-            Event::Progress { .. } | Event::User { .. } => {}
+            Event::Progress { .. }
+            | Event::User { .. }
+            | Event::Message(_)
+            | Event::Namespace { .. }
+            | Event::JoinRefused { .. } => {}
         }
         Ok(())
     }

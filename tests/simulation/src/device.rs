@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
 use syncline::engine::{Engine, EngineConfig};
 use syncline::store::{EncryptionKey, KEY_BYTES, Record, Store, StoreError};
-use syncline::transport::{self, DecodeLimits, Decoder, Frame, Parser};
+use syncline::transport::{self, DecodeLimits, Decoder, Frame, Namespace, Parser};
 use syncline::{Code, Error};
 use syncline_protocol::{ClientId, Room};
 
@@ -182,6 +182,7 @@ impl Device {
             settings: self.plan.settings.clone(),
             collections: self.plan.options.clone(),
             parser: self.plan.parser,
+            namespace: Namespace::ROOT,
             token: self.token.clone(),
             seed: self.seed,
         };
