@@ -12,6 +12,7 @@ pub mod error;
 pub mod json;
 pub mod listener;
 pub mod logging;
+pub mod progress;
 pub mod socket;
 pub mod types;
 
