@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod json;
 pub mod listener;
 pub mod logging;
+pub mod progress;
 pub mod socket;
 pub mod types;
 

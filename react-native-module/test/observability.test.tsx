@@ -53,7 +53,10 @@ function scripted(): ScriptedHost {
 
 it('shows the connection, the figures and the last events', async () => {
   const screen = await render(
-    <SynclineProvider options={{ url: 'http://127.0.0.1:1', store: 'memory', name: 'panel' }} host={scripted()}>
+    <SynclineProvider
+      options={{ url: 'http://127.0.0.1:1', store: 'memory', name: 'panel' }}
+      host={scripted()}
+    >
       <SyncDebugPanel intervalMs={10} />
     </SynclineProvider>,
   );
