@@ -207,11 +207,8 @@ impl SledCache {
     fn give_up(&self, failure: Failure) -> StoreError {
         let reason = match failure {
             Failure::Full => return StoreError::Full,
-            Failure::Locked => {
-                // Nothing is wrong with it: it is opened again by the next call.
-                std::mem::forget(self.state.borrow_mut().database.take());
-                return StoreError::Locked;
-            }
+            // Nothing is wrong with it: it stays, open or not, for the next call.
+            Failure::Locked => return StoreError::Locked,
             Failure::Broken(reason) => reason,
         };
         let mut state = self.state.borrow_mut();
