@@ -3,6 +3,7 @@ import type {
   ClientConfig,
   ConnectionStatus,
   ErrorBody,
+  JobReply,
   Event,
   RejectedWrite,
   ParkedWrite,
@@ -55,6 +56,7 @@ export interface Results {
   flush: Nothing;
   syncOnce: SyncReport;
   stats: Stats;
+  jobs: JobReply;
   close: Nothing;
 }
 

@@ -466,7 +466,7 @@ after?: Array<number>,
 /**
  * How long it may wait; `jobTtlMs` when absent, for ever when null.
  */
-ttlMs: number | null, 
+ttlMs?: number | null, 
 /**
  * `jobAttemptsMax` when absent.
  */

@@ -9,15 +9,23 @@ export type {
   ConnectionState,
   ConnectionStatus,
   Cursor,
+  DeadLetter,
   Direction,
+  Enqueued,
   ErrorBody,
   Event,
   Index,
+  JobError,
+  JobInfo,
+  JobOutcome,
+  JobWork,
   JsonValue,
   Migration,
   MigrationStep,
+  NewJob,
   ParkedWrite,
   PresentMember,
+  ProcessReport,
   Progress,
   QueueStatus,
   RejectedWrite,
@@ -30,6 +38,15 @@ export type {
 } from './contract.ts';
 export { SynclineError } from './error.ts';
 export type { EventsListener, Host } from './host.ts';
+export {
+  type HandlerContext,
+  type JobEnd,
+  JobFailure,
+  type JobHandler,
+  type JobOptions,
+  JobQueue,
+  type QueuedRequest,
+} from './jobs.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,
