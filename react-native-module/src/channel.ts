@@ -3,6 +3,7 @@ import type {
   ClientConfig,
   ConnectionStatus,
   ErrorBody,
+  JobReply,
   Event,
   RejectedWrite,
   ParkedWrite,
@@ -58,6 +59,7 @@ export interface Results {
   syncOnce: SyncReport;
   stats: Stats;
   trace: { events: TraceEvent[] };
+  jobs: JobReply;
   close: Nothing;
 }
 

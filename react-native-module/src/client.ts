@@ -8,7 +8,6 @@ import type {
   RejectedWrite,
   Resolution,
   Progress,
-  QueueStatus,
   Stats,
   TraceEvent,
   WriteRequest,
@@ -17,6 +16,7 @@ import type {
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import { toFields } from './json.ts';
+import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
@@ -51,7 +51,6 @@ export const IDLE_CONNECTION: ConnectionStatus = {
   retryInMs: null,
   userId: null,
 };
-export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
 export const IDLE_PROGRESS: Progress = {
   phase: 'idle',
   uploaded: 0,
@@ -90,7 +89,8 @@ export class SyncClient {
   #token: string | null;
 
   readonly #connection = new Store(IDLE_CONNECTION);
-  readonly #queue = new Store(EMPTY_QUEUE);
+  /** What waits to be done: an observable status, and everything an app can do about it. */
+  readonly queue = new JobQueue(() => this.#open());
   readonly #progress = new Store(IDLE_PROGRESS);
   readonly #outcomes = new KeptWrites<RejectedWrite>();
   readonly #conflicts = new KeptWrites<ParkedWrite>();
@@ -130,10 +130,6 @@ export class SyncClient {
 
   get connection(): Observable<ConnectionStatus> {
     return this.#connection;
-  }
-
-  get queue(): Observable<QueueStatus> {
-    return this.#queue;
   }
 
   get progress(): Observable<Progress> {
@@ -432,7 +428,8 @@ export class SyncClient {
     this.presences.attach();
     this.#subscriptions.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
-    void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
+    this.queue.attach();
+    void this.#readInto(this.queue.status, () => channel.call({ type: 'queue' }));
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
@@ -485,7 +482,10 @@ export class SyncClient {
         this.#watches.handleRows(event);
         break;
       case 'queue':
-        this.#queue.set(event.status);
+        this.queue.status.set(event.status);
+        break;
+      case 'job':
+        this.queue.handleEvent(event.event);
         break;
       case 'presence':
       case 'user':

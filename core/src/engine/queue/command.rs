@@ -111,7 +111,7 @@ pub struct NewJob {
     pub after: Vec<JobId>,
     /// How long it may wait; `jobTtlMs` when absent, for ever when null.
     #[serde(default, deserialize_with = "given")]
-    #[cfg_attr(feature = "contract", ts(type = "number | null"))]
+    #[cfg_attr(feature = "contract", ts(optional, as = "Option<Option<u64>>"))]
     pub ttl_ms: Option<Option<u64>>,
     /// `jobAttemptsMax` when absent.
     #[serde(default)]
