@@ -11,7 +11,7 @@ use crate::error::SynclineError;
 use crate::listener::{ClientEvent, ClientListener};
 use crate::types::{
     AppState, ClientOptions, ConflictResolution, ConnectionInfo, ParkedWrite, QueueInfo, RejectedWrite, Row,
-    SyncReport, Watching, from_json,
+    SyncReport, Watching, from_json, to_json,
 };
 
 type Result<T> = std::result::Result<T, SynclineError>;
@@ -44,8 +44,33 @@ impl SynclineClient {
         self.run(Command::Disconnect).await
     }
 
-    pub async fn set_token(&self, token: Option<String>) -> Result<()> {
-        self.run(Command::SetToken { token }).await
+    /// Answers `TokenNeeded`, or comes by itself. `expires_at_ms` is when it ends, in milliseconds since the epoch; it is
+    /// read from a JSON Web Token.
+    #[uniffi::method(default(expires_at_ms = None))]
+    pub async fn set_token(&self, token: Option<String>, expires_at_ms: Option<u64>) -> Result<()> {
+        self.run(Command::SetToken { token: token.map(Into::into), expires_at_ms }).await
+    }
+
+    /// Answers `TokenNeeded`: there is none to be had now. Asked again later, unless `retryable` is false.
+    #[uniffi::method(default(retryable = true))]
+    pub async fn token_failed(&self, request: u64, message: String, retryable: bool) -> Result<()> {
+        self.run(Command::TokenFailed { message, request: Some(request), retryable }).await
+    }
+
+    /// What the client did since it was opened, as a JSON object.
+    pub async fn stats_json(&self) -> Result<String> {
+        match self.inner.execute(Command::Stats).await? {
+            Reply::Stats(stats) => Ok(to_json(&stats)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The last events of the synchronization, oldest first, as a JSON array of `{atMs, kind, detail}`.
+    pub async fn trace_json(&self) -> Result<String> {
+        match self.inner.execute(Command::Trace).await? {
+            Reply::Trace { events } => Ok(to_json(&events)),
+            other => Err(unexpected(&other)),
+        }
     }
 
     pub async fn set_app_state(&self, state: AppState) -> Result<()> {

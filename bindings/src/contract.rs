@@ -13,7 +13,9 @@ use syncline::engine::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceState, NamespaceStatus, SocketMessage,
     SocketRoom, Topic,
 };
-use syncline::metrics::{Quantiles, Stats};
+use syncline::engine::trace::{TraceEvent, TraceKind};
+use syncline::logging::{LogLevel, LogLine};
+use syncline::metrics::{Latency, Quantiles, QueueDepth, Stats};
 use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
@@ -93,6 +95,12 @@ pub fn typescript() -> String {
         ProgressPhase,
         Stats,
         Quantiles,
+        Latency,
+        QueueDepth,
+        TraceEvent,
+        TraceKind,
+        LogLevel,
+        LogLine,
         Event,
         ErrorBody,
         Code,

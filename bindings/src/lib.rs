@@ -1,6 +1,7 @@
 //! The only crate that knows UniFFI.
 //!
-//! - [`client`], [`socket`], [`types`], [`listener`], [`error`]: the typed API for Swift, Kotlin and Python.
+//! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`]: the typed API for Swift, Kotlin and
+//!   Python.
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
 //! - `contract`: the TypeScript declarations of that façade.
@@ -11,6 +12,7 @@ pub mod contract;
 pub mod error;
 pub mod json;
 pub mod listener;
+pub mod logging;
 pub mod socket;
 pub mod types;
 

@@ -50,9 +50,10 @@ pub enum ClientEvent {
     Conflict {
         conflict: ParkedWrite,
     },
-    /// A new token is needed: pass it to `set_token`.
+    /// Another token is needed, or soon will be: pass it to `set_token`, or say `token_failed`.
     TokenNeeded {
         reason: ErrorInfo,
+        request: u64,
     },
     User {
         user_id: String,
@@ -98,7 +99,7 @@ impl From<Event> for ClientEvent {
             Event::Progress { progress } => Self::Progress { progress: progress.into() },
             Event::Outcome { outcome } => Self::Outcome { outcome: outcome.into() },
             Event::Conflict { conflict } => Self::Conflict { conflict: (*conflict).into() },
-            Event::TokenNeeded { reason } => Self::TokenNeeded { reason: reason.into() },
+            Event::TokenNeeded { reason, request } => Self::TokenNeeded { reason: reason.into(), request },
             Event::User { user_id, online } => Self::User { user_id, online },
             Event::Message(message) => Self::Message { message: message.into() },
             Event::Namespace { status } => Self::Namespace { status: status.into() },

@@ -9,7 +9,7 @@ use crate::error::SynclineError;
 use crate::socket::{argument_json, cause_text};
 
 /// How a client is opened.
-#[derive(Debug, Clone, uniffi::Record)]
+#[derive(Clone, uniffi::Record)]
 pub struct ClientOptions {
     /// Scheme, host and port: `https://sync.example.com`.
     pub url: String,
@@ -40,6 +40,19 @@ pub struct ClientOptions {
     /// `{"version": 2, "migrations": [{"to": 2, "steps": [{"removeCollection": {"collection": "drafts"}}]}]}`.
     #[uniffi(default = None)]
     pub schema_json: Option<String>,
+    /// Keys that the server must have, `sha256/BASE64` each, at least two; any when empty.
+    #[uniffi(default = [])]
+    pub pins: Vec<String>,
+    /// An HTTP proxy to go through: `http://user:password@host:port`.
+    #[uniffi(default = None)]
+    pub proxy: Option<String>,
+}
+
+impl std::fmt::Debug for ClientOptions {
+    /// Without the token and the proxy's password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientOptions").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -56,6 +69,8 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
             namespace: options.namespace,
             parser: parser.unwrap_or_default(),
             ca_pem: options.ca_pem,
+            pins: options.pins,
+            proxy: options.proxy,
             auto_connect: options.auto_connect,
             settings,
             conflict: options.conflict.map(Into::into).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! The handle an app holds: commands in, events out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::collections::{CollectionOptions, Collections};
@@ -21,7 +23,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
-use crate::transport::{ConnectRequest, Namespace, Parser, Roots, SocketLimits, TlsOptions};
+use crate::transport::{ConnectRequest, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -30,7 +32,7 @@ const DRIVER_STACK_BYTES: usize = 1 << 20;
 const EVENTS_STACK_BYTES: usize = 512 << 10;
 
 /// How a client is opened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[cfg_attr(feature = "contract", ts(optional_fields))]
@@ -58,6 +60,14 @@ pub struct ClientConfig {
     /// A private authority to believe instead of the system's, as PEM.
     #[serde(default)]
     pub ca_pem: Option<String>,
+    /// Keys that the server must have, as `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo: at least two,
+    /// one in use and one in reserve. Checked after the certificate.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<String>>"))]
+    pub pins: Vec<String>,
+    /// An HTTP proxy to go through: `http://user:password@host:port`, the credentials being optional.
+    #[serde(default)]
+    pub proxy: Option<String>,
     /// Whether to connect at once; `true` when absent.
     #[serde(default = "yes")]
     #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
@@ -77,6 +87,19 @@ pub struct ClientConfig {
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
+}
+
+impl fmt::Debug for ClientConfig {
+    /// Without the token and the proxy's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("url", &self.url)
+            .field("directory", &self.directory)
+            .field("store", &self.store)
+            .field("parser", &self.parser)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 fn yes() -> bool {
@@ -105,6 +128,8 @@ impl ClientConfig {
             namespace: None,
             parser: Parser::default(),
             ca_pem: None,
+            pins: Vec::new(),
+            proxy: None,
             auto_connect: true,
             conflict: ConflictStrategy::default(),
             collections: BTreeMap::new(),
@@ -119,11 +144,15 @@ impl ClientConfig {
             Some(pem) => Roots::PrivateCa { pem: pem.clone().into_bytes() },
             None => Roots::Platform,
         };
-        let tls = TlsOptions { roots }.client_config();
+        let pins = Pins::parse(&self.pins).map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
+        let tls = TlsOptions { roots, pins }.client_config();
         let tls = tls.map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
         let mut request = ConnectRequest::new(&self.url, tls).map_err(|error| invalid(&error))?;
         if let Some(path) = &self.path {
             request = request.with_path(path).map_err(|error| invalid(&error))?;
+        }
+        if let Some(proxy) = &self.proxy {
+            request = request.with_proxy(Proxy::parse(proxy).map_err(|error| invalid(&error))?);
         }
         if self.parser == Parser::Msgpack {
             // Tells a server that speaks both which one it is.
@@ -201,7 +230,8 @@ impl Client {
             };
             if opened.send(Ok(())).is_ok() {
                 // A panic ends this client and nothing else: whoever waits finds it closed.
-                let run = AssertUnwindSafe(driver.run()).catch_unwind();
+                let span = tracing::info_span!("syncline.client");
+                let run = AssertUnwindSafe(driver.run().instrument(span)).catch_unwind();
                 if runtime.block_on(run).is_err() {
                     tracing::error!("the client ended by a panic");
                 }

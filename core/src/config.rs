@@ -12,7 +12,7 @@ pub struct Settings {
     /// The pause before the first reconnect; doubles with each attempt, with jitter.
     pub reconnect_delay_ms: u64,
     pub reconnect_delay_ms_max: u64,
-    /// How long to wait before a server that does not speak this protocol is tried again.
+    /// How long to wait before a server that does not speak this protocol, or whose key is not pinned, is tried again.
     pub unsupported_retry_ms: u64,
     /// How often to try all the same while the system says that there is no network.
     pub offline_probe_ms: u64,
@@ -20,6 +20,15 @@ pub struct Settings {
     pub request_timeout_ms: u64,
     /// How long the first request after coming to the foreground may wait.
     pub probe_timeout_ms: u64,
+    /// How long the app must have been in the background for its connection to be looked at when it comes back.
+    pub foreground_check_ms: u64,
+    /// How far ahead of its expiry a token is replaced.
+    pub token_refresh_ahead_ms: u64,
+    /// How long a request for a token may wait for its answer.
+    pub token_timeout_ms: u64,
+    /// The pause before a token is asked for again; doubles with each failure, with jitter.
+    pub token_retry_delay_ms: u64,
+    pub token_retry_delay_ms_max: u64,
     /// How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
     /// connection is tried again at times of its own.
     pub sync_interval_ms: u64,
@@ -93,6 +102,8 @@ pub struct Settings {
     pub refusal_data_bytes_max: u64,
     /// Values of `data.code` in a server's refusal that ask for another token, beside `unauthorized`.
     pub auth_error_codes: Vec<String>,
+    /// Events that `trace` remembers.
+    pub trace_events_max: u64,
     /// Whether a connection needs a token. Without, a backend that knows no tokens can be used.
     pub token_required: bool,
 }
@@ -119,6 +130,11 @@ impl Default for Settings {
             offline_probe_ms: 30_000,
             request_timeout_ms: 20_000,
             probe_timeout_ms: 2_000,
+            foreground_check_ms: 1_000,
+            token_refresh_ahead_ms: 60_000,
+            token_timeout_ms: 30_000,
+            token_retry_delay_ms: 1_000,
+            token_retry_delay_ms_max: 60_000,
             sync_interval_ms: 300_000,
             sync_timeout_ms: 30_000,
             presence_ping_ms: 25_000,
@@ -154,6 +170,7 @@ impl Default for Settings {
             room_acked: true,
             refusal_data_bytes_max: 16 << 10,
             auth_error_codes: Vec::new(),
+            trace_events_max: 500,
             token_required: true,
         }
     }

@@ -24,6 +24,8 @@ pub enum Code {
     Offline,
     /// No connection to the server: not there, no route, TLS failed, not a Socket.IO server.
     Unreachable,
+    /// The server's certificate is believed, but none of its keys is pinned.
+    TlsPinMismatch,
     InvalidUrl,
     /// The request is malformed: an id, a path, a setting, a patch.
     Invalid,
@@ -60,6 +62,7 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
+            Self::TlsPinMismatch => "tls_pin_mismatch",
             Self::InvalidUrl => "invalid_url",
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
@@ -85,6 +88,7 @@ impl Code {
         match self {
             Self::Offline
             | Self::Unreachable
+            | Self::TlsPinMismatch
             | Self::QueueFull
             | Self::InUse
             | Self::DiskFull

@@ -38,6 +38,15 @@ parser?: Parser,
  */
 caPem?: string, 
 /**
+ * Keys that the server must have, as `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo: at least two,
+ * one in use and one in reserve. Checked after the certificate.
+ */
+pins?: Array<string>, 
+/**
+ * An HTTP proxy to go through: `http://user:password@host:port`, the credentials being optional.
+ */
+proxy?: string, 
+/**
  * Whether to connect at once; `true` when absent.
  */
 autoConnect?: boolean, 
@@ -67,7 +76,7 @@ connectTimeoutMs: number,
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
 /**
- * How long to wait before a server that does not speak this protocol is tried again.
+ * How long to wait before a server that does not speak this protocol, or whose key is not pinned, is tried again.
  */
 unsupportedRetryMs: number, 
 /**
@@ -82,6 +91,22 @@ requestTimeoutMs: number,
  * How long the first request after coming to the foreground may wait.
  */
 probeTimeoutMs: number, 
+/**
+ * How long the app must have been in the background for its connection to be looked at when it comes back.
+ */
+foregroundCheckMs: number, 
+/**
+ * How far ahead of its expiry a token is replaced.
+ */
+tokenRefreshAheadMs: number, 
+/**
+ * How long a request for a token may wait for its answer.
+ */
+tokenTimeoutMs: number, 
+/**
+ * The pause before a token is asked for again; doubles with each failure, with jitter.
+ */
+tokenRetryDelayMs: number, tokenRetryDelayMsMax: number, 
 /**
  * How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
  * connection is tried again at times of its own.
@@ -226,6 +251,10 @@ refusalDataBytesMax: number,
  */
 authErrorCodes: Array<string>, 
 /**
+ * Events that `trace` remembers.
+ */
+traceEventsMax: number, 
+/**
  * Whether a connection needs a token. Without, a backend that knows no tokens can be used.
  */
 tokenRequired: boolean, };
@@ -308,7 +337,16 @@ export type Parser = "json" | "msgpack";
 /**
  * What an app asks for.
  */
-export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
+export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, 
+/**
+ * When it ends, in milliseconds since the epoch; read from the token itself when absent, if that is a JSON Web
+ * Token.
+ */
+expiresAtMs?: number, } | { "type": "tokenFailed", message: string, 
+/**
+ * The request it answers; the one under way when absent.
+ */
+request?: number, retryable?: boolean, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
 /**
  * One document, or the whole collection when absent.
  */
@@ -324,7 +362,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "close" };
 
 /**
  * An event for the server. `namespace` is the client's own when absent, here and below.
@@ -453,7 +491,7 @@ reason: ErrorBody | null, } | { sent: boolean,
 /**
  * For a connection.
  */
-waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | Record<symbol, never>;
+waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | { events: Array<TraceEvent>, } | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -636,7 +674,11 @@ export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" |
 /**
  * What a client did since it was opened.
  */
-export type Stats = { clientId: string, 
+export type Stats = { clientId: string, state: ConnectionState, 
+/**
+ * Since the client was opened, in milliseconds.
+ */
+uptimeMs: number, 
 /**
  * Writes accepted.
  */
@@ -657,7 +699,19 @@ recoveryMs: number | null,
 /**
  * From a request to its answer, in milliseconds.
  */
-rttMs: Quantiles, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, reconnects: number, 
+rttMs: Quantiles, 
+/**
+ * From a batch of writes to its answer.
+ */
+pushMs: Latency, 
+/**
+ * From a request for a page to the page.
+ */
+pullMs: Latency, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, 
+/**
+ * Both together.
+ */
+diskBytes: number, reconnects: number, 
 /**
  * Writes confirmed by the server.
  */
@@ -665,12 +719,78 @@ confirmed: number,
 /**
  * Writes refused by the server.
  */
-rejected: number, };
+rejected: number, 
+/**
+ * Writes that were in conflict.
+ */
+conflicts: number, 
+/**
+ * News that the app was too busy to hear.
+ */
+droppedNotices: number, 
+/**
+ * What waits to be sent.
+ */
+queue: Array<QueueDepth>, };
 
 /**
- * The median and the 99th percentile.
+ * The median, the 95th and the 99th percentile.
  */
-export type Quantiles = { p50: number, p99: number, };
+export type Quantiles = { p50: number, p95: number, p99: number, };
+
+/**
+ * How long something took, in milliseconds, and how often it happened.
+ */
+export type Latency = { p50: number, p95: number, p99: number, count: number, };
+
+/**
+ * What waits of one kind.
+ */
+export type QueueDepth = { kind: string, count: number, 
+/**
+ * How long the oldest has waited, in milliseconds.
+ */
+oldestMs: number | null, };
+
+/**
+ * One event of the synchronization.
+ */
+export type TraceEvent = { 
+/**
+ * Milliseconds since the epoch, as the device believes.
+ */
+atMs: number, kind: TraceKind, detail: string, };
+
+/**
+ * What happened. The spelling in [`TraceKind::name`] does not change.
+ */
+export type TraceKind = "connect" | "connected" | "disconnected" | "hello" | "token_needed" | "token_set" | "token_failed" | "app_state" | "network" | "push" | "pushed" | "pull" | "pulled" | "live" | "refused" | "rejected" | "conflict" | "error";
+
+/**
+ * How much is logged; each level holds those before it.
+ */
+export type LogLevel = "off" | "error" | "warn" | "info" | "debug" | "trace";
+
+/**
+ * One line of the log.
+ */
+export type LogLine = { 
+/**
+ * Milliseconds since the epoch, as the device believes.
+ */
+atMs: number, level: LogLevel, 
+/**
+ * Which part of the core it comes from.
+ */
+target: string, 
+/**
+ * A stable name such as `syncline.connect`, for what has one.
+ */
+event: string | null, message: string, 
+/**
+ * Lines that were dropped before this one, because the host was too slow.
+ */
+dropped: number, };
 
 /**
  * What an app is told without asking, at most once per turn and thing.
@@ -692,7 +812,7 @@ count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "prese
 /**
  * Why this client cannot be present there.
  */
-error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, request: number, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.
@@ -703,4 +823,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

@@ -8,9 +8,10 @@ use uuid::Builder;
 use super::Engine;
 use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
 use super::query::{Query, Started, View};
+use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
-use crate::metrics::{Quantiles, Stats};
+use crate::secret::Secret;
 use crate::store::{DocumentKey, Store};
 
 impl Engine {
@@ -44,17 +45,30 @@ impl Engine {
         match command {
             Command::Connect => return Ok(self.connect(now, request, out)),
             Command::Disconnect => {
+                self.tokens.cancel();
                 let step = self.session.handle_disconnect();
                 self.apply_step(now, step, out);
             }
-            Command::SetToken { token } => {
-                self.expect_token(token.as_deref());
+            Command::SetToken { token, expires_at_ms } => {
+                self.expect_token(token.as_ref().map(Secret::expose));
+                self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
+                self.trace(
+                    now,
+                    TraceKind::TokenSet,
+                    format_args!("{}", if token.is_some() { "set" } else { "none" }),
+                );
                 let step = self.session.handle_token(token, now);
                 self.apply_step(now, step, out);
+            }
+            Command::TokenFailed { message: _, request, retryable } => {
+                if self.tokens.handle_failed(request, retryable, now) {
+                    self.trace(now, TraceKind::TokenFailed, format_args!("retryable: {retryable}"));
+                }
             }
             Command::SetAppState { state } => self.set_app_state(now, state, store, out),
             Command::SetNetwork { network } => {
                 self.expect_network(&network);
+                self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
@@ -123,7 +137,8 @@ impl Engine {
                 self.sync_once(now, request, deadline_ms, out);
                 return Ok(None);
             }
-            Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
+            Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(now, store))))),
+            Command::Trace => return Ok(Some(Reply::Trace { events: self.trace.events() })),
             Command::Close => {
                 let step = self.session.handle_close();
                 self.apply_step(now, step, out);
@@ -136,6 +151,7 @@ impl Engine {
     }
 
     fn connect(&mut self, now: Now, request: RequestId, out: &mut Vec<Output>) -> Option<Reply> {
+        self.tokens.reset();
         // Also where a task has opened the session, which would end with the task.
         let step = self.session.handle_connect(now);
         if self.session.is_open() {
@@ -150,6 +166,7 @@ impl Engine {
     }
 
     fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
+        self.trace(now, TraceKind::AppState, format_args!("{state:?}"));
         let step = self.session.handle_app_state(state, now);
         self.apply_step(now, step, out);
         let status = match state {
@@ -296,30 +313,6 @@ impl Engine {
             chunk.copy_from_slice(&bytes[..chunk.len()]);
         }
         Builder::from_unix_timestamp_millis(now.wall_ms, &random).into_uuid().to_string()
-    }
-
-    /// What the engine knows; the driver adds what it measures.
-    fn stats(&self, store: &dyn Store) -> Stats {
-        let counters = &self.counters;
-        let sizes = store.stats();
-        let ms = |quantiles: Quantiles| Quantiles { p50: quantiles.p50 / 1e3, p99: quantiles.p99 / 1e3 };
-        #[allow(clippy::cast_precision_loss)]
-        let recovery_ms = counters.recovery_us.map(|us| us as f64 / 1e3);
-        Stats {
-            client_id: self.identity.client_id.to_string(),
-            local_writes: counters.local_writes,
-            local_write_us: Quantiles::default(),
-            sync_ms: ms(counters.sync_us.quantiles()),
-            recovery_ms,
-            rtt_ms: ms(counters.rtt_us.quantiles()),
-            bytes_sent: 0,
-            bytes_received: 0,
-            journal_bytes: sizes.journal_bytes,
-            cache_bytes: sizes.cache_bytes,
-            reconnects: counters.reconnects,
-            confirmed: counters.confirmed,
-            rejected: counters.rejected,
-        }
     }
 }
 

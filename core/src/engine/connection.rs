@@ -7,9 +7,10 @@ use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Engine;
-use super::io::{ConnectionState, Event, Now, Output, Reply};
+use super::io::{Event, Generation, Now, Output, Reply};
 use super::session::Step;
 use super::socket::Greeting;
+use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
 
@@ -18,14 +19,19 @@ impl Engine {
         self.note_cause(step);
         match step {
             Step::Nothing => return,
-            Step::Dial(generation) => out.push(Output::Open(generation)),
+            Step::Dial(generation) => {
+                self.trace(now, TraceKind::Connect, format_args!("connection {generation}"));
+                out.push(Output::Open(generation));
+            }
             Step::Greet => self.greet(now, out),
             Step::Opened => self.handle_opened(now, out),
             Step::Ended(generation) => {
+                self.trace_end(now, generation);
                 out.push(Output::Close(generation));
                 self.handle_ended(out);
             }
             Step::Redial { old, new } => {
+                self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
                 out.push(Output::Close(old));
                 self.reset_connection();
                 self.lose_socket(out);
@@ -37,7 +43,7 @@ impl Engine {
 
     pub(super) fn greet(&mut self, now: Now, out: &mut Vec<Output>) {
         let auth = Auth {
-            token: self.session.token().map(str::to_owned),
+            token: self.session.token().map(|token| token.expose().to_owned()),
             client_id: Some(self.identity.client_id),
             protocol: Some(PROTOCOL_VERSION),
             encoding: Encoding::Compact,
@@ -51,6 +57,9 @@ impl Engine {
 
     pub(super) fn handle_opened(&mut self, now: Now, out: &mut Vec<Output>) {
         self.counters.reconnects += 1;
+        self.tokens.handle_accepted(now);
+        let sessions = self.counters.reconnects;
+        self.trace(now, TraceKind::Connected, format_args!("session {sessions}"));
         self.recovering_since_us = Some(now.mono_us);
         self.ping_at_us = None;
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
@@ -73,11 +82,16 @@ impl Engine {
         self.reset_connection();
         self.lose_socket(out);
         self.answer_connect_waiters(out);
-        if let Some(reason) = self.session.reason().cloned()
-            && self.session.state() == ConnectionState::Unauthorized
-        {
-            self.notices.push(Event::TokenNeeded { reason: reason.into() });
-        }
+    }
+
+    fn trace_end(&mut self, now: Now, generation: Generation) {
+        let state = self.session.state();
+        let why = self.session.reason().map_or("", |reason| reason.code.as_str());
+        self.trace.note(
+            now,
+            TraceKind::Disconnected,
+            format_args!("connection {generation}: {state:?} {why}"),
+        );
     }
 
     /// Tells who waits for a connection why there is none.

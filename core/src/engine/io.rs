@@ -18,9 +18,13 @@ use super::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
 };
 pub use super::socket::types::{ConnectionState, ConnectionStatus};
+use super::trace::TraceEvent;
 use crate::error::{Error, ErrorBody};
+use crate::secret::Secret;
 use crate::store::{Conflict, StoreError};
 use crate::transport::Message;
+
+pub use super::progress::{Progress, ProgressPhase};
 
 /// What time it is, told by the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,13 @@ impl Now {
     /// A deadline `ms` milliseconds from now, on the monotonic clock.
     pub fn after_ms(self, ms: u64) -> u64 {
         self.mono_us.saturating_add(ms.saturating_mul(1000))
+    }
+
+    /// How long ago `then` was, by the clock that saw more time pass: the one that never jumps may stand still while the
+    /// device sleeps.
+    pub fn ms_since(self, then: Self) -> u64 {
+        let mono_ms = self.mono_us.saturating_sub(then.mono_us) / 1000;
+        mono_ms.max(self.wall_ms.saturating_sub(then.wall_ms))
     }
 }
 
@@ -80,9 +91,26 @@ pub enum Command {
     /// Answered when the session is open, or with the error of the first attempt; further attempts go on.
     Connect,
     Disconnect,
-    /// `null` forgets the token.
+    /// `null` forgets the token. Answers `tokenNeeded`.
     SetToken {
-        token: Option<String>,
+        #[cfg_attr(feature = "contract", ts(as = "Option<String>"))]
+        token: Option<Secret>,
+        /// When it ends, in milliseconds since the epoch; read from the token itself when absent, if that is a JSON Web
+        /// Token.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        expires_at_ms: Option<u64>,
+    },
+    /// Answers `tokenNeeded`: there is none to be had now. Asked again later, unless `retryable` is false.
+    TokenFailed {
+        message: String,
+        /// The request it answers; the one under way when absent.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        request: Option<u64>,
+        #[serde(default = "retryable")]
+        #[cfg_attr(feature = "contract", ts(as = "Option<bool>", optional))]
+        retryable: bool,
     },
     SetAppState {
         state: AppState,
@@ -182,8 +210,14 @@ pub enum Command {
         deadline_ms: u64,
     },
     Stats,
+    /// The last events of the synchronization, for a debugging screen.
+    Trace,
     /// Makes everything durable and ends the client.
     Close,
+}
+
+fn retryable() -> bool {
+    true
 }
 
 /// Names a watch; never used twice by a client.
@@ -287,6 +321,9 @@ pub enum Reply {
     },
     Namespace(NamespaceStatus),
     Stats(Box<crate::metrics::Stats>),
+    Trace {
+        events: Vec<TraceEvent>,
+    },
     Done {},
 }
 
@@ -378,38 +415,6 @@ pub struct PresentMember {
     pub me: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "snake_case")]
-pub enum ProgressPhase {
-    #[default]
-    Idle,
-    /// Connecting.
-    Preparing,
-    Uploading,
-    Downloading,
-    Complete,
-    Error,
-}
-
-/// How far the current round of synchronization has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    pub phase: ProgressPhase,
-    /// Writes confirmed in this round.
-    pub uploaded: u64,
-    /// Writes still to be confirmed.
-    pub to_upload: u64,
-    /// Documents received in this round.
-    pub downloaded: u64,
-    /// Rooms that have caught up with the server.
-    pub rooms_live: u64,
-    /// Rooms that have not, without those that the server denies.
-    pub rooms_to_load: u64,
-}
-
 /// What an app is told without asking, at most once per turn and thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
@@ -461,8 +466,11 @@ pub enum Event {
     Conflict {
         conflict: Box<ParkedWrite>,
     },
+    /// Another token is needed, or soon will be. Asked once, until `setToken` or `tokenFailed` answers it or
+    /// `tokenTimeoutMs` have passed.
     TokenNeeded {
         reason: ErrorBody,
+        request: u64,
     },
     User {
         user_id: String,

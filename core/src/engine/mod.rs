@@ -1,13 +1,15 @@
 //! The whole client as a pure state machine: no clock, socket, thread, randomness or async inside.
 //!
 //! - [`io`]: what goes in and what comes out. Read it first.
-//! - [`session`]: the connection's life; [`backoff`]: how long it waits.
+//! - [`session`]: the connection's life; [`backoff`]: how long it waits; `liveness`: whether the server is there.
 //! - `wire`: requests, answers, encodings.
 //! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
 //! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
+//! - `stats`: what was counted.
+//! - `tokens`: when another token is asked for. [`trace`]: what happened last, for people.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
@@ -26,6 +28,7 @@ mod connection;
 mod eviction;
 pub mod io;
 mod lane;
+mod liveness;
 mod notices;
 pub mod outbox;
 mod outcomes;
@@ -38,7 +41,10 @@ pub mod replica;
 mod resolution;
 pub mod session;
 pub mod socket;
+mod stats;
 mod sync;
+mod tokens;
+pub mod trace;
 mod triggers;
 mod wire;
 
@@ -64,19 +70,21 @@ use self::replica::Replica;
 use self::session::Session;
 use self::socket::SocketIo;
 use self::socket::cause::DisconnectCause;
+use self::tokens::Tokens;
+use self::trace::Trace;
 use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
+use crate::secret::Secret;
 use crate::store::{
     Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
 };
 use crate::transport::{Namespace, Parser};
 
 /// What an engine is made of.
-#[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
     pub collections: Collections,
@@ -88,15 +96,25 @@ pub struct EngineConfig {
     pub seed: u64,
 }
 
+impl std::fmt::Debug for EngineConfig {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineConfig").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 /// What the engine counts.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub local_writes: u64,
     pub confirmed: u64,
     pub rejected: u64,
+    pub conflicts: u64,
     pub reconnects: u64,
     pub sync_us: Histogram,
     pub rtt_us: Histogram,
+    pub push_us: Histogram,
+    pub pull_us: Histogram,
     pub recovery_us: Option<u64>,
 }
 
@@ -109,6 +127,8 @@ pub struct Engine {
     clock: HybridClock,
     random: u64,
     session: Session,
+    tokens: Tokens,
+    trace: Trace,
     wire: Wire,
     outbox: Outbox,
     outcomes: Outcomes,
@@ -164,7 +184,9 @@ impl Engine {
             identity,
             clock: HybridClock::resume(identity.last_time),
             random: config.seed,
-            session: Session::new(config.settings.clone(), config.token, config.seed),
+            tokens: Tokens::new(&config.settings, config.token.as_deref(), config.seed),
+            trace: Trace::new(config.settings.trace_events_max, config.seed),
+            session: Session::new(config.settings.clone(), config.token.map(Secret::from), config.seed),
             wire: Wire::new(config.parser, config.namespace),
             outbox,
             outcomes,
@@ -204,6 +226,7 @@ impl Engine {
             Input::SocketOpened(_) => {}
             Input::SocketReceived(generation, message) => {
                 if self.session.is_current(generation) {
+                    self.session.handle_heartbeat(now);
                     self.handle_message(now, message, store, out);
                 }
             }
@@ -224,6 +247,7 @@ impl Engine {
         self.push_batches(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
+        self.keep_token_fresh(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -242,6 +266,7 @@ impl Engine {
             self.flush_at_us,
             self.triggers.next_deadline(),
             self.socket.next_deadline(),
+            self.tokens.next_deadline(),
             self.page_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()

@@ -12,6 +12,7 @@ const NOTICES_MAX: usize = 256;
 pub(super) struct Notices {
     outcomes: Vec<Event>,
     news: VecDeque<Event>,
+    dropped: u64,
 }
 
 impl Notices {
@@ -22,12 +23,18 @@ impl Notices {
         self.news.retain(|earlier| !is_outdated(earlier, &event));
         if self.news.len() >= NOTICES_MAX {
             self.news.pop_front();
+            self.dropped += 1;
         }
         self.news.push_back(event);
     }
 
+    /// How many gave way.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     pub(super) fn take(&mut self) -> impl Iterator<Item = Event> + use<> {
-        let Self { outcomes, news } = std::mem::take(self);
+        let (outcomes, news) = (std::mem::take(&mut self.outcomes), std::mem::take(&mut self.news));
         outcomes.into_iter().chain(news)
     }
 }

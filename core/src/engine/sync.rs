@@ -16,6 +16,7 @@ use super::replica::{Applied, NextPull};
 use super::resolution::conflict_error;
 use super::socket::Refusal;
 use super::socket::cause::DisconnectCause;
+use super::trace::TraceKind;
 use super::wire::{Request, decode, decode_answer};
 use crate::error::{Code, Error};
 use crate::store::{Conflict, Entry, Outcome, Record, Store, StoreError};
@@ -35,7 +36,6 @@ impl Engine {
                 self.session.handle_handshake(&handshake, now)
             }
             Message::Ping => {
-                self.session.handle_heartbeat(now);
                 return out.push(Output::Send(Message::Pong));
             }
             Message::Close => {
@@ -97,6 +97,8 @@ impl Engine {
             event::SYNC_HELLO => self.handle_hello(now, decode(args)?)?,
             event::SYNC_CHANGES => {
                 let live: Changes = decode(args)?;
+                let count = live.changes.len();
+                self.trace_room(now, TraceKind::Live, &live.room, format_args!("{count} changes"));
                 let applied = self.replica.apply_live(&live, store);
                 self.handle_applied(now, &live.room, applied, store, out);
             }
@@ -113,6 +115,7 @@ impl Engine {
                 format!("the server speaks version {}, this client {PROTOCOL_VERSION}", hello.protocol);
             return Err(Error::new(Code::UnsupportedProtocol, message));
         }
+        self.trace(now, TraceKind::Hello, format_args!("protocol {}, {:?}", hello.protocol, hello.encoding));
         self.wire.set_encoding(hello.encoding);
         let own = syncline_protocol::Limits {
             document_bytes_max: self.settings.document_bytes_max,
@@ -136,6 +139,7 @@ impl Engine {
         // Unknown: an answer that came twice.
         let Some((request, took_us)) = self.wire.take(id, now) else { return Ok(()) };
         self.counters.rtt_us.record(took_us);
+        self.note_answer(now, &request, took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
                 Ok(page) => self.take_page(now, room, asked, page, store, out),
@@ -254,6 +258,7 @@ impl Engine {
         error: Error,
         store: &mut dyn Store,
     ) -> Result<(), Error> {
+        self.trace_room(now, TraceKind::Refused, room, format_args!("{}", error.code.as_str()));
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
@@ -285,6 +290,8 @@ impl Engine {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
         let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
+        let count = batch.client_seqs.len();
+        self.trace_room(now, TraceKind::Push, &batch.room, format_args!("{count} writes"));
         let push = Push { room: batch.room.clone(), after, mutations };
         let request = Request::Push(batch.clone());
         let timeout_ms = self.settings.request_timeout_ms;
@@ -336,6 +343,8 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         if let Some(error) = conflict_error(&result) {
+            self.counters.conflicts += 1;
+            self.trace_room(now, TraceKind::Conflict, &batch.room, format_args!("a write"));
             return self.handle_conflict(now, result.client_seq, error, result.document, store, out);
         }
         let MutationResult { client_seq, status, seq, error, .. } = result;
@@ -356,6 +365,7 @@ impl Engine {
                 }
             }
             (_, error) => {
+                self.trace_room(now, TraceKind::Rejected, &batch.room, format_args!("a write"));
                 let refused = || WireError::new(ErrorCode::Invalid, "the server refused the write");
                 self.reject(client_seq, error.unwrap_or_else(refused), None, store);
             }
@@ -371,6 +381,7 @@ impl Engine {
         store: &mut dyn Store,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
+        self.trace_room(now, TraceKind::Refused, &batch.room, format_args!("{}", error.code.as_str()));
         let retry_at_us = now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms));
         match (error.code, error.code.retry()) {
             (_, Retry::AfterAuth) | (Code::Protocol, _) => return Err(error),

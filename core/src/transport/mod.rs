@@ -15,8 +15,9 @@
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`websocket`]: the one task that owns the socket.
+//! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
-//! - [`tls`]: which certificates are believed.
+//! - [`tls`]: which certificates are believed; [`pins`]: which keys a server must have.
 
 pub mod close;
 pub mod codec;
@@ -24,6 +25,8 @@ pub mod endpoint;
 pub mod engineio;
 mod error;
 mod messagepack;
+pub mod pins;
+pub mod proxy;
 pub mod socketio;
 pub mod tls;
 pub mod websocket;
@@ -33,6 +36,8 @@ pub use codec::{DecodeLimits, Decoder, Frame, Message, encode};
 pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
 pub use engineio::Handshake;
 pub use error::CodecError;
+pub use pins::{PinError, Pins};
+pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
 pub use tls::{Roots, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};

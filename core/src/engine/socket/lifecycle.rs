@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::io::{Network, Now, Output, Reply};
 use crate::engine::session::Step;
 use crate::error::{Code, Error};
+use crate::secret::Secret;
 use crate::transport::{Message, Namespace, Packet, Payload};
 
 /// What the server is told as a namespace is joined.
@@ -36,7 +37,7 @@ impl Engine {
 
     /// Another token is about to be set.
     pub(in crate::engine) fn expect_token(&mut self, token: Option<&str>) {
-        if self.session.token() != token {
+        if self.session.token().map(Secret::expose) != token {
             // A server that continues a session may not look at the token: it could be another user's.
             self.socket.recovery.forget();
             self.socket.namespaces.forget_recovery();
@@ -124,7 +125,7 @@ impl Engine {
         let Some(extra) = self.socket.namespaces.get(namespace) else { return };
         let mut auth: BTreeMap<String, Argument> = BTreeMap::new();
         if let Some(token) = self.session.token() {
-            auth.insert("token".to_owned(), Argument::String(token.to_owned()));
+            auth.insert("token".to_owned(), Argument::String(token.expose().to_owned()));
         }
         if let Some(Argument::Object(fields)) = extra.auth.clone() {
             auth.extend(fields);

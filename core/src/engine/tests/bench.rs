@@ -59,6 +59,8 @@ pub(super) struct Bench {
     pub asked: VecDeque<(u64, Asked)>,
     pub greetings: usize,
     pub pongs: usize,
+    /// What a test counts.
+    pub tokens_given: usize,
     pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
     pub events: Vec<Event>,
     last_request: RequestId,
@@ -101,6 +103,7 @@ impl Bench {
             asked: VecDeque::new(),
             greetings: 0,
             pongs: 0,
+            tokens_given: 0,
             replies: BTreeMap::new(),
             events: Vec::new(),
             last_request: 0,
@@ -252,6 +255,12 @@ impl Bench {
 
     /// The server takes the socket that was dialed.
     pub(super) fn accept(&mut self) {
+        self.accept_plain();
+        self.hello(Limits::default());
+    }
+
+    /// The same, by a backend that says no hello.
+    pub(super) fn accept_plain(&mut self) {
         self.input(Input::SocketOpened(self.socket.expect("no socket")));
         self.message(Message::Open(Handshake {
             sid: "s".to_owned(),
@@ -261,7 +270,22 @@ impl Bench {
             max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
-        self.hello(Limits::default());
+    }
+
+    /// Lets time pass on an open session: the server pings, and answers whatever was asked with nothing new.
+    pub(super) fn stay_open_ms(&mut self, ms: u64) {
+        let mut left_ms = ms;
+        while left_ms > 0 {
+            let step_ms = left_ms.min(1_000);
+            left_ms -= step_ms;
+            self.advance_ms(step_ms);
+            if self.socket.is_some() {
+                self.message(Message::Ping);
+                while let Some((ack, _)) = self.asked.pop_front() {
+                    self.answer(ack, &syncline_protocol::message::PresencePong::default());
+                }
+            }
+        }
     }
 
     pub(super) fn hello(&mut self, limits: Limits) {

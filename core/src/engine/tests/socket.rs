@@ -407,7 +407,7 @@ fn the_end_of_a_connection_has_a_cause() {
     bench.advance_ms(PING_INTERVAL_MS + PING_TIMEOUT_MS);
     assert_eq!(bench.status().cause, Some(DisconnectCause::PingTimeout));
     bench.retry();
-    bench.call(Command::SetToken { token: Some("other".to_owned()) }).unwrap();
+    bench.call(Command::SetToken { token: Some("other".into()), expires_at_ms: None }).unwrap();
     assert_eq!(bench.status().cause, Some(DisconnectCause::TokenChanged));
     bench.accept();
     bench.call(Command::Disconnect).unwrap();
@@ -429,7 +429,7 @@ fn what_a_refusal_carries_is_in_the_status() {
         (Some(DisconnectCause::Refused), Code::Unauthorized)
     );
     assert_eq!(serde_json::to_value(&status).unwrap()["data"], said["data"]);
-    bench.call(Command::SetToken { token: Some("another".to_owned()) }).unwrap();
+    bench.call(Command::SetToken { token: Some("another".into()), expires_at_ms: None }).unwrap();
     bench.accept();
     assert_eq!(bench.status().data, None);
 }
@@ -462,7 +462,7 @@ fn another_token_continues_no_session() {
     bench.start(Command::Connect);
     bench.accept_as("p1");
     bench.server_event("any", &[json!("offset-1")], None);
-    bench.call(Command::SetToken { token: Some("another".to_owned()) }).unwrap();
+    bench.call(Command::SetToken { token: Some("another".into()), expires_at_ms: None }).unwrap();
     bench.accept_as("p1");
     assert!(!bench.status().recovered);
 }
