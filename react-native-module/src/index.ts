@@ -27,5 +27,11 @@ export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
 export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
 export { usePresence } from './hooks/use-presence.ts';
 export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
+export {
+  type QueryInvalidator,
+  type SocketEventOptions,
+  useEntityEvents,
+  useSocketEvent,
+} from './hooks/use-socket-event.ts';
 export { useSyncProgress } from './hooks/use-sync-progress.ts';
 export * from './shared.ts';

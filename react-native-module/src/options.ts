@@ -52,8 +52,11 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   directory: [isString, 'a path'],
   store: [oneOf('disk', 'memory'), '"disk" or "memory"'],
   path: [isString, 'a path such as "/socket.io/"'],
+  namespace: [isString, 'a namespace such as "/chat"'],
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],
+  pins: [Array.isArray, 'an array of pins'],
+  proxy: [isString, 'a URL such as "http://proxy:8080"'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
   conflict: [
     oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),

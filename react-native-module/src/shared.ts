@@ -10,12 +10,14 @@ export type {
   ConnectionStatus,
   Cursor,
   Direction,
+  DisconnectCause,
   ErrorBody,
   Event,
   Index,
   JsonValue,
   Migration,
   MigrationStep,
+  NamespaceStatus,
   ParkedWrite,
   PresentMember,
   Progress,
@@ -50,4 +52,16 @@ export { cursorOf, type Filter, type OrderBy, type Selection } from './queries.t
 export { path, type PathOf, type PathValues } from './paths.ts';
 export type { PresenceSnapshot } from './presence.ts';
 export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';
+export { type EntityHandlers, onEntity } from './entities.ts';
+export {
+  type AnyEvents,
+  createSocket,
+  type EmitResult,
+  type EventsMap,
+  type ListenerOf,
+  Socket,
+  type SocketOptions,
+  type TopicOf,
+} from './socket.ts';
+export type { StandardSchema, Validator } from './validation.ts';
 export type { CollectionSnapshot, DataStatus } from './watches.ts';

@@ -1,4 +1,4 @@
-import { EMPTY_QUEUE } from '../client.ts';
+import { EMPTY_QUEUE } from '../idle.ts';
 import type { QueueStatus } from '../contract.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
