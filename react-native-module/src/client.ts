@@ -15,6 +15,7 @@ import type {
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
+import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { toFields } from './json.ts';
 import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
@@ -39,26 +40,12 @@ import {
   type DocumentRef,
   type WatchRef,
 } from './refs.ts';
+import { Socket } from './socket.ts';
+import { SocketHub } from './socket-hub.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
-
-export const IDLE_CONNECTION: ConnectionStatus = {
-  state: 'idle',
-  reason: null,
-  attempts: 0,
-  retryInMs: null,
-  userId: null,
-};
-export const IDLE_PROGRESS: Progress = {
-  phase: 'idle',
-  uploaded: 0,
-  toUpload: 0,
-  downloaded: 0,
-  roomsLive: 0,
-  roomsToLoad: 0,
-};
 
 /** Commands that ask for something that lasts. */
 const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
@@ -102,6 +89,9 @@ export class SyncClient {
       this.#report(error);
     },
   );
+  readonly #hub: SocketHub;
+  /** The app's own events over the connection; `createSocket` types them. */
+  readonly socket: Socket;
   readonly #writes = new WriteQueue(
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
     () => this.newId(),
@@ -124,6 +114,8 @@ export class SyncClient {
     this.#host = host;
     this.#before = before;
     this.name = this.#options.name;
+    this.#hub = new SocketHub(() => this.#open(), this.#report, this.#options.config.namespace);
+    this.socket = new Socket({ hub: this.#hub, channel: () => this.#open(), report: this.#report });
     this.#auth = this.#options.auth;
     this.#token = fixedToken(this.#auth);
   }
@@ -410,6 +402,7 @@ export class SyncClient {
     this.#watches.detach();
     this.presences.detach();
     this.#subscriptions.detach();
+    this.#hub.detach();
   }
 
   #config(host: Host): ClientConfig {
@@ -427,6 +420,7 @@ export class SyncClient {
     this.#watches.attach();
     this.presences.attach();
     this.#subscriptions.attach();
+    this.#hub.attach(channel);
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
     this.queue.attach();
     void this.#readInto(this.queue.status, () => channel.call({ type: 'queue' }));
@@ -503,13 +497,18 @@ export class SyncClient {
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
+      case 'message':
+        this.#hub.handleMessage(event);
+        break;
+      case 'namespace':
+      case 'joinRefused':
       case 'error':
         break;
     }
   }
 
   /** What went wrong outside of any call goes to those who listen to errors. */
-  #report(error: SynclineError): void {
+  readonly #report = (error: SynclineError): void => {
     this.#handle([{ type: 'error', error: error.body }]);
-  }
+  };
 }
