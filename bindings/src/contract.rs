@@ -1,9 +1,10 @@
 //! The TypeScript declarations of the façade, from the types that serde encodes.
 
+use syncline::config::RoomArgument;
 use syncline::engine::io::{
     AppState, Command, ConnectionState, ConnectionStatus, Event, Network, ParkedWrite, PresentMember,
-    Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase, RoomStatus, Row,
-    WriteRequest,
+    PresentUser, Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase,
+    RoomStatus, Row, WriteRequest,
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
@@ -13,7 +14,14 @@ use syncline::engine::queue::command::{
 };
 use syncline::engine::queue::job::{DeadReason, JobKind, JobWork, LanePolicy};
 use syncline::engine::queue::retry::{Category, JobError};
-use syncline::metrics::{Quantiles, Stats};
+use syncline::engine::socket::cause::DisconnectCause;
+use syncline::engine::socket::types::{
+    Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceState, NamespaceStatus, SocketMessage,
+    SocketRoom, Topic,
+};
+use syncline::engine::trace::{TraceEvent, TraceKind};
+use syncline::logging::{LogLevel, LogLine};
+use syncline::metrics::{Latency, Quantiles, QueueDepth, Stats};
 use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
@@ -45,6 +53,7 @@ pub fn typescript() -> String {
     declare!(
         ClientConfig,
         Settings,
+        RoomArgument,
         ConflictStrategy,
         CollectionOptions,
         Index,
@@ -54,6 +63,12 @@ pub fn typescript() -> String {
         StoreKind,
         Parser,
         Command,
+        Emit,
+        EmitWithAck,
+        Topic,
+        Answer,
+        SocketRoom,
+        NamespaceOptions,
         Filter,
         OrderBy,
         Direction,
@@ -67,6 +82,11 @@ pub fn typescript() -> String {
         Row,
         ConnectionStatus,
         ConnectionState,
+        DisconnectCause,
+        Answered,
+        NamespaceStatus,
+        NamespaceState,
+        SocketMessage,
         RoomStatus,
         RoomPhase,
         QueueStatus,
@@ -92,11 +112,18 @@ pub fn typescript() -> String {
         ConflictKind,
         Resolution,
         PresentMember,
+        PresentUser,
         PresenceStatus,
         Progress,
         ProgressPhase,
         Stats,
         Quantiles,
+        Latency,
+        QueueDepth,
+        TraceEvent,
+        TraceKind,
+        LogLevel,
+        LogLine,
         Event,
         ErrorBody,
         Code,

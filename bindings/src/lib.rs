@@ -1,6 +1,6 @@
 //! The only crate that knows UniFFI.
 //!
-//! - [`client`], [`types`], [`listener`], [`error`]: the typed API for Swift, Kotlin and Python.
+//! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`]: the typed API for Swift, Kotlin and Python.
 //! - [`jobs`]: jobs in the typed API.
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
@@ -13,6 +13,8 @@ pub mod error;
 pub mod jobs;
 pub mod json;
 pub mod listener;
+pub mod logging;
+pub mod socket;
 pub mod types;
 
 uniffi::setup_scaffolding!();

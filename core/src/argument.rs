@@ -228,6 +228,11 @@ pub mod portable {
         restore(Argument::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 
+    /// For one argument that may be absent.
+    pub fn serialize_option<S: Serializer>(arg: &Option<Argument>, serializer: S) -> Result<S::Ok, S::Error> {
+        arg.as_ref().map(Portable).serialize(serializer)
+    }
+
     struct Portable<'a>(&'a Argument);
 
     struct PortableFields<'a>(&'a BTreeMap<String, Argument>);

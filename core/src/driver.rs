@@ -15,11 +15,12 @@ use crate::engine::Engine;
 use crate::engine::io::{Command, Event, Generation, Input, Now, Output, Reply, RequestId};
 use crate::engine::queue::http::{HttpRequest, HttpResponse};
 use crate::engine::queue::job::JobId;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, RETRY_AFTER_MS_MAX};
 use crate::metrics::Histogram;
 use crate::store::Store;
 use crate::transport::{
     self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, HttpClient, Parser, Socket, SocketEvent,
+    TlsFailure,
 };
 
 /// Commands taken in one turn, and so committed together.
@@ -298,6 +299,7 @@ impl Running {
             self.local_write_us.record(micros(waiting.called_at.elapsed()));
         }
         if let Ok(Reply::Stats(stats)) = &mut result {
+            stats.uptime_ms = micros(self.started.elapsed()) / 1000;
             stats.local_write_us = self.local_write_us.quantiles();
             stats.bytes_sent = self.bytes_sent;
             stats.bytes_received = self.bytes_received;
@@ -335,8 +337,10 @@ impl From<CloseReason> for Error {
             reason if reason.is_auth() => Code::Unauthorized,
             CloseReason::Protocol(_) | CloseReason::TooLarge => Code::Protocol,
             CloseReason::Timeout => Code::Timeout,
+            CloseReason::Tls(TlsFailure::Pin) => Code::TlsPinMismatch,
             _ => Code::Unreachable,
         };
-        Self::new(code, reason.to_string())
+        let retry_after_ms = reason.retry_after_ms().map(|ms| ms.min(RETRY_AFTER_MS_MAX));
+        Self { retry_after_ms, ..Self::new(code, reason.to_string()) }
     }
 }

@@ -11,6 +11,7 @@ import type {
   RoomStatus,
   Row,
   Stats,
+  TraceEvent,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
@@ -33,6 +34,7 @@ export interface Results {
   connect: Nothing;
   disconnect: Nothing;
   setToken: Nothing;
+  tokenFailed: Nothing;
   setAppState: Nothing;
   setNetwork: Nothing;
   subscribe: Nothing;
@@ -57,6 +59,7 @@ export interface Results {
   syncOnce: SyncReport;
   stats: Stats;
   jobs: JobReply;
+  trace: { events: TraceEvent[] };
   close: Nothing;
 }
 

@@ -20,6 +20,8 @@ export type {
   JobOutcome,
   JobWork,
   JsonValue,
+  LogLevel,
+  LogLine,
   Migration,
   MigrationStep,
   NewJob,
@@ -34,6 +36,8 @@ export type {
   Schema,
   Settings,
   Stats,
+  TraceEvent,
+  TraceKind,
   WriteRequest,
 } from './contract.ts';
 export { SynclineError } from './error.ts';
@@ -47,6 +51,7 @@ export {
   JobQueue,
   type QueuedRequest,
 } from './jobs.ts';
+export type { Logger } from './logger.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,

@@ -17,6 +17,7 @@ pub(super) struct Notices {
     outcomes: Vec<Event>,
     jobs: VecDeque<Event>,
     news: VecDeque<Event>,
+    dropped: u64,
 }
 
 impl Notices {
@@ -34,12 +35,19 @@ impl Notices {
         self.news.retain(|earlier| !is_outdated(earlier, &event));
         if self.news.len() >= NOTICES_MAX {
             self.news.pop_front();
+            self.dropped += 1;
         }
         self.news.push_back(event);
     }
 
+    /// How many gave way.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     pub(super) fn take(&mut self) -> impl Iterator<Item = Event> + use<> {
-        let Self { outcomes, jobs, news } = std::mem::take(self);
+        let (outcomes, news) = (std::mem::take(&mut self.outcomes), std::mem::take(&mut self.news));
+        let jobs = std::mem::take(&mut self.jobs);
         outcomes.into_iter().chain(jobs).chain(news)
     }
 }

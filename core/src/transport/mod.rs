@@ -16,8 +16,9 @@
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`websocket`]: the one task that owns the socket.
 //! - [`http`]: requests beside the socket, under the same TLS rules.
+//! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
-//! - [`tls`]: which certificates are believed.
+//! - [`tls`]: which certificates are believed; [`pins`]: which keys a server must have.
 
 pub mod close;
 pub mod codec;
@@ -26,6 +27,8 @@ pub mod engineio;
 mod error;
 pub mod http;
 mod messagepack;
+pub mod pins;
+pub mod proxy;
 pub mod socketio;
 pub mod tls;
 pub mod websocket;
@@ -36,6 +39,8 @@ pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
 pub use engineio::Handshake;
 pub use error::CodecError;
 pub use http::HttpClient;
+pub use pins::{PinError, Pins};
+pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
 pub use tls::{Roots, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};

@@ -15,7 +15,6 @@ use crate::engine::io::{Event, Now, Output};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
 use crate::store::Store;
-use crate::transport::Namespace;
 
 /// Keys of handlers that an app registers at most.
 const HANDLERS_MAX: usize = 1024;
@@ -78,6 +77,11 @@ impl Drain {
     /// Whether anything waits for the app: for another token, or for being started.
     pub(in crate::engine) fn is_paused(&self) -> bool {
         !self.auto || !self.paused.is_empty()
+    }
+
+    /// Whether a token was refused and no other has come.
+    pub(in crate::engine) fn needs_token(&self) -> bool {
+        !self.paused.is_empty()
     }
 
     pub(in crate::engine) fn handle_token_changed(&mut self, is_set: bool) {
@@ -193,9 +197,10 @@ impl Engine {
             JobKind::Request => self.settings.http_timeout_ms.saturating_add(HTTP_GRACE_MS),
             JobKind::Handler => self.settings.job_lease_ms,
         };
-        let run = Run { number, deadline_us: now.after_ms(timeout_ms), ack: None };
+        let run =
+            Run { number, deadline_us: now.after_ms(timeout_ms), is_event: job.kind() == JobKind::Event };
         let started = match job.kind() {
-            JobKind::Event => self.emit_job(now, &job, out).map(|ack| Run { ack: Some(ack), ..run }),
+            JobKind::Event => self.emit_job(now, &job, out).map(|()| run),
             JobKind::Request => self.request_job(now, &job, number, out).map(|()| run),
             JobKind::Handler => {
                 self.lease_job(job, number);
@@ -211,7 +216,7 @@ impl Engine {
         }
     }
 
-    fn emit_job(&mut self, now: Now, job: &Job, out: &mut Vec<Output>) -> Result<u64, Failure> {
+    fn emit_job(&mut self, now: Now, job: &Job, out: &mut Vec<Output>) -> Result<(), Failure> {
         let JobWork::Event { name, args, .. } = &job.work else { return Err(broken()) };
         let key = Argument::String(job.idempotency_key.clone());
         let key = Argument::Object([("idempotencyKey".to_owned(), key)].into());
@@ -222,13 +227,14 @@ impl Engine {
         let payloads =
             payloads.map_err(|error| Failure::new(Category::Validation, "invalid", &error.to_string()))?;
         // The attempt has a deadline of its own: an answer that does not come must not end the session.
-        let sent = self.wire.emit(&Namespace::ROOT, name, payloads, Request::Job(job.id), u64::MAX, now, out);
+        let main = self.wire.main().clone();
+        let sent = self.wire.emit(&main, name, payloads, Request::Job(job.id), u64::MAX, now, out);
         sent.map_err(|error| Failure::new(Category::Validation, error.code.as_str(), &error.message))
     }
 
     fn request_job(&mut self, now: Now, job: &Job, run: u64, out: &mut Vec<Output>) -> Result<(), Failure> {
         let mut request = HttpRequest::of(&job.work, &job.idempotency_key).ok_or_else(broken)?;
-        request.token = self.session.token().map(str::to_owned);
+        request.token = self.session.token().map(|token| token.expose().to_owned());
         request.timeout_ms = self.settings.http_timeout_ms;
         request.response_bytes_max = self.settings.http_response_bytes_max;
         if !self.session.is_network_available() {
@@ -256,7 +262,7 @@ impl Engine {
     /// Whatever was sent on a connection that is lost is sent again on the next.
     pub(in crate::engine) fn reset_job_connection(&mut self, now: Now) {
         let events: Vec<JobId> =
-            self.jobs.running().iter().filter(|(_, run)| run.ack.is_some()).map(|(id, _)| *id).collect();
+            self.jobs.running().iter().filter(|(_, run)| run.is_event).map(|(id, _)| *id).collect();
         for id in events {
             let Some(run) = self.jobs.stop(id) else { continue };
             self.drain.began_with.remove(&run.number);
@@ -276,7 +282,7 @@ impl Engine {
 
     /// A handler's job belongs to whoever holds its lease.
     pub(super) fn check_lease(&self, job: JobId, lease: u64) -> Result<(), Error> {
-        let holds = self.jobs.running().get(&job).is_some_and(|run| run.number == lease && run.ack.is_none());
+        let holds = self.jobs.running().get(&job).is_some_and(|run| run.number == lease && !run.is_event);
         let is_handler = self.jobs.held(job).is_some_and(|held| held.job.kind() == JobKind::Handler);
         if holds && is_handler {
             return Ok(());

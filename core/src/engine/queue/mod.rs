@@ -51,8 +51,8 @@ pub(super) struct Run {
     pub(super) number: u64,
     /// When it counts as failed, on the monotonic clock.
     pub(super) deadline_us: u64,
-    /// Of an event, the ack that answers it.
-    pub(super) ack: Option<u64>,
+    /// Whether it ends with the connection.
+    pub(super) is_event: bool,
 }
 
 /// A job as it was, to be put back.

@@ -9,6 +9,7 @@ use super::retry::{Failure, JobError, delay_ms};
 use crate::argument::Argument;
 use crate::engine::Engine;
 use crate::engine::io::{Event, Now};
+use crate::engine::wire::Request;
 use crate::error::{Code, Error};
 use crate::store::{Record, Store};
 use crate::transport::Payload;
@@ -70,8 +71,8 @@ impl Engine {
                 Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
             }
         };
-        if let Some(ack) = held.run.and_then(|run| run.ack) {
-            self.wire.forget(ack);
+        if held.run.is_some_and(|run| run.is_event) {
+            self.wire.forget(&Request::Job(id));
         }
         self.job_failed(now, id, failure, store);
     }
@@ -131,8 +132,6 @@ impl Engine {
             // With a token that has been replaced meanwhile it says nothing.
             Retry::AfterAuth if began_with == Some(self.drain.token_changes) => {
                 self.drain.paused.insert(kind);
-                let reason = Error::new(Code::Unauthorized, failure.error.message.clone());
-                self.notices.push(Event::TokenNeeded { reason: reason.into() });
             }
             Retry::AfterAuth => {}
         }

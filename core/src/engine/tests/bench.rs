@@ -53,6 +53,8 @@ pub(super) struct Bench {
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
+    /// What the app sent in its own right.
+    pub sent: VecDeque<(Namespace, Packet)>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
     /// HTTP requests that the script has not looked at.
@@ -60,7 +62,10 @@ pub(super) struct Bench {
     /// Events of the queue that the script has not looked at, with their acks.
     pub emitted: VecDeque<(u64, String, Vec<Argument>)>,
     pub greetings: usize,
+    pub farewells: u64,
     pub pongs: usize,
+    /// What a test counts.
+    pub tokens_given: usize,
     pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
     pub events: Vec<Event>,
     last_request: RequestId,
@@ -99,11 +104,14 @@ impl Bench {
             collections,
             socket: None,
             max_payload_bytes: None,
+            sent: VecDeque::new(),
             asked: VecDeque::new(),
             http: VecDeque::new(),
             emitted: VecDeque::new(),
             greetings: 0,
+            farewells: 0,
             pongs: 0,
+            tokens_given: 0,
             replies: BTreeMap::new(),
             events: Vec::new(),
             last_request: 0,
@@ -201,13 +209,21 @@ impl Bench {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Pong => self.pongs += 1,
-            Message::Socket { packet: Packet::Connect { .. }, .. } => self.greetings += 1,
+            Message::Socket { namespace, packet: Packet::Connect { .. } } if namespace.is_root() => {
+                self.greetings += 1;
+            }
+            Message::Socket { namespace, packet: Packet::Disconnect } if namespace.is_root() => {
+                self.farewells += 1;
+            }
             Message::Socket { packet: Packet::Event { name, args, ack }, .. } if name.starts_with("job:") => {
                 self.emitted.push_back((ack.unwrap(), name, args.iter().map(read_argument).collect()));
             }
-            Message::Socket { packet: Packet::Event { name, args, ack }, .. } => {
+            Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
+                if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>
+            {
                 self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
             }
+            Message::Socket { namespace, packet } => self.sent.push_back((namespace, packet)),
             other => panic!("the client sent {other:?}"),
         }
     }
@@ -256,6 +272,12 @@ impl Bench {
 
     /// The server takes the socket that was dialed.
     pub(super) fn accept(&mut self) {
+        self.accept_plain();
+        self.hello(Limits::default());
+    }
+
+    /// The same, by a backend that says no hello.
+    pub(super) fn accept_plain(&mut self) {
         self.input(Input::SocketOpened(self.socket.expect("no socket")));
         self.message(Message::Open(Handshake {
             sid: "s".to_owned(),
@@ -265,7 +287,22 @@ impl Bench {
             max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
-        self.hello(Limits::default());
+    }
+
+    /// Lets time pass on an open session: the server pings, and answers whatever was asked with nothing new.
+    pub(super) fn stay_open_ms(&mut self, ms: u64) {
+        let mut left_ms = ms;
+        while left_ms > 0 {
+            let step_ms = left_ms.min(1_000);
+            left_ms -= step_ms;
+            self.advance_ms(step_ms);
+            if self.socket.is_some() {
+                self.message(Message::Ping);
+                while let Some((ack, _)) = self.asked.pop_front() {
+                    self.answer(ack, &syncline_protocol::message::PresencePong::default());
+                }
+            }
+        }
     }
 
     pub(super) fn hello(&mut self, limits: Limits) {
@@ -420,6 +457,7 @@ fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -
         settings: settings.clone(),
         collections: collections.clone(),
         parser: Parser::Msgpack,
+        namespace: Namespace::ROOT,
         token: token.map(str::to_owned),
         seed: 7,
     }

@@ -261,7 +261,7 @@ fn a_refused_token_pauses_requests_until_another_comes() {
     enqueue(&mut bench, request("/b"));
     wait_for_lane(&mut bench);
     assert_eq!((bench.http.len(), attempts(&bench, job)), (0, 0));
-    bench.call(Command::SetToken { token: Some("newer".to_owned()) }).unwrap();
+    bench.call(Command::SetToken { token: Some("newer".into()), expires_at_ms: None }).unwrap();
     let tokens: Vec<_> = bench.http.iter().map(|(_, _, request)| request.token.clone().unwrap()).collect();
     assert_eq!(tokens, ["newer", "newer"]);
 }
@@ -270,7 +270,7 @@ fn a_refused_token_pauses_requests_until_another_comes() {
 fn a_refusal_of_a_token_that_was_replaced_meanwhile_pauses_nothing() {
     let mut bench = Bench::new();
     enqueue(&mut bench, request("/a"));
-    bench.call(Command::SetToken { token: Some("newer".to_owned()) }).unwrap();
+    bench.call(Command::SetToken { token: Some("newer".into()), expires_at_ms: None }).unwrap();
     respond(&mut bench, 401);
     assert_eq!(bench.http.len(), 1);
 }
