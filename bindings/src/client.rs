@@ -168,8 +168,16 @@ impl SynclineClient {
         self.run(Command::PresenceJoin { room: parse_room(&room)?, state: from_json(&state_json)? }).await
     }
 
-    pub async fn presence_update(&self, room: String, state_json: String) -> Result<()> {
-        self.run(Command::PresenceUpdate { room: parse_room(&room)?, state: from_json(&state_json)? }).await
+    /// Sets the fields of the state, and removes those that are null. With `expires_in_ms` they vanish by themselves
+    /// after that time, unless they are set again.
+    pub async fn presence_update(
+        &self,
+        room: String,
+        state_json: String,
+        expires_in_ms: Option<u64>,
+    ) -> Result<()> {
+        let (room, state) = (parse_room(&room)?, from_json(&state_json)?);
+        self.run(Command::PresenceUpdate { room, state, expires_in_ms }).await
     }
 
     pub async fn presence_leave(&self, room: String) -> Result<()> {

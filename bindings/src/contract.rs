@@ -3,8 +3,8 @@
 use syncline::config::RoomArgument;
 use syncline::engine::io::{
     AppState, Command, ConnectionState, ConnectionStatus, Event, Network, ParkedWrite, PresentMember,
-    Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase, RoomStatus, Row,
-    WriteRequest,
+    PresentUser, Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase,
+    RoomStatus, Row, WriteRequest,
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
@@ -90,6 +90,7 @@ pub fn typescript() -> String {
         ConflictKind,
         Resolution,
         PresentMember,
+        PresentUser,
         PresenceStatus,
         Progress,
         ProgressPhase,

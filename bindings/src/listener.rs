@@ -6,8 +6,8 @@ use syncline::engine::io::AppState as CoreAppState;
 use crate::json::{self, EventSink};
 use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
-    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, ProgressInfo, QueueInfo, RejectedWrite,
-    RoomInfo, Row,
+    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, PresentUser, ProgressInfo, QueueInfo,
+    RejectedWrite, RoomInfo, Row,
 };
 
 /// An event of a client.
@@ -37,6 +37,8 @@ pub enum ClientEvent {
     Presence {
         room: String,
         members: Vec<Member>,
+        /// The members by user.
+        users: Vec<PresentUser>,
         /// Why this client cannot be present there.
         error: Option<ErrorInfo>,
     },
@@ -91,10 +93,11 @@ impl From<Event> for ClientEvent {
                 count,
             },
             Event::Queue { status } => Self::Queue { status: status.into() },
-            Event::Presence { room, members, error } => Self::Presence {
+            Event::Presence { room, members, users, error } => Self::Presence {
                 error: error.map(Into::into),
                 room: room.to_string(),
                 members: members.into_iter().map(Into::into).collect(),
+                users: users.into_iter().map(Into::into).collect(),
             },
             Event::Progress { progress } => Self::Progress { progress: progress.into() },
             Event::Outcome { outcome } => Self::Outcome { outcome: outcome.into() },

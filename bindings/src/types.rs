@@ -1,7 +1,10 @@
 //! The values of the typed API. Document fields, states and patches cross as JSON text, which every platform reads
 //! into its own types.
 
+use std::fmt;
+
 use syncline::engine::io::{self, ConnectionState, ProgressPhase, RoomPhase};
+use syncline::store::{EncryptionKey, InvalidKey};
 use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 
@@ -46,13 +49,32 @@ pub struct ClientOptions {
     /// An HTTP proxy to go through: `http://user:password@host:port`.
     #[uniffi(default = None)]
     pub proxy: Option<String>,
+    /// Encrypts everything in the directory: 32 random bytes, which the app keeps in the system's key store.
+    #[uniffi(default = None)]
+    pub encryption_key: Option<Vec<u8>>,
+    /// Keys that the directory may still be encrypted with; then it is written anew with the present one.
+    #[uniffi(default = [])]
+    pub previous_encryption_keys: Vec<Vec<u8>>,
+    /// Names this installation of the app, in any way that a backup does not restore.
+    #[uniffi(default = None)]
+    pub installation_id: Option<String>,
 }
 
-impl std::fmt::Debug for ClientOptions {
-    /// Without the token and the proxy's password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientOptions").field("url", &self.url).finish_non_exhaustive()
+/// Without the token and the proxy's password, and of a key whether there is one.
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = (&self.directory, self.encryption_key.is_some());
+        formatter
+            .debug_struct("ClientOptions")
+            .field("url", &self.url)
+            .field("directory", &directory)
+            .finish_non_exhaustive()
     }
+}
+
+fn encryption_key(bytes: &[u8]) -> Result<EncryptionKey, SynclineError> {
+    let bytes = bytes.try_into().map_err(|_| Error::new(syncline::Code::Invalid, InvalidKey.to_string()))?;
+    Ok(EncryptionKey::from_bytes(bytes))
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -76,6 +98,13 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
             conflict: options.conflict.map(Into::into).unwrap_or_default(),
             collections: options.collections_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
             schema: options.schema_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
+            encryption_key: options.encryption_key.as_deref().map(encryption_key).transpose()?,
+            previous_encryption_keys: options
+                .previous_encryption_keys
+                .iter()
+                .map(|key| encryption_key(key))
+                .collect::<Result<_, _>>()?,
+            installation_id: options.installation_id,
             ..Self::new(options.url)
         })
     }
@@ -393,6 +422,34 @@ impl From<io::PresentMember> for Member {
             user_id: member.user_id,
             away: member.status == PresenceStatus::Away,
             me: member.me,
+        }
+    }
+}
+
+/// A user in a room, with all of their devices there.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct PresentUser {
+    pub user_id: String,
+    /// Whether the app is in the background on every device.
+    pub away: bool,
+    pub devices: u64,
+    /// What the device shows that was active last.
+    pub state_json: String,
+    /// Whether this client is one of the devices.
+    pub me: bool,
+    /// The devices, as the members name them.
+    pub client_ids: Vec<String>,
+}
+
+impl From<io::PresentUser> for PresentUser {
+    fn from(user: io::PresentUser) -> Self {
+        Self {
+            state_json: to_json(&user.state),
+            user_id: user.user_id,
+            away: user.status == PresenceStatus::Away,
+            devices: user.devices,
+            me: user.me,
+            client_ids: user.client_ids,
         }
     }
 }

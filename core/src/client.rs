@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -18,11 +19,13 @@ use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
-use crate::engine::io::{Command, Event, Reply};
+use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
-use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
+use crate::store::{
+    DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
+};
 use crate::transport::{ConnectRequest, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
 
 /// Calls that wait for the driver; beyond, callers wait.
@@ -48,6 +51,21 @@ pub struct ClientConfig {
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<StoreKind>"))]
     pub store: StoreKind,
+    /// Encrypts everything in the directory: 32 random bytes in base64, which the app keeps in the system's key store.
+    /// A directory that is not encrypted yet is written anew; one encrypted with another key is refused, `wrong_key`.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<String>"))]
+    pub encryption_key: Option<EncryptionKey>,
+    /// Keys that the directory may still be encrypted with: then it is written anew with the present one, or in the
+    /// clear if there is none.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<String>>"))]
+    pub previous_encryption_keys: Vec<EncryptionKey>,
+    /// Names this installation of the app, in any way that a backup does not restore. Where the data turns out to be
+    /// another installation's, restored or copied, the client takes another id, and the writes that the other one may
+    /// have sent become outcomes.
+    #[serde(default)]
+    pub installation_id: Option<String>,
     #[serde(default)]
     pub token: Option<String>,
     /// The namespace of the session, `/` when absent. Others are used beside it.
@@ -124,6 +142,9 @@ impl ClientConfig {
             path: None,
             directory: None,
             store: StoreKind::Disk,
+            encryption_key: None,
+            previous_encryption_keys: Vec::new(),
+            installation_id: None,
             token: None,
             namespace: None,
             parser: Parser::default(),
@@ -184,7 +205,9 @@ impl ClientConfig {
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, Some(directory)) => {
-                let (store, recovered) = DiskStore::open(directory, client_id)?;
+                let keyring = Keyring::new(self.encryption_key.as_ref(), &self.previous_encryption_keys)?;
+                let installation = self.installation_id.as_deref().map(installation_hash);
+                let (store, recovered) = DiskStore::open_with(directory, client_id, keyring, installation)?;
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, None) => Err(Error::new(Code::Invalid, "no directory is given")),
@@ -211,8 +234,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage` or
-    /// `schema_too_new`.
+    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage`, `disk_full`,
+    /// `locked`, `wrong_key` or `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
         config.schema.validate()?;
@@ -229,12 +252,7 @@ impl Client {
                 }
             };
             if opened.send(Ok(())).is_ok() {
-                // A panic ends this client and nothing else: whoever waits finds it closed.
-                let span = tracing::info_span!("syncline.client");
-                let run = AssertUnwindSafe(driver.run().instrument(span)).catch_unwind();
-                if runtime.block_on(run).is_err() {
-                    tracing::error!("the client ended by a panic");
-                }
+                run(driver, runtime);
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
@@ -266,6 +284,26 @@ impl Client {
                 Ok(())
             }
         }
+    }
+}
+
+/// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
+/// told why. What it accepted is on the disk for the next one.
+fn run(driver: Driver, runtime: &Runtime) {
+    let events = driver.events.clone();
+    let span = tracing::info_span!("syncline.client");
+    let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    if ended.is_err() {
+        let error = Error::new(Code::Internal, "the client ended by a panic");
+        tracing::error!(%error, "the client ended by a panic");
+        let status = ConnectionStatus {
+            state: ConnectionState::Closed,
+            reason: Some(error.clone().into()),
+            ..ConnectionStatus::default()
+        };
+        // Nobody listens any more, perhaps.
+        let _unheard =
+            events.blocking_send(vec![Event::Error { error: error.into() }, Event::Connection { status }]);
     }
 }
 
@@ -314,3 +352,7 @@ fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -
         .map(drop)
         .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

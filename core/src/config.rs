@@ -36,6 +36,11 @@ pub struct Settings {
     pub sync_timeout_ms: u64,
     /// How often to ask for the heads of the rooms: what a lost live change would hide.
     pub presence_ping_ms: u64,
+    /// How often, at most, a room is told of a new presence state: of several only the newest.
+    pub presence_throttle_ms: u64,
+    /// How long others shall see this client as away, rather than gone, while it is in the background. The server may
+    /// allow less.
+    pub presence_background_ms: u64,
     /// How long the socket stays open in the background.
     pub background_grace_ms: u64,
     /// How long a change of the cache may wait until it is durable.
@@ -68,6 +73,8 @@ pub struct Settings {
     pub pulls_parallel_max: u64,
     /// Changes in one page.
     pub page_count_max: u64,
+    /// Events that `trace` remembers.
+    pub trace_events_max: u64,
     /// How long an event with an answer, or a room, waits for it, unless the call says otherwise.
     pub emit_timeout_ms: u64,
     /// Events that wait in memory for a connection.
@@ -102,8 +109,6 @@ pub struct Settings {
     pub refusal_data_bytes_max: u64,
     /// Values of `data.code` in a server's refusal that ask for another token, beside `unauthorized`.
     pub auth_error_codes: Vec<String>,
-    /// Events that `trace` remembers.
-    pub trace_events_max: u64,
     /// Whether a connection needs a token. Without, a backend that knows no tokens can be used.
     pub token_required: bool,
 }
@@ -138,6 +143,8 @@ impl Default for Settings {
             sync_interval_ms: 300_000,
             sync_timeout_ms: 30_000,
             presence_ping_ms: 25_000,
+            presence_throttle_ms: 100,
+            presence_background_ms: 5 * 60 * 1000,
             background_grace_ms: 10_000,
             cache_flush_ms: 1_000,
             cache_bytes_max: 256 << 20,
@@ -153,6 +160,7 @@ impl Default for Settings {
             push_window_bytes: 512 << 10,
             pulls_parallel_max: 4,
             page_count_max: 1_000,
+            trace_events_max: 500,
             emit_timeout_ms: 10_000,
             emit_buffer_count_max: 1_000,
             emit_buffer_bytes_max: 1 << 20,
@@ -170,7 +178,6 @@ impl Default for Settings {
             room_acked: true,
             refusal_data_bytes_max: 16 << 10,
             auth_error_codes: Vec::new(),
-            trace_events_max: 500,
             token_required: true,
         }
     }

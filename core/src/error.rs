@@ -38,6 +38,10 @@ pub enum Code {
     DiskFull,
     /// The disk failed.
     Storage,
+    /// The data is encrypted with another key than was given; nothing was touched.
+    WrongKey,
+    /// The system keeps the files closed until the device is unlocked.
+    Locked,
     /// A newer version of the app wrote the data, with a newer schema; nothing was touched.
     SchemaTooNew,
     /// The server broke the protocol.
@@ -71,6 +75,8 @@ impl Code {
             Self::InUse => "in_use",
             Self::DiskFull => "disk_full",
             Self::Storage => "storage",
+            Self::WrongKey => "wrong_key",
+            Self::Locked => "locked",
             Self::SchemaTooNew => "schema_too_new",
             Self::Protocol => "protocol",
             Self::UnsupportedProtocol => "unsupported_protocol",
@@ -92,6 +98,7 @@ impl Code {
             | Self::QueueFull
             | Self::InUse
             | Self::DiskFull
+            | Self::Locked
             | Self::Protocol
             | Self::Timeout
             | Self::RateLimited
@@ -104,6 +111,7 @@ impl Code {
             | Self::TooLarge
             | Self::NotFound
             | Self::Storage
+            | Self::WrongKey
             | Self::SchemaTooNew
             | Self::UnsupportedProtocol
             | Self::Closed
@@ -176,12 +184,17 @@ impl From<WireError> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let code = match error {
+        let code = match &error {
             StoreError::InUse => Code::InUse,
             StoreError::Full => Code::DiskFull,
             // The next call finds an empty cache, which fills again.
             StoreError::CacheLost { .. } => Code::Unavailable,
             StoreError::TooLarge { .. } => Code::TooLarge,
+            StoreError::WrongKey => Code::WrongKey,
+            StoreError::Locked => Code::Locked,
+            StoreError::Journal(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                Code::Locked
+            }
             StoreError::TooNew { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)

@@ -10,15 +10,16 @@ import type {
   Progress,
   QueueStatus,
   Stats,
+  TraceEvent,
   WriteRequest,
   Write,
 } from './contract.ts';
-import { asSynclineError, SynclineError } from './error.ts';
+import { asSynclineError, closed, type SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import { EMPTY_QUEUE, IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { toFields } from './json.ts';
 import { KeptWrites } from './kept-writes.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Observable, readInto, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
   type Auth,
@@ -51,10 +52,6 @@ const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin
 
 type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
 
-function closed(): SynclineError {
-  return new SynclineError({ code: 'closed', message: 'the client is closed', retryable: false });
-}
-
 /**
  * A client of the sync core. It opens by itself at its first use; after `close`, only `open` opens it again.
  * Every method that returns a promise rejects with a `SynclineError`.
@@ -80,7 +77,7 @@ export class SyncClient {
   readonly #outcomes = new KeptWrites<RejectedWrite>();
   readonly #conflicts = new KeptWrites<ParkedWrite>();
   readonly #watches = new Watches(() => this.#open());
-  readonly #presences = new Presences(() => this.#open());
+  readonly presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
     () => this.#open(),
     (error) => {
@@ -99,6 +96,10 @@ export class SyncClient {
     (token) => (this.#closed ? Promise.reject(closed()) : this.setToken(token)),
     (error) => {
       this.#report(error);
+    },
+    ({ message, retryable }) => {
+      // Whoever closed the client meanwhile needs no token.
+      this.#attached?.call({ type: 'tokenFailed', message, retryable }).catch(() => undefined);
     },
   );
   readonly #listeners = new Map<Event['type'], Set<(event: Event) => void>>();
@@ -174,10 +175,16 @@ export class SyncClient {
     await this.#call({ type: 'disconnect' });
   }
 
-  /** Replaces the token; null signs out. */
-  async setToken(token: string | null): Promise<void> {
+  /**
+   * Replaces the token; null signs out. `expiresAtMs` tells when it ends, for a token that does not say so itself as a
+   * JSON Web Token does: another is asked for ahead of that.
+   */
+  async setToken(
+    token: string | null,
+    { expiresAtMs }: { readonly expiresAtMs?: number } = {},
+  ): Promise<void> {
     this.#token = token;
-    await this.#call({ type: 'setToken', token });
+    await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
   }
 
   /**
@@ -229,6 +236,11 @@ export class SyncClient {
 
   stats(): Promise<Stats> {
     return this.#call({ type: 'stats' });
+  }
+
+  /** The last events of the synchronization, oldest first. They name no room, document or user. */
+  async trace(): Promise<TraceEvent[]> {
+    return (await this.#call({ type: 'trace' })).events;
   }
 
   /** A fresh document id, a UUIDv7. */
@@ -293,17 +305,17 @@ export class SyncClient {
 
   /** Who is in a room: known while this client is in it, see `announce`. */
   presence(room: string): Observable<PresenceSnapshot> {
-    return this.#presences.observe(checkText(room, 'room'));
+    return this.presences.observe(checkText(room, 'room'));
   }
 
   /** Enters a room on behalf of `holder`, with a state for the others to see, or changes that state. */
   announce(room: string, holder: symbol, state: object): void {
-    this.#presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
+    this.presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
   }
 
   /** Ends what `announce` began; the client leaves the room after its last holder. */
   withdraw(room: string, holder: symbol): void {
-    this.#presences.withdraw(room, holder);
+    this.presences.withdraw(room, holder);
   }
 
   /** The app has seen the outcome of this write: it is forgotten. */
@@ -387,7 +399,7 @@ export class SyncClient {
   #detach(): void {
     this.#attached = null;
     this.#watches.detach();
-    this.#presences.detach();
+    this.presences.detach();
     this.#subscriptions.detach();
     this.#hub.detach();
   }
@@ -405,26 +417,15 @@ export class SyncClient {
   #attach(channel: Channel): void {
     this.#attached = channel;
     this.#watches.attach();
-    this.#presences.attach();
+    this.presences.attach();
     this.#subscriptions.attach();
     this.#hub.attach(channel);
-    void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
-    void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
+    void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
+    void readInto(this.#queue, () => channel.call({ type: 'queue' }), this.#report);
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
     void this.#readKept(channel, this.#conflicts, conflicts);
-  }
-
-  /** Reads a first value, unless an event brings a newer one meanwhile. */
-  async #readInto<T>(store: Store<T>, read: () => Promise<T>): Promise<void> {
-    const { version } = store;
-    try {
-      const value = await read();
-      if (store.version === version) store.set(value);
-    } catch (error) {
-      this.#report(asSynclineError(error));
-    }
   }
 
   async #readKept<T extends { clientSeq: number }>(
@@ -454,7 +455,6 @@ export class SyncClient {
     switch (event.type) {
       case 'connection':
         this.#connection.set(event.status);
-        if (event.status.state === 'open') this.#tokens.accepted();
         break;
       case 'room':
         this.#watches.handleRoom(event.status);
@@ -466,7 +466,8 @@ export class SyncClient {
         this.#queue.set(event.status);
         break;
       case 'presence':
-        this.#presences.handleEvent(event);
+      case 'user':
+        this.presences.handleEvent(event);
         break;
       case 'progress':
         this.#progress.set(event.progress);
@@ -483,7 +484,6 @@ export class SyncClient {
       case 'message':
         this.#hub.handleMessage(event);
         break;
-      case 'user':
       case 'namespace':
       case 'joinRefused':
       case 'error':

@@ -24,7 +24,23 @@ path?: string,
 /**
  * Where everything is kept; owned by this client. Needed unless `store` is `memory`.
  */
-directory?: string, store?: StoreKind, token?: string, 
+directory?: string, store?: StoreKind, 
+/**
+ * Encrypts everything in the directory: 32 random bytes in base64, which the app keeps in the system's key store.
+ * A directory that is not encrypted yet is written anew; one encrypted with another key is refused, `wrong_key`.
+ */
+encryptionKey?: string, 
+/**
+ * Keys that the directory may still be encrypted with: then it is written anew with the present one, or in the
+ * clear if there is none.
+ */
+previousEncryptionKeys?: Array<string>, 
+/**
+ * Names this installation of the app, in any way that a backup does not restore. Where the data turns out to be
+ * another installation's, restored or copied, the client takes another id, and the writes that the other one may
+ * have sent become outcomes.
+ */
+installationId?: string, token?: string, 
 /**
  * The namespace of the session, `/` when absent. Others are used beside it.
  */
@@ -121,6 +137,15 @@ syncTimeoutMs: number,
  */
 presencePingMs: number, 
 /**
+ * How often, at most, a room is told of a new presence state: of several only the newest.
+ */
+presenceThrottleMs: number, 
+/**
+ * How long others shall see this client as away, rather than gone, while it is in the background. The server may
+ * allow less.
+ */
+presenceBackgroundMs: number, 
+/**
  * How long the socket stays open in the background.
  */
 backgroundGraceMs: number, 
@@ -182,6 +207,10 @@ pullsParallelMax: number,
  * Changes in one page.
  */
 pageCountMax: number, 
+/**
+ * Events that `trace` remembers.
+ */
+traceEventsMax: number, 
 /**
  * How long an event with an answer, or a room, waits for it, unless the call says otherwise.
  */
@@ -250,10 +279,6 @@ refusalDataBytesMax: number,
  * Values of `data.code` in a server's refusal that ask for another token, beside `unauthorized`.
  */
 authErrorCodes: Array<string>, 
-/**
- * Events that `trace` remembers.
- */
-traceEventsMax: number, 
 /**
  * Whether a connection needs a token. Without, a backend that knows no tokens can be used.
  */
@@ -362,7 +387,11 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, 
+/**
+ * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+ */
+expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "close" };
 
 /**
  * An event for the server. `namespace` is the client's own when absent, here and below.
@@ -642,6 +671,27 @@ export type PresentMember = { clientId: string, userId: string, state: { [key in
  */
 me: boolean, };
 
+/**
+ * A user in a room, with all of their devices there.
+ */
+export type PresentUser = { userId: string, 
+/**
+ * Active if any device is.
+ */
+status: PresenceStatus, devices: number, 
+/**
+ * What the device shows that was active last.
+ */
+state: { [key in string]: JsonValue }, 
+/**
+ * Whether this client is one of the devices.
+ */
+me: boolean, 
+/**
+ * The devices, as the members name them.
+ */
+clientIds: Array<string>, };
+
 export type PresenceStatus = "active" | "away";
 
 /**
@@ -810,6 +860,10 @@ indexes?: Array<number>,
  */
 count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
 /**
+ * The members by user, in the order of the user ids.
+ */
+users: Array<PresentUser>, 
+/**
  * Why this client cannot be present there.
  */
 error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, request: number, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
@@ -823,4 +877,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

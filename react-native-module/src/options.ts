@@ -55,8 +55,11 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   namespace: [isString, 'a namespace such as "/chat"'],
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],
-  pins: [Array.isArray, 'an array of pins'],
-  proxy: [isString, 'a URL such as "http://proxy:8080"'],
+  encryptionKey: [isString, 'the base64 of 32 bytes'],
+  previousEncryptionKeys: [(value) => Array.isArray(value) && value.every(isString), 'a list of keys'],
+  installationId: [isString, 'a string'],
+  pins: [(value) => Array.isArray(value) && value.every(isString), 'a list of "sha256/BASE64", at least two'],
+  proxy: [isString, 'a URL such as "http://proxy.example.com:3128"'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
   conflict: [
     oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),

@@ -15,6 +15,8 @@ export type {
   Event,
   Index,
   JsonValue,
+  LogLevel,
+  LogLine,
   Migration,
   MigrationStep,
   NamespaceStatus,
@@ -28,10 +30,13 @@ export type {
   Schema,
   Settings,
   Stats,
+  TraceEvent,
+  TraceKind,
   WriteRequest,
 } from './contract.ts';
 export { SynclineError } from './error.ts';
 export type { EventsListener, Host } from './host.ts';
+export type { Logger } from './logger.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,

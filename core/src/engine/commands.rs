@@ -1,7 +1,6 @@
 //! What an app asks for.
 
 use syncline_protocol::message::{PresenceStatus, RoomRequest, event};
-use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Document, Fields, Room, Write, merge};
 use uuid::Builder;
 
@@ -46,6 +45,7 @@ impl Engine {
             Command::Connect => return Ok(self.connect(now, request, out)),
             Command::Disconnect => {
                 self.tokens.cancel();
+                self.say_goodbye(out);
                 let step = self.session.handle_disconnect();
                 self.apply_step(now, step, out);
             }
@@ -94,9 +94,12 @@ impl Engine {
                 self.unsubscribe(now, &room, out)?;
             }
             Command::PresenceJoin { room, state } => {
-                self.announce_presence(now, room, state, event::PRESENCE_JOIN, out)?;
+                self.presence.join(&room, &state, now, &self.limits)?;
+                self.announce_if_open(now, out);
             }
-            Command::PresenceUpdate { room, state } => self.update_presence(now, room, state, out)?,
+            Command::PresenceUpdate { room, state, expires_in_ms } => {
+                self.update_presence(now, &room, &state, expires_in_ms, out)?;
+            }
             Command::PresenceLeave { room } => self.leave_presence(now, room, out),
             Command::Emit(emit) => return self.emit(now, emit, out).map(Some),
             Command::EmitWithAck(emit) => {
@@ -140,6 +143,7 @@ impl Engine {
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(now, store))))),
             Command::Trace => return Ok(Some(Reply::Trace { events: self.trace.events() })),
             Command::Close => {
+                self.say_goodbye(out);
                 let step = self.session.handle_close();
                 self.apply_step(now, step, out);
                 self.close_socket(out);
@@ -173,7 +177,7 @@ impl Engine {
             AppState::Background => PresenceStatus::Away,
             AppState::Active | AppState::Inactive => PresenceStatus::Active,
         };
-        let changed = self.presence.set_status(status);
+        let changed = self.presence.set_status(status, now);
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
@@ -183,9 +187,7 @@ impl Engine {
         if !changed || !self.session.is_open() {
             return;
         }
-        for presence in self.presence.announcements() {
-            self.announce(now, &presence, event::PRESENCE_UPDATE, out);
-        }
+        self.announce_due(now, out);
         if status == PresenceStatus::Active && self.ping_at_us.is_some() {
             // The socket may have died while the app was frozen.
             self.ping(now, self.settings.probe_timeout_ms, out);
@@ -239,40 +241,29 @@ impl Engine {
     fn update_presence(
         &mut self,
         now: Now,
-        room: Room,
-        state: Fields,
+        room: &Room,
+        state: &Fields,
+        expires_in_ms: Option<u64>,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
-        if !self.presence.is_joined(&room) {
+        if !self.presence.is_joined(room) {
             return Err(Error::new(Code::NotFound, "presence was not joined in the room"));
         }
-        self.announce_presence(now, room, state, event::PRESENCE_UPDATE, out)
+        self.presence.update(room, state, expires_in_ms, now, &self.limits)?;
+        self.announce_if_open(now, out);
+        Ok(())
+    }
+
+    fn announce_if_open(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            self.announce_due(now, out);
+        }
     }
 
     fn leave_presence(&mut self, now: Now, room: Room, out: &mut Vec<Output>) {
         if self.presence.leave(&room) && self.session.is_open() {
             self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
         }
-    }
-
-    fn announce_presence(
-        &mut self,
-        now: Now,
-        room: Room,
-        state: Fields,
-        name: &str,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
-        let bytes = fields_byte_len(&state) as u64;
-        let bytes_max = self.limits.presence_state_bytes_max;
-        if bytes > bytes_max {
-            return Err(too_large("the presence state", bytes, bytes_max));
-        }
-        let presence = self.presence.announce(room, state);
-        if self.session.is_open() {
-            self.announce(now, &presence, name, out);
-        }
-        Ok(())
     }
 
     pub(super) fn check(

@@ -10,9 +10,9 @@
 //! [`Command`], [`Reply`] and [`Event`] are also the façade that JavaScript sees, in camel case.
 
 use serde::{Deserialize, Serialize};
-use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
+pub use super::presence::present::{PresentMember, PresentUser};
 use super::query::selection::Selection;
 use super::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
@@ -36,6 +36,11 @@ pub struct Now {
 }
 
 impl Now {
+    /// Milliseconds on the monotonic clock.
+    pub fn mono_ms(self) -> u64 {
+        self.mono_us / 1000
+    }
+
     /// A deadline `ms` milliseconds from now, on the monotonic clock.
     pub fn after_ms(self, ms: u64) -> u64 {
         self.mono_us.saturating_add(ms.saturating_mul(1000))
@@ -151,14 +156,20 @@ pub enum Command {
     Unwatch {
         watch: WatchId,
     },
-    /// Remembered, and announced again after each reconnect.
+    /// Remembered, and announced again after each reconnect. Replaces the state of a room that is joined already.
     PresenceJoin {
         room: Room,
         state: Fields,
     },
+    /// Sets the fields of `state`, and removes those that are null. Sent at most every `presenceThrottleMs`, the newest
+    /// values last.
     PresenceUpdate {
         room: Room,
         state: Fields,
+        /// After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        expires_in_ms: Option<u64>,
     },
     PresenceLeave {
         room: Room,
@@ -403,18 +414,6 @@ pub struct ParkedWrite {
     pub server: Option<Fields>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct PresentMember {
-    pub client_id: String,
-    pub user_id: String,
-    pub state: Fields,
-    pub status: PresenceStatus,
-    /// Whether it is this client.
-    pub me: bool,
-}
-
 /// What an app is told without asking, at most once per turn and thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
@@ -453,6 +452,8 @@ pub enum Event {
     Presence {
         room: Room,
         members: Vec<PresentMember>,
+        /// The members by user, in the order of the user ids.
+        users: Vec<PresentUser>,
         /// Why this client cannot be present there.
         error: Option<ErrorBody>,
     },

@@ -50,7 +50,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::message::{Presence, event};
+use syncline_protocol::message::event;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
@@ -62,7 +62,7 @@ use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
 use self::pages::WaitingPage;
-use self::presence::PresenceBook;
+use self::presence::{Announcement, PresenceBook};
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
@@ -197,7 +197,10 @@ impl Engine {
             pulls: PullQueue::default(),
             triggers: Triggers::default(),
             queries: Queries::default(),
-            presence: PresenceBook::default(),
+            presence: PresenceBook::new(
+                config.settings.presence_throttle_ms,
+                config.settings.presence_background_ms,
+            ),
             progress: ProgressMeter::default(),
             socket: SocketIo::default(),
             counters: Counters::default(),
@@ -265,8 +268,8 @@ impl Engine {
             self.session.next_deadline(),
             self.flush_at_us,
             self.triggers.next_deadline(),
-            self.socket.next_deadline(),
             self.tokens.next_deadline(),
+            self.socket.next_deadline(),
             self.page_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
@@ -310,6 +313,7 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.presence.expire(now);
         self.presence.poll_events(self.identity.client_id, &mut events);
         self.socket.poll_events(&mut events);
         let queue = self.queue_status();
@@ -364,9 +368,8 @@ impl Engine {
         if due(self.ping_at_us) {
             self.ping(now, self.settings.request_timeout_ms, out);
         }
-        for presence in self.presence.due_announcements(now.mono_us) {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
-        }
+        self.presence.expire(now);
+        self.announce_due(now, out);
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
             self.subscribe_room(&room);
@@ -390,14 +393,24 @@ impl Engine {
         }
     }
 
-    fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
-        let room = presence.room.clone();
-        let request = if name == event::PRESENCE_JOIN {
-            Request::PresenceJoin { room }
-        } else {
-            Request::PresenceUpdate { room }
-        };
-        self.request(now, name, presence, request, out);
+    /// Tells the server what is to be told of this client's presence now.
+    fn announce_due(&mut self, now: Now, out: &mut Vec<Output>) {
+        for announcement in self.presence.due_announcements(now) {
+            self.announce(now, announcement, out);
+        }
+    }
+
+    fn announce(&mut self, now: Now, announcement: Announcement, out: &mut Vec<Output>) {
+        match announcement {
+            Announcement::Join(presence) => {
+                let request = Request::PresenceJoin { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_JOIN, &presence, request, out);
+            }
+            Announcement::Update(presence) => {
+                let request = Request::PresenceUpdate { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_UPDATE, &presence, request, out);
+            }
+        }
     }
 
     fn request<T: serde::Serialize>(

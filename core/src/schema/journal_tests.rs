@@ -47,8 +47,13 @@ fn document(fields: serde_json::Value) -> Document {
 
 fn recovered() -> Recovered {
     let client_id = ClientId::from_bytes([7; 16]);
-    let identity =
-        Identity { client_id, last_client_seq: 9, last_time: HybridTime::default(), schema_version: None };
+    let identity = Identity {
+        client_id,
+        last_client_seq: 9,
+        last_time: HybridTime::default(),
+        schema_version: None,
+        installation: None,
+    };
     Recovered { identity, entries: vec![], outcomes: vec![], parked: vec![], damage: vec![] }
 }
 

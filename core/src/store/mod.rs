@@ -5,6 +5,7 @@
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
 mod cached_document;
+mod crypt;
 mod database;
 mod disk;
 mod envelope;
@@ -19,6 +20,7 @@ mod lock;
 mod memory;
 mod recovery;
 mod room_change;
+mod sealing;
 mod sled_cache;
 mod sled_index;
 mod sled_rewrite;
@@ -27,7 +29,13 @@ mod sled_rewrite;
 mod conformance_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod locked_tests;
+#[cfg(test)]
+mod sealed_tests;
 
+pub(crate) use crypt::installation_hash;
+pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};
 pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
@@ -76,6 +84,9 @@ pub struct Identity {
     /// The version of the app's schema that the journal's writes have; absent until one is noted.
     #[serde(default)]
     pub schema_version: Option<u32>,
+    /// A hash of the name of the installation whose data this is; absent until one is told.
+    #[serde(default)]
+    pub installation: Option<u64>,
 }
 
 /// One accepted write, waiting to be applied by the server.
@@ -235,6 +246,12 @@ pub enum StoreError {
     /// The directory was written by a newer version.
     #[error("the data has format {found}, this version reads up to {supported}")]
     TooNew { found: u32, supported: u32 },
+    /// The data is sealed with a key that was not given, or one is needed; nothing was touched.
+    #[error("the data is sealed with another key")]
+    WrongKey,
+    /// The system keeps the files closed, as it does before the device is unlocked for the first time; nothing is lost.
+    #[error("the system does not open the files now")]
+    Locked,
     /// The cache broke and was replaced by an empty one; the failed change was not made.
     #[error("the cache was lost and starts empty: {reason}")]
     CacheLost { reason: String },
@@ -242,13 +259,19 @@ pub enum StoreError {
     #[error("the journal failed: {0}")]
     Journal(#[source] std::io::Error),
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     /// A record is larger than the journal takes; nothing of it was written.
     #[error("a record has {bytes} bytes, the journal takes {bytes_max}")]
     TooLarge { bytes: usize, bytes_max: usize },
     /// A record could not be encoded.
     #[error("a record could not be encoded: {0}")]
     Encode(String),
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::PermissionDenied { Self::Locked } else { Self::Io(error) }
+    }
 }
 
 /// The engine's only way to the disk. One owner, one writer.
@@ -281,7 +304,7 @@ pub trait Store {
         self.cache().document(key)
     }
 
-    /// Visits the live documents of a collection in the order of their ids.
+    /// Visits the live documents of a collection, in the order of their ids unless the store is sealed.
     fn visit_collection(
         &self,
         room: &Room,

@@ -11,6 +11,10 @@ use super::{Entry, Identity, Outcome, Parked, Record, Recovered};
 /// would take a new write under a used number for a repetition. More than an outbox ever holds.
 pub(super) const SKIPPED_AFTER_DAMAGE: u32 = 1 << 20;
 
+const LOST_IDENTITY: &str = "the client's identity was lost: it is unknown whether this write was applied";
+const OTHER_INSTALLATION: &str =
+    "the data was restored or copied from another installation: it is unknown whether this write was applied";
+
 /// The sum of the records seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
@@ -18,6 +22,7 @@ pub(super) struct Fold {
     last_client_seq: u64,
     last_time: HybridTime,
     schema_version: Option<u32>,
+    installation: Option<u64>,
     entries: BTreeMap<u64, Entry>,
     outcomes: BTreeMap<u64, Outcome>,
     parked: BTreeMap<u64, Parked>,
@@ -68,6 +73,7 @@ impl Fold {
             Record::Identity(identity) => {
                 self.client_id = Some(identity.client_id);
                 self.schema_version = identity.schema_version;
+                self.installation = identity.installation;
                 self.raise(identity.last_client_seq, identity.last_time);
             }
             Record::Queued(entries) => self.queue(entries),
@@ -112,15 +118,16 @@ impl Fold {
     }
 
     /// Ends the recovery. `spare` is the identity kept beside the journal, `fresh` the one of a new installation,
-    /// `damage` what is known of lost records.
+    /// `installation` the one that opens the store, if the app tells, `damage` what is known of lost records.
     pub(super) fn finish(
         mut self,
         spare: Option<Identity>,
         fresh: ClientId,
+        installation: Option<u64>,
         mut damage: Vec<String>,
     ) -> Outset {
         let mut repairs = Vec::new();
-        let client_id = match (self.client_id, spare) {
+        let mut client_id = match (self.client_id, spare) {
             (Some(client_id), Some(spare)) if spare.client_id == client_id => {
                 self.raise(spare.last_client_seq, spare.last_time);
                 client_id
@@ -129,6 +136,7 @@ impl Fold {
             (None, Some(spare)) => {
                 damage.push("the journal had lost the client's identity".to_owned());
                 self.schema_version = spare.schema_version;
+                self.installation = spare.installation;
                 self.raise(spare.last_client_seq, spare.last_time);
                 spare.client_id
             }
@@ -137,10 +145,19 @@ impl Fold {
                     damage
                         .push("the client's identity was lost, with it the numbers of the outbox".to_owned());
                 }
-                repairs.extend(self.fail_entries().into_iter().map(Record::Failed));
+                repairs.extend(self.fail_entries(LOST_IDENTITY).into_iter().map(Record::Failed));
                 fresh
             }
         };
+        let is_copy = matches!((self.installation, installation), (Some(of), Some(by)) if of != by);
+        if is_copy {
+            // The installation that it was copied from goes on under the old id, and may have sent the entries.
+            tracing::warn!("the data is that of another installation; it goes on as another client");
+            repairs.extend(self.fail_entries(OTHER_INSTALLATION).into_iter().map(Record::Failed));
+            client_id = fresh;
+        }
+        let is_named = installation.is_some() && installation != self.installation;
+        self.installation = installation.or(self.installation);
         if !damage.is_empty() {
             self.skip(SKIPPED_AFTER_DAMAGE);
         }
@@ -152,9 +169,11 @@ impl Fold {
             last_client_seq: self.last_client_seq,
             last_time: self.last_time,
             schema_version: self.schema_version,
+            installation: self.installation,
         };
-        if self.client_id.is_none() || !damage.is_empty() {
-            repairs.insert(0, Record::Identity(identity));
+        if self.client_id.is_none() || is_named || !damage.is_empty() {
+            // Last: torn off, it comes again, and no entry is sent in its name before it failed.
+            repairs.push(Record::Identity(identity));
         }
         let recovered = Recovered {
             identity,
@@ -168,12 +187,13 @@ impl Fold {
 
     /// Without its client's identity the server cannot tell whether it has applied an entry: sent under another
     /// one it might take effect twice. So the app decides.
-    fn fail_entries(&mut self) -> Vec<Outcome> {
+    fn fail_entries(&mut self, message: &str) -> Vec<Outcome> {
         let failed: Vec<Outcome> = std::mem::take(&mut self.entries)
             .into_values()
-            .map(|entry| {
-                let message = "the client's identity was lost: it is unknown whether this write was applied";
-                Outcome { entry, error: WireError::new(ErrorCode::Internal, message), conflict: None }
+            .map(|entry| Outcome {
+                entry,
+                error: WireError::new(ErrorCode::Internal, message),
+                conflict: None,
             })
             .collect();
         for outcome in &failed {

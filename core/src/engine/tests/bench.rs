@@ -58,6 +58,7 @@ pub(super) struct Bench {
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
     pub greetings: usize,
+    pub farewells: u64,
     pub pongs: usize,
     /// What a test counts.
     pub tokens_given: usize,
@@ -102,6 +103,7 @@ impl Bench {
             sent: VecDeque::new(),
             asked: VecDeque::new(),
             greetings: 0,
+            farewells: 0,
             pongs: 0,
             tokens_given: 0,
             replies: BTreeMap::new(),
@@ -200,6 +202,9 @@ impl Bench {
             Message::Pong => self.pongs += 1,
             Message::Socket { namespace, packet: Packet::Connect { .. } } if namespace.is_root() => {
                 self.greetings += 1;
+            }
+            Message::Socket { namespace, packet: Packet::Disconnect } if namespace.is_root() => {
+                self.farewells += 1;
             }
             Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
                 if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>

@@ -11,7 +11,7 @@ use crate::transport::{Message, Packet, Parser, Payload};
 
 const YEARS_10_MS: u64 = 10 * 365 * 24 * 3_600_000;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     App(AppState),
     Network(bool, &'static str),
