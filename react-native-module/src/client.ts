@@ -13,13 +13,13 @@ import type {
   WriteRequest,
   Write,
 } from './contract.ts';
-import { asSynclineError, SynclineError } from './error.ts';
+import { asSynclineError, closed, type SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { toFields } from './json.ts';
 import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Observable, readInto, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
   type Auth,
@@ -51,10 +51,6 @@ import { WriteQueue } from './writes.ts';
 const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
 
 type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
-
-function closed(): SynclineError {
-  return new SynclineError({ code: 'closed', message: 'the client is closed', retryable: false });
-}
 
 /**
  * A client of the sync core. It opens by itself at its first use; after `close`, only `open` opens it again.
@@ -421,24 +417,13 @@ export class SyncClient {
     this.presences.attach();
     this.#subscriptions.attach();
     this.#hub.attach(channel);
-    void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
+    void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
     this.queue.attach();
-    void this.#readInto(this.queue.status, () => channel.call({ type: 'queue' }));
+    void readInto(this.queue.status, () => channel.call({ type: 'queue' }), this.#report);
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
     void this.#readKept(channel, this.#conflicts, conflicts);
-  }
-
-  /** Reads a first value, unless an event brings a newer one meanwhile. */
-  async #readInto<T>(store: Store<T>, read: () => Promise<T>): Promise<void> {
-    const { version } = store;
-    try {
-      const value = await read();
-      if (store.version === version) store.set(value);
-    } catch (error) {
-      this.#report(asSynclineError(error));
-    }
   }
 
   async #readKept<T extends { clientSeq: number }>(
