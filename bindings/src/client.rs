@@ -14,7 +14,7 @@ use crate::types::{
     SyncReport, Watching, from_json, to_json,
 };
 
-type Result<T> = std::result::Result<T, SynclineError>;
+pub(crate) type Result<T> = std::result::Result<T, SynclineError>;
 
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
@@ -256,6 +256,10 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
+    pub(crate) fn inner(&self) -> &Client {
+        &self.inner
+    }
+
     pub(crate) async fn run(&self, command: Command) -> Result<()> {
         self.inner.execute(command).await?;
         Ok(())

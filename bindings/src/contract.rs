@@ -8,6 +8,12 @@ use syncline::engine::io::{
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
+use syncline::engine::queue::command::{
+    DeadLetter, Enqueued, JobCommand, JobEvent, JobInfo, JobOutcome, JobReply, JobState, NewJob,
+    ProcessReport,
+};
+use syncline::engine::queue::job::{DeadReason, JobKind, JobWork, LanePolicy};
+use syncline::engine::queue::retry::{Category, JobError};
 use syncline::engine::socket::cause::DisconnectCause;
 use syncline::engine::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceState, NamespaceStatus, SocketMessage,
@@ -84,6 +90,22 @@ pub fn typescript() -> String {
         RoomStatus,
         RoomPhase,
         QueueStatus,
+        JobCommand,
+        NewJob,
+        JobWork,
+        JobKind,
+        LanePolicy,
+        JobReply,
+        Enqueued,
+        JobInfo,
+        JobState,
+        DeadLetter,
+        DeadReason,
+        JobError,
+        Category,
+        JobOutcome,
+        ProcessReport,
+        JobEvent,
         RejectedWrite,
         ParkedWrite,
         Conflict,

@@ -3,6 +3,7 @@
 use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
+use crate::jobs::{DeadJob, JobFailure, JobResult};
 use crate::json::{self, EventSink};
 use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
@@ -57,6 +58,28 @@ pub enum ClientEvent {
         reason: ErrorInfo,
         request: u64,
     },
+    /// A handler is to do this, and to answer with `complete_job` or `fail_job` before the lease is over.
+    JobLeased {
+        job: u64,
+        lease: u64,
+        lease_ms: u64,
+        key: String,
+        payload_json: String,
+        idempotency_key: String,
+        attempts: u32,
+    },
+    JobDone {
+        result: JobResult,
+    },
+    /// An attempt failed; another is made.
+    JobFailed {
+        job: u64,
+        error: JobFailure,
+        attempts: u32,
+    },
+    JobDead {
+        letter: DeadJob,
+    },
     User {
         user_id: String,
         online: bool,
@@ -93,6 +116,7 @@ impl From<Event> for ClientEvent {
                 count,
             },
             Event::Queue { status } => Self::Queue { status: status.into() },
+            Event::Job { event } => event.into(),
             Event::Presence { room, members, users, error } => Self::Presence {
                 error: error.map(Into::into),
                 room: room.to_string(),

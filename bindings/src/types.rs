@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use syncline::engine::io::{self, ProgressPhase, RoomPhase};
+use syncline::engine::io::{self, RoomPhase};
 use syncline::store::{EncryptionKey, InvalidKey};
 use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 
 use crate::error::SynclineError;
+pub use crate::progress::{Phase, ProgressInfo};
 pub use crate::socket::ConnectionInfo;
 
 /// How a client is opened.
@@ -241,11 +242,27 @@ pub struct QueueInfo {
     pub count: u64,
     pub bytes: u64,
     pub processing: bool,
+    pub writes: u64,
+    pub events: u64,
+    pub requests: u64,
+    pub handlers: u64,
+    pub dead_letters: u64,
+    pub paused: bool,
 }
 
 impl From<io::QueueStatus> for QueueInfo {
     fn from(status: io::QueueStatus) -> Self {
-        Self { count: status.count, bytes: status.bytes, processing: status.processing }
+        Self {
+            count: status.count,
+            bytes: status.bytes,
+            processing: status.processing,
+            writes: status.writes,
+            events: status.events,
+            requests: status.requests,
+            handlers: status.handlers,
+            dead_letters: status.dead_letters,
+            paused: status.paused,
+        }
     }
 }
 
@@ -423,47 +440,4 @@ pub struct SyncReport {
     pub pending: u64,
     /// Why it is not complete.
     pub reason: Option<ErrorInfo>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum Phase {
-    Idle,
-    Preparing,
-    Uploading,
-    Downloading,
-    Complete,
-    Error,
-}
-
-#[derive(Debug, Clone, uniffi::Record)]
-pub struct ProgressInfo {
-    pub phase: Phase,
-    pub uploaded: u64,
-    pub to_upload: u64,
-    pub downloaded: u64,
-    /// Rooms that have caught up with the server.
-    pub rooms_live: u64,
-    /// Rooms that have not, without those that the server denies.
-    pub rooms_to_load: u64,
-}
-
-impl From<io::Progress> for ProgressInfo {
-    fn from(progress: io::Progress) -> Self {
-        let phase = match progress.phase {
-            ProgressPhase::Idle => Phase::Idle,
-            ProgressPhase::Preparing => Phase::Preparing,
-            ProgressPhase::Uploading => Phase::Uploading,
-            ProgressPhase::Downloading => Phase::Downloading,
-            ProgressPhase::Complete => Phase::Complete,
-            ProgressPhase::Error => Phase::Error,
-        };
-        Self {
-            phase,
-            uploaded: progress.uploaded,
-            to_upload: progress.to_upload,
-            downloaded: progress.downloaded,
-            rooms_live: progress.rooms_live,
-            rooms_to_load: progress.rooms_to_load,
-        }
-    }
 }

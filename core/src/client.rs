@@ -26,7 +26,9 @@ use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{
     DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
 };
-use crate::transport::{ConnectRequest, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
+use crate::transport::{
+    ConnectRequest, HttpClient, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions,
+};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -45,6 +47,9 @@ pub struct ClientConfig {
     /// Where Socket.IO listens; `/socket.io/` when absent.
     #[serde(default)]
     pub path: Option<String>,
+    /// What the addresses of queued requests are relative to, and whose requests carry the token; `url` when absent.
+    #[serde(default)]
+    pub api_url: Option<String>,
     /// Where everything is kept; owned by this client. Needed unless `store` is `memory`.
     #[serde(default)]
     pub directory: Option<PathBuf>,
@@ -140,6 +145,7 @@ impl ClientConfig {
         Self {
             url: url.into(),
             path: None,
+            api_url: None,
             directory: None,
             store: StoreKind::Disk,
             encryption_key: None,
@@ -187,6 +193,13 @@ impl ClientConfig {
     fn namespace(&self) -> Result<Namespace, Error> {
         let name = self.namespace.as_deref().unwrap_or("/");
         Namespace::new(name).map_err(|error| Error::new(Code::Invalid, error.to_string()))
+    }
+
+    /// What sends the queue's requests, under the TLS rules of the socket.
+    fn http(&self, endpoint: &ConnectRequest) -> Result<HttpClient, Error> {
+        let base = self.api_url.as_ref().unwrap_or(&self.url);
+        HttpClient::new(base, endpoint.tls_config(), self.settings.connect_timeout_ms)
+            .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()))
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
@@ -238,13 +251,14 @@ impl Client {
     /// `locked`, `wrong_key` or `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
+        let http = config.http(&endpoint)?;
         config.schema.validate()?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();
         let auto_connect = config.auto_connect;
         spawn("syncline", DRIVER_STACK_BYTES, move || {
-            let driver = match prepare(config, endpoint, inbox, sink) {
+            let driver = match prepare(config, endpoint, http, inbox, sink) {
                 Ok(driver) => driver,
                 Err(error) => {
                     let _unheard = opened.send(Err(error));
@@ -310,6 +324,7 @@ fn run(driver: Driver, runtime: &Runtime) {
 fn prepare(
     config: ClientConfig,
     endpoint: ConnectRequest,
+    http: HttpClient,
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
@@ -333,7 +348,7 @@ fn prepare(
         seed: Uuid::now_v7().as_u64_pair().1,
     };
     let engine = Engine::new(engine_config, recovered, rooms);
-    Ok(Driver { engine, store, endpoint, parser: config.parser, calls, events })
+    Ok(Driver { engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
 fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {

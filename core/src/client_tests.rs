@@ -74,9 +74,10 @@ impl Store for PanickingStore {
 fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> Client {
     let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
     let endpoint = config.endpoint().unwrap();
+    let http = config.http(&endpoint).unwrap();
     let runtime = runtime().unwrap();
     spawn("syncline", DRIVER_STACK_BYTES, move || {
-        let mut driver = prepare(config, endpoint, inbox, sink).unwrap();
+        let mut driver = prepare(config, endpoint, http, inbox, sink).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, armed });
         run(driver, runtime);
     })

@@ -4,6 +4,7 @@ import type {
   ClientConfig,
   ConnectionStatus,
   ErrorBody,
+  JobReply,
   Event,
   NamespaceStatus,
   RejectedWrite,
@@ -69,6 +70,7 @@ export interface Results {
   syncOnce: SyncReport;
   stats: Stats;
   trace: { events: TraceEvent[] };
+  jobs: JobReply;
   close: Nothing;
 }
 

@@ -8,7 +8,6 @@ import type {
   RejectedWrite,
   Resolution,
   Progress,
-  QueueStatus,
   Stats,
   TraceEvent,
   WriteRequest,
@@ -16,8 +15,9 @@ import type {
 } from './contract.ts';
 import { asSynclineError, closed, type SynclineError } from './error.ts';
 import type { Host } from './host.ts';
-import { EMPTY_QUEUE, IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
+import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { toFields } from './json.ts';
+import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
 import { type Observable, readInto, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
@@ -72,7 +72,8 @@ export class SyncClient {
   #token: string | null;
 
   readonly #connection = new Store(IDLE_CONNECTION);
-  readonly #queue = new Store(EMPTY_QUEUE);
+  /** What waits to be done: an observable status, and everything an app can do about it. */
+  readonly queue = new JobQueue(() => this.#open());
   readonly #progress = new Store(IDLE_PROGRESS);
   readonly #outcomes = new KeptWrites<RejectedWrite>();
   readonly #conflicts = new KeptWrites<ParkedWrite>();
@@ -117,10 +118,6 @@ export class SyncClient {
 
   get connection(): Observable<ConnectionStatus> {
     return this.#connection;
-  }
-
-  get queue(): Observable<QueueStatus> {
-    return this.#queue;
   }
 
   get progress(): Observable<Progress> {
@@ -421,7 +418,8 @@ export class SyncClient {
     this.#subscriptions.attach();
     this.#hub.attach(channel);
     void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
-    void readInto(this.#queue, () => channel.call({ type: 'queue' }), this.#report);
+    this.queue.attach();
+    void readInto(this.queue.status, () => channel.call({ type: 'queue' }), this.#report);
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
@@ -463,7 +461,10 @@ export class SyncClient {
         this.#watches.handleRows(event);
         break;
       case 'queue':
-        this.#queue.set(event.status);
+        this.queue.status.set(event.status);
+        break;
+      case 'job':
+        this.queue.handleEvent(event.event);
         break;
       case 'presence':
       case 'user':

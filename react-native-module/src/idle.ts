@@ -1,5 +1,5 @@
 // What is shown while nothing is known.
-import type { ConnectionStatus, Progress, QueueStatus } from './contract.ts';
+import type { ConnectionStatus, Progress } from './contract.ts';
 
 export const IDLE_CONNECTION: ConnectionStatus = {
   state: 'idle',
@@ -11,7 +11,6 @@ export const IDLE_CONNECTION: ConnectionStatus = {
   retryInMs: null,
   userId: null,
 };
-export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
 export const IDLE_PROGRESS: Progress = {
   phase: 'idle',
   uploaded: 0,

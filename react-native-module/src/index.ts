@@ -30,6 +30,13 @@ export {
   useDocument,
   type UseDocument,
 } from './hooks/use-document.ts';
+export { useDeadLetters, type UseDeadLetters } from './hooks/use-dead-letters.ts';
+export {
+  type OfflineMutation,
+  type OfflineMutationOptions,
+  useOfflineMutation,
+} from './hooks/use-offline-mutation.ts';
+export { useOfflineQueue, type UseOfflineQueue } from './hooks/use-offline-queue.ts';
 export { useDebugLog } from './hooks/use-debug-log.ts';
 export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
 export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';

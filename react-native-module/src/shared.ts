@@ -9,19 +9,28 @@ export type {
   ConnectionState,
   ConnectionStatus,
   Cursor,
+  DeadLetter,
   Direction,
   DisconnectCause,
+  Enqueued,
   ErrorBody,
   Event,
   Index,
+  JobError,
+  JobInfo,
+  JobOutcome,
+  JobWork,
   JsonValue,
   LogLevel,
   LogLine,
   Migration,
   MigrationStep,
   NamespaceStatus,
+  NewJob,
   ParkedWrite,
   PresentMember,
+  PresentUser,
+  ProcessReport,
   Progress,
   QueueStatus,
   RejectedWrite,
@@ -37,6 +46,15 @@ export type {
 export { SynclineError } from './error.ts';
 export type { EventsListener, Host } from './host.ts';
 export type { Logger } from './logger.ts';
+export {
+  type HandlerContext,
+  type JobEnd,
+  JobFailure,
+  type JobHandler,
+  type JobOptions,
+  JobQueue,
+  type QueuedRequest,
+} from './jobs.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,

@@ -51,6 +51,9 @@ impl Engine {
             }
             Command::SetToken { token, expires_at_ms } => {
                 self.expect_token(token.as_ref().map(Secret::expose));
+                if self.session.token() != token.as_ref() {
+                    self.drain.handle_token_changed(token.is_some());
+                }
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
                 self.trace(
                     now,
@@ -69,6 +72,10 @@ impl Engine {
             Command::SetNetwork { network } => {
                 self.expect_network(&network);
                 self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
+                match network.available {
+                    true => self.jobs.hurry(),
+                    false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
+                }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
@@ -140,6 +147,7 @@ impl Engine {
                 self.sync_once(now, request, deadline_ms, out);
                 return Ok(None);
             }
+            Command::Jobs { command } => return self.execute_job_command(now, request, command, store),
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(now, store))))),
             Command::Trace => return Ok(Some(Reply::Trace { events: self.trace.events() })),
             Command::Close => {
@@ -178,6 +186,9 @@ impl Engine {
             AppState::Active | AppState::Inactive => PresenceStatus::Active,
         };
         let changed = self.presence.set_status(status, now);
+        if state == AppState::Active {
+            self.jobs.hurry();
+        }
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
@@ -297,7 +308,7 @@ impl Engine {
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.
-    fn new_id(&mut self, now: Now) -> String {
+    pub(super) fn new_id(&mut self, now: Now) -> String {
         let mut random = [0; 10];
         for chunk in random.chunks_mut(8) {
             let bytes = super::backoff::next_random(&mut self.random).to_le_bytes();

@@ -13,7 +13,7 @@ use super::socket::Greeting;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
-use crate::transport::{Message, Namespace, Packet};
+use crate::transport::{Message, Packet};
 
 impl Engine {
     pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
@@ -28,11 +28,13 @@ impl Engine {
             Step::Opened => self.handle_opened(now, out),
             Step::Ended(generation) => {
                 self.trace_end(now, generation);
+                self.reset_job_connection(now);
                 out.push(Output::Close(generation));
                 self.handle_ended(out);
             }
             Step::Redial { old, new } => {
                 self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
+                self.reset_job_connection(now);
                 out.push(Output::Close(old));
                 self.reset_connection();
                 self.lose_socket(out);
@@ -122,7 +124,7 @@ impl Engine {
     pub(super) fn say_goodbye(&mut self, out: &mut Vec<Output>) {
         if self.session.is_open() {
             let packet = Packet::Disconnect;
-            out.push(Output::Send(Message::Socket { namespace: Namespace::ROOT, packet }));
+            out.push(Output::Send(Message::Socket { namespace: self.wire.main().clone(), packet }));
         }
     }
 

@@ -14,6 +14,10 @@ use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
 pub use super::presence::present::{PresentMember, PresentUser};
 use super::query::selection::Selection;
+pub use super::queue::command::QueueStatus;
+use super::queue::command::{JobCommand, JobEvent, JobReply};
+use super::queue::http::{HttpRequest, HttpResponse};
+use super::queue::job::JobId;
 use super::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
 };
@@ -70,6 +74,12 @@ pub enum Input {
     SocketOpened(Generation),
     SocketReceived(Generation, Message),
     SocketClosed(Generation, Error),
+    /// The attempt `run` of a request is over.
+    HttpDone {
+        job: JobId,
+        run: u64,
+        result: Result<HttpResponse, Error>,
+    },
     /// Everything appended to the journal so far is durable.
     Committed,
     /// Nothing appended since the last commit is in the journal.
@@ -85,6 +95,12 @@ pub enum Output {
     Send(Message),
     /// Close the WebSocket. No event of this generation is expected any more.
     Close(Generation),
+    /// Send an HTTP request for a job, answered by [`Input::HttpDone`].
+    Http {
+        job: JobId,
+        run: u64,
+        request: Box<HttpRequest>,
+    },
     Reply(RequestId, Result<Reply, Error>),
 }
 
@@ -223,6 +239,10 @@ pub enum Command {
     Stats,
     /// The last events of the synchronization, for a debugging screen.
     Trace,
+    /// What concerns queued events, requests and handlers.
+    Jobs {
+        command: JobCommand,
+    },
     /// Makes everything durable and ends the client.
     Close,
 }
@@ -335,6 +355,7 @@ pub enum Reply {
     Trace {
         events: Vec<TraceEvent>,
     },
+    Jobs(JobReply),
     Done {},
 }
 
@@ -370,16 +391,6 @@ pub struct RoomStatus {
     /// Whether the documents on this device were once all there are; `false` tells "empty" from "not loaded".
     pub complete: bool,
     pub error: Option<ErrorBody>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-pub struct QueueStatus {
-    /// Writes not yet confirmed.
-    pub count: u64,
-    pub bytes: u64,
-    /// Whether any is under way to the server.
-    pub processing: bool,
 }
 
 /// A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
@@ -448,6 +459,9 @@ pub enum Event {
     },
     Queue {
         status: QueueStatus,
+    },
+    Job {
+        event: JobEvent,
     },
     Presence {
         room: Room,

@@ -15,6 +15,7 @@
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
 //! - `eviction`: which rooms leave a cache that is too large.
+//! - [`queue`]: events, requests and handlers that wait to be carried out.
 //! - [`socket`]: the app's own events, rooms and namespaces.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
@@ -37,6 +38,7 @@ pub mod presence;
 pub mod progress;
 pub mod pulls;
 pub mod query;
+pub mod queue;
 pub mod replica;
 mod resolution;
 pub mod session;
@@ -66,6 +68,8 @@ use self::presence::{Announcement, PresenceBook};
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
+use self::queue::job::JobKind;
+use self::queue::{Drain, Jobs};
 use self::replica::Replica;
 use self::session::Session;
 use self::socket::SocketIo;
@@ -80,7 +84,7 @@ use crate::error::{Code, Error};
 use crate::metrics::Histogram;
 use crate::secret::Secret;
 use crate::store::{
-    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
+    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, job_records, queued_records,
 };
 use crate::transport::{Namespace, Parser};
 
@@ -110,6 +114,8 @@ pub struct Counters {
     pub confirmed: u64,
     pub rejected: u64,
     pub conflicts: u64,
+    pub jobs_done: u64,
+    pub jobs_dead: u64,
     pub reconnects: u64,
     pub sync_us: Histogram,
     pub rtt_us: Histogram,
@@ -133,6 +139,8 @@ pub struct Engine {
     outbox: Outbox,
     outcomes: Outcomes,
     parked: ParkedWrites,
+    jobs: Jobs,
+    drain: Drain,
     replica: Replica,
     waiting_page: Option<WaitingPage>,
     eviction: Eviction,
@@ -191,6 +199,8 @@ impl Engine {
             outbox,
             outcomes,
             parked,
+            jobs: Jobs::recover(recovered.last_job, recovered.jobs, recovered.ended_jobs),
+            drain: Drain::new(config.settings.job_auto),
             replica,
             waiting_page: None,
             eviction: Eviction::default(),
@@ -239,6 +249,7 @@ impl Engine {
                     self.fail_session(now, error, cause, out);
                 }
             }
+            Input::HttpDone { job, run, result } => self.handle_http_done(now, job, run, result, store),
             Input::Committed => self.handle_committed(out),
             Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
             Input::Tick => self.handle_tick(now, store, out),
@@ -248,6 +259,7 @@ impl Engine {
         }
         self.send_pages(now, out);
         self.push_batches(now, store, out);
+        self.run_jobs(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
         self.keep_token_fresh(now);
@@ -271,6 +283,7 @@ impl Engine {
             self.tokens.next_deadline(),
             self.socket.next_deadline(),
             self.page_deadline(),
+            self.jobs_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
     }
@@ -295,7 +308,12 @@ impl Engine {
         let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
-        std::iter::once(identity).chain(queued).chain(failed).chain(parked).collect()
+        let jobs = job_records(
+            self.jobs.last_id(),
+            self.jobs.all_held().map(|held| &held.job),
+            self.jobs.all_ended(),
+        );
+        std::iter::once(identity).chain(queued).chain(failed).chain(parked).chain(jobs).collect()
     }
 
     /// What the app is to be told since the last call.
@@ -324,7 +342,7 @@ impl Engine {
         let situation = Situation {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
-            pending: queue.count,
+            pending: self.outbox.len(),
             rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
@@ -337,9 +355,15 @@ impl Engine {
 
     fn queue_status(&self) -> QueueStatus {
         QueueStatus {
-            count: self.outbox.len(),
-            bytes: self.outbox.bytes(),
-            processing: self.outbox.is_pushing(),
+            count: self.outbox.len() + self.jobs.waiting(),
+            bytes: self.outbox.bytes() + self.jobs.bytes(),
+            processing: self.outbox.is_pushing() || !self.jobs.running().is_empty(),
+            writes: self.outbox.len(),
+            events: self.jobs.count(JobKind::Event),
+            requests: self.jobs.count(JobKind::Request),
+            handlers: self.jobs.count(JobKind::Handler),
+            dead_letters: self.jobs.dead(),
+            paused: self.drain.is_paused(),
         }
     }
 

@@ -166,6 +166,7 @@ impl Engine {
                 Err(_) => {}
             },
             Request::Socket(ticket) => self.handle_answer(now, ticket, args, out),
+            Request::Job(job) => self.handle_job_answer(now, job, args, store),
             Request::Notice => {}
         }
         Ok(())

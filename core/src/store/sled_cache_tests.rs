@@ -329,7 +329,7 @@ fn what_waits_for_a_slow_disk_is_bounded() {
         cache.apply(&room("user:42"), &update).unwrap();
         assert!(cache.state.borrow().unflushed_bytes < 2 * UNFLUSHED_BYTES_MAX);
     }
-    let (_, flushed) = open_mark(&cache.mark).unwrap();
+    let (_, flushed) = open::open_mark(&cache.mark).unwrap();
     assert!(flushed > 0, "nobody asked for a flush");
 }
 

@@ -111,12 +111,9 @@ async fn no_secret_comes_out_by_logs_errors_figures_traces_or_debug_output() {
     let all: Vec<&str> = CANARIES.iter().copied().chain(secrets).collect();
     assert_clean("the figures", &stats, &all);
     assert_clean("the trace", &trace, &all);
-    let client_log: String = captured
-        .text()
-        .lines()
-        .filter(|line| !line.contains("syncline_server"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let (server_log, client_log): (Vec<String>, Vec<String>) =
+        captured.text().lines().map(str::to_owned).partition(|line| line.contains("syncline_server"));
+    let (server_log, client_log) = (server_log.join("\n"), client_log.join("\n"));
     assert!(client_log.contains("syncline.pushed"), "the log was captured");
     assert_clean("the log of the client", &client_log, &all);
     assert_clean("the log of the server", &server_log, &secrets);

@@ -376,6 +376,10 @@ impl Life {
                         acts.push(Act::HangUp(generation));
                     }
                 }
+                // No user queues a request.
+                Output::Http { job, .. } => {
+                    return Err(Failure(format!("job {job} is a request that nobody made")));
+                }
                 Output::Reply(request, result) => {
                     ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");
                     match &result {

@@ -284,5 +284,10 @@ fn summary(record: &Record) -> String {
         Record::Resolved { client_seq, entry } => {
             format!("{client_seq} as resolved to {:?}", numbers(entry.as_slice()))
         }
+        Record::Jobs(jobs) => format!("jobs {:?}", jobs.iter().map(|job| job.id).collect::<Vec<_>>()),
+        Record::JobAttempted { id, attempts } => format!("job {id} as tried {attempts} times"),
+        Record::JobEnded(ended) => format!("job {} as ended", ended.job.id),
+        Record::JobsGone(ids) => format!("jobs {ids:?} as gone"),
+        Record::LastJob { id } => format!("job {id} as the last"),
     }
 }

@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use syncline_protocol::message::{
-    Failure, Hello, Page, Presence, Pull, Push, PushAnswer, RoomRequest, Subscribe, event,
-};
+use syncline_protocol::message::{Failure, Hello, Page, Presence, Pull, Push, RoomRequest, Subscribe, event};
 use syncline_protocol::{
     ClientId, Collection, Document, DocumentId, ErrorCode, Fields, Limits, Op, Patch, Path, Room, Value,
     WireError, Write,
 };
 
 use super::faulty_store::FaultyStore;
+use super::jobs::read_argument;
+use crate::argument::Argument;
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
+use crate::engine::queue::http::HttpRequest;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::store::{MemoryStore, Store};
@@ -49,7 +50,6 @@ pub(super) struct Bench {
     pub store: FaultyStore,
     pub settings: Settings,
     pub collections: Collections,
-    /// The socket that the engine wants open.
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
@@ -57,6 +57,10 @@ pub(super) struct Bench {
     pub sent: VecDeque<(Namespace, Packet)>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
+    /// HTTP requests that the script has not looked at.
+    pub http: VecDeque<(u64, u64, HttpRequest)>,
+    /// Events of the queue that the script has not looked at, with their acks.
+    pub emitted: VecDeque<(u64, String, Vec<Argument>)>,
     pub greetings: usize,
     pub farewells: u64,
     pub pongs: usize,
@@ -102,6 +106,8 @@ impl Bench {
             max_payload_bytes: None,
             sent: VecDeque::new(),
             asked: VecDeque::new(),
+            http: VecDeque::new(),
+            emitted: VecDeque::new(),
             greetings: 0,
             farewells: 0,
             pongs: 0,
@@ -146,6 +152,8 @@ impl Bench {
         self.engine = Engine::new(config(&self.settings, &self.collections, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();
+        self.emitted.clear();
+        self.http.clear();
         self.events.clear();
     }
 
@@ -186,6 +194,7 @@ impl Bench {
                 Output::Close(generation) => {
                     self.socket.take_if(|open| *open == generation);
                 }
+                Output::Http { job, run, request } => self.http.push_back((job, run, *request)),
                 Output::Reply(request, result) => {
                     assert!(self.replies.insert(request, result).is_none(), "answered twice");
                 }
@@ -205,6 +214,9 @@ impl Bench {
             }
             Message::Socket { namespace, packet: Packet::Disconnect } if namespace.is_root() => {
                 self.farewells += 1;
+            }
+            Message::Socket { packet: Packet::Event { name, args, ack }, .. } if name.starts_with("job:") => {
+                self.emitted.push_back((ack.unwrap(), name, args.iter().map(read_argument).collect()));
             }
             Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
                 if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>
@@ -309,6 +321,7 @@ impl Bench {
     pub(super) fn lose_connection(&mut self) {
         let generation = self.socket.take().expect("no socket");
         self.asked.clear();
+        self.emitted.clear();
         self.input(Input::SocketClosed(generation, Error::new(Code::Unreachable, "gone")));
     }
 
@@ -509,11 +522,6 @@ pub(super) fn set(id: &str, field: &str, value: i64) -> WriteRequest {
 
 pub(super) fn unavailable() -> WireError {
     WireError::new(ErrorCode::Unavailable, "not now")
-}
-
-/// An answer without results: nothing of the push was tried.
-pub(super) fn not_tried(error: WireError) -> PushAnswer {
-    PushAnswer { results: vec![], error: Some(error) }
 }
 
 pub(super) fn numbers(push: &Push) -> Vec<u64> {

@@ -11,6 +11,7 @@ mod durability;
 mod evicting;
 mod faulty_store;
 mod folding;
+mod jobs;
 mod liveness;
 mod presence;
 mod priorities;
