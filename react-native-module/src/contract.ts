@@ -685,7 +685,7 @@ paused: boolean, };
 /**
  * What an app asks for.
  */
-export type JobCommand = { "type": "enqueue", jobs: Array<NewJob>, } | { "type": "list", after?: number, } | { "type": "deadLetters" } | { "type": "outcomes" } | { "type": "acknowledge", job: number, } | { "type": "retry", job: number, work?: JobWork, } | { "type": "edit", job: number, work: JobWork, } | { "type": "drop", job: number, } | { "type": "clear", kinds?: Array<JobKind>, deadLetters?: boolean, } | { "type": "process" } | { "type": "setAuto", enabled: boolean, } | { "type": "registerHandlers", keys: Array<string>, } | { "type": "extendLease", job: number, lease: number, } | { "type": "complete", job: number, lease: number, result?: JsonValue, } | { "type": "fail", job: number, lease: number, category: Category, code?: string, message?: string, retryAfterMs?: number, };
+export type JobCommand = { "type": "enqueue", jobs: Array<NewJob>, } | { "type": "list", after?: number, } | { "type": "deadLetters" } | { "type": "outcomes" } | { "type": "acknowledge", job: number, } | { "type": "retry", job: number, work?: JobWork, } | { "type": "edit", job: number, work: JobWork, } | { "type": "drop", job: number, } | { "type": "clear", kinds?: Array<JobKind>, deadLetters?: boolean, } | { "type": "process" } | { "type": "setAuto", enabled: boolean, } | { "type": "registerHandlers", keys: Array<string>, } | { "type": "extendLease", job: number, lease: number, } | { "type": "complete", job: number, lease: number, result?: unknown, } | { "type": "fail", job: number, lease: number, category: Category, code?: string, message?: string, retryAfterMs?: number, };
 
 /**
  * A job to be accepted.
@@ -731,7 +731,7 @@ export type JobWork = { "event": {
 /**
  * `/` when absent.
  */
-namespace?: string, name: string, args: JsonValue[], } } | { "request": { method: string, 
+namespace?: string, name: string, args: unknown[], } } | { "request": { method: string, 
 /**
  * Absolute, or a path on the server.
  */
@@ -739,7 +739,7 @@ url: string, headers?: { [key in string]: string },
 /**
  * Bytes are sent as they are, anything else as JSON.
  */
-body?: JsonValue, } } | { "handler": { key: string, payload?: JsonValue, } };
+body?: unknown, } } | { "handler": { key: string, payload?: unknown, } };
 
 /**
  * How a job is carried out.
@@ -835,7 +835,7 @@ export type JobOutcome = { job: number, kind: JobKind, lane: string,
 /**
  * What the server acknowledged with; `{status, headers, body}` of a request; what the handler returned.
  */
-result: JsonValue[], 
+result: unknown[], 
 /**
  * Whether it stays until it is acknowledged.
  */
@@ -861,7 +861,7 @@ skipped: number, };
 /**
  * What an app is told about jobs without asking.
  */
-export type JobEvent = { "type": "leased", job: number, lease: number, leaseMs: number, key: string, payload: JsonValue, idempotencyKey: string, 
+export type JobEvent = { "type": "leased", job: number, lease: number, leaseMs: number, key: string, payload: unknown, idempotencyKey: string, 
 /**
  * Attempts used up before.
  */

@@ -10,12 +10,14 @@ import type {
   JobKind,
   JobOutcome,
   JobWork,
-  JsonValue,
   NewJob,
   ProcessReport,
   QueueStatus,
 } from './contract.ts';
+import { SynclineError } from './error.ts';
+import { encodeWork, withDecodedResult, withDecodedWork } from './job-values.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { fromPortable, portable } from './portable.ts';
 
 export const EMPTY_QUEUE: QueueStatus = {
   count: 0,
@@ -38,7 +40,7 @@ export interface HandlerContext {
   readonly attempts: number;
 }
 
-export type JobHandler = (payload: JsonValue, context: HandlerContext) => Promise<unknown>;
+export type JobHandler = (payload: unknown, context: HandlerContext) => Promise<unknown>;
 
 /** How a job ended. */
 export type JobEnd =
@@ -70,7 +72,8 @@ export class JobFailure extends Error {
 export interface QueuedRequest {
   readonly endpoint: string;
   readonly method?: string | undefined;
-  readonly data?: JsonValue | undefined;
+  /** Bytes are sent as they are, anything else as JSON. */
+  readonly data?: unknown;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -117,7 +120,10 @@ export class JobQueue implements Observable<QueueStatus> {
   async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void): Promise<Enqueued> {
     this.#enqueuing += 1;
     try {
-      const { enqueued } = await this.#call({ type: 'enqueue', jobs: [job] });
+      const { enqueued } = await this.#call({
+        type: 'enqueue',
+        jobs: [{ ...job, work: encodeWork(job.work) }],
+      });
       const [accepted] = enqueued as [Enqueued];
       if (onEnd) this.#await(accepted.job, onEnd);
       return accepted;
@@ -133,8 +139,8 @@ export class JobQueue implements Observable<QueueStatus> {
   }
 
   /** Queues a Socket.IO event, sent until the server acknowledges it. */
-  emit(name: string, args: JsonValue[] = [], options: JobOptions = {}): Promise<Enqueued> {
-    return this.enqueue({ ...options, work: { event: { name, args } } });
+  emit(name: string, args: readonly unknown[] = [], options: JobOptions = {}): Promise<Enqueued> {
+    return this.enqueue({ ...options, work: { event: { name, args: [...args] } } });
   }
 
   /** Jobs that have not ended, by their numbers. */
@@ -142,14 +148,14 @@ export class JobQueue implements Observable<QueueStatus> {
     const all: JobInfo[] = [];
     for (;;) {
       const { jobs, more } = await this.#call({ type: 'list', after: all.at(-1)?.job ?? 0 });
-      all.push(...jobs);
+      all.push(...jobs.map(withDecodedWork));
       if (!more) return all;
     }
   }
 
   /** Results that were asked to be kept. */
   async outcomes(): Promise<JobOutcome[]> {
-    return (await this.#call({ type: 'outcomes' })).outcomes;
+    return (await this.#call({ type: 'outcomes' })).outcomes.map(withDecodedResult);
   }
 
   async acknowledge(job: number): Promise<void> {
@@ -159,13 +165,13 @@ export class JobQueue implements Observable<QueueStatus> {
   /** Queues a dead letter again, as it was or doing `work` instead. */
   async retry(job: number, work?: JobWork): Promise<void> {
     const letter = this.#letter(job);
-    await this.#call({ type: 'retry', job, ...(work && { work }) });
+    await this.#call({ type: 'retry', job, ...(work && { work: encodeWork(work) }) });
     this.#forgetLetter(letter);
   }
 
   /** A job that waits does this instead. */
   async edit(job: number, work: JobWork): Promise<void> {
-    await this.#call({ type: 'edit', job, work });
+    await this.#call({ type: 'edit', job, work: encodeWork(work) });
   }
 
   /** Forgets a job that waits, or a dead letter. */
@@ -225,18 +231,19 @@ export class JobQueue implements Observable<QueueStatus> {
         void this.#run(event);
         break;
       case 'done':
-        this.#end(event.outcome.job, { type: 'done', outcome: event.outcome });
+        this.#end(event.outcome.job, { type: 'done', outcome: withDecodedResult(event.outcome) });
         break;
       case 'dead':
-        this.#deadLetters.set([
-          ...this.#deadLetters.get().filter(({ job }) => job !== event.letter.job),
-          event.letter,
-        ]);
-        this.#end(event.letter.job, { type: 'dead', letter: event.letter });
+        this.#handleDead(withDecodedWork(event.letter));
         break;
       case 'failed':
         break;
     }
+  }
+
+  #handleDead(letter: DeadLetter): void {
+    this.#deadLetters.set([...this.#deadLetters.get().filter(({ job }) => job !== letter.job), letter]);
+    this.#end(letter.job, { type: 'dead', letter });
   }
 
   async #run(lease: Extract<JobEvent, { type: 'leased' }>): Promise<void> {
@@ -248,8 +255,8 @@ export class JobQueue implements Observable<QueueStatus> {
     try {
       const handler = this.#handlers.get(key);
       if (!handler) throw new JobFailure('NETWORK', 'the handler is not registered any more');
-      const result = (await handler(payload, { job, idempotencyKey, attempts })) as JsonValue | undefined;
-      await this.#call({ type: 'complete', ...holder, result: result ?? null });
+      const result = await handler(fromPortable([payload])[0], { job, idempotencyKey, attempts });
+      await this.#call({ type: 'complete', ...holder, result: portable(result, 'the result') });
     } catch (error) {
       // When the lease is over, somebody else has the job.
       await this.#call({ type: 'fail', ...holder, ...failureOf(error) }).catch(() => undefined);
@@ -302,7 +309,7 @@ export class JobQueue implements Observable<QueueStatus> {
   async #refreshLetters(): Promise<void> {
     const { version } = this.#deadLetters;
     const { deadLetters } = await this.#call({ type: 'deadLetters' });
-    if (this.#deadLetters.version === version) this.#deadLetters.set(deadLetters);
+    if (this.#deadLetters.version === version) this.#deadLetters.set(deadLetters.map(withDecodedWork));
     else await this.#refreshLetters();
   }
 
@@ -329,6 +336,10 @@ function failureOf(error: unknown): Omit<Extract<JobCommand, { type: 'fail' }>, 
   if (error instanceof JobFailure) {
     const { category, code, retryAfterMs } = error;
     return { category, code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  }
+  // A result that cannot be kept: another attempt would do it all once more, and end as this one.
+  if (error instanceof SynclineError && error.code === 'invalid') {
+    return { category: 'VALIDATION', code: error.code, message };
   }
   const status = (error as { status?: unknown } | null)?.status;
   if (typeof status === 'number') return { category: categoryOf(status), code: String(status), message };

@@ -9,7 +9,12 @@ const RESERVED = ['$bytes', '$object'];
 
 /** Arguments as the core reads them: bytes as `{ $bytes: base64 }`, what looks like that within `$object`. */
 export function toPortable(args: readonly unknown[]): unknown[] {
-  return args.map((arg, index) => (arg === undefined ? null : encode(arg, `argument ${index + 1}`, 0)));
+  return args.map((arg, index) => portable(arg, `argument ${index + 1}`));
+}
+
+/** One value as the core reads it; `place` is what an error calls it. */
+export function portable(value: unknown, place: string): unknown {
+  return value === undefined ? null : encode(value, place, 0);
 }
 
 /** Arguments as the app sees them: bytes are a `Uint8Array`. */

@@ -2,7 +2,6 @@ import { renderHook, waitFor } from '@testing-library/react-native';
 import { type ReactNode, StrictMode } from 'react';
 
 import {
-  type JsonValue,
   type SyncClient,
   SynclineProvider,
   type SyncOptions,
@@ -131,11 +130,58 @@ it('runs a mutation by a function of the app', async () => {
   expect(keys).toEqual([expect.stringMatching(/.+/)]);
 });
 
+it('carries bytes, and objects that look like their notation', async () => {
+  interface Photo {
+    name: { $bytes: string };
+    bytes: Uint8Array;
+  }
+  const photo: Photo = { name: { $bytes: 'not bytes' }, bytes: new Uint8Array([0, 255]) };
+  const given: unknown[] = [];
+  const { told, callbacks } = noting();
+  const ada = await device();
+  const { result } = await renderHook(
+    () =>
+      useOfflineMutation<Photo>({
+        mutationKey: 'photo',
+        mutationFn: (variables) => Promise.resolve(given.push(variables)).then(() => variables.bytes),
+        ...callbacks,
+      }),
+    { wrapper: within(ada) },
+  );
+  await result.current.mutateAsync(photo);
+  await waitFor(() => {
+    expect(told).toEqual([
+      ['success', photo.bytes, photo, undefined],
+      ['settled', photo, undefined],
+    ]);
+  });
+  expect(given).toEqual([photo]);
+
+  await ada.queue.add({ endpoint: '/photos', method: 'PUT', data: photo.bytes });
+  await waitFor(() => {
+    expect(backend.asked).toMatchObject([
+      { headers: { 'content-type': 'application/octet-stream' }, body: [0, 255] },
+    ]);
+  });
+});
+
+it('refuses what cannot be queued as it is', async () => {
+  const { told, callbacks } = noting();
+  const { result } = await renderHook(
+    () => useOfflineMutation<{ at: Date }>({ endpoint: '/orders', ...callbacks }),
+    { wrapper: within(await device()) },
+  );
+  await expect(result.current.mutateAsync({ at: new Date(0) })).rejects.toMatchObject({ code: 'invalid' });
+  expect(told.map(([name]) => name)).toEqual(['error', 'settled']);
+  expect(result.current.pending).toBe(0);
+  expect(backend.asked).toEqual([]);
+});
+
 it('keeps a mutation of a function until a component with that function is mounted', async () => {
   const ada = await device();
   await ada.queue.enqueue({ work: { handler: { key: 'later', payload: 1 } } });
   await until(ada.queue, ({ handlers }) => handlers === 1);
-  const ran: JsonValue[] = [];
+  const ran: unknown[] = [];
   await renderHook(
     () =>
       useOfflineMutation<number>({

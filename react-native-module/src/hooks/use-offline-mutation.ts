@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 
-import type { Enqueued, JobError, JsonValue, NewJob } from '../contract.ts';
+import type { Enqueued, JobError, NewJob } from '../contract.ts';
 import type { HandlerContext, JobEnd, JobOptions } from '../jobs.ts';
 import { requestWork } from '../jobs.ts';
 import { Store } from '../observable.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
-export interface OfflineMutationOptions<Variables extends JsonValue, Context = unknown> {
+export interface OfflineMutationOptions<Variables, Context = unknown> {
   /** What is done, as long as a component with this mutation is mounted. Needs `mutationKey`. */
   readonly mutationFn?: (variables: Variables, context: HandlerContext) => Promise<unknown>;
   /** Names the function across restarts of the app. */
@@ -23,11 +23,11 @@ export interface OfflineMutationOptions<Variables extends JsonValue, Context = u
   /** It was given up or dropped, or could not be queued. */
   readonly onError?: (error: JobError | Error, variables: Variables, context: Context | undefined) => void;
   /** The response `{ status, headers, body }`, or what `mutationFn` returned. */
-  readonly onSuccess?: (result: JsonValue, variables: Variables, context: Context | undefined) => void;
+  readonly onSuccess?: (result: unknown, variables: Variables, context: Context | undefined) => void;
   readonly onSettled?: (variables: Variables, context: Context | undefined) => void;
 }
 
-export interface OfflineMutation<Variables extends JsonValue> {
+export interface OfflineMutation<Variables> {
   /** Resolves when it is on disk, connected or not. */
   mutateAsync(variables: Variables): Promise<Enqueued>;
   /** The same; `onError` hears of a failure. */
@@ -39,7 +39,7 @@ export interface OfflineMutation<Variables extends JsonValue> {
 const DROPPED: JobError = { category: 'UNKNOWN', code: 'dropped', message: 'it was dropped', status: null };
 
 /** A mutation that waits for the network. Its callbacks run while the client is open; its effect does not need them. */
-export function useOfflineMutation<Variables extends JsonValue, Context = unknown>(
+export function useOfflineMutation<Variables, Context = unknown>(
   options: OfflineMutationOptions<Variables, Context>,
 ): OfflineMutation<Variables> {
   const { queue } = useSyncClient();
@@ -92,7 +92,7 @@ export function useOfflineMutation<Variables extends JsonValue, Context = unknow
   return { mutateAsync, mutate, pending };
 }
 
-function jobOf<Variables extends JsonValue, Context>(
+function jobOf<Variables, Context>(
   { mutationFn, mutationKey, endpoint, method, headers, job }: OfflineMutationOptions<Variables, Context>,
   variables: Variables,
 ): NewJob {
@@ -104,7 +104,7 @@ function jobOf<Variables extends JsonValue, Context>(
   return { ...job, work: requestWork({ endpoint, method, headers, data: variables }) };
 }
 
-function settle<Variables extends JsonValue, Context>(
+function settle<Variables, Context>(
   options: OfflineMutationOptions<Variables, Context>,
   end: JobEnd,
   variables: Variables,

@@ -6,6 +6,7 @@ export interface Asked {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
+  /** What JSON says, or the bytes. */
   readonly body: unknown;
 }
 
@@ -22,11 +23,11 @@ export class Backend {
 
   private constructor(answer: (asked: Asked) => Answer) {
     this.#server = createServer((request, response) => {
-      let text = '';
-      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const { method = '', url: path = '', headers } = request;
-        const asked = { method, path, headers, body: text === '' ? null : (JSON.parse(text) as unknown) };
+        const asked = { method, path, headers, body: bodyOf(headers, Buffer.concat(chunks)) };
         this.asked.push(asked);
         const { status, body = {} } = answer(asked);
         response.writeHead(status, { 'content-type': 'application/json' });
@@ -52,4 +53,8 @@ export class Backend {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+function bodyOf(headers: IncomingHttpHeaders, bytes: Buffer): unknown {
+  return headers['content-type'] === 'application/json' ? JSON.parse(bytes.toString()) : [...bytes];
 }

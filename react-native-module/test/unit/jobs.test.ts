@@ -69,6 +69,14 @@ test.each([
   expect(sent('fail')).toMatchObject([{ job: 1, lease: 7, ...expected }]);
 });
 
+test('a handler whose result cannot be kept is not run again', async () => {
+  const { queue, sent } = scripted(() => ({}));
+  queue.handle('upload', () => Promise.resolve(() => 'a function'));
+  queue.handleEvent(leased);
+  await flush();
+  expect(sent('fail')).toMatchObject([{ job: 1, lease: 7, category: 'VALIDATION', code: 'invalid' }]);
+});
+
 test('the end of a job is heard of, also when it comes before the answer to its enqueueing', async () => {
   const ends: string[] = [];
   const early = scripted(() => {
@@ -115,7 +123,7 @@ test('who waits for the end of a job hears that it was dropped or cleared', asyn
   const ends: string[] = [];
   const { queue } = scripted(({ type }) => {
     if (type === 'enqueue') return { enqueued: [{ job: ++last, duplicate: false }] };
-    if (type === 'list') return { jobs: [{ job: 3 }], more: false };
+    if (type === 'list') return { jobs: [{ job: 3, work: { event: { name: 'c', args: [] } } }], more: false };
     return { cleared: 1 };
   });
   for (const name of ['a', 'b', 'c']) {

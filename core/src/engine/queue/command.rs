@@ -60,7 +60,7 @@ pub enum JobCommand {
         job: JobId,
         lease: u64,
         #[serde(default = "nothing", with = "job::arg")]
-        #[cfg_attr(feature = "contract", ts(optional, type = "JsonValue"))]
+        #[cfg_attr(feature = "contract", ts(optional, type = "unknown"))]
         result: Argument,
     },
     /// A handler's job failed.
@@ -299,7 +299,7 @@ pub struct JobOutcome {
     pub lane: String,
     /// What the server acknowledged with; `{status, headers, body}` of a request; what the handler returned.
     #[serde(with = "job::args")]
-    #[cfg_attr(feature = "contract", ts(type = "JsonValue[]"))]
+    #[cfg_attr(feature = "contract", ts(type = "unknown[]"))]
     pub result: Vec<Argument>,
     /// Whether it stays until it is acknowledged.
     pub kept: bool,
@@ -348,7 +348,7 @@ pub enum JobEvent {
         lease_ms: u64,
         key: String,
         #[serde(with = "job::arg")]
-        #[cfg_attr(feature = "contract", ts(type = "JsonValue"))]
+        #[cfg_attr(feature = "contract", ts(type = "unknown"))]
         payload: Argument,
         idempotency_key: String,
         /// Attempts used up before.

@@ -51,7 +51,7 @@ pub enum JobWork {
         namespace: Option<String>,
         name: String,
         #[serde(default, with = "args")]
-        #[cfg_attr(feature = "contract", ts(type = "JsonValue[]"))]
+        #[cfg_attr(feature = "contract", ts(type = "unknown[]"))]
         args: Vec<Argument>,
     },
     /// An HTTP request.
@@ -64,14 +64,14 @@ pub enum JobWork {
         headers: BTreeMap<String, String>,
         /// Bytes are sent as they are, anything else as JSON.
         #[serde(default, with = "optional_arg")]
-        #[cfg_attr(feature = "contract", ts(optional, type = "JsonValue"))]
+        #[cfg_attr(feature = "contract", ts(optional, type = "unknown"))]
         body: Option<Argument>,
     },
     /// A function of the app, by the key that it is registered under.
     Handler {
         key: String,
         #[serde(default = "null", with = "arg")]
-        #[cfg_attr(feature = "contract", ts(optional, type = "JsonValue"))]
+        #[cfg_attr(feature = "contract", ts(optional, type = "unknown"))]
         payload: Argument,
     },
 }
