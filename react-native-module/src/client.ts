@@ -399,6 +399,7 @@ export class SyncClient {
     this.presences.detach();
     this.#subscriptions.detach();
     this.#hub.detach();
+    this.queue.detach();
   }
 
   #config(host: Host): ClientConfig {
@@ -418,7 +419,7 @@ export class SyncClient {
     this.#subscriptions.attach();
     this.#hub.attach(channel);
     void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
-    this.queue.attach();
+    this.queue.attach(channel);
     void readInto(this.queue.status, () => channel.call({ type: 'queue' }), this.#report);
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;

@@ -102,6 +102,8 @@ export class JobQueue implements Observable<QueueStatus> {
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
   #enqueuing = 0;
+  /** The open channel. */
+  #attached: Channel | null = null;
 
   constructor(open: () => Promise<Channel>) {
     this.#open = open;
@@ -211,18 +213,31 @@ export class JobQueue implements Observable<QueueStatus> {
   /** Runs jobs of this key from now on, until the returned function is called. The last function of a key counts. */
   handle(key: string, handler: JobHandler): Unsubscribe {
     this.#handlers.set(key, handler);
-    this.#register();
+    // A client that cannot be opened says so elsewhere; opening it registers again.
+    this.#open().then(
+      (channel) => {
+        this.#register(channel);
+      },
+      () => undefined,
+    );
     return () => {
       if (this.#handlers.get(key) !== handler) return;
       this.#handlers.delete(key);
-      this.#register();
+      // What ends opens no client: somebody else may have taken the files over.
+      if (this.#attached) this.#register(this.#attached);
     };
   }
 
   /** The client is open. */
-  attach(): void {
-    if (this.#handlers.size > 0) this.#register();
+  attach(channel: Channel): void {
+    this.#attached = channel;
+    if (this.#handlers.size > 0) this.#register(channel);
     this.#refreshLetters().catch(() => undefined);
+  }
+
+  /** The client is closing. */
+  detach(): void {
+    this.#attached = null;
   }
 
   handleEvent(event: JobEvent): void {
@@ -285,9 +300,9 @@ export class JobQueue implements Observable<QueueStatus> {
     waiting?.(end);
   }
 
-  #register(): void {
-    // A client that cannot be opened says so elsewhere; opening it registers again.
-    this.#call({ type: 'registerHandlers', keys: [...this.#handlers.keys()] }).catch(() => undefined);
+  #register(channel: Channel): void {
+    const command: JobCommand = { type: 'registerHandlers', keys: [...this.#handlers.keys()] };
+    channel.call({ type: 'jobs', command }).catch(() => undefined);
   }
 
   /** The core says how many were cleared, not which: those that it does not know any more. */

@@ -10,9 +10,10 @@ function scripted(answer: (command: JobCommand) => unknown) {
     asked.push(command.command);
     return Promise.resolve(answer(command.command));
   };
-  const queue = new JobQueue(() => Promise.resolve({ call } as unknown as Channel));
+  const channel = { call } as unknown as Channel;
+  const queue = new JobQueue(() => Promise.resolve(channel));
   const sent = (type: JobCommand['type']) => asked.filter((command) => command.type === type);
-  return { queue, sent };
+  return { queue, sent, channel };
 }
 
 const leased: JobEvent = {
@@ -67,6 +68,20 @@ test.each([
   queue.handleEvent(leased);
   await flush();
   expect(sent('fail')).toMatchObject([{ job: 1, lease: 7, ...expected }]);
+});
+
+test('a function that is taken away before the client is open is not registered, and opens none', async () => {
+  const { queue, sent, channel } = scripted(() => ({ deadLetters: [] }));
+  queue.handle('upload', () => Promise.resolve())();
+  await flush();
+  expect(sent('registerHandlers')).toEqual([{ type: 'registerHandlers', keys: [] }]);
+  queue.attach(channel);
+  const end = queue.handle('upload', () => Promise.resolve());
+  await flush();
+  queue.detach();
+  end();
+  await flush();
+  expect(sent('registerHandlers').slice(1)).toEqual([{ type: 'registerHandlers', keys: ['upload'] }]);
 });
 
 test('a handler whose result cannot be kept is not run again', async () => {
