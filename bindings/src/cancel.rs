@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use syncline::engine::queue::command::JobCommand;
 use syncline::{Client, Command, Error, Reply};
 use tokio::sync::watch;
 
@@ -71,11 +72,22 @@ impl Cancellable {
     }
 }
 
-/// What the device alone answers is never cut short: the number of a write, or a watch to end, would be lost.
+/// What the device alone answers comes soon, and is never cut short: the number of a write, or a watch to end, would be
+/// lost.
 fn waits_for_others(command: &Command) -> bool {
-    !matches!(
+    matches!(
         command,
-        Command::Write { .. } | Command::Watch { .. } | Command::Unwatch { .. } | Command::Close
+        Command::Connect
+            | Command::PresenceJoin { .. }
+            | Command::PresenceUpdate { .. }
+            | Command::EmitWithAck(_)
+            | Command::JoinRoom(_)
+            | Command::ConnectNamespace(_)
+            | Command::SyncNow
+            | Command::Pull { .. }
+            | Command::Flush
+            | Command::SyncOnce { .. }
+            | Command::Jobs { command: JobCommand::Process }
     )
 }
 
@@ -139,7 +151,7 @@ mod tests {
         let client = offline_client().await;
         let handle = CancelHandle::new();
         handle.cancel();
-        assert_eq!(client.with(handle).execute(Command::Queue).await, Err(SynclineError::Cancelled));
+        assert_eq!(client.with(handle).execute(Command::Flush).await, Err(SynclineError::Cancelled));
         assert!(matches!(client.execute(Command::Queue).await, Ok(Reply::Queue(_))));
         client.execute(Command::Close).await.unwrap();
     }

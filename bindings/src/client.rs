@@ -12,15 +12,15 @@ use crate::error::SynclineError;
 use crate::listener::{ClientEvent, ClientListener};
 use crate::types::{
     AppState, ClientOptions, ConflictResolution, ConnectionInfo, ParkedWrite, QueueInfo, RejectedWrite, Row,
-    SyncReport, Watching, from_json,
+    SyncReport, Watching, from_json, to_json,
 };
 
-type Result<T> = std::result::Result<T, SynclineError>;
+pub(crate) type Result<T> = std::result::Result<T, SynclineError>;
 
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
 pub struct SynclineClient {
-    inner: Cancellable,
+    pub(crate) inner: Cancellable,
 }
 
 #[uniffi::export]
@@ -36,8 +36,7 @@ impl SynclineClient {
         Ok(Arc::new(Self { inner: inner.into() }))
     }
 
-    /// The same client, whose calls end with `Cancelled` when the handle is cancelled. A write, and the beginning of a
-    /// watch, run to their end.
+    /// The same client, whose calls that wait for the server end with `Cancelled` when the handle is cancelled.
     pub fn with_cancel(&self, handle: Arc<CancelHandle>) -> Arc<Self> {
         Arc::new(Self { inner: self.inner.with(handle) })
     }
@@ -51,8 +50,33 @@ impl SynclineClient {
         self.run(Command::Disconnect).await
     }
 
-    pub async fn set_token(&self, token: Option<String>) -> Result<()> {
-        self.run(Command::SetToken { token }).await
+    /// Answers `TokenNeeded`, or comes by itself. `expires_at_ms` is when it ends, in milliseconds since the epoch; it is
+    /// read from a JSON Web Token.
+    #[uniffi::method(default(expires_at_ms = None))]
+    pub async fn set_token(&self, token: Option<String>, expires_at_ms: Option<u64>) -> Result<()> {
+        self.run(Command::SetToken { token: token.map(Into::into), expires_at_ms }).await
+    }
+
+    /// Answers `TokenNeeded`: there is none to be had now. Asked again later, unless `retryable` is false.
+    #[uniffi::method(default(retryable = true))]
+    pub async fn token_failed(&self, request: u64, message: String, retryable: bool) -> Result<()> {
+        self.run(Command::TokenFailed { message, request: Some(request), retryable }).await
+    }
+
+    /// What the client did since it was opened, as a JSON object.
+    pub async fn stats_json(&self) -> Result<String> {
+        match self.inner.execute(Command::Stats).await? {
+            Reply::Stats(stats) => Ok(to_json(&stats)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The last events of the synchronization, oldest first, as a JSON array of `{atMs, kind, detail}`.
+    pub async fn trace_json(&self) -> Result<String> {
+        match self.inner.execute(Command::Trace).await? {
+            Reply::Trace { events } => Ok(to_json(&events)),
+            other => Err(unexpected(&other)),
+        }
     }
 
     pub async fn set_app_state(&self, state: AppState) -> Result<()> {
@@ -150,8 +174,16 @@ impl SynclineClient {
         self.run(Command::PresenceJoin { room: parse_room(&room)?, state: from_json(&state_json)? }).await
     }
 
-    pub async fn presence_update(&self, room: String, state_json: String) -> Result<()> {
-        self.run(Command::PresenceUpdate { room: parse_room(&room)?, state: from_json(&state_json)? }).await
+    /// Sets the fields of the state, and removes those that are null. With `expires_in_ms` they vanish by themselves
+    /// after that time, unless they are set again.
+    pub async fn presence_update(
+        &self,
+        room: String,
+        state_json: String,
+        expires_in_ms: Option<u64>,
+    ) -> Result<()> {
+        let (room, state) = (parse_room(&room)?, from_json(&state_json)?);
+        self.run(Command::PresenceUpdate { room, state, expires_in_ms }).await
     }
 
     pub async fn presence_leave(&self, room: String) -> Result<()> {
@@ -230,7 +262,11 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
-    async fn run(&self, command: Command) -> Result<()> {
+    pub(crate) fn inner(&self) -> &Cancellable {
+        &self.inner
+    }
+
+    pub(crate) async fn run(&self, command: Command) -> Result<()> {
         self.inner.execute(command).await?;
         Ok(())
     }
@@ -249,7 +285,7 @@ impl SynclineClient {
     }
 }
 
-fn parse_room(room: &str) -> Result<Room> {
+pub(crate) fn parse_room(room: &str) -> Result<Room> {
     Ok(Room::new(room).map_err(Error::from)?)
 }
 
@@ -261,7 +297,7 @@ fn parse_id(id: &str) -> Result<DocumentId> {
     Ok(DocumentId::new(id).map_err(Error::from)?)
 }
 
-fn unexpected(reply: &Reply) -> SynclineError {
+pub(crate) fn unexpected(reply: &Reply) -> SynclineError {
     let what = std::mem::discriminant(reply);
     Error::new(Code::Internal, format!("an unexpected reply: {what:?}")).into()
 }

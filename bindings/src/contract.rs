@@ -1,13 +1,27 @@
 //! The TypeScript declarations of the façade, from the types that serde encodes.
 
+use syncline::config::RoomArgument;
 use syncline::engine::io::{
     AppState, Command, ConnectionState, ConnectionStatus, Event, Network, ParkedWrite, PresentMember,
-    Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase, RoomStatus, Row,
-    WriteRequest,
+    PresentUser, Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase,
+    RoomStatus, Row, WriteRequest,
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
-use syncline::metrics::{Quantiles, Stats};
+use syncline::engine::queue::command::{
+    DeadLetter, Enqueued, JobCommand, JobEvent, JobInfo, JobOutcome, JobReply, JobState, NewJob,
+    ProcessReport,
+};
+use syncline::engine::queue::job::{DeadReason, JobKind, JobWork, LanePolicy};
+use syncline::engine::queue::retry::{Category, JobError};
+use syncline::engine::socket::cause::DisconnectCause;
+use syncline::engine::socket::types::{
+    Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceState, NamespaceStatus, SocketMessage,
+    SocketRoom, Topic,
+};
+use syncline::engine::trace::{TraceEvent, TraceKind};
+use syncline::logging::{LogLevel, LogLine};
+use syncline::metrics::{Latency, Quantiles, QueueDepth, Stats};
 use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
@@ -39,6 +53,7 @@ pub fn typescript() -> String {
     declare!(
         ClientConfig,
         Settings,
+        RoomArgument,
         ConflictStrategy,
         CollectionOptions,
         Index,
@@ -48,6 +63,12 @@ pub fn typescript() -> String {
         StoreKind,
         Parser,
         Command,
+        Emit,
+        EmitWithAck,
+        Topic,
+        Answer,
+        SocketRoom,
+        NamespaceOptions,
         Filter,
         OrderBy,
         Direction,
@@ -61,20 +82,48 @@ pub fn typescript() -> String {
         Row,
         ConnectionStatus,
         ConnectionState,
+        DisconnectCause,
+        Answered,
+        NamespaceStatus,
+        NamespaceState,
+        SocketMessage,
         RoomStatus,
         RoomPhase,
         QueueStatus,
+        JobCommand,
+        NewJob,
+        JobWork,
+        JobKind,
+        LanePolicy,
+        JobReply,
+        Enqueued,
+        JobInfo,
+        JobState,
+        DeadLetter,
+        DeadReason,
+        JobError,
+        Category,
+        JobOutcome,
+        ProcessReport,
+        JobEvent,
         RejectedWrite,
         ParkedWrite,
         Conflict,
         ConflictKind,
         Resolution,
         PresentMember,
+        PresentUser,
         PresenceStatus,
         Progress,
         ProgressPhase,
         Stats,
         Quantiles,
+        Latency,
+        QueueDepth,
+        TraceEvent,
+        TraceKind,
+        LogLevel,
+        LogLine,
         Event,
         ErrorBody,
         Code,

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use once_cell::sync::Lazy;
 use serde::Serialize;
 use syncline::engine::io::Network;
+use syncline::logging::{self, LogLine};
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -79,6 +80,23 @@ pub fn set_network(available: bool, expensive: bool, kind: String) {
     let network = Network { available, expensive, kind };
     registry().network = network.clone();
     post_all(&Command::SetNetwork { network });
+}
+
+/// Takes the log: a JSON [`LogLine`](syncline::logging::LogLine) at a time.
+pub type LogSink = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Sets where the log of this process goes, and from which level on: `off`, `error`, `warn`, `info`, `debug` or `trace`.
+/// No sink ends it. Replies `{"ok": {}}`.
+pub fn set_log_sink(level: &str, sink: Option<LogSink>) -> String {
+    let level = serde_json::from_value(level.into()).map_err(|error| invalid("level", &error));
+    let sink = sink.map(|sink| {
+        let sink: Arc<dyn logging::LogSink> = Arc::new(move |line: LogLine| {
+            // A line of text and numbers always has a JSON form.
+            sink(serde_json::to_string(&line).unwrap_or_default());
+        });
+        sink
+    });
+    envelope(level.and_then(|level| logging::set_log_sink(level, sink)).map(|()| syncline::Reply::Done {}))
 }
 
 /// Closes every client of the process; no event is sent after it returns to a client that was closed.

@@ -3,10 +3,12 @@
 use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
+use crate::jobs::{DeadJob, JobFailure, JobResult};
 use crate::json::{self, EventSink};
+use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
-    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, ProgressInfo, QueueInfo, RejectedWrite,
-    RoomInfo, Row,
+    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, PresentUser, ProgressInfo, QueueInfo,
+    RejectedWrite, RoomInfo, Row,
 };
 
 /// An event of a client.
@@ -36,6 +38,8 @@ pub enum ClientEvent {
     Presence {
         room: String,
         members: Vec<Member>,
+        /// The members by user.
+        users: Vec<PresentUser>,
         /// Why this client cannot be present there.
         error: Option<ErrorInfo>,
     },
@@ -49,13 +53,49 @@ pub enum ClientEvent {
     Conflict {
         conflict: ParkedWrite,
     },
-    /// A new token is needed: pass it to `set_token`.
+    /// Another token is needed, or soon will be: pass it to `set_token`, or say `token_failed`.
     TokenNeeded {
         reason: ErrorInfo,
+        request: u64,
+    },
+    /// A handler is to do this, and to answer with `complete_job` or `fail_job` before the lease is over.
+    JobLeased {
+        job: u64,
+        lease: u64,
+        lease_ms: u64,
+        key: String,
+        payload_json: String,
+        idempotency_key: String,
+        attempts: u32,
+    },
+    JobDone {
+        result: JobResult,
+    },
+    /// An attempt failed; another is made.
+    JobFailed {
+        job: u64,
+        error: JobFailure,
+        attempts: u32,
+    },
+    JobDead {
+        letter: DeadJob,
     },
     User {
         user_id: String,
         online: bool,
+    },
+    /// An event of the server that is listened to.
+    Message {
+        message: SocketMessage,
+    },
+    Namespace {
+        status: NamespaceInfo,
+    },
+    /// The server did not let this client into a room again.
+    JoinRefused {
+        namespace: String,
+        room: String,
+        error: ErrorInfo,
     },
     Failure {
         error: ErrorInfo,
@@ -76,16 +116,23 @@ impl From<Event> for ClientEvent {
                 count,
             },
             Event::Queue { status } => Self::Queue { status: status.into() },
-            Event::Presence { room, members, error } => Self::Presence {
+            Event::Job { event } => event.into(),
+            Event::Presence { room, members, users, error } => Self::Presence {
                 error: error.map(Into::into),
                 room: room.to_string(),
                 members: members.into_iter().map(Into::into).collect(),
+                users: users.into_iter().map(Into::into).collect(),
             },
             Event::Progress { progress } => Self::Progress { progress: progress.into() },
             Event::Outcome { outcome } => Self::Outcome { outcome: outcome.into() },
             Event::Conflict { conflict } => Self::Conflict { conflict: (*conflict).into() },
-            Event::TokenNeeded { reason } => Self::TokenNeeded { reason: reason.into() },
+            Event::TokenNeeded { reason, request } => Self::TokenNeeded { reason: reason.into(), request },
             Event::User { user_id, online } => Self::User { user_id, online },
+            Event::Message(message) => Self::Message { message: message.into() },
+            Event::Namespace { status } => Self::Namespace { status: status.into() },
+            Event::JoinRefused { namespace, room, error } => {
+                Self::JoinRefused { namespace, room: room.to_string(), error: error.into() }
+            }
             Event::Error { error } => Self::Failure { error: error.into() },
         }
     }

@@ -1,20 +1,32 @@
 //! The values of the typed API. Document fields, states and patches cross as JSON text, which every platform reads
 //! into its own types.
 
-use syncline::engine::io::{self, ConnectionState, ProgressPhase, RoomPhase};
+use std::fmt;
+
+use syncline::engine::io::{self, ConnectionState, RoomPhase};
+use syncline::store::{EncryptionKey, InvalidKey};
 use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 
 use crate::error::SynclineError;
 
+pub use crate::progress::{Phase, ProgressInfo};
+use crate::socket::{argument_json, cause_text};
+
 /// How a client is opened.
-#[derive(Debug, Clone, uniffi::Record)]
+#[derive(Clone, uniffi::Record)]
 pub struct ClientOptions {
     /// Scheme, host and port: `https://sync.example.com`.
     pub url: String,
     /// Where everything is kept, owned by this client; nothing is kept when absent.
     pub directory: Option<String>,
     pub token: Option<String>,
+    /// The namespace of the session; `/` when absent.
+    #[uniffi(default = None)]
+    pub namespace: Option<String>,
+    /// The notation of Socket.IO packets that the server is configured with: `msgpack` when absent, or `json`.
+    #[uniffi(default = None)]
+    pub parser: Option<String>,
     /// A private authority to believe instead of the system's, as PEM.
     #[uniffi(default = None)]
     pub ca_pem: Option<String>,
@@ -33,6 +45,38 @@ pub struct ClientOptions {
     /// `{"version": 2, "migrations": [{"to": 2, "steps": [{"removeCollection": {"collection": "drafts"}}]}]}`.
     #[uniffi(default = None)]
     pub schema_json: Option<String>,
+    /// Keys that the server must have, `sha256/BASE64` each, at least two; any when empty.
+    #[uniffi(default = [])]
+    pub pins: Vec<String>,
+    /// An HTTP proxy to go through: `http://user:password@host:port`.
+    #[uniffi(default = None)]
+    pub proxy: Option<String>,
+    /// Encrypts everything in the directory: 32 random bytes, which the app keeps in the system's key store.
+    #[uniffi(default = None)]
+    pub encryption_key: Option<Vec<u8>>,
+    /// Keys that the directory may still be encrypted with; then it is written anew with the present one.
+    #[uniffi(default = [])]
+    pub previous_encryption_keys: Vec<Vec<u8>>,
+    /// Names this installation of the app, in any way that a backup does not restore.
+    #[uniffi(default = None)]
+    pub installation_id: Option<String>,
+}
+
+/// Without the token and the proxy's password, and of a key whether there is one.
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = (&self.directory, self.encryption_key.is_some());
+        formatter
+            .debug_struct("ClientOptions")
+            .field("url", &self.url)
+            .field("directory", &directory)
+            .finish_non_exhaustive()
+    }
+}
+
+fn encryption_key(bytes: &[u8]) -> Result<EncryptionKey, SynclineError> {
+    let bytes = bytes.try_into().map_err(|_| Error::new(syncline::Code::Invalid, InvalidKey.to_string()))?;
+    Ok(EncryptionKey::from_bytes(bytes))
 }
 
 impl TryFrom<ClientOptions> for syncline::ClientConfig {
@@ -40,17 +84,29 @@ impl TryFrom<ClientOptions> for syncline::ClientConfig {
 
     fn try_from(options: ClientOptions) -> Result<Self, SynclineError> {
         let store = if options.directory.is_some() { StoreKind::Disk } else { StoreKind::Memory };
+        let parser = options.parser.map(|name| from_json(&to_json(&name))).transpose()?;
         let settings = options.settings_json.as_deref().map(from_json).transpose()?.unwrap_or_default();
         Ok(Self {
             directory: options.directory.map(Into::into),
             store,
             token: options.token,
+            namespace: options.namespace,
+            parser: parser.unwrap_or_default(),
             ca_pem: options.ca_pem,
+            pins: options.pins,
+            proxy: options.proxy,
             auto_connect: options.auto_connect,
             settings,
             conflict: options.conflict.map(Into::into).unwrap_or_default(),
             collections: options.collections_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
             schema: options.schema_json.as_deref().map(from_json).transpose()?.unwrap_or_default(),
+            encryption_key: options.encryption_key.as_deref().map(encryption_key).transpose()?,
+            previous_encryption_keys: options
+                .previous_encryption_keys
+                .iter()
+                .map(|key| encryption_key(key))
+                .collect::<Result<_, _>>()?,
+            installation_id: options.installation_id,
             ..Self::new(options.url)
         })
     }
@@ -86,7 +142,7 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T,
 }
 
 /// Writes JSON for the app; the types it is used on always have a JSON form.
-fn to_json<T: serde::Serialize>(value: &T) -> String {
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -152,6 +208,12 @@ pub enum State {
 pub struct ConnectionInfo {
     pub state: State,
     pub reason: Option<ErrorInfo>,
+    /// What ended the last connection or attempt, spelled as in JavaScript: `ping_timeout`.
+    pub cause: Option<String>,
+    /// What the server sent with its refusal.
+    pub data_json: Option<String>,
+    /// Whether the server continued the session before.
+    pub recovered: bool,
     pub attempts: u32,
     pub retry_in_ms: Option<u64>,
     pub user_id: Option<String>,
@@ -172,6 +234,9 @@ impl From<io::ConnectionStatus> for ConnectionInfo {
         Self {
             state,
             reason: status.reason.map(Into::into),
+            cause: status.cause.map(cause_text),
+            data_json: status.data.as_ref().map(argument_json),
+            recovered: status.recovered,
             attempts: status.attempts,
             retry_in_ms: status.retry_in_ms,
             user_id: status.user_id,
@@ -218,11 +283,27 @@ pub struct QueueInfo {
     pub count: u64,
     pub bytes: u64,
     pub processing: bool,
+    pub writes: u64,
+    pub events: u64,
+    pub requests: u64,
+    pub handlers: u64,
+    pub dead_letters: u64,
+    pub paused: bool,
 }
 
 impl From<io::QueueStatus> for QueueInfo {
     fn from(status: io::QueueStatus) -> Self {
-        Self { count: status.count, bytes: status.bytes, processing: status.processing }
+        Self {
+            count: status.count,
+            bytes: status.bytes,
+            processing: status.processing,
+            writes: status.writes,
+            events: status.events,
+            requests: status.requests,
+            handlers: status.handlers,
+            dead_letters: status.dead_letters,
+            paused: status.paused,
+        }
     }
 }
 
@@ -363,6 +444,34 @@ impl From<io::PresentMember> for Member {
     }
 }
 
+/// A user in a room, with all of their devices there.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct PresentUser {
+    pub user_id: String,
+    /// Whether the app is in the background on every device.
+    pub away: bool,
+    pub devices: u64,
+    /// What the device shows that was active last.
+    pub state_json: String,
+    /// Whether this client is one of the devices.
+    pub me: bool,
+    /// The devices, as the members name them.
+    pub client_ids: Vec<String>,
+}
+
+impl From<io::PresentUser> for PresentUser {
+    fn from(user: io::PresentUser) -> Self {
+        Self {
+            state_json: to_json(&user.state),
+            user_id: user.user_id,
+            away: user.status == PresenceStatus::Away,
+            devices: user.devices,
+            me: user.me,
+            client_ids: user.client_ids,
+        }
+    }
+}
+
 /// What became of one round of synchronization.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct SyncReport {
@@ -372,47 +481,4 @@ pub struct SyncReport {
     pub pending: u64,
     /// Why it is not complete.
     pub reason: Option<ErrorInfo>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum Phase {
-    Idle,
-    Preparing,
-    Uploading,
-    Downloading,
-    Complete,
-    Error,
-}
-
-#[derive(Debug, Clone, uniffi::Record)]
-pub struct ProgressInfo {
-    pub phase: Phase,
-    pub uploaded: u64,
-    pub to_upload: u64,
-    pub downloaded: u64,
-    /// Rooms that have caught up with the server.
-    pub rooms_live: u64,
-    /// Rooms that have not, without those that the server denies.
-    pub rooms_to_load: u64,
-}
-
-impl From<io::Progress> for ProgressInfo {
-    fn from(progress: io::Progress) -> Self {
-        let phase = match progress.phase {
-            ProgressPhase::Idle => Phase::Idle,
-            ProgressPhase::Preparing => Phase::Preparing,
-            ProgressPhase::Uploading => Phase::Uploading,
-            ProgressPhase::Downloading => Phase::Downloading,
-            ProgressPhase::Complete => Phase::Complete,
-            ProgressPhase::Error => Phase::Error,
-        };
-        Self {
-            phase,
-            uploaded: progress.uploaded,
-            to_upload: progress.to_upload,
-            downloaded: progress.downloaded,
-            rooms_live: progress.rooms_live,
-            rooms_to_load: progress.rooms_to_load,
-        }
-    }
 }

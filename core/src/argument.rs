@@ -218,6 +218,21 @@ pub mod portable {
         args.into_iter().map(|arg| restore(arg).map_err(serde::de::Error::custom)).collect()
     }
 
+    /// For one argument that may be absent.
+    pub fn serialize_option<S: Serializer>(arg: &Option<Argument>, serializer: S) -> Result<S::Ok, S::Error> {
+        arg.as_ref().map(Portable).serialize(serializer)
+    }
+
+    /// A single argument, as it stands among others.
+    pub fn serialize_one<S: Serializer>(arg: &Argument, serializer: S) -> Result<S::Ok, S::Error> {
+        Portable(arg).serialize(serializer)
+    }
+
+    /// The other way round.
+    pub fn deserialize_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Argument, D::Error> {
+        restore(Argument::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+
     struct Portable<'a>(&'a Argument);
 
     struct PortableFields<'a>(&'a BTreeMap<String, Argument>);

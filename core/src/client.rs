@@ -1,6 +1,7 @@
 //! The handle an app holds: commands in, events out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -8,20 +9,26 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
-use crate::engine::io::{Command, Event, Reply};
+use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
-use crate::store::{DiskStore, Indexes, MemoryStore, Recovered, Store, StoreError};
-use crate::transport::{ConnectRequest, Parser, Roots, SocketLimits, TlsOptions};
+use crate::store::{
+    DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
+};
+use crate::transport::{
+    ConnectRequest, HttpClient, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions,
+};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -30,7 +37,7 @@ const DRIVER_STACK_BYTES: usize = 1 << 20;
 const EVENTS_STACK_BYTES: usize = 512 << 10;
 
 /// How a client is opened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[cfg_attr(feature = "contract", ts(optional_fields))]
@@ -40,14 +47,35 @@ pub struct ClientConfig {
     /// Where Socket.IO listens; `/socket.io/` when absent.
     #[serde(default)]
     pub path: Option<String>,
+    /// What the addresses of queued requests are relative to, and whose requests carry the token; `url` when absent.
+    #[serde(default)]
+    pub api_url: Option<String>,
     /// Where everything is kept; owned by this client. Needed unless `store` is `memory`.
     #[serde(default)]
     pub directory: Option<PathBuf>,
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<StoreKind>"))]
     pub store: StoreKind,
+    /// Encrypts everything in the directory: 32 random bytes in base64, which the app keeps in the system's key store.
+    /// A directory that is not encrypted yet is written anew; one encrypted with another key is refused, `wrong_key`.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<String>"))]
+    pub encryption_key: Option<EncryptionKey>,
+    /// Keys that the directory may still be encrypted with: then it is written anew with the present one, or in the
+    /// clear if there is none.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<String>>"))]
+    pub previous_encryption_keys: Vec<EncryptionKey>,
+    /// Names this installation of the app, in any way that a backup does not restore. Where the data turns out to be
+    /// another installation's, restored or copied, the client takes another id, and the writes that the other one may
+    /// have sent become outcomes.
+    #[serde(default)]
+    pub installation_id: Option<String>,
     #[serde(default)]
     pub token: Option<String>,
+    /// The namespace of the session, `/` when absent. Others are used beside it.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// The notation of Socket.IO packets that the server is configured with.
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(as = "Option<Parser>"))]
@@ -55,6 +83,14 @@ pub struct ClientConfig {
     /// A private authority to believe instead of the system's, as PEM.
     #[serde(default)]
     pub ca_pem: Option<String>,
+    /// Keys that the server must have, as `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo: at least two,
+    /// one in use and one in reserve. Checked after the certificate.
+    #[serde(default)]
+    #[cfg_attr(feature = "contract", ts(as = "Option<Vec<String>>"))]
+    pub pins: Vec<String>,
+    /// An HTTP proxy to go through: `http://user:password@host:port`, the credentials being optional.
+    #[serde(default)]
+    pub proxy: Option<String>,
     /// Whether to connect at once; `true` when absent.
     #[serde(default = "yes")]
     #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
@@ -74,6 +110,19 @@ pub struct ClientConfig {
     #[serde(default)]
     #[cfg_attr(feature = "contract", ts(optional, type = "Partial<Settings>"))]
     pub settings: Settings,
+}
+
+impl fmt::Debug for ClientConfig {
+    /// Without the token and the proxy's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("url", &self.url)
+            .field("directory", &self.directory)
+            .field("store", &self.store)
+            .field("parser", &self.parser)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 fn yes() -> bool {
@@ -96,11 +145,18 @@ impl ClientConfig {
         Self {
             url: url.into(),
             path: None,
+            api_url: None,
             directory: None,
             store: StoreKind::Disk,
+            encryption_key: None,
+            previous_encryption_keys: Vec::new(),
+            installation_id: None,
             token: None,
+            namespace: None,
             parser: Parser::default(),
             ca_pem: None,
+            pins: Vec::new(),
+            proxy: None,
             auto_connect: true,
             conflict: ConflictStrategy::default(),
             collections: BTreeMap::new(),
@@ -115,11 +171,15 @@ impl ClientConfig {
             Some(pem) => Roots::PrivateCa { pem: pem.clone().into_bytes() },
             None => Roots::Platform,
         };
-        let tls = TlsOptions { roots }.client_config();
+        let pins = Pins::parse(&self.pins).map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
+        let tls = TlsOptions { roots, pins }.client_config();
         let tls = tls.map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
         let mut request = ConnectRequest::new(&self.url, tls).map_err(|error| invalid(&error))?;
         if let Some(path) = &self.path {
             request = request.with_path(path).map_err(|error| invalid(&error))?;
+        }
+        if let Some(proxy) = &self.proxy {
+            request = request.with_proxy(Proxy::parse(proxy).map_err(|error| invalid(&error))?);
         }
         if self.parser == Parser::Msgpack {
             // Tells a server that speaks both which one it is.
@@ -128,6 +188,18 @@ impl ClientConfig {
         let limits =
             SocketLimits { connect_timeout_ms: self.settings.connect_timeout_ms, ..SocketLimits::DEFAULT };
         Ok(request.with_limits(limits))
+    }
+
+    fn namespace(&self) -> Result<Namespace, Error> {
+        let name = self.namespace.as_deref().unwrap_or("/");
+        Namespace::new(name).map_err(|error| Error::new(Code::Invalid, error.to_string()))
+    }
+
+    /// What sends the queue's requests, under the TLS rules of the socket.
+    fn http(&self, endpoint: &ConnectRequest) -> Result<HttpClient, Error> {
+        let base = self.api_url.as_ref().unwrap_or(&self.url);
+        HttpClient::new(base, endpoint.tls_config(), self.settings.connect_timeout_ms)
+            .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()))
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
@@ -146,7 +218,9 @@ impl ClientConfig {
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, Some(directory)) => {
-                let (store, recovered) = DiskStore::open(directory, client_id)?;
+                let keyring = Keyring::new(self.encryption_key.as_ref(), &self.previous_encryption_keys)?;
+                let installation = self.installation_id.as_deref().map(installation_hash);
+                let (store, recovered) = DiskStore::open_with(directory, client_id, keyring, installation)?;
                 Ok((Box::new(store), recovered))
             }
             (StoreKind::Disk, None) => Err(Error::new(Code::Invalid, "no directory is given")),
@@ -173,17 +247,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage` or
-    /// `schema_too_new`.
+    /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage`, `disk_full`,
+    /// `locked`, `wrong_key` or `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
+        let http = config.http(&endpoint)?;
         config.schema.validate()?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();
         let auto_connect = config.auto_connect;
         spawn("syncline", DRIVER_STACK_BYTES, move || {
-            let driver = match prepare(config, endpoint, inbox, sink) {
+            let driver = match prepare(config, endpoint, http, inbox, sink) {
                 Ok(driver) => driver,
                 Err(error) => {
                     let _unheard = opened.send(Err(error));
@@ -191,11 +266,7 @@ impl Client {
                 }
             };
             if opened.send(Ok(())).is_ok() {
-                // A panic ends this client and nothing else: whoever waits finds it closed.
-                let run = AssertUnwindSafe(driver.run()).catch_unwind();
-                if runtime.block_on(run).is_err() {
-                    tracing::error!("the client ended by a panic");
-                }
+                run(driver, runtime);
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
@@ -230,12 +301,34 @@ impl Client {
     }
 }
 
+/// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
+/// told why. What it accepted is on the disk for the next one.
+fn run(driver: Driver, runtime: &Runtime) {
+    let events = driver.events.clone();
+    let span = tracing::info_span!("syncline.client");
+    let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    if ended.is_err() {
+        let error = Error::new(Code::Internal, "the client ended by a panic");
+        tracing::error!(%error, "the client ended by a panic");
+        let status = ConnectionStatus {
+            state: ConnectionState::Closed,
+            reason: Some(error.clone().into()),
+            ..ConnectionStatus::default()
+        };
+        // Nobody listens any more, perhaps.
+        let _unheard =
+            events.blocking_send(vec![Event::Error { error: error.into() }, Event::Connection { status }]);
+    }
+}
+
 fn prepare(
     config: ClientConfig,
     endpoint: ConnectRequest,
+    http: HttpClient,
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
+    let namespace = config.namespace()?;
     let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
     let (store, recovered) = config.open_store(collections.indexes()?)?;
     let rooms = match store.rooms() {
@@ -249,12 +342,13 @@ fn prepare(
         settings: config.settings,
         collections,
         parser: config.parser,
+        namespace,
         token: config.token,
         // The random half of the id.
         seed: Uuid::now_v7().as_u64_pair().1,
     };
     let engine = Engine::new(engine_config, recovered, rooms);
-    Ok(Driver { engine, store, endpoint, parser: config.parser, calls, events })
+    Ok(Driver { engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
 fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
@@ -273,3 +367,7 @@ fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -
         .map(drop)
         .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

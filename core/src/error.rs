@@ -24,6 +24,8 @@ pub enum Code {
     Offline,
     /// No connection to the server: not there, no route, TLS failed, not a Socket.IO server.
     Unreachable,
+    /// The server's certificate is believed, but none of its keys is pinned.
+    TlsPinMismatch,
     InvalidUrl,
     /// The request is malformed: an id, a path, a setting, a patch.
     Invalid,
@@ -36,6 +38,10 @@ pub enum Code {
     DiskFull,
     /// The disk failed.
     Storage,
+    /// The data is encrypted with another key than was given; nothing was touched.
+    WrongKey,
+    /// The system keeps the files closed until the device is unlocked.
+    Locked,
     /// A newer version of the app wrote the data, with a newer schema; nothing was touched.
     SchemaTooNew,
     /// The server broke the protocol.
@@ -60,6 +66,7 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
+            Self::TlsPinMismatch => "tls_pin_mismatch",
             Self::InvalidUrl => "invalid_url",
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
@@ -68,6 +75,8 @@ impl Code {
             Self::InUse => "in_use",
             Self::DiskFull => "disk_full",
             Self::Storage => "storage",
+            Self::WrongKey => "wrong_key",
+            Self::Locked => "locked",
             Self::SchemaTooNew => "schema_too_new",
             Self::Protocol => "protocol",
             Self::UnsupportedProtocol => "unsupported_protocol",
@@ -85,9 +94,11 @@ impl Code {
         match self {
             Self::Offline
             | Self::Unreachable
+            | Self::TlsPinMismatch
             | Self::QueueFull
             | Self::InUse
             | Self::DiskFull
+            | Self::Locked
             | Self::Protocol
             | Self::Timeout
             | Self::RateLimited
@@ -100,6 +111,7 @@ impl Code {
             | Self::TooLarge
             | Self::NotFound
             | Self::Storage
+            | Self::WrongKey
             | Self::SchemaTooNew
             | Self::UnsupportedProtocol
             | Self::Closed
@@ -172,12 +184,17 @@ impl From<WireError> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let code = match error {
+        let code = match &error {
             StoreError::InUse => Code::InUse,
             StoreError::Full => Code::DiskFull,
             // The next call finds an empty cache, which fills again.
             StoreError::CacheLost { .. } => Code::Unavailable,
             StoreError::TooLarge { .. } => Code::TooLarge,
+            StoreError::WrongKey => Code::WrongKey,
+            StoreError::Locked => Code::Locked,
+            StoreError::Journal(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                Code::Locked
+            }
             StoreError::TooNew { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)

@@ -15,6 +15,7 @@
 //! - [`store`]: what survives a restart: the journal and the cache.
 //! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it.
 //! - `collation`: the order of values, which watches and indexes share.
+//! - [`secret`]: text that nothing prints. [`logging`]: where the log goes.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
@@ -26,8 +27,10 @@ pub mod config;
 pub mod driver;
 pub mod engine;
 pub mod error;
+pub mod logging;
 pub mod metrics;
 pub mod schema;
+pub mod secret;
 pub mod store;
 pub mod transport;
 
@@ -37,5 +40,8 @@ pub use collections::{CollectionOptions, Collections};
 pub use config::Settings;
 pub use engine::conflict::ConflictStrategy;
 pub use engine::io::{Command, Event, Reply};
+pub use engine::queue::command::{JobCommand, JobEvent, JobReply, NewJob};
+pub use engine::queue::job::JobWork;
 pub use error::{Code, Error, ErrorBody};
 pub use schema::Schema;
+pub use secret::Secret;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::io::ConnectionState;
+
 /// Sub-buckets per power of two: a quantile is at most 1/16 off.
 const SUB_BUCKETS: usize = 16;
 const BUCKETS: usize = SUB_BUCKETS * 40;
@@ -47,7 +49,7 @@ impl Histogram {
     }
 
     pub fn quantiles(&self) -> Quantiles {
-        Quantiles { p50: self.quantile(0.5), p99: self.quantile(0.99) }
+        Quantiles { p50: self.quantile(0.5), p95: self.quantile(0.95), p99: self.quantile(0.99) }
     }
 }
 
@@ -71,12 +73,42 @@ fn midpoint(index: usize) -> f64 {
     low + ((1u64 << exponent) as f64 - 1.0) / 2.0
 }
 
-/// The median and the 99th percentile.
+/// The median, the 95th and the 99th percentile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct Quantiles {
     pub p50: f64,
+    pub p95: f64,
     pub p99: f64,
+}
+
+/// How long something took, in milliseconds, and how often it happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+pub struct Latency {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub count: u64,
+}
+
+impl Latency {
+    /// Of a histogram in microseconds.
+    pub(crate) fn in_ms(histogram: &Histogram) -> Self {
+        let Quantiles { p50, p95, p99 } = histogram.quantiles();
+        Self { p50: p50 / 1e3, p95: p95 / 1e3, p99: p99 / 1e3, count: histogram.count() }
+    }
+}
+
+/// What waits of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct QueueDepth {
+    pub kind: String,
+    pub count: u64,
+    /// How long the oldest has waited, in milliseconds.
+    pub oldest_ms: Option<u64>,
 }
 
 /// What a client did since it was opened.
@@ -85,6 +117,9 @@ pub struct Quantiles {
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     pub client_id: String,
+    pub state: ConnectionState,
+    /// Since the client was opened, in milliseconds.
+    pub uptime_ms: u64,
     /// Writes accepted.
     pub local_writes: u64,
     /// From the call to the durable write, in microseconds.
@@ -96,15 +131,27 @@ pub struct Stats {
     pub recovery_ms: Option<f64>,
     /// From a request to its answer, in milliseconds.
     pub rtt_ms: Quantiles,
+    /// From a batch of writes to its answer.
+    pub push_ms: Latency,
+    /// From a request for a page to the page.
+    pub pull_ms: Latency,
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub journal_bytes: u64,
     pub cache_bytes: u64,
+    /// Both together.
+    pub disk_bytes: u64,
     pub reconnects: u64,
     /// Writes confirmed by the server.
     pub confirmed: u64,
     /// Writes refused by the server.
     pub rejected: u64,
+    /// Writes that were in conflict.
+    pub conflicts: u64,
+    /// News that the app was too busy to hear.
+    pub dropped_notices: u64,
+    /// What waits to be sent.
+    pub queue: Vec<QueueDepth>,
 }
 
 #[cfg(test)]
@@ -115,8 +162,9 @@ mod tests {
     fn a_quantile_is_within_a_sixteenth() {
         let mut histogram = Histogram::default();
         (1..=100_000u64).for_each(|value| histogram.record(value));
-        let Quantiles { p50, p99 } = histogram.quantiles();
+        let Quantiles { p50, p95, p99 } = histogram.quantiles();
         assert!((p50 / 50_000.0 - 1.0).abs() < 1.0 / 16.0, "{p50}");
+        assert!((p95 / 95_000.0 - 1.0).abs() < 1.0 / 16.0, "{p95}");
         assert!((p99 / 99_000.0 - 1.0).abs() < 1.0 / 16.0, "{p99}");
     }
 

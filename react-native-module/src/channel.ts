@@ -3,6 +3,7 @@ import type {
   ClientConfig,
   ConnectionStatus,
   ErrorBody,
+  JobReply,
   Event,
   RejectedWrite,
   ParkedWrite,
@@ -10,6 +11,7 @@ import type {
   RoomStatus,
   Row,
   Stats,
+  TraceEvent,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
@@ -32,6 +34,7 @@ export interface Results {
   connect: Nothing;
   disconnect: Nothing;
   setToken: Nothing;
+  tokenFailed: Nothing;
   setAppState: Nothing;
   setNetwork: Nothing;
   subscribe: Nothing;
@@ -55,6 +58,8 @@ export interface Results {
   flush: Nothing;
   syncOnce: SyncReport;
   stats: Stats;
+  trace: { events: TraceEvent[] };
+  jobs: JobReply;
   close: Nothing;
 }
 

@@ -8,14 +8,15 @@ import type {
   RejectedWrite,
   Resolution,
   Progress,
-  QueueStatus,
   Stats,
+  TraceEvent,
   WriteRequest,
   Write,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import { toFields } from './json.ts';
+import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
@@ -50,7 +51,6 @@ export const IDLE_CONNECTION: ConnectionStatus = {
   retryInMs: null,
   userId: null,
 };
-export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
 export const IDLE_PROGRESS: Progress = {
   phase: 'idle',
   uploaded: 0,
@@ -89,12 +89,13 @@ export class SyncClient {
   #token: string | null;
 
   readonly #connection = new Store(IDLE_CONNECTION);
-  readonly #queue = new Store(EMPTY_QUEUE);
+  /** What waits to be done: an observable status, and everything an app can do about it. */
+  readonly queue = new JobQueue(() => this.#open());
   readonly #progress = new Store(IDLE_PROGRESS);
   readonly #outcomes = new KeptWrites<RejectedWrite>();
   readonly #conflicts = new KeptWrites<ParkedWrite>();
   readonly #watches = new Watches(() => this.#open());
-  readonly #presences = new Presences(() => this.#open());
+  readonly presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
     () => this.#open(),
     (error) => {
@@ -111,6 +112,10 @@ export class SyncClient {
     (error) => {
       this.#report(error);
     },
+    ({ message, retryable }) => {
+      // Whoever closed the client meanwhile needs no token.
+      this.#attached?.call({ type: 'tokenFailed', message, retryable }).catch(() => undefined);
+    },
   );
   readonly #listeners = new Map<Event['type'], Set<(event: Event) => void>>();
 
@@ -125,10 +130,6 @@ export class SyncClient {
 
   get connection(): Observable<ConnectionStatus> {
     return this.#connection;
-  }
-
-  get queue(): Observable<QueueStatus> {
-    return this.#queue;
   }
 
   get progress(): Observable<Progress> {
@@ -183,10 +184,16 @@ export class SyncClient {
     await this.#call({ type: 'disconnect' });
   }
 
-  /** Replaces the token; null signs out. */
-  async setToken(token: string | null): Promise<void> {
+  /**
+   * Replaces the token; null signs out. `expiresAtMs` tells when it ends, for a token that does not say so itself as a
+   * JSON Web Token does: another is asked for ahead of that.
+   */
+  async setToken(
+    token: string | null,
+    { expiresAtMs }: { readonly expiresAtMs?: number } = {},
+  ): Promise<void> {
     this.#token = token;
-    await this.#call({ type: 'setToken', token });
+    await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
   }
 
   /**
@@ -238,6 +245,11 @@ export class SyncClient {
 
   stats(): Promise<Stats> {
     return this.#call({ type: 'stats' });
+  }
+
+  /** The last events of the synchronization, oldest first. They name no room, document or user. */
+  async trace(): Promise<TraceEvent[]> {
+    return (await this.#call({ type: 'trace' })).events;
   }
 
   /** A fresh document id, a UUIDv7. */
@@ -302,17 +314,17 @@ export class SyncClient {
 
   /** Who is in a room: known while this client is in it, see `announce`. */
   presence(room: string): Observable<PresenceSnapshot> {
-    return this.#presences.observe(checkText(room, 'room'));
+    return this.presences.observe(checkText(room, 'room'));
   }
 
   /** Enters a room on behalf of `holder`, with a state for the others to see, or changes that state. */
   announce(room: string, holder: symbol, state: object): void {
-    this.#presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
+    this.presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
   }
 
   /** Ends what `announce` began; the client leaves the room after its last holder. */
   withdraw(room: string, holder: symbol): void {
-    this.#presences.withdraw(room, holder);
+    this.presences.withdraw(room, holder);
   }
 
   /** The app has seen the outcome of this write: it is forgotten. */
@@ -396,7 +408,7 @@ export class SyncClient {
   #detach(): void {
     this.#attached = null;
     this.#watches.detach();
-    this.#presences.detach();
+    this.presences.detach();
     this.#subscriptions.detach();
   }
 
@@ -413,10 +425,11 @@ export class SyncClient {
   #attach(channel: Channel): void {
     this.#attached = channel;
     this.#watches.attach();
-    this.#presences.attach();
+    this.presences.attach();
     this.#subscriptions.attach();
     void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
-    void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
+    this.queue.attach();
+    void this.#readInto(this.queue.status, () => channel.call({ type: 'queue' }));
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
@@ -461,7 +474,6 @@ export class SyncClient {
     switch (event.type) {
       case 'connection':
         this.#connection.set(event.status);
-        if (event.status.state === 'open') this.#tokens.accepted();
         break;
       case 'room':
         this.#watches.handleRoom(event.status);
@@ -470,10 +482,14 @@ export class SyncClient {
         this.#watches.handleRows(event);
         break;
       case 'queue':
-        this.#queue.set(event.status);
+        this.queue.status.set(event.status);
+        break;
+      case 'job':
+        this.queue.handleEvent(event.event);
         break;
       case 'presence':
-        this.#presences.handleEvent(event);
+      case 'user':
+        this.presences.handleEvent(event);
         break;
       case 'progress':
         this.#progress.set(event.progress);
@@ -487,7 +503,6 @@ export class SyncClient {
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
-      case 'user':
       case 'error':
         break;
     }

@@ -24,7 +24,27 @@ path?: string,
 /**
  * Where everything is kept; owned by this client. Needed unless `store` is `memory`.
  */
-directory?: string, store?: StoreKind, token?: string, 
+directory?: string, store?: StoreKind, 
+/**
+ * Encrypts everything in the directory: 32 random bytes in base64, which the app keeps in the system's key store.
+ * A directory that is not encrypted yet is written anew; one encrypted with another key is refused, `wrong_key`.
+ */
+encryptionKey?: string, 
+/**
+ * Keys that the directory may still be encrypted with: then it is written anew with the present one, or in the
+ * clear if there is none.
+ */
+previousEncryptionKeys?: Array<string>, 
+/**
+ * Names this installation of the app, in any way that a backup does not restore. Where the data turns out to be
+ * another installation's, restored or copied, the client takes another id, and the writes that the other one may
+ * have sent become outcomes.
+ */
+installationId?: string, token?: string, 
+/**
+ * The namespace of the session, `/` when absent. Others are used beside it.
+ */
+namespace?: string, 
 /**
  * The notation of Socket.IO packets that the server is configured with.
  */
@@ -33,6 +53,15 @@ parser?: Parser,
  * A private authority to believe instead of the system's, as PEM.
  */
 caPem?: string, 
+/**
+ * Keys that the server must have, as `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo: at least two,
+ * one in use and one in reserve. Checked after the certificate.
+ */
+pins?: Array<string>, 
+/**
+ * An HTTP proxy to go through: `http://user:password@host:port`, the credentials being optional.
+ */
+proxy?: string, 
 /**
  * Whether to connect at once; `true` when absent.
  */
@@ -63,7 +92,7 @@ connectTimeoutMs: number,
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
 /**
- * How long to wait before a server that does not speak this protocol is tried again.
+ * How long to wait before a server that does not speak this protocol, or whose key is not pinned, is tried again.
  */
 unsupportedRetryMs: number, 
 /**
@@ -79,6 +108,22 @@ requestTimeoutMs: number,
  */
 probeTimeoutMs: number, 
 /**
+ * How long the app must have been in the background for its connection to be looked at when it comes back.
+ */
+foregroundCheckMs: number, 
+/**
+ * How far ahead of its expiry a token is replaced.
+ */
+tokenRefreshAheadMs: number, 
+/**
+ * How long a request for a token may wait for its answer.
+ */
+tokenTimeoutMs: number, 
+/**
+ * The pause before a token is asked for again; doubles with each failure, with jitter.
+ */
+tokenRetryDelayMs: number, tokenRetryDelayMsMax: number, 
+/**
  * How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
  * connection is tried again at times of its own.
  */
@@ -91,6 +136,15 @@ syncTimeoutMs: number,
  * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
 presencePingMs: number, 
+/**
+ * How often, at most, a room is told of a new presence state: of several only the newest.
+ */
+presenceThrottleMs: number, 
+/**
+ * How long others shall see this client as away, rather than gone, while it is in the background. The server may
+ * allow less.
+ */
+presenceBackgroundMs: number, 
 /**
  * How long the socket stays open in the background.
  */
@@ -154,9 +208,86 @@ pullsParallelMax: number,
  */
 pageCountMax: number, 
 /**
+ * Events that `trace` remembers.
+ */
+traceEventsMax: number, 
+/**
+ * How long an event with an answer, or a room, waits for it, unless the call says otherwise.
+ */
+emitTimeoutMs: number, 
+/**
+ * Events that wait in memory for a connection.
+ */
+emitBufferCountMax: number, 
+/**
+ * Bytes that wait in memory for a connection.
+ */
+emitBufferBytesMax: number, 
+/**
+ * Events of the app that wait for the server's answer.
+ */
+answersAwaitedMax: number, 
+/**
+ * Events of the server that wait for the app's answer; beyond, the oldest gets none.
+ */
+answersOwedMax: number, 
+/**
+ * Events of the server that the app has not taken; beyond, the oldest are dropped.
+ */
+inboxCountMax: number, 
+/**
+ * Bytes of events of the server that the app has not taken; beyond, the oldest are dropped.
+ */
+inboxBytesMax: number, 
+/**
+ * Different events that are listened to.
+ */
+listenersMax: number, 
+/**
+ * Namespaces beside the client's own.
+ */
+namespacesMax: number, 
+/**
+ * Rooms joined by `joinRoom`.
+ */
+joinedRoomsMax: number, 
+/**
+ * How long a room that the server did not let the client into for now waits before the next try.
+ */
+roomRetryMs: number, 
+/**
+ * The event by which a room is joined.
+ */
+roomJoinEvent: string, 
+/**
+ * The event by which a room is left.
+ */
+roomLeaveEvent: string, 
+/**
+ * What these two carry.
+ */
+roomArgument: RoomArgument, 
+/**
+ * Whether the server answers them. If not, a room counts as joined once the server is told.
+ */
+roomAcked: boolean, 
+/**
+ * The `data` of a server's refusal is passed on up to this size.
+ */
+refusalDataBytesMax: number, 
+/**
+ * Values of `data.code` in a server's refusal that ask for another token, beside `unauthorized`.
+ */
+authErrorCodes: Array<string>, 
+/**
  * Whether a connection needs a token. Without, a backend that knows no tokens can be used.
  */
 tokenRequired: boolean, };
+
+/**
+ * How a room's name travels in the events that join and leave it.
+ */
+export type RoomArgument = "object" | "text";
 
 /**
  * Who decides when two clients wrote a document without having seen each other's write.
@@ -231,7 +362,16 @@ export type Parser = "json" | "msgpack";
 /**
  * What an app asks for.
  */
-export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
+export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, 
+/**
+ * When it ends, in milliseconds since the epoch; read from the token itself when absent, if that is a JSON Web
+ * Token.
+ */
+expiresAtMs?: number, } | { "type": "tokenFailed", message: string, 
+/**
+ * The request it answers; the one under way when absent.
+ */
+request?: number, retryable?: boolean, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
 /**
  * One document, or the whole collection when absent.
  */
@@ -247,7 +387,61 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, 
+/**
+ * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+ */
+expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "close" };
+
+/**
+ * An event for the server. `namespace` is the client's own when absent, here and below.
+ */
+export type Emit = { namespace?: string, event: string, args: unknown[], 
+/**
+ * Whether it is worth nothing later: without a connection it is dropped.
+ */
+volatile?: boolean, };
+
+/**
+ * An event for the server to answer.
+ */
+export type EmitWithAck = { namespace?: string, event: string, args: unknown[], 
+/**
+ * How long to wait, from now, also for the connection; `emitTimeoutMs` when absent.
+ */
+timeoutMs?: number, };
+
+/**
+ * Events that the app listens to.
+ */
+export type Topic = { namespace?: string, 
+/**
+ * A name, `activity:*` for all names that begin so, or `*` for all.
+ */
+event: string, };
+
+/**
+ * The app's answer to an event of the server.
+ */
+export type Answer = { 
+/**
+ * The `ack` of the message.
+ */
+token: number, args: unknown[], };
+
+/**
+ * A room of the server's own making, without sync.
+ */
+export type SocketRoom = { namespace?: string, room: string, };
+
+/**
+ * A namespace beside the client's own.
+ */
+export type NamespaceOptions = { namespace: string, 
+/**
+ * Added to `{token}` in what the server is told; kept for later connections.
+ */
+auth?: Record<string, unknown>, };
 
 /**
  * A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
@@ -322,7 +516,11 @@ pending: number,
 /**
  * Why it is not complete.
  */
-reason: ErrorBody | null, } | Stats | Record<symbol, never>;
+reason: ErrorBody | null, } | { sent: boolean, 
+/**
+ * For a connection.
+ */
+waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | { events: Array<TraceEvent>, } | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -337,11 +535,26 @@ seq: number,
  */
 pending: boolean, };
 
+/**
+ * How the connection is.
+ */
 export type ConnectionStatus = { state: ConnectionState, 
 /**
  * Why it is not open.
  */
 reason: ErrorBody | null, 
+/**
+ * What ended the last connection or attempt, while none is open.
+ */
+cause: DisconnectCause | null, 
+/**
+ * What the server sent with its refusal of the last attempt: the `data` of its error.
+ */
+data: unknown, 
+/**
+ * Whether the server continued the session before, with the events missed since.
+ */
+recovered: boolean, 
 /**
  * Attempts since the session was last open.
  */
@@ -356,6 +569,41 @@ retryInMs: number | null,
 userId: string | null, };
 
 export type ConnectionState = "idle" | "connecting" | "open" | "backoff" | "suspended" | "offline" | "unauthorized" | "closed";
+
+/**
+ * What ended a connection. The error beside it says more, where something is wrong.
+ */
+export type DisconnectCause = "server_disconnect" | "namespace_disconnect" | "ping_timeout" | "request_timeout" | "connect_timeout" | "transport_closed" | "transport_error" | "connect_failed" | "refused" | "unauthorized" | "client_disconnect" | "suspended" | "token_changed" | "network_changed" | "network_lost" | "protocol_error";
+
+/**
+ * The server's answer to an event.
+ */
+export type Answered = { args: unknown[], };
+
+export type NamespaceStatus = { namespace: string, state: NamespaceState, 
+/**
+ * Why it is not open.
+ */
+reason: ErrorBody | null, cause: DisconnectCause | null, 
+/**
+ * What the server sent with its refusal.
+ */
+data: unknown, 
+/**
+ * Whether the server continued the session before, with the events missed since.
+ */
+recovered: boolean, };
+
+export type NamespaceState = "idle" | "connecting" | "open";
+
+/**
+ * An event of the server.
+ */
+export type SocketMessage = { namespace: string, event: string, args: unknown[], 
+/**
+ * The server waits for an answer: once, and on this connection.
+ */
+ack?: number, };
 
 export type RoomStatus = { room: string, state: RoomPhase, 
 /**
@@ -423,6 +671,27 @@ export type PresentMember = { clientId: string, userId: string, state: { [key in
  */
 me: boolean, };
 
+/**
+ * A user in a room, with all of their devices there.
+ */
+export type PresentUser = { userId: string, 
+/**
+ * Active if any device is.
+ */
+status: PresenceStatus, devices: number, 
+/**
+ * What the device shows that was active last.
+ */
+state: { [key in string]: JsonValue }, 
+/**
+ * Whether this client is one of the devices.
+ */
+me: boolean, 
+/**
+ * The devices, as the members name them.
+ */
+clientIds: Array<string>, };
+
 export type PresenceStatus = "active" | "away";
 
 /**
@@ -455,7 +724,11 @@ export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" |
 /**
  * What a client did since it was opened.
  */
-export type Stats = { clientId: string, 
+export type Stats = { clientId: string, state: ConnectionState, 
+/**
+ * Since the client was opened, in milliseconds.
+ */
+uptimeMs: number, 
 /**
  * Writes accepted.
  */
@@ -476,7 +749,19 @@ recoveryMs: number | null,
 /**
  * From a request to its answer, in milliseconds.
  */
-rttMs: Quantiles, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, reconnects: number, 
+rttMs: Quantiles, 
+/**
+ * From a batch of writes to its answer.
+ */
+pushMs: Latency, 
+/**
+ * From a request for a page to the page.
+ */
+pullMs: Latency, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, 
+/**
+ * Both together.
+ */
+diskBytes: number, reconnects: number, 
 /**
  * Writes confirmed by the server.
  */
@@ -484,12 +769,78 @@ confirmed: number,
 /**
  * Writes refused by the server.
  */
-rejected: number, };
+rejected: number, 
+/**
+ * Writes that were in conflict.
+ */
+conflicts: number, 
+/**
+ * News that the app was too busy to hear.
+ */
+droppedNotices: number, 
+/**
+ * What waits to be sent.
+ */
+queue: Array<QueueDepth>, };
 
 /**
- * The median and the 99th percentile.
+ * The median, the 95th and the 99th percentile.
  */
-export type Quantiles = { p50: number, p99: number, };
+export type Quantiles = { p50: number, p95: number, p99: number, };
+
+/**
+ * How long something took, in milliseconds, and how often it happened.
+ */
+export type Latency = { p50: number, p95: number, p99: number, count: number, };
+
+/**
+ * What waits of one kind.
+ */
+export type QueueDepth = { kind: string, count: number, 
+/**
+ * How long the oldest has waited, in milliseconds.
+ */
+oldestMs: number | null, };
+
+/**
+ * One event of the synchronization.
+ */
+export type TraceEvent = { 
+/**
+ * Milliseconds since the epoch, as the device believes.
+ */
+atMs: number, kind: TraceKind, detail: string, };
+
+/**
+ * What happened. The spelling in [`TraceKind::name`] does not change.
+ */
+export type TraceKind = "connect" | "connected" | "disconnected" | "hello" | "token_needed" | "token_set" | "token_failed" | "app_state" | "network" | "push" | "pushed" | "pull" | "pulled" | "live" | "refused" | "rejected" | "conflict" | "error";
+
+/**
+ * How much is logged; each level holds those before it.
+ */
+export type LogLevel = "off" | "error" | "warn" | "info" | "debug" | "trace";
+
+/**
+ * One line of the log.
+ */
+export type LogLine = { 
+/**
+ * Milliseconds since the epoch, as the device believes.
+ */
+atMs: number, level: LogLevel, 
+/**
+ * Which part of the core it comes from.
+ */
+target: string, 
+/**
+ * A stable name such as `syncline.connect`, for what has one.
+ */
+event: string | null, message: string, 
+/**
+ * Lines that were dropped before this one, because the host was too slow.
+ */
+dropped: number, };
 
 /**
  * What an app is told without asking, at most once per turn and thing.
@@ -509,9 +860,13 @@ indexes?: Array<number>,
  */
 count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
 /**
+ * The members by user, in the order of the user ids.
+ */
+users: Array<PresentUser>, 
+/**
  * Why this client cannot be present there.
  */
-error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "error", error: ErrorBody, };
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, request: number, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.
@@ -522,4 +877,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

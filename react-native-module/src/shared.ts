@@ -9,15 +9,26 @@ export type {
   ConnectionState,
   ConnectionStatus,
   Cursor,
+  DeadLetter,
   Direction,
+  Enqueued,
   ErrorBody,
   Event,
   Index,
+  JobError,
+  JobInfo,
+  JobOutcome,
+  JobWork,
   JsonValue,
+  LogLevel,
+  LogLine,
   Migration,
   MigrationStep,
+  NewJob,
   ParkedWrite,
   PresentMember,
+  PresentUser,
+  ProcessReport,
   Progress,
   QueueStatus,
   RejectedWrite,
@@ -26,10 +37,22 @@ export type {
   Schema,
   Settings,
   Stats,
+  TraceEvent,
+  TraceKind,
   WriteRequest,
 } from './contract.ts';
 export { SynclineError } from './error.ts';
 export type { EventsListener, Host } from './host.ts';
+export type { Logger } from './logger.ts';
+export {
+  type HandlerContext,
+  type JobEnd,
+  JobFailure,
+  type JobHandler,
+  type JobOptions,
+  JobQueue,
+  type QueuedRequest,
+} from './jobs.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,

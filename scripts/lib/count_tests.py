@@ -1,7 +1,7 @@
 """count_tests.py EXIT_CODE LOG: sums the summaries that test runners left in a log.
 
-Knows cargo test, node:test, jest, unittest, Maven, and the simulation, whose seeds count as one test and whose bugs
-as one each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a failed test (it did not
+Knows cargo test, node:test, jest, unittest, Maven, XCTest, and the simulation, whose seeds count as one test and whose
+bugs as one each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a failed test (it did not
 compile, it was killed) counts as one failure, and so does one that ran no test.
 """
 
@@ -15,6 +15,7 @@ NODE = re.compile(r"^(?:ℹ|#) (pass|fail|cancelled|skipped|todo) (\d+)$")
 JEST = re.compile(r"^Tests: +(.*\d+ total)$")
 UNITTEST_COUNT = re.compile(r"^Ran (\d+) tests? in [\d.]+s$")
 MAVEN = re.compile(r"^\[\w+\] Tests run: (\d+), Failures: (\d+), Errors: (\d+), Skipped: (\d+)$")
+XCTEST = re.compile(r"^Test Case '[\w.]+' (passed|failed|skipped) \([\d.]+ seconds\)\.?$")
 UNITTEST_END = re.compile(r"^(?:OK|FAILED)(?: \((.*)\))?$")
 
 SIMULATED = re.compile(r"^simulated [\d.]+ device-hours, \d+ seeds, (\d+) failures, \d+ times real time$")
@@ -51,6 +52,8 @@ def count(log: str) -> dict[str, int]:
             sums["passed"] += ran - failures - errors - skipped
             sums["failed"] += failures + errors
             sums["skipped"] += skipped
+        elif match := XCTEST.match(line):
+            sums[match[1]] += 1
         elif match := SIMULATED.match(line):
             sums["passed" if match[1] == "0" else "failed"] += 1
         elif match := SABOTAGE.match(line):

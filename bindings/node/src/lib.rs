@@ -15,6 +15,9 @@ use syncline_ffi::json::{self, AppState, EventSink};
 /// Batches of events that may wait for a busy JavaScript thread; the core waits when they are spent.
 const EVENT_BATCHES_MAX: usize = 1024;
 
+/// Lines of the log that may wait for a busy JavaScript thread; beyond, they are lost.
+const LOG_LINES_MAX: usize = 4096;
+
 /// `(client, events) => void`. Weak: listening alone does not keep the process alive.
 type EventsCallback = ThreadsafeFunction<
     FnArgs<(i64, String)>,
@@ -72,6 +75,23 @@ pub fn set_app_state(state: String) -> Result<()> {
 #[napi]
 pub fn set_network(available: bool, expensive: bool, kind: String) {
     json::set_network(available, expensive, kind);
+}
+
+/// `(line) => void`, weak as well.
+type LogCallback =
+    ThreadsafeFunction<FnArgs<(String,)>, (), FnArgs<(String,)>, Status, false, true, LOG_LINES_MAX>;
+
+/// Sets where the log of the process goes, and from which level on; nothing ends it. Returns the reply envelope.
+#[napi(ts_args_type = "level: string, onLine: ((line: string) => void) | null")]
+pub fn set_log_sink(level: String, on_line: Option<LogCallback>) -> String {
+    let sink = on_line.map(|callback| {
+        let sink: json::LogSink = Arc::new(move |line| {
+            // Fails while JavaScript has too many lines to take, or is going away.
+            callback.call(FnArgs::from((line,)), ThreadsafeFunctionCallMode::NonBlocking);
+        });
+        sink
+    });
+    json::set_log_sink(&level, sink)
 }
 
 /// Closes every client of the process; resolves when their files are closed.

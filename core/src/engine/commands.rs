@@ -1,16 +1,16 @@
 //! What an app asks for.
 
 use syncline_protocol::message::{PresenceStatus, RoomRequest, event};
-use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Document, Fields, Room, Write, merge};
 use uuid::Builder;
 
 use super::Engine;
 use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
 use super::query::{Query, Started, View};
+use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
-use crate::metrics::{Quantiles, Stats};
+use crate::secret::Secret;
 use crate::store::{DocumentKey, Store};
 
 impl Engine {
@@ -44,15 +44,38 @@ impl Engine {
         match command {
             Command::Connect => return Ok(self.connect(now, request, out)),
             Command::Disconnect => {
+                self.tokens.cancel();
+                self.say_goodbye(out);
                 let step = self.session.handle_disconnect();
                 self.apply_step(now, step, out);
             }
-            Command::SetToken { token } => {
+            Command::SetToken { token, expires_at_ms } => {
+                self.expect_token(token.as_ref().map(Secret::expose));
+                if self.session.token() != token.as_ref() {
+                    self.drain.handle_token_changed(token.is_some());
+                }
+                self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
+                self.trace(
+                    now,
+                    TraceKind::TokenSet,
+                    format_args!("{}", if token.is_some() { "set" } else { "none" }),
+                );
                 let step = self.session.handle_token(token, now);
                 self.apply_step(now, step, out);
             }
+            Command::TokenFailed { message: _, request, retryable } => {
+                if self.tokens.handle_failed(request, retryable, now) {
+                    self.trace(now, TraceKind::TokenFailed, format_args!("retryable: {retryable}"));
+                }
+            }
             Command::SetAppState { state } => self.set_app_state(now, state, store, out),
             Command::SetNetwork { network } => {
+                self.expect_network(&network);
+                self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
+                match network.available {
+                    true => self.jobs.hurry(),
+                    false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
+                }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
@@ -78,11 +101,28 @@ impl Engine {
                 self.unsubscribe(now, &room, out)?;
             }
             Command::PresenceJoin { room, state } => {
-                self.announce_presence(now, room, state, event::PRESENCE_JOIN, out)?;
+                self.presence.join(&room, &state, now, &self.limits)?;
+                self.announce_if_open(now, out);
             }
-            Command::PresenceUpdate { room, state } => self.update_presence(now, room, state, out)?,
+            Command::PresenceUpdate { room, state, expires_in_ms } => {
+                self.update_presence(now, &room, &state, expires_in_ms, out)?;
+            }
             Command::PresenceLeave { room } => self.leave_presence(now, room, out),
-            Command::Connection => return Ok(Some(Reply::Connection(self.session.status(now)))),
+            Command::Emit(emit) => return self.emit(now, emit, out).map(Some),
+            Command::EmitWithAck(emit) => {
+                self.emit_with_ack(now, request, emit, out)?;
+                return Ok(None);
+            }
+            Command::On(topic) => self.listen(now, topic, out)?,
+            Command::Off(topic) => self.unlisten(topic)?,
+            Command::Ack(answer) => self.answer_server(&answer, out)?,
+            Command::JoinRoom(room) => return self.join_room(now, request, room, out),
+            Command::LeaveRoom(room) => return self.leave_room(now, request, room, out),
+            Command::ConnectNamespace(options) => {
+                return self.connect_namespace(now, request, options, out);
+            }
+            Command::DisconnectNamespace { namespace } => self.disconnect_namespace(&namespace, out)?,
+            Command::Connection => return Ok(Some(Reply::Connection(self.connection_status(now)))),
             Command::Queue => return Ok(Some(Reply::Queue(self.queue_status()))),
             Command::Outcomes => return Ok(Some(Reply::Outcomes { outcomes: self.rejected_writes() })),
             Command::AcknowledgeOutcome { client_seq } => {
@@ -107,10 +147,14 @@ impl Engine {
                 self.sync_once(now, request, deadline_ms, out);
                 return Ok(None);
             }
-            Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(store))))),
+            Command::Jobs { command } => return self.execute_job_command(now, request, command, store),
+            Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(now, store))))),
+            Command::Trace => return Ok(Some(Reply::Trace { events: self.trace.events() })),
             Command::Close => {
+                self.say_goodbye(out);
                 let step = self.session.handle_close();
                 self.apply_step(now, step, out);
+                self.close_socket(out);
                 self.flush(now, store);
                 self.closed = true;
             }
@@ -119,6 +163,7 @@ impl Engine {
     }
 
     fn connect(&mut self, now: Now, request: RequestId, out: &mut Vec<Output>) -> Option<Reply> {
+        self.tokens.reset();
         // Also where a task has opened the session, which would end with the task.
         let step = self.session.handle_connect(now);
         if self.session.is_open() {
@@ -133,13 +178,17 @@ impl Engine {
     }
 
     fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
+        self.trace(now, TraceKind::AppState, format_args!("{state:?}"));
         let step = self.session.handle_app_state(state, now);
         self.apply_step(now, step, out);
         let status = match state {
             AppState::Background => PresenceStatus::Away,
             AppState::Active | AppState::Inactive => PresenceStatus::Active,
         };
-        let changed = self.presence.set_status(status);
+        let changed = self.presence.set_status(status, now);
+        if state == AppState::Active {
+            self.jobs.hurry();
+        }
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
@@ -149,9 +198,7 @@ impl Engine {
         if !changed || !self.session.is_open() {
             return;
         }
-        for presence in self.presence.announcements() {
-            self.announce(now, &presence, event::PRESENCE_UPDATE, out);
-        }
+        self.announce_due(now, out);
         if status == PresenceStatus::Active && self.ping_at_us.is_some() {
             // The socket may have died while the app was frozen.
             self.ping(now, self.settings.probe_timeout_ms, out);
@@ -205,40 +252,29 @@ impl Engine {
     fn update_presence(
         &mut self,
         now: Now,
-        room: Room,
-        state: Fields,
+        room: &Room,
+        state: &Fields,
+        expires_in_ms: Option<u64>,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
-        if !self.presence.is_joined(&room) {
+        if !self.presence.is_joined(room) {
             return Err(Error::new(Code::NotFound, "presence was not joined in the room"));
         }
-        self.announce_presence(now, room, state, event::PRESENCE_UPDATE, out)
+        self.presence.update(room, state, expires_in_ms, now, &self.limits)?;
+        self.announce_if_open(now, out);
+        Ok(())
+    }
+
+    fn announce_if_open(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            self.announce_due(now, out);
+        }
     }
 
     fn leave_presence(&mut self, now: Now, room: Room, out: &mut Vec<Output>) {
         if self.presence.leave(&room) && self.session.is_open() {
             self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
         }
-    }
-
-    fn announce_presence(
-        &mut self,
-        now: Now,
-        room: Room,
-        state: Fields,
-        name: &str,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
-        let bytes = fields_byte_len(&state) as u64;
-        let bytes_max = self.limits.presence_state_bytes_max;
-        if bytes > bytes_max {
-            return Err(too_large("the presence state", bytes, bytes_max));
-        }
-        let presence = self.presence.announce(room, state);
-        if self.session.is_open() {
-            self.announce(now, &presence, name, out);
-        }
-        Ok(())
     }
 
     pub(super) fn check(
@@ -272,37 +308,13 @@ impl Engine {
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.
-    fn new_id(&mut self, now: Now) -> String {
+    pub(super) fn new_id(&mut self, now: Now) -> String {
         let mut random = [0; 10];
         for chunk in random.chunks_mut(8) {
             let bytes = super::backoff::next_random(&mut self.random).to_le_bytes();
             chunk.copy_from_slice(&bytes[..chunk.len()]);
         }
         Builder::from_unix_timestamp_millis(now.wall_ms, &random).into_uuid().to_string()
-    }
-
-    /// What the engine knows; the driver adds what it measures.
-    fn stats(&self, store: &dyn Store) -> Stats {
-        let counters = &self.counters;
-        let sizes = store.stats();
-        let ms = |quantiles: Quantiles| Quantiles { p50: quantiles.p50 / 1e3, p99: quantiles.p99 / 1e3 };
-        #[allow(clippy::cast_precision_loss)]
-        let recovery_ms = counters.recovery_us.map(|us| us as f64 / 1e3);
-        Stats {
-            client_id: self.identity.client_id.to_string(),
-            local_writes: counters.local_writes,
-            local_write_us: Quantiles::default(),
-            sync_ms: ms(counters.sync_us.quantiles()),
-            recovery_ms,
-            rtt_ms: ms(counters.rtt_us.quantiles()),
-            bytes_sent: 0,
-            bytes_received: 0,
-            journal_bytes: sizes.journal_bytes,
-            cache_bytes: sizes.cache_bytes,
-            reconnects: counters.reconnects,
-            confirmed: counters.confirmed,
-            rejected: counters.rejected,
-        }
     }
 }
 

@@ -7,25 +7,37 @@ use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Engine;
-use super::io::{ConnectionState, Event, Now, Output, Reply};
+use super::io::{Event, Generation, Now, Output, Reply};
 use super::session::Step;
+use super::socket::Greeting;
+use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
+use crate::transport::{Message, Packet};
 
 impl Engine {
     pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
+        self.note_cause(step);
         match step {
             Step::Nothing => return,
-            Step::Dial(generation) => out.push(Output::Open(generation)),
+            Step::Dial(generation) => {
+                self.trace(now, TraceKind::Connect, format_args!("connection {generation}"));
+                out.push(Output::Open(generation));
+            }
             Step::Greet => self.greet(now, out),
             Step::Opened => self.handle_opened(now, out),
             Step::Ended(generation) => {
+                self.trace_end(now, generation);
+                self.reset_job_connection(now);
                 out.push(Output::Close(generation));
                 self.handle_ended(out);
             }
             Step::Redial { old, new } => {
+                self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
+                self.reset_job_connection(now);
                 out.push(Output::Close(old));
                 self.reset_connection();
+                self.lose_socket(out);
                 out.push(Output::Open(new));
             }
         }
@@ -34,12 +46,13 @@ impl Engine {
 
     pub(super) fn greet(&mut self, now: Now, out: &mut Vec<Output>) {
         let auth = Auth {
-            token: self.session.token().map(str::to_owned),
+            token: self.session.token().map(|token| token.expose().to_owned()),
             client_id: Some(self.identity.client_id),
             protocol: Some(PROTOCOL_VERSION),
             encoding: Encoding::Compact,
         };
-        if let Err(error) = self.wire.greet(&auth, out) {
+        let greeting = Greeting { auth, continuation: self.socket.recovery.continuation() };
+        if let Err(error) = self.wire.greet(&greeting, out) {
             let step = self.session.fail(error, now);
             self.apply_step(now, step, out);
         }
@@ -47,6 +60,9 @@ impl Engine {
 
     pub(super) fn handle_opened(&mut self, now: Now, out: &mut Vec<Output>) {
         self.counters.reconnects += 1;
+        self.tokens.handle_accepted(now);
+        let sessions = self.counters.reconnects;
+        self.trace(now, TraceKind::Connected, format_args!("session {sessions}"));
         self.recovering_since_us = Some(now.mono_us);
         self.ping_at_us = None;
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Ok(Reply::Done {}))));
@@ -59,19 +75,26 @@ impl Engine {
             }
         }
         self.send_pages(now, out);
-        for presence in self.presence.announcements() {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
+        for announcement in self.presence.announce_all(now) {
+            self.announce(now, announcement, out);
         }
+        self.open_socket(now, out);
     }
 
     pub(super) fn handle_ended(&mut self, out: &mut Vec<Output>) {
         self.reset_connection();
+        self.lose_socket(out);
         self.answer_connect_waiters(out);
-        if let Some(reason) = self.session.reason().cloned()
-            && self.session.state() == ConnectionState::Unauthorized
-        {
-            self.notices.push(Event::TokenNeeded { reason: reason.into() });
-        }
+    }
+
+    fn trace_end(&mut self, now: Now, generation: Generation) {
+        let state = self.session.state();
+        let why = self.session.reason().map_or("", |reason| reason.code.as_str());
+        self.trace.note(
+            now,
+            TraceKind::Disconnected,
+            format_args!("connection {generation}: {state:?} {why}"),
+        );
     }
 
     /// Tells who waits for a connection why there is none.
@@ -92,9 +115,22 @@ impl Engine {
         self.recovering_since_us = None;
     }
 
-    /// Asks for the heads of the rooms; also the proof that the connection lives.
+    /// In time for the lease that the server told, if the answer takes its time.
+    pub(super) fn next_ping_us(&self, now: Now) -> u64 {
+        now.after_ms(self.settings.presence_ping_ms.min(self.limits.presence_lease_ms / 2))
+    }
+
+    /// Tells the server that this is a farewell: without, it would wait for this client to come back.
+    pub(super) fn say_goodbye(&mut self, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            let packet = Packet::Disconnect;
+            out.push(Output::Send(Message::Socket { namespace: self.wire.main().clone(), packet }));
+        }
+    }
+
+    /// Asks for the heads of the rooms, and renews the lease of this client's presence; also the proof that the connection lives.
     pub(super) fn ping(&mut self, now: Now, timeout_ms: u64, out: &mut Vec<Output>) {
-        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        self.ping_at_us = Some(self.next_ping_us(now));
         let body = BTreeMap::<String, String>::new();
         if let Err(error) =
             self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)

@@ -10,13 +10,25 @@
 //! [`Command`], [`Reply`] and [`Event`] are also the façade that JavaScript sees, in camel case.
 
 use serde::{Deserialize, Serialize};
-use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
+pub use super::presence::present::{PresentMember, PresentUser};
 use super::query::selection::Selection;
+pub use super::queue::command::QueueStatus;
+use super::queue::command::{JobCommand, JobEvent, JobReply};
+use super::queue::http::{HttpRequest, HttpResponse};
+use super::queue::job::JobId;
+use super::socket::types::{
+    Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
+};
+pub use super::socket::types::{ConnectionState, ConnectionStatus};
+use super::trace::TraceEvent;
 use crate::error::{Error, ErrorBody};
+use crate::secret::Secret;
 use crate::store::{Conflict, StoreError};
 use crate::transport::Message;
+
+pub use super::progress::{Progress, ProgressPhase};
 
 /// What time it is, told by the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +40,21 @@ pub struct Now {
 }
 
 impl Now {
+    /// Milliseconds on the monotonic clock.
+    pub fn mono_ms(self) -> u64 {
+        self.mono_us / 1000
+    }
+
     /// A deadline `ms` milliseconds from now, on the monotonic clock.
     pub fn after_ms(self, ms: u64) -> u64 {
         self.mono_us.saturating_add(ms.saturating_mul(1000))
+    }
+
+    /// How long ago `then` was, by the clock that saw more time pass: the one that never jumps may stand still while the
+    /// device sleeps.
+    pub fn ms_since(self, then: Self) -> u64 {
+        let mono_ms = self.mono_us.saturating_sub(then.mono_us) / 1000;
+        mono_ms.max(self.wall_ms.saturating_sub(then.wall_ms))
     }
 }
 
@@ -50,6 +74,12 @@ pub enum Input {
     SocketOpened(Generation),
     SocketReceived(Generation, Message),
     SocketClosed(Generation, Error),
+    /// The attempt `run` of a request is over.
+    HttpDone {
+        job: JobId,
+        run: u64,
+        result: Result<HttpResponse, Error>,
+    },
     /// Everything appended to the journal so far is durable.
     Committed,
     /// Nothing appended since the last commit is in the journal.
@@ -65,6 +95,12 @@ pub enum Output {
     Send(Message),
     /// Close the WebSocket. No event of this generation is expected any more.
     Close(Generation),
+    /// Send an HTTP request for a job, answered by [`Input::HttpDone`].
+    Http {
+        job: JobId,
+        run: u64,
+        request: Box<HttpRequest>,
+    },
     Reply(RequestId, Result<Reply, Error>),
 }
 
@@ -76,9 +112,26 @@ pub enum Command {
     /// Answered when the session is open, or with the error of the first attempt; further attempts go on.
     Connect,
     Disconnect,
-    /// `null` forgets the token.
+    /// `null` forgets the token. Answers `tokenNeeded`.
     SetToken {
-        token: Option<String>,
+        #[cfg_attr(feature = "contract", ts(as = "Option<String>"))]
+        token: Option<Secret>,
+        /// When it ends, in milliseconds since the epoch; read from the token itself when absent, if that is a JSON Web
+        /// Token.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        expires_at_ms: Option<u64>,
+    },
+    /// Answers `tokenNeeded`: there is none to be had now. Asked again later, unless `retryable` is false.
+    TokenFailed {
+        message: String,
+        /// The request it answers; the one under way when absent.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        request: Option<u64>,
+        #[serde(default = "retryable")]
+        #[cfg_attr(feature = "contract", ts(as = "Option<bool>", optional))]
+        retryable: bool,
     },
     SetAppState {
         state: AppState,
@@ -119,17 +172,39 @@ pub enum Command {
     Unwatch {
         watch: WatchId,
     },
-    /// Remembered, and announced again after each reconnect.
+    /// Remembered, and announced again after each reconnect. Replaces the state of a room that is joined already.
     PresenceJoin {
         room: Room,
         state: Fields,
     },
+    /// Sets the fields of `state`, and removes those that are null. Sent at most every `presenceThrottleMs`, the newest
+    /// values last.
     PresenceUpdate {
         room: Room,
         state: Fields,
+        /// After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        expires_in_ms: Option<u64>,
     },
     PresenceLeave {
         room: Room,
+    },
+    /// Sent at once, or else when connected: until then it waits in memory.
+    Emit(Emit),
+    /// Answered with the server's answer.
+    EmitWithAck(EmitWithAck),
+    /// Counted: each needs its `off`.
+    On(Topic),
+    Off(Topic),
+    Ack(Answer),
+    /// Remembered, and joined again on each connection. Counted: each needs its `leaveRoom`.
+    JoinRoom(SocketRoom),
+    LeaveRoom(SocketRoom),
+    /// Joined again on each connection; answered when the server has answered.
+    ConnectNamespace(NamespaceOptions),
+    DisconnectNamespace {
+        namespace: String,
     },
     Connection,
     Queue,
@@ -162,8 +237,18 @@ pub enum Command {
         deadline_ms: u64,
     },
     Stats,
+    /// The last events of the synchronization, for a debugging screen.
+    Trace,
+    /// What concerns queued events, requests and handlers.
+    Jobs {
+        command: JobCommand,
+    },
     /// Makes everything durable and ends the client.
     Close,
+}
+
+fn retryable() -> bool {
+    true
 }
 
 /// Names a watch; never used twice by a client.
@@ -255,7 +340,22 @@ pub enum Reply {
         /// Why it is not complete.
         reason: Option<ErrorBody>,
     },
+    Emitted {
+        sent: bool,
+        /// For a connection.
+        waiting: bool,
+    },
+    Answered(Answered),
+    /// `joined` tells whether the server has let the client in; otherwise it is asked once connected.
+    Joined {
+        joined: bool,
+    },
+    Namespace(NamespaceStatus),
     Stats(Box<crate::metrics::Stats>),
+    Trace {
+        events: Vec<TraceEvent>,
+    },
+    Jobs(JobReply),
     Done {},
 }
 
@@ -269,41 +369,6 @@ pub struct Row {
     pub seq: u64,
     /// Whether a write of this client is not confirmed yet.
     pub pending: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "snake_case")]
-pub enum ConnectionState {
-    /// Never asked to connect, disconnected by the app, or refused by the server for the reason given.
-    #[default]
-    Idle,
-    Connecting,
-    Open,
-    /// Waiting for the next attempt.
-    Backoff,
-    /// Closed in the background.
-    Suspended,
-    /// The system says that there is no network; a probe goes out now and then.
-    Offline,
-    /// Waiting for another token.
-    Unauthorized,
-    Closed,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct ConnectionStatus {
-    pub state: ConnectionState,
-    /// Why it is not open.
-    pub reason: Option<ErrorBody>,
-    /// Attempts since the session was last open.
-    pub attempts: u32,
-    /// Milliseconds until the next attempt.
-    pub retry_in_ms: Option<u64>,
-    /// Whose token it is, once the server said so.
-    pub user_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -326,16 +391,6 @@ pub struct RoomStatus {
     /// Whether the documents on this device were once all there are; `false` tells "empty" from "not loaded".
     pub complete: bool,
     pub error: Option<ErrorBody>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-pub struct QueueStatus {
-    /// Writes not yet confirmed.
-    pub count: u64,
-    pub bytes: u64,
-    /// Whether any is under way to the server.
-    pub processing: bool,
 }
 
 /// A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
@@ -368,50 +423,6 @@ pub struct ParkedWrite {
     pub local: Write,
     /// The fields of the server's document, `null` where there is none.
     pub server: Option<Fields>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct PresentMember {
-    pub client_id: String,
-    pub user_id: String,
-    pub state: Fields,
-    pub status: PresenceStatus,
-    /// Whether it is this client.
-    pub me: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "snake_case")]
-pub enum ProgressPhase {
-    #[default]
-    Idle,
-    /// Connecting.
-    Preparing,
-    Uploading,
-    Downloading,
-    Complete,
-    Error,
-}
-
-/// How far the current round of synchronization has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    pub phase: ProgressPhase,
-    /// Writes confirmed in this round.
-    pub uploaded: u64,
-    /// Writes still to be confirmed.
-    pub to_upload: u64,
-    /// Documents received in this round.
-    pub downloaded: u64,
-    /// Rooms that have caught up with the server.
-    pub rooms_live: u64,
-    /// Rooms that have not, without those that the server denies.
-    pub rooms_to_load: u64,
 }
 
 /// What an app is told without asking, at most once per turn and thing.
@@ -449,9 +460,14 @@ pub enum Event {
     Queue {
         status: QueueStatus,
     },
+    Job {
+        event: JobEvent,
+    },
     Presence {
         room: Room,
         members: Vec<PresentMember>,
+        /// The members by user, in the order of the user ids.
+        users: Vec<PresentUser>,
         /// Why this client cannot be present there.
         error: Option<ErrorBody>,
     },
@@ -465,12 +481,25 @@ pub enum Event {
     Conflict {
         conflict: Box<ParkedWrite>,
     },
+    /// Another token is needed, or soon will be. Asked once, until `setToken` or `tokenFailed` answers it or
+    /// `tokenTimeoutMs` have passed.
     TokenNeeded {
         reason: ErrorBody,
+        request: u64,
     },
     User {
         user_id: String,
         online: bool,
+    },
+    Message(SocketMessage),
+    Namespace {
+        status: NamespaceStatus,
+    },
+    /// The server did not let the client into a room again; see `Command::JoinRoom`.
+    JoinRefused {
+        namespace: String,
+        room: Room,
+        error: ErrorBody,
     },
     Error {
         error: ErrorBody,

@@ -1,18 +1,22 @@
 //! The whole client as a pure state machine: no clock, socket, thread, randomness or async inside.
 //!
 //! - [`io`]: what goes in and what comes out. Read it first.
-//! - [`session`]: the connection's life; [`backoff`]: how long it waits.
+//! - [`session`]: the connection's life; [`backoff`]: how long it waits; `liveness`: whether the server is there.
 //! - `wire`: requests, answers, encodings.
 //! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
 //! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
+//! - `stats`: what was counted.
+//! - `tokens`: when another token is asked for. [`trace`]: what happened last, for people.
 //! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
 //! - `eviction`: which rooms leave a cache that is too large.
+//! - [`queue`]: events, requests and handlers that wait to be carried out.
+//! - [`socket`]: the app's own events, rooms and namespaces.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
@@ -25,6 +29,7 @@ mod connection;
 mod eviction;
 pub mod io;
 mod lane;
+mod liveness;
 mod notices;
 pub mod outbox;
 mod outcomes;
@@ -33,16 +38,21 @@ pub mod presence;
 pub mod progress;
 pub mod pulls;
 pub mod query;
+pub mod queue;
 pub mod replica;
 mod resolution;
 pub mod session;
+pub mod socket;
+mod stats;
 mod sync;
+mod tokens;
+pub mod trace;
 mod triggers;
 mod wire;
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::message::{Presence, event};
+use syncline_protocol::message::event;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
@@ -54,32 +64,47 @@ use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
 use self::pages::WaitingPage;
-use self::presence::PresenceBook;
+use self::presence::{Announcement, PresenceBook};
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
+use self::queue::job::JobKind;
+use self::queue::{Drain, Jobs};
 use self::replica::Replica;
 use self::session::Session;
+use self::socket::SocketIo;
+use self::socket::cause::DisconnectCause;
+use self::tokens::Tokens;
+use self::trace::Trace;
 use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
+use crate::secret::Secret;
 use crate::store::{
-    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
+    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, job_records, queued_records,
 };
-use crate::transport::Parser;
+use crate::transport::{Namespace, Parser};
 
 /// What an engine is made of.
-#[derive(Debug)]
 pub struct EngineConfig {
     pub settings: Settings,
     pub collections: Collections,
     pub parser: Parser,
+    /// The client's own, in which the sync protocol is spoken.
+    pub namespace: Namespace,
     pub token: Option<String>,
     /// Seeds jitter and new ids; from the system's randomness, or from a simulation.
     pub seed: u64,
+}
+
+impl std::fmt::Debug for EngineConfig {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineConfig").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 /// What the engine counts.
@@ -88,9 +113,14 @@ pub struct Counters {
     pub local_writes: u64,
     pub confirmed: u64,
     pub rejected: u64,
+    pub conflicts: u64,
+    pub jobs_done: u64,
+    pub jobs_dead: u64,
     pub reconnects: u64,
     pub sync_us: Histogram,
     pub rtt_us: Histogram,
+    pub push_us: Histogram,
+    pub pull_us: Histogram,
     pub recovery_us: Option<u64>,
 }
 
@@ -103,10 +133,14 @@ pub struct Engine {
     clock: HybridClock,
     random: u64,
     session: Session,
+    tokens: Tokens,
+    trace: Trace,
     wire: Wire,
     outbox: Outbox,
     outcomes: Outcomes,
     parked: ParkedWrites,
+    jobs: Jobs,
+    drain: Drain,
     replica: Replica,
     waiting_page: Option<WaitingPage>,
     eviction: Eviction,
@@ -115,6 +149,7 @@ pub struct Engine {
     queries: Queries,
     presence: PresenceBook,
     progress: ProgressMeter,
+    socket: SocketIo,
     counters: Counters,
     uncommitted: Vec<Uncommitted>,
     connect_waiters: Vec<RequestId>,
@@ -157,19 +192,27 @@ impl Engine {
             identity,
             clock: HybridClock::resume(identity.last_time),
             random: config.seed,
-            session: Session::new(config.settings.clone(), config.token, config.seed),
-            wire: Wire::new(config.parser),
+            tokens: Tokens::new(&config.settings, config.token.as_deref(), config.seed),
+            trace: Trace::new(config.settings.trace_events_max, config.seed),
+            session: Session::new(config.settings.clone(), config.token.map(Secret::from), config.seed),
+            wire: Wire::new(config.parser, config.namespace),
             outbox,
             outcomes,
             parked,
+            jobs: Jobs::recover(recovered.last_job, recovered.jobs, recovered.ended_jobs),
+            drain: Drain::new(config.settings.job_auto),
             replica,
             waiting_page: None,
             eviction: Eviction::default(),
             pulls: PullQueue::default(),
             triggers: Triggers::default(),
             queries: Queries::default(),
-            presence: PresenceBook::default(),
+            presence: PresenceBook::new(
+                config.settings.presence_throttle_ms,
+                config.settings.presence_background_ms,
+            ),
             progress: ProgressMeter::default(),
+            socket: SocketIo::default(),
             counters: Counters::default(),
             uncommitted: Vec::new(),
             connect_waiters: Vec::new(),
@@ -196,15 +239,17 @@ impl Engine {
             Input::SocketOpened(_) => {}
             Input::SocketReceived(generation, message) => {
                 if self.session.is_current(generation) {
+                    self.session.handle_heartbeat(now);
                     self.handle_message(now, message, store, out);
                 }
             }
             Input::SocketClosed(generation, error) => {
                 if self.session.is_current(generation) {
-                    let step = self.session.fail(error, now);
-                    self.apply_step(now, step, out);
+                    let cause = DisconnectCause::of_socket(&error, self.session.is_open());
+                    self.fail_session(now, error, cause, out);
                 }
             }
+            Input::HttpDone { job, run, result } => self.handle_http_done(now, job, run, result, store),
             Input::Committed => self.handle_committed(out),
             Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
             Input::Tick => self.handle_tick(now, store, out),
@@ -214,8 +259,10 @@ impl Engine {
         }
         self.send_pages(now, out);
         self.push_batches(now, store, out);
+        self.run_jobs(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
+        self.keep_token_fresh(now);
     }
 
     /// When [`Input::Tick`] is due, on the monotonic clock.
@@ -233,7 +280,10 @@ impl Engine {
             self.session.next_deadline(),
             self.flush_at_us,
             self.triggers.next_deadline(),
+            self.tokens.next_deadline(),
+            self.socket.next_deadline(),
             self.page_deadline(),
+            self.jobs_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
     }
@@ -258,14 +308,19 @@ impl Engine {
         let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
-        std::iter::once(identity).chain(queued).chain(failed).chain(parked).collect()
+        let jobs = job_records(
+            self.jobs.last_id(),
+            self.jobs.all_held().map(|held| &held.job),
+            self.jobs.all_ended(),
+        );
+        std::iter::once(identity).chain(queued).chain(failed).chain(parked).chain(jobs).collect()
     }
 
     /// What the app is to be told since the last call.
     pub fn poll_events(&mut self, now: Now, store: &mut dyn Store) -> Vec<Event> {
         let mut events: Vec<Event> = self.notices.take().collect();
         if std::mem::take(&mut self.connection_changed) {
-            events.push(Event::Connection { status: self.session.status(now) });
+            events.push(Event::Connection { status: self.connection_status(now) });
         }
         let changed_rooms = std::mem::take(&mut self.changed_rooms);
         for room in changed_rooms.into_iter().filter(|room| self.replica.is_followed(room)) {
@@ -276,7 +331,9 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.presence.expire(now);
         self.presence.poll_events(self.identity.client_id, &mut events);
+        self.socket.poll_events(&mut events);
         let queue = self.queue_status();
         if queue != self.last_queue {
             self.last_queue = queue;
@@ -285,7 +342,7 @@ impl Engine {
         let situation = Situation {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
-            pending: queue.count,
+            pending: self.outbox.len(),
             rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
@@ -298,16 +355,28 @@ impl Engine {
 
     fn queue_status(&self) -> QueueStatus {
         QueueStatus {
-            count: self.outbox.len(),
-            bytes: self.outbox.bytes(),
-            processing: self.outbox.is_pushing(),
+            count: self.outbox.len() + self.jobs.waiting(),
+            bytes: self.outbox.bytes() + self.jobs.bytes(),
+            processing: self.outbox.is_pushing() || !self.jobs.running().is_empty(),
+            writes: self.outbox.len(),
+            events: self.jobs.count(JobKind::Event),
+            requests: self.jobs.count(JobKind::Request),
+            handlers: self.jobs.count(JobKind::Handler),
+            dead_letters: self.jobs.dead(),
+            paused: self.drain.is_paused(),
         }
     }
 
     fn handle_tick(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
         let due = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now.mono_us);
+        self.socket.expect(match self.session.is_open() {
+            _ if self.session.is_suspension_due(now) => DisconnectCause::Suspended,
+            true => DisconnectCause::PingTimeout,
+            false => DisconnectCause::ConnectTimeout,
+        });
         let step = self.session.handle_tick(now);
         self.apply_step(now, step, out);
+        self.expire_socket(now, out);
         if due(self.flush_at_us) {
             self.flush(now, store);
             self.evict_over_cap(now, store);
@@ -317,16 +386,14 @@ impl Engine {
             return;
         }
         if due(self.wire.next_deadline()) {
-            let step =
-                self.session.fail(Error::new(Code::Timeout, "a request was not answered in time"), now);
-            return self.apply_step(now, step, out);
+            let error = Error::new(Code::Timeout, "a request was not answered in time");
+            return self.fail_session(now, error, DisconnectCause::RequestTimeout, out);
         }
         if due(self.ping_at_us) {
             self.ping(now, self.settings.request_timeout_ms, out);
         }
-        for presence in self.presence.due_announcements(now.mono_us) {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
-        }
+        self.presence.expire(now);
+        self.announce_due(now, out);
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
             self.subscribe_room(&room);
@@ -350,14 +417,24 @@ impl Engine {
         }
     }
 
-    fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
-        let room = presence.room.clone();
-        let request = if name == event::PRESENCE_JOIN {
-            Request::PresenceJoin { room }
-        } else {
-            Request::PresenceUpdate { room }
-        };
-        self.request(now, name, presence, request, out);
+    /// Tells the server what is to be told of this client's presence now.
+    fn announce_due(&mut self, now: Now, out: &mut Vec<Output>) {
+        for announcement in self.presence.due_announcements(now) {
+            self.announce(now, announcement, out);
+        }
+    }
+
+    fn announce(&mut self, now: Now, announcement: Announcement, out: &mut Vec<Output>) {
+        match announcement {
+            Announcement::Join(presence) => {
+                let request = Request::PresenceJoin { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_JOIN, &presence, request, out);
+            }
+            Announcement::Update(presence) => {
+                let request = Request::PresenceUpdate { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_UPDATE, &presence, request, out);
+            }
+        }
     }
 
     fn request<T: serde::Serialize>(

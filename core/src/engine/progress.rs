@@ -1,6 +1,40 @@
 //! How far the current round of synchronization has come.
 
-use super::io::{ConnectionState, Progress, ProgressPhase};
+use serde::Serialize;
+
+use super::io::ConnectionState;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum ProgressPhase {
+    #[default]
+    Idle,
+    /// Connecting.
+    Preparing,
+    Uploading,
+    Downloading,
+    Complete,
+    Error,
+}
+
+/// How far the current round of synchronization has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    pub phase: ProgressPhase,
+    /// Writes confirmed in this round.
+    pub uploaded: u64,
+    /// Writes still to be confirmed.
+    pub to_upload: u64,
+    /// Documents received in this round.
+    pub downloaded: u64,
+    /// Rooms that have caught up with the server.
+    pub rooms_live: u64,
+    /// Rooms that have not, without those that the server denies.
+    pub rooms_to_load: u64,
+}
 
 /// What the phase is derived from.
 #[derive(Debug, Clone, Copy)]

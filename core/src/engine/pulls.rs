@@ -8,6 +8,7 @@ use syncline_protocol::message::{Pull, Subscribe, event};
 
 use super::Engine;
 use super::io::{Now, Output, RoomPhase};
+use super::trace::TraceKind;
 use super::wire::Request;
 
 /// What a room asks for.
@@ -119,6 +120,7 @@ impl Engine {
                 Ask::Subscribe => {
                     let asked = self.replica.cursor_to_ask(&room);
                     let snapshot = self.replica.snapshot_to_tell(&room, asked);
+                    self.trace_room(now, TraceKind::Pull, &room, format_args!("subscribed after {asked}"));
                     let body = Subscribe { room: room.clone(), cursor: asked, collections: None, snapshot };
                     self.request(now, event::SYNC_SUBSCRIBE, &body, Request::Page { room, asked }, out);
                 }
@@ -131,6 +133,7 @@ impl Engine {
         let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
         let limit = page_count_max.min(self.limits.page_count_max);
         let snapshot = self.snapshot_to_tell(room, cursor);
+        self.trace_room(now, TraceKind::Pull, room, format_args!("after {cursor}"));
         let body = Pull { room: room.clone(), cursor, limit, snapshot };
         let request = Request::Page { room: room.clone(), asked: cursor };
         self.request(now, event::SYNC_PULL, &body, request, out);

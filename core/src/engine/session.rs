@@ -4,9 +4,11 @@
 
 use super::backoff::Backoff;
 use super::io::{AppState, ConnectionState, ConnectionStatus, Generation, Network, Now};
+use super::liveness::Liveness;
 
 use crate::config::Settings;
 use crate::error::{Code, Error};
+use crate::secret::Secret;
 use crate::transport::Handshake;
 
 /// What the engine does after an event.
@@ -59,21 +61,21 @@ pub struct Session {
     generation: Generation,
     backoff: Backoff,
     reason: Option<Error>,
-    token: Option<String>,
+    token: Option<Secret>,
     app: AppState,
     network: Network,
     /// When the socket closes in the background.
     suspend_at_us: Option<u64>,
     /// When an open session has lasted long enough for the backoff to begin anew.
     stable_at_us: Option<u64>,
-    /// When the server counts as dead for want of a heartbeat.
-    heartbeat_us: Option<u64>,
-    heartbeat_ms: u64,
+    liveness: Liveness,
+    /// When the app went to the background.
+    left: Option<Now>,
     user_id: Option<String>,
 }
 
 impl Session {
-    pub fn new(settings: Settings, token: Option<String>, seed: u64) -> Self {
+    pub fn new(settings: Settings, token: Option<Secret>, seed: u64) -> Self {
         let backoff = Backoff::new(settings.reconnect_delay_ms, settings.reconnect_delay_ms_max, seed);
         Self {
             settings,
@@ -88,14 +90,24 @@ impl Session {
             network: Network::default(),
             suspend_at_us: None,
             stable_at_us: None,
-            heartbeat_us: None,
-            heartbeat_ms: 0,
+            liveness: Liveness::default(),
+            left: None,
             user_id: None,
         }
     }
 
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+    pub fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
+    /// Whether nothing but another token leads to a connection that is wanted now.
+    pub fn needs_token(&self) -> bool {
+        self.phase == Phase::Unauthorized && (self.tasks > 0 || self.wanted && !self.is_suspending())
+    }
+
+    /// In the background, and past the grace.
+    fn is_suspending(&self) -> bool {
+        self.app == AppState::Background && self.suspend_at_us.is_none()
     }
 
     pub fn is_open(&self) -> bool {
@@ -106,8 +118,22 @@ impl Session {
         generation == self.generation && matches!(self.phase, Phase::Connecting { .. } | Phase::Open)
     }
 
+    /// Whether the next tick closes the socket because the app is in the background.
+    pub fn is_suspension_due(&self, now: Now) -> bool {
+        self.tasks == 0 && self.suspend_at_us.is_some_and(|at_us| at_us <= now.mono_us)
+    }
+
     pub fn is_in_background(&self) -> bool {
         self.app == AppState::Background
+    }
+
+    pub fn is_network_available(&self) -> bool {
+        self.network.available
+    }
+
+    /// Whether the app is in the background, past the time that it may still do something, and no task runs.
+    pub fn is_at_rest(&self) -> bool {
+        self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0
     }
 
     pub fn reason(&self) -> Option<&Error> {
@@ -143,6 +169,7 @@ impl Session {
             attempts: if self.is_open() { 0 } else { self.backoff.attempts() },
             retry_in_ms: retry_at_us.map(|at_us| at_us.saturating_sub(now.mono_us) / 1000),
             user_id: self.user_id.clone(),
+            ..ConnectionStatus::default()
         }
     }
 
@@ -152,7 +179,7 @@ impl Session {
             Phase::Connecting { deadline_us } => Some(deadline_us),
             Phase::Backoff { until_us } => Some(until_us),
             Phase::Offline { probe_at_us } => Some(probe_at_us),
-            Phase::Open => self.heartbeat_us.into_iter().chain(self.stable_at_us).min(),
+            Phase::Open => self.liveness.next_deadline().into_iter().chain(self.stable_at_us).min(),
             Phase::Idle | Phase::Suspended | Phase::Unauthorized | Phase::Closed => None,
         };
         let suspend_at_us = self.suspend_at_us.filter(|_| self.tasks == 0);
@@ -221,7 +248,7 @@ impl Session {
         self.end(Phase::Closed)
     }
 
-    pub fn handle_token(&mut self, token: Option<String>, now: Now) -> Step {
+    pub fn handle_token(&mut self, token: Option<Secret>, now: Now) -> Step {
         let changed = self.token != token;
         self.token = token;
         if self.token.is_none() {
@@ -239,12 +266,20 @@ impl Session {
         let was = std::mem::replace(&mut self.app, app);
         if app == AppState::Background {
             if was != AppState::Background {
+                self.left = Some(now);
                 self.suspend_at_us = Some(now.after_ms(self.settings.background_grace_ms));
             }
             return Step::Nothing;
         }
         self.suspend_at_us = None;
+        let away_ms = self.left.take().map_or(0, |left| now.ms_since(left));
         match self.phase {
+            // Frozen for so long that the server has given this client up.
+            Phase::Open | Phase::Connecting { .. } if self.liveness.is_over(now) => self.redial(now),
+            Phase::Open if away_ms >= self.settings.foreground_check_ms => {
+                self.liveness.hurry(self.settings.probe_timeout_ms, now);
+                Step::Nothing
+            }
             Phase::Suspended | Phase::Backoff { .. } | Phase::Offline { .. }
                 if was == AppState::Background =>
             {
@@ -273,14 +308,13 @@ impl Session {
 
     /// The Engine.IO handshake arrived.
     pub fn handle_handshake(&mut self, handshake: &Handshake, now: Now) -> Step {
-        self.heartbeat_ms = handshake.ping_interval_ms.saturating_add(handshake.ping_timeout_ms);
-        self.handle_heartbeat(now);
+        self.liveness.begin(handshake.ping_interval_ms, handshake.ping_timeout_ms, now);
         Step::Greet
     }
 
     /// A sign of life from the server.
     pub fn handle_heartbeat(&mut self, now: Now) {
-        self.heartbeat_us = Some(now.after_ms(self.heartbeat_ms));
+        self.liveness.hear(now);
     }
 
     /// The Socket.IO session is open.
@@ -302,16 +336,14 @@ impl Session {
             // Refused for good: only another token can help.
             Code::Forbidden if !self.is_open() => Phase::Unauthorized,
             _ if !self.wanted && self.tasks == 0 => Phase::Idle,
-            _ if self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0 => {
-                Phase::Suspended
-            }
+            _ if self.is_suspending() && self.tasks == 0 => Phase::Suspended,
             _ if !self.network.available => {
                 Phase::Offline { probe_at_us: now.after_ms(self.settings.offline_probe_ms) }
             }
             _ => {
                 let delay_ms = match error.code {
-                    // Only another version of one of the two ends can help. The server's may come at any time.
-                    Code::UnsupportedProtocol => self.settings.unsupported_retry_ms,
+                    // Only another version of one of the two ends can help, or another way to the server.
+                    Code::UnsupportedProtocol | Code::TlsPinMismatch => self.settings.unsupported_retry_ms,
                     _ => self.backoff.next_delay_ms(),
                 };
                 let delay_ms = delay_ms.max(error.retry_after_ms.unwrap_or(0));
@@ -334,7 +366,7 @@ impl Session {
             Phase::Connecting { deadline_us } if due(deadline_us) => {
                 self.fail(Error::new(Code::Timeout, "the server did not answer the handshake in time"), now)
             }
-            Phase::Open if self.heartbeat_us.is_some_and(due) => {
+            Phase::Open if self.liveness.next_deadline().is_some_and(due) => {
                 self.fail(Error::new(Code::Timeout, "the server's heartbeat stopped"), now)
             }
             Phase::Open if self.stable_at_us.is_some_and(due) => {
@@ -352,12 +384,12 @@ impl Session {
         if self.token.is_none() && self.settings.token_required {
             return self.fail(Error::new(Code::NoAuthToken, "no auth token is set"), now);
         }
-        if self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0 {
+        if self.is_suspending() && self.tasks == 0 {
             self.suspend_at_us = Some(now.after_ms(self.settings.background_grace_ms));
         }
         self.generation += 1;
         self.phase = Phase::Connecting { deadline_us: now.after_ms(self.settings.connect_timeout_ms) };
-        self.heartbeat_us = None;
+        self.liveness.end();
         self.stable_at_us = None;
         Step::Dial(self.generation)
     }
@@ -372,7 +404,7 @@ impl Session {
 
     fn end(&mut self, phase: Phase) -> Step {
         self.phase = phase;
-        self.heartbeat_us = None;
+        self.liveness.end();
         self.stable_at_us = None;
         Step::Ended(self.generation)
     }

@@ -3,18 +3,21 @@
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
     Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
-    PresencePong, Push, PushAnswer, UserStatus, event,
+    PresencePong, Push, PushAnswer, event,
 };
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ErrorCode, Room, WireError};
 
+use super::Engine;
 use super::io::{Event, Now, Output, RoomPhase};
 use super::outbox::{Batch, document_key};
 use super::pulls::Ask;
 use super::replica::{Applied, NextPull};
 use super::resolution::conflict_error;
+use super::socket::Refusal;
+use super::socket::cause::DisconnectCause;
+use super::trace::TraceKind;
 use super::wire::{Request, decode, decode_answer};
-use super::{Engine, wire};
 use crate::error::{Code, Error};
 use crate::store::{Conflict, Entry, Outcome, Record, Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
@@ -33,33 +36,50 @@ impl Engine {
                 self.session.handle_handshake(&handshake, now)
             }
             Message::Ping => {
-                self.session.handle_heartbeat(now);
                 return out.push(Output::Send(Message::Pong));
             }
-            Message::Close => self.session.fail(ended_by_server(), now),
+            Message::Close => {
+                let cause = DisconnectCause::TransportClosed;
+                return self.fail_session(now, ended_by_server(), cause, out);
+            }
             Message::Pong | Message::Upgrade | Message::Noop => return,
-            Message::Socket { namespace, packet } if namespace.is_root() => {
+            Message::Socket { namespace, packet } if namespace == *self.wire.main() => {
                 return self.handle_packet(now, packet, store, out);
             }
-            Message::Socket { .. } => return,
+            Message::Socket { namespace, packet } => {
+                return self.handle_namespace_packet(now, &namespace, packet, store, out);
+            }
         };
         self.apply_step(now, step, out);
     }
 
     fn handle_packet(&mut self, now: Now, packet: Packet, store: &mut dyn Store, out: &mut Vec<Output>) {
         let result = match packet {
-            Packet::Connect { .. } => {
+            Packet::Connect { data } => {
+                if !self.session.is_open() {
+                    self.socket.recovery.handle_connected(data.as_ref());
+                }
                 let step = self.session.handle_session(now);
                 return self.apply_step(now, step, out);
             }
-            Packet::ConnectError { data } => Err(refusal(data.as_ref())),
-            Packet::Disconnect => Err(ended_by_server()),
-            Packet::Event { name, args, .. } => self.handle_event(now, &name, &args, store, out),
+            Packet::ConnectError { data } => {
+                let Refusal { error, data } = Refusal::read(data.as_ref(), &self.settings);
+                self.socket.set_refusal_data(data);
+                return self.fail_session(now, error, DisconnectCause::Refused, out);
+            }
+            Packet::Disconnect => {
+                let cause = DisconnectCause::ServerDisconnect;
+                return self.fail_session(now, ended_by_server(), cause, out);
+            }
+            Packet::Event { name, args, ack } => {
+                self.socket.recovery.handle_event(&args, ack.is_some());
+                self.handle_event(now, &name, &args, ack, store, out)
+            }
             Packet::Ack { id, args } => self.handle_ack(now, id, &args, store, out),
         };
         if let Err(error) = result {
-            let step = self.session.fail(error, now);
-            self.apply_step(now, step, out);
+            let cause = DisconnectCause::of_session(self.session.state(), Some(&error));
+            self.fail_session(now, error, cause, out);
         }
     }
 
@@ -69,6 +89,7 @@ impl Engine {
         now: Now,
         name: &str,
         args: &[Payload],
+        ack: Option<u64>,
         store: &mut dyn Store,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
@@ -76,15 +97,14 @@ impl Engine {
             event::SYNC_HELLO => self.handle_hello(now, decode(args)?)?,
             event::SYNC_CHANGES => {
                 let live: Changes = decode(args)?;
+                let count = live.changes.len();
+                self.trace_room(now, TraceKind::Live, &live.room, format_args!("{count} changes"));
                 let applied = self.replica.apply_live(&live, store);
                 self.handle_applied(now, &live.room, applied, store, out);
             }
-            event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
-            event::USER_ONLINE | event::USER_OFFLINE => {
-                let UserStatus { user_id } = decode(args)?;
-                self.notices.push(Event::User { user_id, online: name == event::USER_ONLINE });
-            }
-            _ => {}
+            event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
+            event::USER_ONLINE | event::USER_OFFLINE => self.handle_user(name, args, ack),
+            _ => self.take_message(&self.wire.main().clone(), name, args, ack),
         }
         Ok(())
     }
@@ -95,6 +115,7 @@ impl Engine {
                 format!("the server speaks version {}, this client {PROTOCOL_VERSION}", hello.protocol);
             return Err(Error::new(Code::UnsupportedProtocol, message));
         }
+        self.trace(now, TraceKind::Hello, format_args!("protocol {}, {:?}", hello.protocol, hello.encoding));
         self.wire.set_encoding(hello.encoding);
         let own = syncline_protocol::Limits {
             document_bytes_max: self.settings.document_bytes_max,
@@ -103,11 +124,11 @@ impl Engine {
         self.limits = hello.limits.min(own);
         self.session.set_user_id(hello.user_id);
         self.connection_changed = true;
-        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        self.ping_at_us = Some(self.next_ping_us(now));
         Ok(())
     }
 
-    fn handle_ack(
+    pub(super) fn handle_ack(
         &mut self,
         now: Now,
         id: u64,
@@ -118,6 +139,7 @@ impl Engine {
         // Unknown: an answer that came twice.
         let Some((request, took_us)) = self.wire.take(id, now) else { return Ok(()) };
         self.counters.rtt_us.record(took_us);
+        self.note_answer(now, &request, took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
                 Ok(page) => self.take_page(now, room, asked, page, store, out),
@@ -128,7 +150,7 @@ impl Engine {
                 Err(error) => return self.handle_push_refused(now, &batch, error, store, out),
             },
             Request::PresenceJoin { room } => match decode_answer::<Members>(args) {
-                Ok(members) => self.presence.handle_members(&room, members.members),
+                Ok(members) => self.presence.handle_members(&room, &members.members, now),
                 Err(error) => return self.handle_presence_refused(now, &room, error),
             },
             // What was not taken is announced again, as a whole.
@@ -138,20 +160,24 @@ impl Engine {
                 }
             }
             Request::Ping => match decode_answer::<PresencePong>(args) {
-                Ok(pong) => self.handle_heads(pong),
+                Ok(pong) => self.handle_pong(now, pong, out),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
                 // The next ping asks again.
                 Err(_) => {}
             },
+            Request::Socket(ticket) => self.handle_answer(now, ticket, args, out),
+            Request::Job(job) => self.handle_job_answer(now, job, args, store),
             Request::Notice => {}
         }
         Ok(())
     }
 
-    fn handle_heads(&mut self, pong: PresencePong) {
+    fn handle_pong(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
         for (room, head) in pong.heads {
             self.hear_head(&room, head);
         }
+        self.presence.handle_lapsed(pong.lapsed, now);
+        self.announce_due(now, out);
     }
 
     fn hear_head(&mut self, room: &Room, head: u64) {
@@ -235,6 +261,7 @@ impl Engine {
         error: Error,
         store: &mut dyn Store,
     ) -> Result<(), Error> {
+        self.trace_room(now, TraceKind::Refused, room, format_args!("{}", error.code.as_str()));
         let retry = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
@@ -266,6 +293,8 @@ impl Engine {
         let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
         let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
         let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
+        let count = batch.client_seqs.len();
+        self.trace_room(now, TraceKind::Push, &batch.room, format_args!("{count} writes"));
         let push = Push { room: batch.room.clone(), after, mutations };
         let request = Request::Push(batch.clone());
         let timeout_ms = self.settings.request_timeout_ms;
@@ -317,6 +346,8 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         if let Some(error) = conflict_error(&result) {
+            self.counters.conflicts += 1;
+            self.trace_room(now, TraceKind::Conflict, &batch.room, format_args!("a write"));
             return self.handle_conflict(now, result.client_seq, error, result.document, store, out);
         }
         let MutationResult { client_seq, status, seq, error, .. } = result;
@@ -337,6 +368,7 @@ impl Engine {
                 }
             }
             (_, error) => {
+                self.trace_room(now, TraceKind::Rejected, &batch.room, format_args!("a write"));
                 let refused = || WireError::new(ErrorCode::Invalid, "the server refused the write");
                 self.reject(client_seq, error.unwrap_or_else(refused), None, store);
             }
@@ -352,6 +384,7 @@ impl Engine {
         store: &mut dyn Store,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
+        self.trace_room(now, TraceKind::Refused, &batch.room, format_args!("{}", error.code.as_str()));
         let retry_at_us = now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms));
         match (error.code, error.code.retry()) {
             (_, Retry::AfterAuth) | (Code::Protocol, _) => return Err(error),
@@ -447,34 +480,4 @@ fn wire_error(error: &Error) -> WireError {
         _ => ErrorCode::Invalid,
     };
     WireError::new(code, error.message.clone())
-}
-
-/// What a server sends with a refused connection: `{message, data?: {code, ...}}`, or only text. A server that can
-/// send nothing but a message begins it with the code: `unauthorized: the token has expired`.
-#[derive(serde::Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    data: Option<RefusalDetails>,
-}
-
-#[derive(Default, serde::Deserialize)]
-struct RefusalDetails {
-    #[serde(default)]
-    code: Option<ErrorCode>,
-    #[serde(default)]
-    retry_after_ms: Option<u64>,
-}
-
-/// A refusal without a code counts as `unauthorized`: refusing is what a backend's auth middleware is for.
-fn refusal(data: Option<&Payload>) -> Error {
-    let refusal = data.and_then(|data| wire::decode::<Refusal>(std::slice::from_ref(data)).ok());
-    let Some(Refusal { message, data }) = refusal else {
-        return Error::new(Code::Unauthorized, "the server refused the connection");
-    };
-    let RefusalDetails { code, retry_after_ms } = data.unwrap_or_default();
-    let spelled = message.split(": ").next().and_then(ErrorCode::from_wire);
-    let code = code.or(spelled).unwrap_or(ErrorCode::Unauthorized);
-    Error::from(WireError { code, message, retry_after_ms })
 }

@@ -10,6 +10,7 @@ use syncline_protocol::message::{self, Encoding, Failure};
 
 use super::io::{Now, Output};
 use super::outbox::Batch;
+use super::queue::job::JobId;
 use crate::error::{Code, Error};
 use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
@@ -32,6 +33,10 @@ pub(super) enum Request {
         room: Room,
     },
     Ping,
+    /// An event of the app, or about a room of its own.
+    Socket(super::socket::Ticket),
+    /// An event of the queue.
+    Job(JobId),
     /// The answer does not matter.
     Notice,
 }
@@ -46,6 +51,8 @@ struct Sent {
 #[derive(Debug)]
 pub(super) struct Wire {
     parser: Parser,
+    /// The namespace of the sync protocol.
+    main: Namespace,
     encoding: Encoding,
     /// Whether the server has said anything on this session, so that its encoding is known.
     heard: bool,
@@ -56,15 +63,25 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(parser: Parser) -> Self {
+    pub(super) fn new(parser: Parser, main: Namespace) -> Self {
         Self {
             parser,
+            main,
             encoding: Encoding::Plain,
             heard: false,
             message_bytes_max: u64::MAX,
             last_id: 0,
             sent: HashMap::new(),
         }
+    }
+
+    pub(super) fn parser(&self) -> Parser {
+        self.parser
+    }
+
+    /// The client's own namespace.
+    pub(super) fn main(&self) -> &Namespace {
+        &self.main
     }
 
     pub(super) fn reset_connection(&mut self) {
@@ -102,7 +119,7 @@ impl Wire {
 
     /// The earliest time at which a request counts as unanswered.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.sent.values().map(|sent| sent.deadline_us).min()
+        self.sent.values().map(|sent| sent.deadline_us).filter(|at_us| *at_us < u64::MAX).min()
     }
 
     /// Sends a request whose answer is awaited for `timeout_ms`; `too_large` if the server would not take it.
@@ -116,10 +133,12 @@ impl Wire {
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
         let args = vec![self.encode(body)?];
-        self.emit(&Namespace::ROOT, event, args, request, timeout_ms, now, out)
+        let main = self.main.clone();
+        self.emit(&main, event, args, request, timeout_ms, now, out).map(drop)
     }
 
-    /// Sends an event whose answer is awaited for `timeout_ms`; `too_large` if the server would not take it.
+    /// Sends an event, and returns the id of its answer, which is awaited for `timeout_ms`, at `u64::MAX` as long as the connection lasts;
+    /// `too_large` if the server would not take it.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn emit(
         &mut self,
@@ -130,19 +149,42 @@ impl Wire {
         timeout_ms: u64,
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
-        let bytes = args.iter().map(|arg| arg.byte_len() as u64).sum::<u64>() + PACKET_OVERHEAD_BYTES;
-        if bytes > self.message_bytes_max {
-            let message =
-                format!("a message takes {bytes} bytes, the server takes {}", self.message_bytes_max);
-            return Err(Error::new(Code::TooLarge, message));
-        }
+    ) -> Result<u64, Error> {
+        self.check_size(&args)?;
         self.last_id += 1;
         let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
         self.sent.insert(self.last_id, sent);
         let packet = Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) };
         out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
+        Ok(self.last_id)
+    }
+
+    /// Sends an event that is not answered; `too_large` if the server would not take it.
+    pub(super) fn notify(
+        &self,
+        namespace: &Namespace,
+        event: String,
+        args: Vec<Payload>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
+        self.check_size(&args)?;
+        let packet = Packet::Event { name: event, args, ack: None };
+        out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
         Ok(())
+    }
+
+    fn check_size(&self, args: &[Payload]) -> Result<(), Error> {
+        let bytes = args.iter().map(|arg| arg.byte_len() as u64).sum::<u64>() + PACKET_OVERHEAD_BYTES;
+        if bytes <= self.message_bytes_max {
+            return Ok(());
+        }
+        let message = format!("a message takes {bytes} bytes, the server takes {}", self.message_bytes_max);
+        Err(Error::new(Code::TooLarge, message))
+    }
+
+    /// The answer to this request is not awaited any more.
+    pub(super) fn forget(&mut self, request: &Request) {
+        self.sent.retain(|_, sent| sent.request != *request);
     }
 
     /// The request that an ack answers, and how long it took, in microseconds.
@@ -155,7 +197,8 @@ impl Wire {
     /// A connect packet's auth object: always plain.
     pub(super) fn greet<T: Serialize>(&self, auth: &T, out: &mut Vec<Output>) -> Result<(), Error> {
         let data = Payload::encode(self.parser, auth).map_err(internal)?;
-        out.push(send(Packet::Connect { data: Some(data) }));
+        let packet = Packet::Connect { data: Some(data) };
+        out.push(Output::Send(Message::Socket { namespace: self.main.clone(), packet }));
         Ok(())
     }
 
@@ -167,10 +210,6 @@ impl Wire {
             }
         }
     }
-}
-
-pub(super) fn send(packet: Packet) -> Output {
-    Output::Send(Message::Socket { namespace: Namespace::ROOT, packet })
 }
 
 /// Reads an event's or an answer's first argument, in either encoding.

@@ -47,9 +47,23 @@ fn document(fields: serde_json::Value) -> Document {
 
 fn recovered() -> Recovered {
     let client_id = ClientId::from_bytes([7; 16]);
-    let identity =
-        Identity { client_id, last_client_seq: 9, last_time: HybridTime::default(), schema_version: None };
-    Recovered { identity, entries: vec![], outcomes: vec![], parked: vec![], damage: vec![] }
+    let identity = Identity {
+        client_id,
+        last_client_seq: 9,
+        last_time: HybridTime::default(),
+        schema_version: None,
+        installation: None,
+    };
+    Recovered {
+        identity,
+        entries: vec![],
+        outcomes: vec![],
+        parked: vec![],
+        last_job: 0,
+        jobs: vec![],
+        ended_jobs: vec![],
+        damage: vec![],
+    }
 }
 
 fn migrations(steps: serde_json::Value) -> Vec<Migration> {

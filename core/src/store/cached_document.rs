@@ -3,10 +3,13 @@
 //! A document is one value, unless it is too long for the database's comfort: then the value only says how its
 //! chunks add up, and these stand in a tree of their own.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::{Collection, Document, Room};
 
+use super::crypt::{Place, Vault};
 use super::envelope::{ENVELOPE_BYTES, seal, unseal};
 use super::{DocumentKey, RoomState};
 
@@ -19,6 +22,9 @@ const INLINE: u8 = 0;
 const CHUNKED: u8 = 1;
 // Count and checksum, 4 bytes each.
 const CHUNKED_HEAD_BYTES: usize = 8;
+
+const ROOMS: &[u8] = b"room";
+const DOCUMENTS: &[u8] = b"document";
 
 /// Names hold no control characters, so a zero separates them without doubt.
 const SEPARATOR: u8 = 0;
@@ -43,16 +49,6 @@ pub(super) struct CachedIndex {
     pub(super) fingerprint: u64,
     /// Of the entries.
     pub(super) digest: Digest,
-}
-
-impl CachedRoom {
-    pub(super) fn decode(value: &[u8]) -> Result<Self, String> {
-        decode_compact(unseal(value)?).map_err(|error| error.to_string())
-    }
-
-    pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
-        encode_compact(self).map(|encoded| seal(&encoded)).map_err(|error| error.to_string())
-    }
 }
 
 /// Tells whether all documents of a room are there: sled may take damage for a page that was never written, and
@@ -80,37 +76,146 @@ fn checksum(key: &[u8], value: &[u8]) -> u64 {
     crc32c::crc32c_append(crc32c::crc32c(key), value).into()
 }
 
-/// The first part of the keys of a room's documents.
-pub(super) fn room_prefix(room: &Room) -> Vec<u8> {
-    joined(&[room.as_str()], true)
+/// How a database names and stores things: in the clear, or sealed with names that say nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layout {
+    pub(super) vault: Option<Arc<Vault>>,
 }
 
-/// The first part of the keys of a collection's documents.
-pub(super) fn collection_prefix(room: &Room, collection: &Collection) -> Vec<u8> {
-    joined(&[room.as_str(), collection.as_str()], true)
-}
+impl Layout {
+    /// The key of a room.
+    pub(super) fn room_key(&self, room: &Room) -> Vec<u8> {
+        self.part(&[room.as_str()])
+    }
 
-pub(super) fn key(key: &DocumentKey) -> Vec<u8> {
-    joined(&[key.room.as_str(), key.collection.as_str(), key.id.as_str()], false)
-}
+    /// The first part of the keys of a room's documents.
+    pub(super) fn room_prefix(&self, room: &Room) -> Vec<u8> {
+        let mut prefix = self.room_key(room);
+        prefix.push(SEPARATOR);
+        prefix
+    }
 
-/// The key of an index's entry.
-pub(super) fn index_key(room: &Room, collection: &Collection, number: u8, entry: &[u8]) -> Vec<u8> {
-    [&collection_prefix(room, collection)[..], &[number], entry].concat()
+    /// The first part of the keys of a collection's documents.
+    pub(super) fn collection_prefix(&self, room: &Room, collection: &Collection) -> Vec<u8> {
+        let mut prefix = self.room_prefix(room);
+        prefix.extend_from_slice(&self.part(&[room.as_str(), collection.as_str()]));
+        prefix.push(SEPARATOR);
+        prefix
+    }
+
+    pub(super) fn key(&self, key: &DocumentKey) -> Vec<u8> {
+        let DocumentKey { room, collection, id } = key;
+        let mut stored = self.collection_prefix(room, collection);
+        stored.extend_from_slice(&self.part(&[room.as_str(), collection.as_str(), id.as_str()]));
+        stored
+    }
+
+    /// The key of an index's entry.
+    pub(super) fn index_key(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        number: u8,
+        entry: &[u8],
+    ) -> Vec<u8> {
+        [&self.collection_prefix(room, collection)[..], &[number], entry].concat()
+    }
+
+    /// What stands in a key for the last of these names, within those before it.
+    fn part(&self, names: &[&str]) -> Vec<u8> {
+        match &self.vault {
+            None => names.last().map(|name| name.as_bytes().to_vec()).unwrap_or_default(),
+            Some(vault) => vault.hide(b"cache", names.join("\0").as_bytes()).to_vec(),
+        }
+    }
+
+    pub(super) fn encode_room(&self, room: &Room, cached: &CachedRoom) -> Result<Vec<u8>, String> {
+        if self.vault.is_none() {
+            return encode_compact(cached).map(|encoded| seal(&encoded)).map_err(|error| error.to_string());
+        }
+        let encoded = encode_compact(&(room, cached)).map_err(|error| error.to_string())?;
+        Ok(seal(&self.seal(ROOMS, &self.room_key(room), encoded)?))
+    }
+
+    /// A room by its key and its value.
+    pub(super) fn decode_room(&self, key: &[u8], value: &[u8]) -> Result<(Room, CachedRoom), String> {
+        let contents = unseal(value)?;
+        if self.vault.is_some() {
+            let encoded = self.open(ROOMS, key, contents.to_vec())?;
+            return decode_compact(&encoded).map_err(|error| error.to_string());
+        }
+        let name = std::str::from_utf8(key).map_err(|error| error.to_string())?;
+        let name = Room::new(name).map_err(|error| error.to_string())?;
+        Ok((name, decode_compact(contents).map_err(|error| error.to_string())?))
+    }
+
+    fn seal(&self, kind: &'static [u8], key: &[u8], contents: Vec<u8>) -> Result<Vec<u8>, String> {
+        match &self.vault {
+            None => Ok(contents),
+            Some(vault) => {
+                vault.seal(&Place { kind, name: key }, &contents).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn open(&self, kind: &'static [u8], key: &[u8], stored: Vec<u8>) -> Result<Vec<u8>, String> {
+        match &self.vault {
+            None => Ok(stored),
+            Some(vault) => vault
+                .open(&Place { kind, name: key }, &stored)
+                .ok_or_else(|| "the seal of a value is broken".to_owned()),
+        }
+    }
+
+    pub(super) fn encode(&self, key: &[u8], document: &Document) -> Result<Stored, String> {
+        let encoded = encode_compact(document).map_err(|error| error.to_string())?;
+        let encoded = self.seal(DOCUMENTS, key, encoded)?;
+        if encoded.len() <= INLINE_BYTES_MAX {
+            let contents = [&[INLINE], &encoded[..]].concat();
+            return Ok(Stored { value: seal(&contents), chunks: Vec::new() });
+        }
+        let chunks: Vec<_> = encoded.chunks(CHUNK_BYTES).map(seal).collect();
+        let count = u32::try_from(chunks.len()).map_err(|_| "the document is too long".to_owned())?;
+        let contents =
+            [&[CHUNKED][..], &count.to_le_bytes(), &crc32c::crc32c(&encoded).to_le_bytes()].concat();
+        Ok(Stored { value: seal(&contents), chunks })
+    }
+
+    /// Puts a document together; `chunk` fetches the chunk with an index.
+    pub(super) fn decode<E: From<String>>(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        mut chunk: impl FnMut(u32) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Document, E> {
+        let contents = unseal(value).map_err(|reason| E::from(reason.to_owned()))?;
+        let Some((count, crc)) = chunked_head(contents).map_err(E::from)? else {
+            return self.decode_whole(key, &contents[1..]).map_err(E::from);
+        };
+        let mut encoded = Vec::new();
+        for index in 0..count {
+            let sealed = chunk(index)?.ok_or_else(|| E::from("a chunk is missing".to_owned()))?;
+            encoded.extend_from_slice(unseal(&sealed).map_err(|reason| E::from(reason.to_owned()))?);
+        }
+        if crc32c::crc32c(&encoded) != crc {
+            return Err(E::from("a document's chunks do not belong together".to_owned()));
+        }
+        self.decode_whole(key, &encoded).map_err(E::from)
+    }
+
+    fn decode_whole(&self, key: &[u8], stored: &[u8]) -> Result<Document, String> {
+        match &self.vault {
+            None => decode_compact(stored),
+            Some(_) => decode_compact(&self.open(DOCUMENTS, key, stored.to_vec())?),
+        }
+        .map_err(|error| error.to_string())
+    }
 }
 
 pub(super) fn chunk_key(document_key: &[u8], index: u32) -> Vec<u8> {
     let mut key = document_key.to_vec();
     key.push(SEPARATOR);
     key.extend_from_slice(&index.to_be_bytes());
-    key
-}
-
-fn joined(names: &[&str], ends_with_separator: bool) -> Vec<u8> {
-    let mut key = names.join("\0").into_bytes();
-    if ends_with_separator {
-        key.push(SEPARATOR);
-    }
     key
 }
 
@@ -127,19 +232,6 @@ impl Stored {
     }
 }
 
-pub(super) fn encode(document: &Document) -> Result<Stored, rmp_serde::encode::Error> {
-    let encoded = encode_compact(document)?;
-    if encoded.len() <= INLINE_BYTES_MAX {
-        let contents = [&[INLINE], &encoded[..]].concat();
-        return Ok(Stored { value: seal(&contents), chunks: Vec::new() });
-    }
-    let chunks: Vec<_> = encoded.chunks(CHUNK_BYTES).map(seal).collect();
-    let count = u32::try_from(chunks.len())
-        .map_err(|_| rmp_serde::encode::Error::Syntax("the document is too long".to_owned()))?;
-    let contents = [&[CHUNKED][..], &count.to_le_bytes(), &crc32c::crc32c(&encoded).to_le_bytes()].concat();
-    Ok(Stored { value: seal(&contents), chunks })
-}
-
 /// What a stored document takes, at most, in bytes.
 pub(super) fn stored_bytes(key: &[u8], value: &[u8]) -> Result<u64, String> {
     let chunk_bytes = u64::from(chunk_count(value)?) * CHUNK_BYTES as u64;
@@ -149,26 +241,6 @@ pub(super) fn stored_bytes(key: &[u8], value: &[u8]) -> Result<u64, String> {
 /// How many chunks belong to a stored value.
 pub(super) fn chunk_count(value: &[u8]) -> Result<u32, String> {
     Ok(chunked_head(unseal(value)?)?.map_or(0, |(count, _)| count))
-}
-
-/// Puts a document together; `chunk` fetches the chunk with an index.
-pub(super) fn decode<E: From<String>>(
-    value: &[u8],
-    mut chunk: impl FnMut(u32) -> Result<Option<Vec<u8>>, E>,
-) -> Result<Document, E> {
-    let contents = unseal(value).map_err(|reason| E::from(reason.to_owned()))?;
-    let Some((count, crc)) = chunked_head(contents).map_err(E::from)? else {
-        return decode_compact(&contents[1..]).map_err(|error| E::from(error.to_string()));
-    };
-    let mut encoded = Vec::new();
-    for index in 0..count {
-        let sealed = chunk(index)?.ok_or_else(|| E::from("a chunk is missing".to_owned()))?;
-        encoded.extend_from_slice(unseal(&sealed).map_err(|reason| E::from(reason.to_owned()))?);
-    }
-    if crc32c::crc32c(&encoded) != crc {
-        return Err(E::from("a document's chunks do not belong together".to_owned()));
-    }
-    decode_compact(&encoded).map_err(|error| E::from(error.to_string()))
 }
 
 /// The count and the checksum of a chunked document; `None` for one that is not chunked.

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sled::Transactional;
@@ -13,7 +14,8 @@ use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use syncline_protocol::{Document, Room};
 
-use super::cached_document::{CachedRoom, chunk_key, decode};
+use super::cached_document::{CachedRoom, Layout, chunk_key};
+use super::crypt::{KeyId, Keyring, Vault};
 use super::envelope::{seal, unseal};
 use super::files::is_full;
 
@@ -32,6 +34,8 @@ const SCHEMA_KEY: &[u8] = b"schema";
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
+    /// The system does not open the files now.
+    Locked,
     /// The disk is full, which was noticed before the database was touched.
     Full,
     /// The database must not be used any more.
@@ -52,13 +56,20 @@ impl From<&str> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        if is_full(&error) { Self::Full } else { Self::Broken(error.to_string()) }
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Locked,
+            _ if is_full(&error) => Self::Full,
+            _ => Self::Broken(error.to_string()),
+        }
     }
 }
 
 impl From<sled::Error> for Failure {
     fn from(error: sled::Error) -> Self {
-        Self::Broken(error.to_string())
+        match error {
+            sled::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => Self::Locked,
+            error => Self::Broken(error.to_string()),
+        }
     }
 }
 
@@ -85,6 +96,7 @@ pub(super) struct Database {
     /// The entries of the indexes, with the ids as values.
     pub(super) indexes: sled::Tree,
     meta: sled::Tree,
+    pub(super) layout: Layout,
 }
 
 /// Writes to the trees that become visible together.
@@ -123,27 +135,45 @@ fn is_locked(error: &sled::Error) -> bool {
 
 impl Database {
     /// Opens the database in a folder, or creates it.
-    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(folder: &Path, keyring: &Keyring) -> Result<Self, Failure> {
         remove_unfinished_snapshots(folder)?;
         let db = open_unlocked(folder)?;
-        let database = Self {
+        let mut database = Self {
             documents: db.open_tree("documents")?,
             chunks: db.open_tree("chunks")?,
             rooms: db.open_tree("rooms")?,
             indexes: db.open_tree("indexes")?,
             meta: db.open_tree("meta")?,
+            layout: Layout { vault: keyring.current().cloned() },
             db,
         };
         match database.meta.get(FORMAT_KEY)? {
             None if database.documents.is_empty() && database.rooms.is_empty() => {
-                database.meta.insert(FORMAT_KEY, seal(&FORMAT_VERSION.to_le_bytes()))?;
+                let mut format = FORMAT_VERSION.to_le_bytes().to_vec();
+                format.extend(keyring.current().iter().flat_map(|vault| vault.key_id()));
+                database.meta.insert(FORMAT_KEY, seal(&format))?;
             }
             None => return Err("the format is not noted".into()),
-            Some(format) if unseal(&format)? == FORMAT_VERSION.to_le_bytes() => {}
-            // A cache of another version is not worth a migration.
-            Some(_) => return Err("the cache has another format".into()),
+            Some(format) => match unseal(&format)?.split_first_chunk() {
+                Some((&version, [])) if version == FORMAT_VERSION.to_le_bytes() => {
+                    database.layout.vault = None;
+                }
+                Some((&version, key_id)) if version == FORMAT_VERSION.to_le_bytes() => {
+                    let key_id = KeyId::try_from(key_id).map_err(|_| "the cache's key is not noted")?;
+                    let vault = keyring.find(key_id).ok_or("the cache is sealed with another key")?;
+                    database.layout.vault = Some(Arc::clone(vault));
+                }
+                // A cache of another version is not worth a migration.
+                _ => return Err("the cache has another format".into()),
+            },
         }
         Ok(database)
+    }
+
+    /// Whether it is sealed with another key than a new one would be, or not at all.
+    pub(super) fn is_sealed_otherwise(&self, keyring: &Keyring) -> bool {
+        let key_id = |vault: Option<&Arc<Vault>>| vault.map(|vault| vault.key_id());
+        key_id(self.layout.vault.as_ref()) != key_id(keyring.current())
     }
 
     /// How many changes were ever made.
@@ -167,25 +197,26 @@ impl Database {
 
     /// What is known of a room.
     pub(super) fn room(&self, room: &Room) -> Result<CachedRoom, Failure> {
-        let stored = self.rooms.get(room.as_str())?;
-        Ok(stored.map_or(Ok(CachedRoom::default()), |value| CachedRoom::decode(&value))?)
+        let key = self.layout.room_key(room);
+        let Some(value) = self.rooms.get(&key)? else { return Ok(CachedRoom::default()) };
+        Ok(self.layout.decode_room(&key, &value)?.1)
     }
 
     /// Every room in the database.
     pub(super) fn all_rooms(&self) -> Result<Vec<(Room, CachedRoom)>, Failure> {
         let mut rooms = Vec::new();
         for item in self.rooms.iter() {
-            let (name, room) = item?;
-            let name = std::str::from_utf8(&name).map_err(|error| error.to_string())?;
-            let name = Room::new(name).map_err(|error| error.to_string())?;
-            rooms.push((name, CachedRoom::decode(&room)?));
+            let (key, value) = item?;
+            rooms.push(self.layout.decode_room(&key, &value)?);
         }
         Ok(rooms)
     }
 
     /// Puts a document together from its value, and its chunks if it has some.
     pub(super) fn read(&self, key: &[u8], value: &[u8]) -> Result<Document, Failure> {
-        decode(value, |index| Ok(self.chunks.get(chunk_key(key, index))?.map(|chunk| chunk.to_vec())))
+        self.layout.decode(key, value, |index| {
+            Ok(self.chunks.get(chunk_key(key, index))?.map(|chunk| chunk.to_vec()))
+        })
     }
 
     /// Makes a change, as one transaction; `changes` is its number.

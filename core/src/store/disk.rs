@@ -6,11 +6,12 @@ use syncline_protocol::ClientId;
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
+use super::crypt::{Keyring, Place as SealedPlace, is_sealed};
 use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
 use super::files::{Quarantine, create_directory, harmless, read_if_there, write_atomically};
 use super::garbage::LiveBytes;
-use super::journal::{Journal, Opened, Place, record_bytes};
+use super::journal::{Journal, Opened, Place, Visited, stored_bytes};
 use super::recovery::{Fold, Outset};
 use super::sled_cache::SledCache;
 use super::{Cache, Identity, Record, Recovered, Store, StoreError, StoreStats};
@@ -22,10 +23,11 @@ const UNDECODABLE_KEPT_BYTES_MAX: usize = 16 << 20;
 
 const CACHE_FOLDER: &str = "cache";
 const IDENTITY_FILE: &str = "identity";
+const IDENTITY_PLACE: SealedPlace<'_> = SealedPlace { kind: b"identity", name: b"" };
 const QUARANTINE_FOLDER: &str = "quarantine";
 
 /// What a store on disk begins with, and how it lays out its journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct DiskSettings {
     /// Becomes the client's id if there is none yet.
     pub fresh_client_id: ClientId,
@@ -35,12 +37,22 @@ pub struct DiskSettings {
     pub preallocation_bytes: u64,
     /// The journal is compacted only beyond this size, in bytes.
     pub compaction_bytes_min: u64,
+    pub keyring: Keyring,
+    /// Of the installation that opens it, if the app tells: data of another one was restored or copied.
+    pub installation: Option<u64>,
 }
 
 impl DiskSettings {
     /// The sizes that suit a phone.
     pub fn new(fresh_client_id: ClientId, tag_seed: u64) -> Self {
-        Self { fresh_client_id, tag_seed, preallocation_bytes: 256 << 10, compaction_bytes_min: 1 << 20 }
+        Self {
+            fresh_client_id,
+            tag_seed,
+            preallocation_bytes: 256 << 10,
+            compaction_bytes_min: 1 << 20,
+            keyring: Keyring::default(),
+            installation: None,
+        }
     }
 }
 
@@ -49,6 +61,7 @@ impl DiskSettings {
 pub struct DiskStore<F: FileSystem = OsFiles, C: Cache = SledCache> {
     files: F,
     directory: PathBuf,
+    keyring: Keyring,
     compaction_bytes_min: u64,
     journal: Journal<F>,
     live: LiveBytes,
@@ -67,11 +80,28 @@ impl DiskStore {
     /// # Errors
     /// See [`assemble`](Self::assemble).
     pub fn open(directory: &Path, fresh_client_id: ClientId) -> Result<(Self, Recovered), StoreError> {
+        Self::open_with(directory, fresh_client_id, Keyring::default(), None)
+    }
+
+    /// The same, sealed, and for an installation; see [`DiskSettings`].
+    ///
+    /// # Errors
+    /// See [`assemble`](Self::assemble).
+    pub fn open_with(
+        directory: &Path,
+        fresh_client_id: ClientId,
+        keyring: Keyring,
+        installation: Option<u64>,
+    ) -> Result<(Self, Recovered), StoreError> {
         let (_, tag_seed) = uuid::Uuid::now_v7().as_u64_pair();
-        let settings = DiskSettings::new(fresh_client_id, tag_seed);
+        let settings = DiskSettings {
+            keyring: keyring.clone(),
+            installation,
+            ..DiskSettings::new(fresh_client_id, tag_seed)
+        };
         Self::assemble(OsFiles, directory, settings, || {
             let quarantine = directory.join(QUARANTINE_FOLDER).join(CACHE_FOLDER);
-            SledCache::open(directory.join(CACHE_FOLDER), quarantine)
+            SledCache::open_sealed(directory.join(CACHE_FOLDER), quarantine, keyring)
         })
     }
 }
@@ -81,7 +111,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
     /// directory is locked and the journal is read.
     ///
     /// # Errors
-    /// `InUse`, `TooNew`, `Full`, `Io`: nothing was lost. `Journal`: damage was repaired, but not durably; open
+    /// `InUse`, `TooNew`, `WrongKey`, `Locked`, `Full`, `Io`: nothing was lost. `Journal`: damage was repaired, but not durably; open
     /// again. Damage is not an error: see [`Recovered::damage`].
     pub fn assemble(
         files: F,
@@ -89,11 +119,11 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         settings: DiskSettings,
         open_cache: impl FnOnce() -> C,
     ) -> Result<(Self, Recovered), StoreError> {
-        let DiskSettings { fresh_client_id, tag_seed, preallocation_bytes, compaction_bytes_min } = settings;
+        let DiskSettings { compaction_bytes_min, keyring, installation, .. } = settings;
         create_directory(&files, directory).map_err(harmless)?;
         let lock = files.lock(directory)?;
         let quarantine = Quarantine::new(files.clone(), directory.join(QUARANTINE_FOLDER));
-        let spare = read_identity(&files, directory)?;
+        let (spare, is_spare_locked) = read_identity(&files, directory, &keyring)?;
         let directory = directory.to_owned();
 
         let mut fold = Fold::default();
@@ -102,15 +132,20 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         let place = Place {
             files: files.clone(),
             directory: directory.clone(),
-            preallocation_bytes: preallocation_bytes.max(1),
-            tag_seed,
+            preallocation_bytes: settings.preallocation_bytes.max(1),
+            tag_seed: settings.tag_seed,
+            keyring: keyring.clone(),
+            is_spare_locked,
         };
-        let opened = Journal::open(place, &quarantine, &mut |bytes| match decode_compact(bytes) {
-            Ok(record) => {
-                live.add(&record, record_bytes(bytes));
+        let opened = Journal::open(place, &quarantine, &mut |Visited { stored, record }| match record
+            .map(decode_compact)
+        {
+            Some(Ok(record)) => {
+                live.add(&record, stored_bytes(stored.len()));
                 fold.add(record);
             }
-            Err(error) => undecodable.note(bytes, &error),
+            Some(Err(error)) => undecodable.note(stored, &error),
+            None => undecodable.note(stored, &"the seal is broken"),
         })?;
         let Opened { journal, created, mut damage } = opened;
         if created && spare.is_some() {
@@ -118,7 +153,8 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         }
         damage.extend(undecodable.set_aside(&quarantine));
 
-        let Outset { mut recovered, repairs } = fold.finish(spare, fresh_client_id, damage);
+        let Outset { mut recovered, repairs } =
+            fold.finish(spare, settings.fresh_client_id, installation, damage);
         let mut cache = open_cache();
         recovered.damage.extend(cache.take_loss().map(|reason| format!("the cache was lost: {reason}")));
         for line in &recovered.damage {
@@ -128,6 +164,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         let mut store = Self {
             files,
             directory,
+            keyring,
             compaction_bytes_min,
             journal,
             live,
@@ -143,12 +180,27 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         if spare.is_none_or(|spare| spare.client_id != recovered.identity.client_id) || !repairs.is_empty() {
             store.write_identity(&recovered.identity)?;
         }
+        if store.journal.is_sealed_otherwise() {
+            store.seal_anew(&recovered, &quarantine)?;
+        }
         Ok((store, recovered))
+    }
+
+    /// Goes over to the key of today. The cache, which comes first, has done so already; a crash leaves the old journal
+    /// or the new one.
+    fn seal_anew(&mut self, recovered: &Recovered, quarantine: &Quarantine<F>) -> Result<(), StoreError> {
+        self.replace_journal(&recovered.records())?;
+        // What is kept there can be read with the old key, or without any.
+        quarantine.clear().map_err(harmless)
     }
 
     /// Keeps the identity beside the journal, for the day when the journal has lost it.
     fn write_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        let sealed = seal(&encode(identity)?);
+        let mut contents = encode(identity)?;
+        if let Some(vault) = self.keyring.current() {
+            contents = vault.seal(&IDENTITY_PLACE, &contents)?;
+        }
+        let sealed = seal(&contents);
         write_atomically(&self.files, &self.directory.join(IDENTITY_FILE), &sealed).map_err(harmless)
     }
 
@@ -163,7 +215,7 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
         let bytes = encode(record)?;
         self.journal.append(&bytes)?;
-        self.live.add(record, record_bytes(&bytes));
+        self.live.add(record, self.journal.record_bytes(&bytes));
         if let Record::Queued(entries) = record {
             self.uncommitted.extend(entries.iter().map(|entry| entry.mutation.client_seq));
         }
@@ -204,7 +256,7 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         self.journal.rewrite(encoded.iter().map(Vec::as_slice))?;
         self.live = LiveBytes::default();
         for (record, bytes) in records.iter().zip(&encoded) {
-            self.live.add(record, record_bytes(bytes));
+            self.live.add(record, self.journal.record_bytes(bytes));
         }
         Ok(())
     }
@@ -254,7 +306,7 @@ struct Undecodable {
 }
 
 impl Undecodable {
-    fn note(&mut self, bytes: &[u8], error: &rmp_serde::decode::Error) {
+    fn note(&mut self, bytes: &[u8], error: &dyn std::fmt::Display) {
         self.count += 1;
         self.first_error.get_or_insert_with(|| error.to_string());
         if self.kept.len() + bytes.len() <= UNDECODABLE_KEPT_BYTES_MAX {
@@ -276,10 +328,21 @@ fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     encode_compact(value).map_err(|error| StoreError::Encode(error.to_string()))
 }
 
-/// The spare identity; none if it is missing or damaged.
-fn read_identity(files: &impl FileSystem, directory: &Path) -> Result<Option<Identity>, StoreError> {
-    let Some(sealed) = read_if_there(files, &directory.join(IDENTITY_FILE))? else { return Ok(None) };
-    Ok(unseal(&sealed).ok().and_then(|contents| decode_compact(contents).ok()))
+/// The spare identity, none if it is missing or damaged; and whether it is sealed with a key that is not there.
+fn read_identity(
+    files: &impl FileSystem,
+    directory: &Path,
+    keyring: &Keyring,
+) -> Result<(Option<Identity>, bool), StoreError> {
+    let Some(file) = read_if_there(files, &directory.join(IDENTITY_FILE))? else { return Ok((None, false)) };
+    let Ok(contents) = unseal(&file) else { return Ok((None, false)) };
+    if !is_sealed(contents) {
+        return Ok((decode_compact(contents).ok(), false));
+    }
+    match keyring.open(&IDENTITY_PLACE, contents) {
+        Some((_, contents)) => Ok((decode_compact(&contents).ok(), false)),
+        None => Ok((None, true)),
+    }
 }
 
 #[cfg(test)]

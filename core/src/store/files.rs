@@ -78,7 +78,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 
 /// An error that left things as they were.
 pub(super) fn harmless(error: io::Error) -> StoreError {
-    if is_full(&error) { StoreError::Full } else { StoreError::Io(error) }
+    if is_full(&error) { StoreError::Full } else { error.into() }
 }
 
 /// Where damaged data is kept for a look at it, or for a rescue by hand.
@@ -109,6 +109,16 @@ impl<F: FileSystem> Quarantine<F> {
         let mut file = self.files.open(&self.directory.join(format!("{number:06}-{what}")), OpenMode::New)?;
         fill(&mut Stream::at(&mut file, 0))?;
         file.sync_all()?;
+        self.files.sync_directory(&self.directory)
+    }
+
+    /// Removes every file that was kept.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        let kept = match self.numbered_files() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            kept => kept?,
+        };
+        kept.iter().try_for_each(|(_, path)| self.files.remove(path))?;
         self.files.sync_directory(&self.directory)
     }
 

@@ -23,7 +23,13 @@ pub(super) fn collection(name: &str) -> Collection {
 }
 
 pub(super) fn identity(last_client_seq: u64) -> Identity {
-    Identity { client_id: CLIENT, last_client_seq, last_time: time(last_client_seq), schema_version: None }
+    Identity {
+        client_id: CLIENT,
+        last_client_seq,
+        last_time: time(last_client_seq),
+        schema_version: None,
+        installation: None,
+    }
 }
 
 pub(super) fn time(wall_ms: u64) -> HybridTime {

@@ -9,13 +9,20 @@ use std::ops::Range;
 
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
-/// The format this version writes, and the newest it reads.
-pub(super) const FORMAT_VERSION: u32 = 1;
+use super::crypt::{KEY_ID_BYTES, KeyId};
+
+/// The newest format that this version reads.
+pub(super) const FORMAT_VERSION: u32 = SEALED_VERSION;
+/// Records in the clear.
+const CLEAR_VERSION: u32 = 1;
+/// Sealed records, with the key's id in the header.
+const SEALED_VERSION: u32 = 2;
 /// The longest payload, in bytes: an entry or outcome with a document of the largest size, several times over.
 pub(super) const RECORD_BYTES_MAX: usize = 4 << 20;
 pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const FRAME_HEADER_BYTES: usize = 16;
 
+const KEY_ID: Range<usize> = 16..16 + KEY_ID_BYTES;
 const MAGIC: [u8; 8] = *b"synclnj\xF5";
 // Not UTF-8, so it does not occur within text.
 const MARKER: [u8; 4] = [0xF5, 0xC1, 0xFE, 0xA7];
@@ -24,17 +31,19 @@ const READ_BYTES: usize = 256 << 10;
 /// What the first bytes of a file say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header {
-    Valid { tag: u32 },
+    Valid { tag: u32, key_id: Option<KeyId> },
     TooNew { version: u32 },
     Damaged,
 }
 
 impl Header {
-    pub(super) fn encode(tag: u32) -> [u8; HEADER_BYTES] {
+    pub(super) fn encode(tag: u32, key_id: Option<KeyId>) -> [u8; HEADER_BYTES] {
+        let version = if key_id.is_some() { SEALED_VERSION } else { CLEAR_VERSION };
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
         bytes[12..16].copy_from_slice(&tag.to_le_bytes());
+        bytes[KEY_ID].copy_from_slice(&key_id.unwrap_or_default());
         let crc = crc32c::crc32c(&bytes[..28]);
         bytes[28..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -46,7 +55,12 @@ impl Header {
             return Self::Damaged;
         }
         match u32_at(bytes, 8) {
-            FORMAT_VERSION => Self::Valid { tag: u32_at(bytes, 12) },
+            CLEAR_VERSION => Self::Valid { tag: u32_at(bytes, 12), key_id: None },
+            SEALED_VERSION => {
+                let mut key_id = KeyId::default();
+                key_id.copy_from_slice(&bytes[KEY_ID]);
+                Self::Valid { tag: u32_at(bytes, 12), key_id: Some(key_id) }
+            }
             version if version > FORMAT_VERSION => Self::TooNew { version },
             _ => Self::Damaged,
         }
@@ -79,18 +93,18 @@ pub(super) struct Scan {
     pub(super) file_bytes: u64,
 }
 
-/// Visits the payload of every valid frame from `offset` on, where `source` stands.
+/// Visits the tag and the payload of every valid frame from `offset` on, where `source` stands.
 pub(super) fn scan(
     source: impl Read,
     offset: u64,
     tag: Option<u32>,
-    visit: &mut dyn FnMut(&[u8]),
+    visit: &mut dyn FnMut(u32, &[u8]),
 ) -> io::Result<Scan> {
     let mut window = Window { source, bytes: Vec::new(), start: 0, offset, at_end: false };
     let mut scan = Scan { tag, ..Scan::default() };
     loop {
         if let Some((frame_tag, length)) = window.frame_at_start(scan.tag)? {
-            visit(&window.peek(length)?[FRAME_HEADER_BYTES..]);
+            visit(frame_tag, &window.peek(length)?[FRAME_HEADER_BYTES..]);
             let frame = window.offset..window.offset + length as u64;
             match scan.valid.last_mut() {
                 Some(last) if last.end == frame.start => last.end = frame.end,

@@ -11,9 +11,11 @@ use std::path::PathBuf;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::StoreError;
+use super::crypt::Keyring;
 use super::file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile, Stream};
 use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_parent};
 use super::frame::{FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, encode_frame, scan};
+use super::sealing::{Opener, Sealing};
 use crate::engine::backoff::next_random;
 
 /// A buffer that grew beyond this is given back after the commit, in bytes.
@@ -29,7 +31,7 @@ const FILE_NEW: &str = "journal.new";
 pub(super) struct Journal<F: FileSystem = OsFiles> {
     place: Place<F>,
     file: F::File,
-    tag: u32,
+    sealing: Sealing,
     /// Frames that the next commit writes.
     pending: Vec<u8>,
     /// Where the committed frames end.
@@ -48,6 +50,16 @@ pub(super) struct Place<F> {
     pub(super) preallocation_bytes: u64,
     /// Of the tags; every open needs another one.
     pub(super) tag_seed: u64,
+    pub(super) keyring: Keyring,
+    /// Whether what is kept beside the journal is sealed with a key that is not in the keyring.
+    pub(super) is_spare_locked: bool,
+}
+
+/// A record of the journal, as it is stored and, if it could be opened, what is in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visited<'r> {
+    pub(super) stored: &'r [u8],
+    pub(super) record: Option<&'r [u8]>,
 }
 
 /// Why the journal takes nothing more.
@@ -72,37 +84,39 @@ impl<F: FileSystem> Journal<F> {
     /// reported; the records around it are kept.
     ///
     /// # Errors
-    /// `TooNew`: nothing was touched. `Full`, `Io`: nothing was lost, opening may succeed later.
+    /// `TooNew`, `WrongKey`: nothing was touched. `Full`, `Io`: nothing was lost, opening may succeed later.
     pub(super) fn open(
         mut place: Place<F>,
         quarantine: &Quarantine<F>,
-        visit: &mut dyn FnMut(&[u8]),
+        visit: &mut dyn FnMut(Visited<'_>),
     ) -> Result<Opened<F>, StoreError> {
-        remove_if_there(&place.files, &place.new_path())?;
         let mut file = match place.files.open(&place.path(), OpenMode::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let tag = place.next_tag();
+                let vault = Opener::new(&place.keyring).finish(place.is_spare_locked)?;
+                let sealing = Sealing { tag: place.next_tag(), vault };
                 // A process that died may have made the directory and no more.
                 sync_parent(&place.files, &place.directory).map_err(harmless)?;
-                let segment = place.write_segment(tag, |_| Ok(())).map_err(harmless)?;
+                let segment = place.write_segment(sealing, |_| Ok(())).map_err(harmless)?;
                 return Ok(Opened { journal: Self::new(place, segment), created: true, damage: Vec::new() });
             }
             Err(error) => return Err(error.into()),
         };
         let mut head = Vec::new();
         Stream::at(&mut file, 0).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
+        let mut opener = Opener::new(&place.keyring);
         let found = match Header::decode(&head) {
-            Header::Valid { tag } => {
+            Header::Valid { tag, key_id } => {
+                opener.expect(key_id)?;
                 let offset = HEADER_BYTES as u64;
-                scan(Stream::at(&mut file, offset), offset, Some(tag), visit)?
+                scan(Stream::at(&mut file, offset), offset, Some(tag), &mut opening(&mut opener, visit))?
             }
             Header::TooNew { version } => {
                 let supported = super::frame::FORMAT_VERSION;
                 return Err(StoreError::TooNew { found: version, supported });
             }
             Header::Damaged => {
-                let mut found = scan(Stream::at(&mut file, 0), 0, None, visit)?;
+                let mut found = scan(Stream::at(&mut file, 0), 0, None, &mut opening(&mut opener, visit))?;
                 // A header overwritten by zeros is damage as well.
                 let first_valid = found.valid.first().map_or(found.tail.end, |range| range.start);
                 found.damaged.retain(|range| range.start != 0);
@@ -113,12 +127,16 @@ impl<F: FileSystem> Journal<F> {
                 found
             }
         };
-        Self::repair(place, file, &found, quarantine)
+        let vault = opener.finish(place.is_spare_locked)?;
+        remove_if_there(&place.files, &place.new_path())?;
+        let sealing = Sealing { tag: found.tag.unwrap_or_else(|| place.next_tag()), vault };
+        Self::repair(place, sealing, file, &found, quarantine)
     }
 
     /// Makes a journal of what a scan found valid.
     fn repair(
-        mut place: Place<F>,
+        place: Place<F>,
+        sealing: Sealing,
         mut file: F::File,
         found: &Scan,
         quarantine: &Quarantine<F>,
@@ -140,8 +158,7 @@ impl<F: FileSystem> Journal<F> {
         }
         let header_is_damaged = found.damaged.first().is_some_and(|range| range.start == 0);
         if header_is_damaged || (!found.damaged.is_empty() && kept.is_ok()) {
-            let tag = found.tag.unwrap_or_else(|| place.next_tag());
-            let copy = place.write_segment(tag, |into| {
+            let copy = place.write_segment(sealing.clone(), |into| {
                 found.valid.iter().try_for_each(|range| copy_range(&mut file, range, into))
             });
             match copy {
@@ -159,13 +176,12 @@ impl<F: FileSystem> Journal<F> {
         // A process that died may have left what is read here, or the file's very name, without a sync.
         file.sync_all()?;
         place.files.sync_directory(&place.directory)?;
-        let tag = found.tag.unwrap_or_else(|| place.next_tag());
-        let segment = Segment { file, tag, end, allocated: found.file_bytes };
+        let segment = Segment { file, sealing, end, allocated: found.file_bytes };
         Ok(Opened { journal: Self::new(place, segment), created: false, damage })
     }
 
-    fn new(place: Place<F>, Segment { file, tag, end, allocated }: Segment<F::File>) -> Self {
-        Self { place, file, tag, pending: Vec::new(), end, allocated, failure: None }
+    fn new(place: Place<F>, Segment { file, sealing, end, allocated }: Segment<F::File>) -> Self {
+        Self { place, file, sealing, pending: Vec::new(), end, allocated, failure: None }
     }
 
     /// The committed records with their framing, in bytes.
@@ -177,14 +193,25 @@ impl<F: FileSystem> Journal<F> {
         self.allocated
     }
 
+    /// Whether the records are sealed with another key than new ones shall be, or not at all.
+    pub(super) fn is_sealed_otherwise(&self) -> bool {
+        self.sealing.key_id() != self.place.keyring.current().map(|vault| vault.key_id())
+    }
+
+    /// What a record takes in the file, in bytes.
+    pub(super) fn record_bytes(&self, record: &[u8]) -> u64 {
+        stored_bytes(record.len() + self.sealing.added_bytes())
+    }
+
     /// Adds a record to the next commit.
     ///
     /// # Errors
     /// `TooLarge`: the record is, and the others stay. `Journal`: it failed before.
     pub(super) fn append(&mut self, record: &[u8]) -> Result<(), StoreError> {
         self.check()?;
-        check_size(record)?;
-        encode_frame(&mut self.pending, self.tag, record);
+        let stored = self.sealing.seal(record)?;
+        check_size(&stored)?;
+        encode_frame(&mut self.pending, self.sealing.tag, &stored);
         Ok(())
     }
 
@@ -206,7 +233,8 @@ impl<F: FileSystem> Journal<F> {
         result
     }
 
-    /// Replaces all records, in a new file that takes the place of the old one at once. Commits first.
+    /// Replaces all records, in a new file that takes the place of the old one at once, sealed with the key of today.
+    /// Commits first.
     ///
     /// # Errors
     /// `Journal`: see [`commit`](Self::commit). Any other: the journal is as it was.
@@ -215,19 +243,20 @@ impl<F: FileSystem> Journal<F> {
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), StoreError> {
         self.commit()?;
-        let tag = self.place.next_tag();
+        let sealing = Sealing { tag: self.place.next_tag(), vault: self.place.keyring.current().cloned() };
         let mut frame = Vec::new();
-        let written = self.place.write_segment(tag, |into| {
+        let written = self.place.write_segment(sealing.clone(), |into| {
             records.into_iter().try_for_each(|record| {
-                check_size(record).map_err(io::Error::other)?;
+                let stored = sealing.seal(record).map_err(io::Error::other)?;
+                check_size(&stored).map_err(io::Error::other)?;
                 frame.clear();
-                encode_frame(&mut frame, tag, record);
+                encode_frame(&mut frame, sealing.tag, &stored);
                 into.write_all(&frame)
             })
         });
         match written {
-            Ok(Segment { file, tag, end, allocated }) => {
-                (self.file, self.tag, self.end, self.allocated) = (file, tag, end, allocated);
+            Ok(Segment { file, sealing, end, allocated }) => {
+                (self.file, self.sealing, self.end, self.allocated) = (file, sealing, end, allocated);
                 Ok(())
             }
             // The new file may have taken the old one's place, for now or for good.
@@ -313,7 +342,7 @@ impl<F: FileSystem> Journal<F> {
 /// A journal file that is complete and in its place.
 struct Segment<File> {
     file: File,
-    tag: u32,
+    sealing: Sealing,
     end: u64,
     allocated: u64,
 }
@@ -335,14 +364,14 @@ impl<F: FileSystem> Place<F> {
     /// Writes a new file and puts it in the journal's place.
     fn write_segment(
         &self,
-        tag: u32,
+        sealing: Sealing,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<Segment<F::File>> {
         let path = self.new_path();
         let write = || -> io::Result<Segment<F::File>> {
             let mut file = self.files.open(&path, OpenMode::Empty)?;
             let mut writer = BufWriter::new(Stream::at(&mut file, 0));
-            writer.write_all(&Header::encode(tag))?;
+            writer.write_all(&Header::encode(sealing.tag, sealing.key_id()))?;
             fill(&mut writer)?;
             let end = writer.into_inner().map_err(io::IntoInnerError::into_error)?.offset();
             let allocated = (end + FRAME_HEADER_BYTES as u64).next_multiple_of(self.preallocation_bytes);
@@ -352,7 +381,7 @@ impl<F: FileSystem> Place<F> {
             if !is_active(Sabotage::DirectorySyncSkipped) {
                 self.files.sync_directory(&self.directory)?;
             }
-            Ok(Segment { file, tag, end, allocated })
+            Ok(Segment { file, sealing, end, allocated })
         };
         write().inspect_err(|_| {
             // A leftover is harmless: the next open removes it.
@@ -361,9 +390,19 @@ impl<F: FileSystem> Place<F> {
     }
 }
 
-/// What a record takes in the file, in bytes.
-pub(super) fn record_bytes(record: &[u8]) -> u64 {
-    (FRAME_HEADER_BYTES + record.len()) as u64
+/// What a record of so many bytes, as it is stored, takes in the file, in bytes.
+pub(super) fn stored_bytes(bytes: usize) -> u64 {
+    (FRAME_HEADER_BYTES + bytes) as u64
+}
+
+fn opening<'o>(
+    opener: &'o mut Opener<'_>,
+    visit: &'o mut dyn FnMut(Visited<'_>),
+) -> impl FnMut(u32, &[u8]) + 'o {
+    |tag, stored| {
+        let record = opener.open(tag, stored);
+        visit(Visited { stored, record: record.as_deref() });
+    }
 }
 
 fn check_size(record: &[u8]) -> Result<(), StoreError> {

@@ -34,9 +34,10 @@ impl Setting {
     fn try_open(&self) -> Result<(Opened, Vec<Vec<u8>>), StoreError> {
         let mut records = Vec::new();
         let quarantine = Quarantine::new(OsFiles, self.quarantine());
-        let opened = Journal::open(place(self.directory.path()), &quarantine, &mut |record| {
-            records.push(record.to_vec());
-        })?;
+        let opened =
+            Journal::open(place(self.directory.path()), &quarantine, &mut |Visited { record, .. }| {
+                records.push(record.unwrap().to_vec());
+            })?;
         Ok((opened, records))
     }
 
@@ -67,7 +68,14 @@ impl Setting {
 
 fn place(directory: &Path) -> Place<OsFiles> {
     let (_, tag_seed) = uuid::Uuid::now_v7().as_u64_pair();
-    Place { files: OsFiles, directory: directory.to_owned(), preallocation_bytes: 256 << 10, tag_seed }
+    Place {
+        files: OsFiles,
+        directory: directory.to_owned(),
+        preallocation_bytes: 256 << 10,
+        tag_seed,
+        keyring: Keyring::default(),
+        is_spare_locked: false,
+    }
 }
 
 fn records(count: u8) -> Vec<Vec<u8>> {
@@ -276,7 +284,7 @@ fn a_newer_format_is_refused_and_not_touched() {
     bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     setting.set_bytes(&bytes);
     let error = setting.try_open().unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 7, supported: 1 }));
+    assert!(matches!(error, StoreError::TooNew { found: 7, supported: 2 }));
     assert_eq!(setting.bytes(), bytes);
 }
 

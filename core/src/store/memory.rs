@@ -100,7 +100,7 @@ impl MemoryStore {
         for record in &self.committed {
             fold.add(record.clone());
         }
-        let Outset { recovered, repairs } = fold.finish(None, self.client_id, Vec::new());
+        let Outset { recovered, repairs } = fold.finish(None, self.client_id, None, Vec::new());
         for repair in repairs {
             self.push(repair);
         }

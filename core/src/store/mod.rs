@@ -5,6 +5,7 @@
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
 mod cached_document;
+mod crypt;
 mod database;
 mod disk;
 mod envelope;
@@ -19,6 +20,7 @@ mod lock;
 mod memory;
 mod recovery;
 mod room_change;
+mod sealing;
 mod sled_cache;
 mod sled_index;
 mod sled_rewrite;
@@ -27,13 +29,19 @@ mod sled_rewrite;
 mod conformance_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod locked_tests;
+#[cfg(test)]
+mod sealed_tests;
 
+pub(crate) use crypt::installation_hash;
+pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};
 pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
-pub(crate) use recovery::queued_records;
+pub(crate) use recovery::{job_records, queued_records};
 pub use sled_cache::SledCache;
 
 use std::collections::BTreeSet;
@@ -43,6 +51,8 @@ use syncline_protocol::{
     Checksum, ClientId, Collection, ConflictKind, Document, DocumentId, HybridTime, Mutation, Path, Room,
     WireError,
 };
+
+use crate::engine::queue::job::{EndedJob, Job, JobId};
 
 /// One line of the journal. [`Recovered`] is what the lines add up to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +73,16 @@ pub enum Record {
     Parked(Parked),
     /// The app decided about the parked write that it knows by this number; the entry is what is sent of it.
     Resolved { client_seq: u64, entry: Option<Entry> },
+    /// Jobs accepted together, retried or edited. Each replaces whatever has its number.
+    Jobs(Vec<Job>),
+    /// A failed attempt used up one of the job's.
+    JobAttempted { id: JobId, attempts: u32 },
+    /// A job ended, and how is kept.
+    JobEnded(EndedJob),
+    /// Nothing is left of these jobs.
+    JobsGone(Vec<JobId>),
+    /// No job gets a number up to this one.
+    LastJob { id: JobId },
 }
 
 /// Who this installation is, and how far its numbers and its clock have come.
@@ -76,6 +96,9 @@ pub struct Identity {
     /// The version of the app's schema that the journal's writes have; absent until one is noted.
     #[serde(default)]
     pub schema_version: Option<u32>,
+    /// A hash of the name of the installation whose data this is; absent until one is told.
+    #[serde(default)]
+    pub installation: Option<u64>,
 }
 
 /// One accepted write, waiting to be applied by the server.
@@ -143,6 +166,12 @@ pub struct Recovered {
     pub outcomes: Vec<Outcome>,
     /// In the order of the numbers that the app knows.
     pub parked: Vec<Parked>,
+    /// No job gets a number up to this one.
+    pub last_job: JobId,
+    /// In the order of their numbers.
+    pub jobs: Vec<Job>,
+    /// In the order of their numbers.
+    pub ended_jobs: Vec<EndedJob>,
     /// Damage that was found, cut off or set aside, for the log and for the app.
     pub damage: Vec<String>,
 }
@@ -235,6 +264,12 @@ pub enum StoreError {
     /// The directory was written by a newer version.
     #[error("the data has format {found}, this version reads up to {supported}")]
     TooNew { found: u32, supported: u32 },
+    /// The data is sealed with a key that was not given, or one is needed; nothing was touched.
+    #[error("the data is sealed with another key")]
+    WrongKey,
+    /// The system keeps the files closed, as it does before the device is unlocked for the first time; nothing is lost.
+    #[error("the system does not open the files now")]
+    Locked,
     /// The cache broke and was replaced by an empty one; the failed change was not made.
     #[error("the cache was lost and starts empty: {reason}")]
     CacheLost { reason: String },
@@ -242,13 +277,19 @@ pub enum StoreError {
     #[error("the journal failed: {0}")]
     Journal(#[source] std::io::Error),
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     /// A record is larger than the journal takes; nothing of it was written.
     #[error("a record has {bytes} bytes, the journal takes {bytes_max}")]
     TooLarge { bytes: usize, bytes_max: usize },
     /// A record could not be encoded.
     #[error("a record could not be encoded: {0}")]
     Encode(String),
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::PermissionDenied { Self::Locked } else { Self::Io(error) }
+    }
 }
 
 /// The engine's only way to the disk. One owner, one writer.
@@ -281,7 +322,7 @@ pub trait Store {
         self.cache().document(key)
     }
 
-    /// Visits the live documents of a collection in the order of their ids.
+    /// Visits the live documents of a collection, in the order of their ids unless the store is sealed.
     fn visit_collection(
         &self,
         room: &Room,

@@ -6,10 +6,15 @@ use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ClientId, ErrorCode, HybridTime, WireError};
 
 use super::{Entry, Identity, Outcome, Parked, Record, Recovered};
+use crate::engine::queue::job::{EndedJob, Job, JobId};
 
 /// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
 /// would take a new write under a used number for a repetition. More than an outbox ever holds.
 pub(super) const SKIPPED_AFTER_DAMAGE: u32 = 1 << 20;
+
+const LOST_IDENTITY: &str = "the client's identity was lost: it is unknown whether this write was applied";
+const OTHER_INSTALLATION: &str =
+    "the data was restored or copied from another installation: it is unknown whether this write was applied";
 
 /// The sum of the records seen so far.
 #[derive(Debug, Default)]
@@ -18,9 +23,13 @@ pub(super) struct Fold {
     last_client_seq: u64,
     last_time: HybridTime,
     schema_version: Option<u32>,
+    installation: Option<u64>,
     entries: BTreeMap<u64, Entry>,
     outcomes: BTreeMap<u64, Outcome>,
     parked: BTreeMap<u64, Parked>,
+    last_job: JobId,
+    jobs: BTreeMap<JobId, Job>,
+    ended_jobs: BTreeMap<JobId, EndedJob>,
 }
 
 /// Entries in one record of a journal written anew, in bytes: far below what a record may have.
@@ -32,7 +41,13 @@ impl Recovered {
         let queued = queued_records(self.entries.iter());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
-        std::iter::once(Record::Identity(self.identity)).chain(queued).chain(failed).chain(parked).collect()
+        let jobs = job_records(self.last_job, self.jobs.iter(), self.ended_jobs.iter());
+        std::iter::once(Record::Identity(self.identity))
+            .chain(queued)
+            .chain(failed)
+            .chain(parked)
+            .chain(jobs)
+            .collect()
     }
 }
 
@@ -54,6 +69,29 @@ pub(crate) fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Ve
     records.into_iter().map(Record::Queued).collect()
 }
 
+/// The records of a journal written anew that hold these jobs.
+pub(crate) fn job_records<'a>(
+    last_job: JobId,
+    jobs: impl Iterator<Item = &'a Job>,
+    ended: impl Iterator<Item = &'a EndedJob>,
+) -> Vec<Record> {
+    let mut batches: Vec<Vec<Job>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        match batches.last_mut().filter(|_| bytes + job.byte_len() <= QUEUED_RECORD_BYTES as u64) {
+            Some(last) => last.push(job.clone()),
+            None => {
+                bytes = 0;
+                batches.push(vec![job.clone()]);
+            }
+        }
+        bytes += job.byte_len();
+    }
+    let last = (last_job > 0).then_some(Record::LastJob { id: last_job });
+    let ended = ended.cloned().map(Record::JobEnded);
+    last.into_iter().chain(batches.into_iter().map(Record::Jobs)).chain(ended).collect()
+}
+
 /// What a restart begins with.
 #[derive(Debug)]
 pub(super) struct Outset {
@@ -68,6 +106,7 @@ impl Fold {
             Record::Identity(identity) => {
                 self.client_id = Some(identity.client_id);
                 self.schema_version = identity.schema_version;
+                self.installation = identity.installation;
                 self.raise(identity.last_client_seq, identity.last_time);
             }
             Record::Queued(entries) => self.queue(entries),
@@ -95,7 +134,32 @@ impl Fold {
                 self.parked.remove(&client_seq);
                 self.queue(entry);
             }
+            Record::Jobs(jobs) => jobs.into_iter().for_each(|job| self.add_job(job)),
+            Record::JobAttempted { id, attempts } => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.attempts = attempts;
+                }
+            }
+            Record::JobEnded(ended) => {
+                self.last_job = self.last_job.max(ended.job.id);
+                self.jobs.remove(&ended.job.id);
+                self.ended_jobs.insert(ended.job.id, ended);
+            }
+            Record::JobsGone(ids) => {
+                for id in ids {
+                    self.last_job = self.last_job.max(id);
+                    self.jobs.remove(&id);
+                    self.ended_jobs.remove(&id);
+                }
+            }
+            Record::LastJob { id } => self.last_job = self.last_job.max(id),
         }
+    }
+
+    fn add_job(&mut self, job: Job) {
+        self.last_job = self.last_job.max(job.id);
+        self.ended_jobs.remove(&job.id);
+        self.jobs.insert(job.id, job);
     }
 
     fn queue(&mut self, entries: impl IntoIterator<Item = Entry>) {
@@ -112,15 +176,16 @@ impl Fold {
     }
 
     /// Ends the recovery. `spare` is the identity kept beside the journal, `fresh` the one of a new installation,
-    /// `damage` what is known of lost records.
+    /// `installation` the one that opens the store, if the app tells, `damage` what is known of lost records.
     pub(super) fn finish(
         mut self,
         spare: Option<Identity>,
         fresh: ClientId,
+        installation: Option<u64>,
         mut damage: Vec<String>,
     ) -> Outset {
         let mut repairs = Vec::new();
-        let client_id = match (self.client_id, spare) {
+        let mut client_id = match (self.client_id, spare) {
             (Some(client_id), Some(spare)) if spare.client_id == client_id => {
                 self.raise(spare.last_client_seq, spare.last_time);
                 client_id
@@ -129,6 +194,7 @@ impl Fold {
             (None, Some(spare)) => {
                 damage.push("the journal had lost the client's identity".to_owned());
                 self.schema_version = spare.schema_version;
+                self.installation = spare.installation;
                 self.raise(spare.last_client_seq, spare.last_time);
                 spare.client_id
             }
@@ -137,10 +203,19 @@ impl Fold {
                     damage
                         .push("the client's identity was lost, with it the numbers of the outbox".to_owned());
                 }
-                repairs.extend(self.fail_entries().into_iter().map(Record::Failed));
+                repairs.extend(self.fail_entries(LOST_IDENTITY).into_iter().map(Record::Failed));
                 fresh
             }
         };
+        let is_copy = matches!((self.installation, installation), (Some(of), Some(by)) if of != by);
+        if is_copy {
+            // The installation that it was copied from goes on under the old id, and may have sent the entries.
+            tracing::warn!("the data is that of another installation; it goes on as another client");
+            repairs.extend(self.fail_entries(OTHER_INSTALLATION).into_iter().map(Record::Failed));
+            client_id = fresh;
+        }
+        let is_named = installation.is_some() && installation != self.installation;
+        self.installation = installation.or(self.installation);
         if !damage.is_empty() {
             self.skip(SKIPPED_AFTER_DAMAGE);
         }
@@ -152,15 +227,23 @@ impl Fold {
             last_client_seq: self.last_client_seq,
             last_time: self.last_time,
             schema_version: self.schema_version,
+            installation: self.installation,
         };
-        if self.client_id.is_none() || !damage.is_empty() {
-            repairs.insert(0, Record::Identity(identity));
+        if self.client_id.is_none() || is_named || !damage.is_empty() {
+            // Last: torn off, it comes again, and no entry is sent in its name before it failed.
+            repairs.push(Record::Identity(identity));
+        }
+        if !damage.is_empty() {
+            repairs.push(Record::LastJob { id: self.last_job });
         }
         let recovered = Recovered {
             identity,
             entries: self.entries.into_values().collect(),
             outcomes: self.outcomes.into_values().collect(),
             parked: self.parked.into_values().collect(),
+            last_job: self.last_job,
+            jobs: self.jobs.into_values().collect(),
+            ended_jobs: self.ended_jobs.into_values().collect(),
             damage,
         };
         Outset { recovered, repairs }
@@ -168,12 +251,13 @@ impl Fold {
 
     /// Without its client's identity the server cannot tell whether it has applied an entry: sent under another
     /// one it might take effect twice. So the app decides.
-    fn fail_entries(&mut self) -> Vec<Outcome> {
+    fn fail_entries(&mut self, message: &str) -> Vec<Outcome> {
         let failed: Vec<Outcome> = std::mem::take(&mut self.entries)
             .into_values()
-            .map(|entry| {
-                let message = "the client's identity was lost: it is unknown whether this write was applied";
-                Outcome { entry, error: WireError::new(ErrorCode::Internal, message), conflict: None }
+            .map(|entry| Outcome {
+                entry,
+                error: WireError::new(ErrorCode::Internal, message),
+                conflict: None,
             })
             .collect();
         for outcome in &failed {
@@ -189,6 +273,9 @@ impl Fold {
 
     fn skip(&mut self, count: u32) {
         self.last_client_seq = self.last_client_seq.saturating_add(count.into());
+        // What a lost number was is unknown to the app, too: it must not mean another job.
+        self.last_job = self.last_job.saturating_add(count.into());
+        // A job whose end was lost is done again, under its idempotency key.
         self.last_time = match self.last_time.counter.checked_add(count) {
             Some(counter) => HybridTime { counter, ..self.last_time },
             None => HybridTime { wall_ms: self.last_time.wall_ms.saturating_add(1), counter: count },

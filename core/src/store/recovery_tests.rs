@@ -6,7 +6,7 @@ use crate::store::fixtures::{CLIENT, OTHER_CLIENT, entry, identity, outcome, tim
 fn finish(records: &[Record], spare: Option<Identity>, damage: &[&str]) -> Outset {
     let mut fold = Fold::default();
     records.iter().for_each(|record| fold.add(record.clone()));
-    fold.finish(spare, OTHER_CLIENT, damage.iter().map(|line| (*line).to_owned()).collect())
+    fold.finish(spare, OTHER_CLIENT, None, damage.iter().map(|line| (*line).to_owned()).collect())
 }
 
 #[test]

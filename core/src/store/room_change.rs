@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use syncline_protocol::{Document, Room};
 
 use super::cached_document::{
-    CachedIndex, CachedRoom, Digest, Stored, chunk_count, chunk_key, encode, index_key, key, room_prefix,
-    stored_bytes,
+    CachedIndex, CachedRoom, Digest, Layout, Stored, chunk_count, chunk_key, stored_bytes,
 };
 use super::database::{Database, Failure, Writes};
 use super::{DocumentKey, Indexes, RoomState, RoomUpdate, StoreError};
@@ -31,18 +30,20 @@ struct Replacement<'a> {
 
 impl<'a> RoomChange<'a> {
     pub(super) fn new(
+        layout: &Layout,
         room: &'a Room,
         update: &RoomUpdate<'a>,
         indexes: &'a Indexes,
     ) -> Result<Self, StoreError> {
         let mut newest = BTreeMap::new();
         for document in update.documents {
+            let key = document_key(layout, room, document);
             let stored = if document.deleted {
                 None
             } else {
-                Some(encode(document).map_err(|error| StoreError::Encode(error.to_string()))?)
+                Some(layout.encode(&key, document).map_err(StoreError::Encode)?)
             };
-            newest.insert(document_key(room, document), Replacement { document, stored });
+            newest.insert(key, Replacement { document, stored });
         }
         Ok(Self { room, indexes, reset: update.reset, state: update.state, newest })
     }
@@ -76,6 +77,7 @@ impl<'a> RoomChange<'a> {
             }
             if room.index.fingerprint != 0 {
                 add_entries(
+                    &database.layout,
                     self.room,
                     replacement.document,
                     self.indexes,
@@ -85,7 +87,8 @@ impl<'a> RoomChange<'a> {
             }
         }
         room.state = self.state;
-        writes.rooms.insert(self.room.as_str(), room.encode()?);
+        let encoded = database.layout.encode_room(self.room, &room)?;
+        writes.rooms.insert(database.layout.room_key(self.room), encoded);
         Ok(writes)
     }
 
@@ -117,7 +120,7 @@ impl<'a> RoomChange<'a> {
         }
         let document = database.read(key, value)?;
         for (number, entry) in self.indexes.entries(&document) {
-            let entry = index_key(self.room, collection, number, &entry);
+            let entry = database.layout.index_key(self.room, collection, number, &entry);
             room.index.digest.remove(&entry, document.id.as_str().as_bytes());
             writes.indexes.remove(entry);
         }
@@ -125,13 +128,14 @@ impl<'a> RoomChange<'a> {
     }
 }
 
-pub(super) fn document_key(room: &Room, document: &Document) -> Vec<u8> {
+pub(super) fn document_key(layout: &Layout, room: &Room, document: &Document) -> Vec<u8> {
     let (collection, id) = (document.collection.clone(), document.id.clone());
-    key(&DocumentKey { room: room.clone(), collection, id })
+    layout.key(&DocumentKey { room: room.clone(), collection, id })
 }
 
 /// Adds the entries of a document to the indexes.
 pub(super) fn add_entries(
+    layout: &Layout,
     room: &Room,
     document: &Document,
     indexes: &Indexes,
@@ -139,7 +143,7 @@ pub(super) fn add_entries(
     writes: &mut Writes,
 ) {
     for (number, entry) in indexes.entries(document) {
-        let entry = index_key(room, &document.collection, number, &entry);
+        let entry = layout.index_key(room, &document.collection, number, &entry);
         let id = document.id.as_str().as_bytes();
         digest.add(&entry, id);
         writes.index_bytes += (entry.len() + id.len()) as u64;
@@ -153,11 +157,11 @@ fn remove_all(
     room: &mut CachedRoom,
     writes: &mut Writes,
 ) -> Result<(), Failure> {
-    for item in database.documents.scan_prefix(room_prefix(name)) {
+    for item in database.documents.scan_prefix(database.layout.room_prefix(name)) {
         let (key, value) = item?;
         remove(writes, room, &key, &value)?;
     }
-    for item in database.indexes.scan_prefix(room_prefix(name)) {
+    for item in database.indexes.scan_prefix(database.layout.room_prefix(name)) {
         writes.indexes.remove(item?.0);
     }
     // Whatever it was: a sum that was wrong must not stay so.

@@ -3,26 +3,30 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use syncline_protocol::{Collection, Document, Room};
 
-use super::cached_document::{CachedRoom, Digest, collection_prefix, key, room_prefix};
+use super::cached_document::{CachedRoom, Digest, Layout};
+use super::crypt::Keyring;
 use super::database::{Database, Failure, guarded};
 use super::envelope::{seal, unseal};
-use super::file_system::{FileSystem, OsFiles};
-use super::files::{harmless, remove_if_there, sync_parent};
+use super::file_system::OsFiles;
+use super::files::{harmless, remove_if_there};
 use super::free_space::FreeSpace;
 use super::room_change::RoomChange;
 use super::sled_index::ensure_index;
-use super::sled_rewrite::{Folders, copy, remove_folder};
+use super::sled_rewrite::{Folders, remove_folder};
 use super::{Cache, DocumentKey, Index, IndexRange, Indexes, Retain, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
 /// database does not cure, and every loss leaks what the broken one held in memory.
 const LOSSES_MAX: u32 = 4;
+
+/// Rooms that are remembered to be empty; over it, all are forgotten.
+const EMPTY_ROOMS_MAX: usize = 1024;
 
 /// The file beside the database that holds how many changes were flushed. sled takes some damage for the end of its
 /// log, and silently goes back to an older state, with holes: then the database holds fewer.
@@ -32,8 +36,6 @@ const MARK_EXTENSION: &str = "mark";
 const HEADROOM_BYTES: u64 = 2 << 20;
 /// How many bytes the database may write for each byte that changes: it writes whole pages anew.
 const WRITE_AMPLIFICATION: u64 = 8;
-/// How many bytes a copy of the database takes for each byte of its documents.
-const COPY_AMPLIFICATION: u64 = 2;
 /// After so many changed bytes it is looked again whether there is room.
 const UNPROBED_BYTES_MAX: u64 = 128 << 10;
 /// After so many changed bytes the database is waited for: what a slow disk has not taken yet is held in memory.
@@ -48,6 +50,8 @@ pub struct SledCache {
     quarantine: PathBuf,
     mark: PathBuf,
     space: FreeSpace,
+    keyring: Keyring,
+    /// None in a sealed cache: their keys would tell what the documents hold.
     indexes: Indexes,
     /// Of a database that starts empty; that of the one before, unless another was asked for.
     schema_version: Cell<Option<u32>>,
@@ -68,6 +72,8 @@ struct State {
     mark: Option<File>,
     /// The rooms whose documents were found complete.
     verified: BTreeSet<Room>,
+    /// Rooms that were found to hold no document, so that a write there need not ask the database.
+    empty: BTreeSet<Room>,
     /// The rooms whose indexes were found complete, or built.
     indexed: BTreeSet<Room>,
     losses: u32,
@@ -78,11 +84,25 @@ struct State {
 impl SledCache {
     /// Opens the cache in `folder`; a broken one goes to the folder `quarantine`, and that is a loss.
     pub fn open(folder: PathBuf, quarantine: PathBuf) -> Self {
+        Self::open_sealed(folder, quarantine, Keyring::default())
+    }
+
+    /// The same, sealed. A cache that is sealed with another key of the keyring, or not at all, is written anew.
+    pub fn open_sealed(folder: PathBuf, quarantine: PathBuf, keyring: Keyring) -> Self {
         let mark = folder.with_extension(MARK_EXTENSION);
         let space = FreeSpace::beside(&folder);
         let indexes = Indexes::default();
         let state = RefCell::default();
-        let cache = Self { folder, quarantine, mark, space, indexes, schema_version: Cell::default(), state };
+        let cache = Self {
+            folder,
+            quarantine,
+            mark,
+            space,
+            keyring,
+            indexes,
+            schema_version: Cell::default(),
+            state,
+        };
         // A cache that cannot be opened now is opened by the first call that needs it.
         let _opened = cache.database();
         cache
@@ -102,6 +122,16 @@ impl SledCache {
         Ok(())
     }
 
+    /// Makes sure, once, that a room's documents are complete, for a reader. Returns whether there are any.
+    fn verify_for_reading(&self, database: &Database, room: &Room) -> Result<bool, Failure> {
+        let state = self.state.borrow();
+        if state.verified.contains(room) || state.empty.contains(room) {
+            return Ok(!state.empty.contains(room));
+        }
+        drop(state);
+        self.verify(database, room).map(|cached| cached.digest != Digest::default())
+    }
+
     /// Makes sure, once, that a room's documents are complete. Returns what is known of the room.
     fn verify(&self, database: &Database, room: &Room) -> Result<CachedRoom, Failure> {
         let cached = database.room(room)?;
@@ -109,7 +139,7 @@ impl SledCache {
             return Ok(cached);
         }
         let mut found = Digest::default();
-        for item in database.documents.scan_prefix(room_prefix(room)) {
+        for item in database.documents.scan_prefix(database.layout.room_prefix(room)) {
             let (key, value) = item?;
             unseal(&value)?;
             found.add(&key, &value);
@@ -117,8 +147,14 @@ impl SledCache {
         if found != cached.digest {
             return Err("documents are missing".into());
         }
+        let mut state = self.state.borrow_mut();
         if found != Digest::default() {
-            self.state.borrow_mut().verified.insert(room.clone());
+            state.verified.insert(room.clone());
+        } else {
+            if state.empty.len() >= EMPTY_ROOMS_MAX {
+                state.empty.clear();
+            }
+            state.empty.insert(room.clone());
         }
         Ok(cached)
     }
@@ -137,26 +173,6 @@ impl SledCache {
         ensured?;
         state.indexed.insert(room.clone());
         Ok(())
-    }
-
-    /// Copies what is kept into a fresh folder, which takes the place of the old one when the database is closed.
-    pub(super) fn copy(
-        &self,
-        schema_version: Option<u32>,
-        retain: &mut dyn Retain,
-    ) -> Result<(), StoreError> {
-        let folders = Folders::of(&self.folder);
-        self.run(|database| {
-            let live_bytes: u64 = database.all_rooms()?.iter().map(|(_, room)| room.bytes).sum();
-            self.space.ensure(HEADROOM_BYTES + COPY_AMPLIFICATION * live_bytes)?;
-            folders.forget_others()?;
-            let fresh = Database::open(&folders.fresh)?;
-            if let Some(version) = schema_version {
-                fresh.note_schema_version(version)?;
-            }
-            copy(database, &fresh, &self.indexes, &|bytes| Ok(self.ensure_room(bytes)?), retain)?;
-            fresh.flush()
-        })
     }
 
     fn visit(
@@ -187,48 +203,12 @@ impl SledCache {
         result.map_err(|failure| self.give_up(failure))
     }
 
-    /// The open database; opens it if it is closed.
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
-        let state = self.state.borrow();
-        if let Some(database) = &state.database {
-            return Ok(Arc::clone(database));
-        }
-        if state.losses >= LOSSES_MAX {
-            return Err(StoreError::CacheLost { reason: "it was lost too often".to_owned() });
-        }
-        drop(state);
-        let opened = guarded(|| {
-            // Even an open writes.
-            self.space.prove(HEADROOM_BYTES)?;
-            let (mark, flushed) = open_mark(&self.mark)?;
-            Folders::of(&self.folder).settle()?;
-            let database = Database::open(&self.folder)?;
-            // sled syncs what it writes, and not the names of its files.
-            OsFiles.sync_directory(&self.folder)?;
-            sync_parent(&OsFiles, &self.folder)?;
-            match (database.schema_version()?, self.schema_version.get()) {
-                (None, Some(version)) => database.note_schema_version(version)?,
-                (found, None) => self.schema_version.set(found),
-                (Some(_), Some(_)) => {}
-            }
-            let changes = database.changes()?;
-            if changes < flushed {
-                return Err(format!("only {changes} of {flushed} changes are left").into());
-            }
-            Ok((Arc::new(database), changes, mark))
-        });
-        let (database, changes, mark) = opened.map_err(|failure| self.give_up(failure))?;
-        let mut state = self.state.borrow_mut();
-        state.database = Some(Arc::clone(&database));
-        state.changes = changes;
-        state.mark = Some(mark);
-        Ok(database)
-    }
-
     /// Parts with a database that failed.
     fn give_up(&self, failure: Failure) -> StoreError {
         let reason = match failure {
             Failure::Full => return StoreError::Full,
+            // Nothing is wrong with it: it stays, open or not, for the next call.
+            Failure::Locked => return StoreError::Locked,
             Failure::Broken(reason) => reason,
         };
         let mut state = self.state.borrow_mut();
@@ -261,9 +241,11 @@ impl SledCache {
 
 impl Cache for SledCache {
     fn document(&self, document: &DocumentKey) -> Result<Option<Document>, StoreError> {
-        let key = key(document);
         self.run(|database| {
-            self.verify(database, &document.room)?;
+            if !self.verify_for_reading(database, &document.room)? {
+                return Ok(None);
+            }
+            let key = database.layout.key(document);
             let Some(value) = database.documents.get(&key)? else { return Ok(None) };
             database.read(&key, &value).map(Some)
         })
@@ -277,13 +259,13 @@ impl Cache for SledCache {
     ) -> Result<(), StoreError> {
         let items = self.run(|database| {
             self.verify(database, room)?;
-            Ok(database.documents.scan_prefix(collection_prefix(room, collection)))
+            Ok(database.documents.scan_prefix(database.layout.collection_prefix(room, collection)))
         })?;
         self.visit(items, Database::read, visit)
     }
 
     fn declare_indexes(&mut self, indexes: Indexes) {
-        self.indexes = indexes;
+        self.indexes = if self.keyring.current().is_some() { Indexes::default() } else { indexes };
         self.state.get_mut().indexed.clear();
     }
 
@@ -298,19 +280,23 @@ impl Cache for SledCache {
         range: &IndexRange,
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
-        let prefix = collection_prefix(room, collection);
-        let (low, end) = range.bounds(&prefix);
-        let items = self.run(|database| {
+        if self.keyring.current().is_some() {
+            return self.visit_collection(room, collection, visit);
+        }
+        let opened = self.run(|database| {
+            let prefix = database.layout.collection_prefix(room, collection);
+            let (low, end) = range.bounds(&prefix);
             self.ensure_index(database, room)?;
-            Ok(match end {
+            let items = match end {
                 Some(end) => database.indexes.range(low..end),
                 None => database.indexes.range(low..),
-            })
+            };
+            Ok((items, prefix))
         });
-        let items = match items {
+        let (items, prefix) = match opened {
             // An index can be done without.
             Err(StoreError::Full) => return self.visit_collection(room, collection, visit),
-            items => items?,
+            opened => opened?,
         };
         let read = |database: &Database, _: &[u8], id: &[u8]| {
             let key = [&prefix[..], id].concat();
@@ -375,10 +361,13 @@ impl Cache for SledCache {
         if self.state.get_mut().unflushed_bytes >= UNFLUSHED_BYTES_MAX {
             self.flush()?;
         }
-        let change = RoomChange::new(room, update, &self.indexes)?;
+        let layout = Layout { vault: self.keyring.current().cloned() };
+        let change = RoomChange::new(&layout, room, update, &self.indexes)?;
         self.ensure_room(change.byte_len()).map_err(harmless)?;
         let changes = self.run(|database| {
-            let writes = change.writes(database, self.verify(database, room)?)?;
+            let cached = self.verify(database, room)?;
+            self.state.borrow_mut().empty.remove(room);
+            let writes = change.writes(database, cached)?;
             let changes = database.changes()? + 1;
             database.write(&writes, changes)?;
             Ok(changes)
@@ -429,17 +418,8 @@ impl Drop for SledCache {
     }
 }
 
-/// The mark, and how many changes it says were flushed; 0 if it is missing or torn.
-fn open_mark(path: &Path) -> io::Result<(File, u64)> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-    let mut sealed = Vec::new();
-    file.read_to_end(&mut sealed)?;
-    let flushed = unseal(&sealed).ok().and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
-    Ok((file, flushed))
-}
+#[path = "sled_open.rs"]
+mod open;
 
 #[cfg(test)]
 #[path = "sled_cache_tests.rs"]

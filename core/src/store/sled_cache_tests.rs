@@ -49,7 +49,7 @@ fn an_open_waits_for_the_end_of_the_database_before_it() {
     let (mut cache, _) = open(directory.path());
     fill(&mut cache);
     drop(cache);
-    let before = Database::open(&directory.path().join("cache")).unwrap();
+    let before = Database::open(&directory.path().join("cache"), &Keyring::default()).unwrap();
     let (opened, opening) = std::sync::mpsc::sync_channel(1);
     let folder = directory.path().to_owned();
     std::thread::spawn(move || {
@@ -189,7 +189,7 @@ fn a_value_that_does_not_check_costs_the_cache_and_the_old_one_is_kept_for_a_loo
 }
 
 fn cached_key(room_name: &str, id: &str) -> Vec<u8> {
-    super::key(&key(room_name, id))
+    Layout::default().key(&key(room_name, id))
 }
 
 #[test]
@@ -329,6 +329,21 @@ fn what_waits_for_a_slow_disk_is_bounded() {
         cache.apply(&room("user:42"), &update).unwrap();
         assert!(cache.state.borrow().unflushed_bytes < 2 * UNFLUSHED_BYTES_MAX);
     }
-    let (_, flushed) = open_mark(&cache.mark).unwrap();
+    let (_, flushed) = open::open_mark(&cache.mark).unwrap();
     assert!(flushed > 0, "nobody asked for a flush");
+}
+
+#[test]
+fn a_cache_whose_files_are_locked_is_neither_lost_nor_set_aside() {
+    let directory = TempDir::new().unwrap();
+    let (mut cache, _) = open(directory.path());
+    fill(&mut cache);
+    for _ in 0..LOSSES_MAX + 1 {
+        let locked: Result<(), _> =
+            cache.run(|_| Err(io::Error::from(io::ErrorKind::PermissionDenied).into()));
+        assert!(matches!(locked, Err(StoreError::Locked)));
+    }
+    assert_eq!(contents(&cache).unwrap().len() as u64, DOCUMENTS);
+    assert_eq!(cache.take_loss(), None);
+    assert!(!directory.path().join("quarantine").exists());
 }

@@ -3,7 +3,7 @@
 use syncline_protocol::Room;
 
 use super::Indexes;
-use super::cached_document::{CachedIndex, CachedRoom, Digest, collection_prefix, room_prefix};
+use super::cached_document::{CachedIndex, CachedRoom, Digest};
 use super::database::{Database, Failure, Writes};
 use super::room_change::add_entries;
 
@@ -33,7 +33,7 @@ pub(super) fn ensure_index(
 
 fn digest(database: &Database, room: &Room) -> Result<Digest, Failure> {
     let mut digest = Digest::default();
-    for item in database.indexes.scan_prefix(room_prefix(room)) {
+    for item in database.indexes.scan_prefix(database.layout.room_prefix(room)) {
         let (key, id) = item?;
         digest.add(&key, &id);
     }
@@ -45,16 +45,16 @@ fn build(mut target: Target<'_>, indexes: &Indexes) -> Result<(), Failure> {
     let Target { database, room, .. } = target;
     target.cached.index = CachedIndex::default();
     target.write()?;
-    for item in database.indexes.scan_prefix(room_prefix(room)) {
+    for item in database.indexes.scan_prefix(database.layout.room_prefix(room)) {
         target.writes.indexes.remove(item?.0);
         target.count_entries(1)?;
     }
     let mut digest = Digest::default();
     for collection in indexes.collections() {
-        for item in database.documents.scan_prefix(collection_prefix(room, collection)) {
+        for item in database.documents.scan_prefix(database.layout.collection_prefix(room, collection)) {
             let (key, value) = item?;
             let document = database.read(&key, &value)?;
-            add_entries(room, &document, indexes, &mut digest, &mut target.writes);
+            add_entries(&database.layout, room, &document, indexes, &mut digest, &mut target.writes);
             target.count_entries(indexes.of(collection).len())?;
         }
     }
@@ -82,7 +82,8 @@ impl Target<'_> {
         let mut writes = std::mem::take(&mut self.writes);
         self.count = 0;
         (self.ensure_room)(writes.index_bytes)?;
-        writes.rooms.insert(self.room.as_str(), self.cached.encode()?);
+        let layout = &self.database.layout;
+        writes.rooms.insert(layout.room_key(self.room), layout.encode_room(self.room, &self.cached)?);
         self.database.write(&writes, self.database.changes()? + 1)
     }
 }

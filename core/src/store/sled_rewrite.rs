@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use syncline_protocol::{Document, Room};
 
-use super::cached_document::{Digest, room_prefix, stored_bytes};
+use super::cached_document::{Digest, stored_bytes};
 use super::database::{Database, Failure, Writes};
 use super::file_system::{FileSystem, OsFiles};
 use super::room_change::{RoomChange, document_key};
@@ -89,14 +89,14 @@ pub(super) fn copy(
         let documents = BTreeMap::new();
         let mut batch = Batch { to, indexes, ensure_room, room: &room, state, documents, bytes: 0 };
         let mut found = Digest::default();
-        for item in from.documents.scan_prefix(room_prefix(&room)) {
+        for item in from.documents.scan_prefix(from.layout.room_prefix(&room)) {
             let (key, value) = item?;
             found.add(&key, &value);
             let document_bytes = stored_bytes(&key, &value)?;
             let document = from.read(&key, &value)?;
             let collection = document.collection.clone();
             let Some(document) = retain.document(document) else { continue };
-            let key = document_key(&room, &document);
+            let key = document_key(&to.layout, &room, &document);
             // One that moves leaves the document that it finds.
             if document.collection == collection || !batch.holds(&key)? {
                 batch.bytes += document_bytes;
@@ -138,7 +138,8 @@ impl Batch<'_> {
         self.bytes = 0;
         let documents: Vec<Document> = std::mem::take(&mut self.documents).into_values().collect();
         let update = RoomUpdate { reset: false, documents: &documents, state: self.state };
-        let change = RoomChange::new(self.room, &update, self.indexes).map_err(|error| error.to_string())?;
+        let change = RoomChange::new(&self.to.layout, self.room, &update, self.indexes)
+            .map_err(|error| error.to_string())?;
         let writes = change.writes(self.to, self.to.room(self.room)?)?;
         (self.ensure_room)(change.byte_len() + writes.index_bytes)?;
         self.to.write(&writes, changes)

@@ -177,7 +177,11 @@ fn documents_that_are_missing_do_not_go_unnoticed_because_the_rest_was_copied() 
     let cache = filled(directory.path());
     cache
         .run(|database| {
-            database.documents.remove(document_key(&room(ROOMS[1]), &document("d03", 3, "")))?;
+            database.documents.remove(document_key(
+                &database.layout,
+                &room(ROOMS[1]),
+                &document("d03", 3, ""),
+            ))?;
             Ok(())
         })
         .unwrap();

@@ -32,6 +32,15 @@ pub enum CloseReason {
     /// captive portal.
     #[error("HTTP status {0} instead of a WebSocket")]
     HttpStatus(u16),
+    /// The server asks to come back later.
+    #[error("HTTP status {status}: try again in {retry_after_ms} ms")]
+    RetryAfter { status: u16, retry_after_ms: u64 },
+    /// The proxy did not let the connection through.
+    #[error("HTTP status {0} from the proxy")]
+    Proxy(u16),
+    /// What answered is no HTTP proxy.
+    #[error("not an HTTP proxy")]
+    NotProxy,
     /// The answer to the upgrade was not one that a WebSocket server gives.
     #[error("not a WebSocket server")]
     NotWebSocket,
@@ -67,6 +76,9 @@ pub enum TlsFailure {
     /// Also what a device with a wrong clock sees.
     #[error("certificate not valid at this time")]
     Expired,
+    /// The certificate is believed, but none of its keys is pinned.
+    #[error("no pinned key")]
+    Pin,
     /// Anything else that is wrong with the certificate.
     #[error("certificate not accepted")]
     Certificate,
@@ -79,6 +91,14 @@ impl CloseReason {
     /// The server refused who asks: a new token can help, another attempt with the same one cannot.
     pub fn is_auth(&self) -> bool {
         matches!(self, Self::HttpStatus(401 | 403))
+    }
+
+    /// The server's advice on when to come back.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::RetryAfter { retry_after_ms, .. } => Some(*retry_after_ms),
+            _ => None,
+        }
     }
 
     pub(super) fn from_io(error: &std::io::Error) -> Self {
@@ -100,7 +120,17 @@ impl CloseReason {
     /// A failure before the WebSocket was open.
     pub(super) fn from_upgrade(error: &WebSocketError) -> Self {
         match error {
-            WebSocketError::Http(response) => Self::HttpStatus(response.status().as_u16()),
+            WebSocketError::Http(response) => {
+                let status = response.status().as_u16();
+                let advice = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+                // Only a number of seconds: a date is of no use to a device whose clock may be wrong.
+                match advice.and_then(|advice| advice.trim().parse::<u64>().ok()) {
+                    Some(seconds) if matches!(status, 429 | 503) => {
+                        Self::RetryAfter { status, retry_after_ms: seconds.saturating_mul(1000) }
+                    }
+                    _ => Self::HttpStatus(status),
+                }
+            }
             WebSocketError::Io(error) => Self::from_io(error),
             WebSocketError::Protocol(ProtocolError::HandshakeIncomplete) => Self::Eof,
             _ => Self::NotWebSocket,
@@ -134,6 +164,7 @@ impl TlsFailure {
                 | CertificateError::ExpiredContext { .. }
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. } => Self::Expired,
+                CertificateError::Other(error) if super::pins::is_mismatch(error) => Self::Pin,
                 _ => Self::Certificate,
             },
             _ => Self::Handshake,

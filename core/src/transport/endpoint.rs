@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
 use url::{Host, Url};
 
+use super::proxy::Proxy;
+
 /// The path at which Socket.IO servers listen unless told otherwise.
 pub const DEFAULT_PATH: &str = "/socket.io/";
 
@@ -59,6 +61,12 @@ pub enum RequestError {
     /// Not a URL at all.
     #[error("invalid URL: {0}")]
     Url(url::ParseError),
+    /// Another kind of proxy.
+    #[error("the proxy's URL must begin with http")]
+    ProxyScheme,
+    /// A user name or password that no header can carry.
+    #[error("the proxy's user name or password holds control characters or is not UTF-8")]
+    ProxyCredentials,
     /// Another scheme than those four.
     #[error("the URL must begin with http, https, ws or wss")]
     Scheme,
@@ -94,6 +102,7 @@ pub struct ConnectRequest {
     secure: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
     tls: Arc<ClientConfig>,
+    proxy: Option<Proxy>,
     limits: SocketLimits,
 }
 
@@ -120,7 +129,8 @@ impl ConnectRequest {
         let port = url.port_or_known_default().ok_or(RequestError::Scheme)?;
         url.set_path(DEFAULT_PATH);
         url.query_pairs_mut().extend_pairs(PROTOCOL_QUERY);
-        Ok(Self { url, host, port, secure, headers: Vec::new(), tls, limits: SocketLimits::DEFAULT })
+        let limits = SocketLimits::DEFAULT;
+        Ok(Self { url, host, port, secure, headers: Vec::new(), tls, proxy: None, limits })
     }
 
     /// Where the server's Socket.IO listens, instead of [`DEFAULT_PATH`].
@@ -153,6 +163,17 @@ impl ConnectRequest {
         Ok(self)
     }
 
+    /// Goes through an HTTP proxy.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
     /// Sets sizes and times, instead of [`SocketLimits::DEFAULT`].
     #[must_use]
     pub fn with_limits(mut self, limits: SocketLimits) -> Self {
@@ -163,6 +184,10 @@ impl ConnectRequest {
     /// The sizes and times of the socket.
     pub fn limits(&self) -> &SocketLimits {
         &self.limits
+    }
+
+    pub(crate) fn tls_config(&self) -> &ClientConfig {
+        &self.tls
     }
 
     pub(super) fn host(&self) -> &Host<String> {
@@ -204,6 +229,7 @@ impl fmt::Debug for ConnectRequest {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("secure", &self.secure)
+            .field("proxy", &self.proxy)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

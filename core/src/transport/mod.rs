@@ -15,15 +15,20 @@
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`websocket`]: the one task that owns the socket.
+//! - [`http`]: requests beside the socket, under the same TLS rules.
+//! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
-//! - [`tls`]: which certificates are believed.
+//! - [`tls`]: which certificates are believed; [`pins`]: which keys a server must have.
 
 pub mod close;
 pub mod codec;
 pub mod endpoint;
 pub mod engineio;
 mod error;
+pub mod http;
 mod messagepack;
+pub mod pins;
+pub mod proxy;
 pub mod socketio;
 pub mod tls;
 pub mod websocket;
@@ -33,6 +38,9 @@ pub use codec::{DecodeLimits, Decoder, Frame, Message, encode};
 pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
 pub use engineio::Handshake;
 pub use error::CodecError;
+pub use http::HttpClient;
+pub use pins::{PinError, Pins};
+pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
 pub use tls::{Roots, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};

@@ -2,15 +2,23 @@
 
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
+use super::pins::{PinVerifier, Pins};
+
 /// What the upgrade needs, offered so that a server which also speaks HTTP/2 does not choose that.
 const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+
+/// Named, so that a feature of another crate adds none.
+pub(super) const PROTOCOL_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// The authorities whose certificates are believed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -37,6 +45,8 @@ impl std::fmt::Debug for Roots {
 pub struct TlsOptions {
     /// Who signs the server's certificate.
     pub roots: Roots,
+    /// Which keys it must have besides.
+    pub pins: Pins,
 }
 
 /// Why no TLS connection can be made with the options.
@@ -54,6 +64,9 @@ pub enum TlsError {
     /// The operating system's certificates could not be had.
     #[error("the platform's certificates are not available: {0}")]
     Platform(rustls::Error),
+    /// The certificates of the private CA make no verifier.
+    #[error("the private CA cannot be used: {0}")]
+    Verifier(VerifierBuilderError),
     /// The cryptography does not cover the protocol versions.
     #[error("TLS is not available: {0}")]
     Unsupported(rustls::Error),
@@ -65,15 +78,20 @@ impl TlsOptions {
         // Named, not the process default: a library must not depend on who set that first.
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(PROTOCOL_VERSIONS)
             .map_err(TlsError::Unsupported)?;
-        let builder = match &self.roots {
-            Roots::Platform => {
-                let verifier = Verifier::new(provider).map_err(TlsError::Platform)?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        let mut verifier: Arc<dyn ServerCertVerifier> = match &self.roots {
+            Roots::Platform => Arc::new(Verifier::new(provider).map_err(TlsError::Platform)?),
+            Roots::PrivateCa { pem } => {
+                let roots = Arc::new(read_roots(pem)?);
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+                verifier.map_err(TlsError::Verifier)?
             }
-            Roots::PrivateCa { pem } => builder.with_root_certificates(read_roots(pem)?),
         };
+        if !self.pins.is_empty() {
+            verifier = Arc::new(PinVerifier::new(verifier, self.pins.clone()));
+        }
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
         Ok(Arc::new(config))

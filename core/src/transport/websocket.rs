@@ -147,7 +147,14 @@ async fn run(request: &ConnectRequest, outlet: &Outlet, mut inbox: Inbox) -> Clo
 }
 
 async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
-    let tcp = connect_tcp(request).await?;
+    let tcp = match request.proxy() {
+        None => connect_tcp(request, request.host(), request.port()).await?,
+        Some(proxy) => {
+            let mut tcp = connect_tcp(request, &proxy.host, proxy.port).await?;
+            proxy.tunnel(&mut tcp, request.host(), request.port()).await?;
+            tcp
+        }
+    };
     tcp.set_nodelay(true).map_err(|error| CloseReason::from_io(&error))?;
     let stream: Box<dyn ByteStream> = match request.tls() {
         None => Box::new(tcp),
@@ -170,9 +177,12 @@ async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
     }
 }
 
-async fn connect_tcp(request: &ConnectRequest) -> Result<TcpStream, CloseReason> {
-    let port = request.port();
-    let addresses: Vec<SocketAddr> = match request.host() {
+async fn connect_tcp(
+    request: &ConnectRequest,
+    host: &Host<String>,
+    port: u16,
+) -> Result<TcpStream, CloseReason> {
+    let addresses: Vec<SocketAddr> = match host {
         Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
         Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
         Host::Domain(name) => {

@@ -1,4 +1,5 @@
 import type { Command, ErrorBody, Event } from '../../src/contract.ts';
+import { EMPTY_QUEUE } from '../../src/jobs.ts';
 import type { EventsListener, Host } from '../../src/host.ts';
 
 type Answer = (command: Command, client: number) => unknown;
@@ -9,7 +10,7 @@ function nothing(command: Command): unknown {
     case 'connection':
       return { state: 'idle', reason: null, attempts: 0, retryInMs: null, userId: null };
     case 'queue':
-      return { count: 0, bytes: 0, processing: false };
+      return EMPTY_QUEUE;
     case 'outcomes':
       return { outcomes: [] };
     case 'conflicts':

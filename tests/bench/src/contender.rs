@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::{BenchError, Contender, Program, Work};
@@ -69,7 +70,7 @@ impl Process {
             Program::Own(name) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg("--contender").arg(name).arg("--directory").arg(directory);
-                command.arg("--server").arg(&programs.server);
+                command.arg("--server").arg(&programs.server).arg("--peers").arg(&programs.peers);
                 command
             }
             Program::Node(script) => {
@@ -125,6 +126,32 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs one sample of this program's own in a process that ends with it: `said` goes to its standard input, and the
+/// line that it answers is read as JSON.
+pub(crate) fn in_new_process<T: DeserializeOwned>(
+    name: &str,
+    directory: &Path,
+    said: &str,
+) -> Result<T, BenchError> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--contender").arg(name).arg("--directory").arg(directory);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let answer = converse(&mut child, said);
+    let ended = child.wait()?;
+    serde_json::from_str(&answer?).map_err(|error| BenchError::failed(name, format!("{ended}, {error}")))
+}
+
+fn converse(child: &mut Child, said: &str) -> std::io::Result<String> {
+    if let Some(mut input) = child.stdin.take() {
+        writeln!(input, "{said}")?;
+    }
+    let mut line = String::new();
+    if let Some(output) = child.stdout.take() {
+        BufReader::new(output).read_line(&mut line)?;
+    }
+    Ok(line)
 }
 
 /// The other side: answers orders from standard input with `run` until it closes.

@@ -3,16 +3,24 @@
 //! - [`scenario`]: what a scenario is; [`SCENARIOS`] lists them.
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
-//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`]: the scenarios.
-//! - [`server`], [`device`]: a real server in a process of its own, and a client that remembers what it was told.
+//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
+//!   [`footprint`]: the scenarios.
+//! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
+//!   was told; [`memory`]: what a process holds.
 
 mod apply;
 mod contender;
 mod converge;
 mod device;
+mod drain;
+mod enqueue;
+mod footprint;
 mod live_query;
 mod local_write;
+mod memory;
 mod merge;
+mod node_server;
+mod reopen;
 mod report;
 mod run;
 mod scenario;
@@ -29,8 +37,17 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 5] =
-    [&local_write::SCENARIO, &live_query::SCENARIO, &apply::SCENARIO, &merge::SCENARIO, &converge::SCENARIO];
+const SCENARIOS: [&Scenario; 9] = [
+    &local_write::SCENARIO,
+    &live_query::SCENARIO,
+    &apply::SCENARIO,
+    &merge::SCENARIO,
+    &converge::SCENARIO,
+    &drain::SCENARIO,
+    &footprint::SCENARIO,
+    &enqueue::SCENARIO,
+    &reopen::SCENARIO,
+];
 
 const EXIT_USAGE: u8 = 2;
 
@@ -80,7 +97,7 @@ fn main() -> ExitCode {
 fn start(arguments: &Arguments) -> Result<(), BenchError> {
     let mut out = std::io::stdout().lock();
     if let (Some(name), Some(directory)) = (&arguments.contender, &arguments.directory) {
-        return contend(name, directory, &arguments.server);
+        return contend(name, directory, &arguments.server, &arguments.peers);
     }
     if arguments.list {
         for scenario in SCENARIOS {
@@ -105,12 +122,16 @@ fn start(arguments: &Arguments) -> Result<(), BenchError> {
 }
 
 /// Is one of a scenario's own contenders: `scenario/contender`.
-fn contend(name: &str, directory: &Path, server: &Path) -> Result<(), BenchError> {
+fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<(), BenchError> {
     match name.split('/').next() {
         Some("local-write") => local_write::contend(name, directory),
         Some("live-query") => live_query::contend(name, directory),
         Some("apply") => apply::contend(name, directory, server),
+        Some("enqueue") => enqueue::contend(name, directory),
+        Some("reopen") => reopen::contend(name, directory),
         Some("merge") => merge::contend(name),
+        Some("drain") => drain::contend(name, directory, server),
+        Some("footprint") => footprint::contend(name, directory, peers),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),
     }

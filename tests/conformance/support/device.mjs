@@ -17,6 +17,10 @@ export class Device {
   conflicts = [];
   tokensNeeded = [];
   errors = [];
+  /** Events of the server, `connection` events and those of namespaces, in order. */
+  messages = [];
+  connections = [];
+  namespaces = [];
   #number;
   #rooms = new Map();
   /** `room/collection` -> id -> row. */
@@ -122,6 +126,19 @@ export class Device {
     return { connection, queue, errors, outcomes, rooms: [...this.#rooms.values()], rows: [...this.#rows] };
   }
 
+  /** What was told last of a namespace. */
+  namespace(name) {
+    return this.namespaces.findLast(({ namespace }) => namespace === name);
+  }
+
+  /** The arguments of the messages with this name, so far. */
+  heard(event, namespace = '/') {
+    const heard = this.messages.filter(
+      (message) => message.event === event && message.namespace === namespace,
+    );
+    return heard.map(({ args }) => args);
+  }
+
   close() {
     return this.call('close');
   }
@@ -130,6 +147,7 @@ export class Device {
     switch (event.type) {
       case 'connection':
         this.connection = event.status;
+        this.connections.push(event.status);
         break;
       case 'queue':
         this.queue = event.status;
@@ -148,6 +166,12 @@ export class Device {
         break;
       case 'tokenNeeded':
         this.tokensNeeded.push(event.reason);
+        break;
+      case 'message':
+        this.messages.push(event);
+        break;
+      case 'namespace':
+        this.namespaces.push(event.status);
         break;
       case 'error':
         this.errors.push(event.error);

@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 export class Link {
   #server;
   #connections = new Set();
+  #held = false;
   /** Where connections lead, as `{ host, port }`. */
   #target;
 
@@ -32,6 +33,15 @@ export class Link {
     for (const { far } of this.#connections) far.pause();
   }
 
+  /** Ends every new connection at once, until `release`. */
+  hold() {
+    this.#held = true;
+  }
+
+  release() {
+    this.#held = false;
+  }
+
   /** Ends all connections, without a goodbye. */
   cut() {
     for (const { near, far } of this.#connections) {
@@ -47,6 +57,10 @@ export class Link {
   }
 
   #accept(near) {
+    if (this.#held) {
+      near.destroy();
+      return;
+    }
     const far = connect(this.#target);
     const connection = { near, far };
     this.#connections.add(connection);

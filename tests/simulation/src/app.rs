@@ -114,7 +114,12 @@ impl App {
             }
             Event::TokenNeeded { .. } => self.token_needed = true,
             Event::Error { error } => self.hear_error(&error),
-            Event::Progress { .. } | Event::User { .. } => {}
+            Event::Progress { .. }
+            | Event::Job { .. }
+            | Event::User { .. }
+            | Event::Message(_)
+            | Event::Namespace { .. }
+            | Event::JoinRefused { .. } => {}
         }
         Ok(())
     }

@@ -245,7 +245,13 @@ impl World {
             self.wake(phone.frozen_until_us, Wake::Token(device));
             return Ok(());
         }
-        self.turn(device, vec![Stimulus::Command(syncline::Command::SetToken { token: Some(token) })])
+        self.turn(
+            device,
+            vec![Stimulus::Command(syncline::Command::SetToken {
+                token: Some(token.into()),
+                expires_at_ms: None,
+            })],
+        )
     }
 
     /// The system freezes the process; its monotonic clock goes on or stands still.

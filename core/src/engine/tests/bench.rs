@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use syncline_protocol::message::{
-    Failure, Hello, Page, Presence, Pull, Push, PushAnswer, RoomRequest, Subscribe, event,
-};
+use syncline_protocol::message::{Failure, Hello, Page, Presence, Pull, Push, RoomRequest, Subscribe, event};
 use syncline_protocol::{
     ClientId, Collection, Document, DocumentId, ErrorCode, Fields, Limits, Op, Patch, Path, Room, Value,
     WireError, Write,
 };
 
 use super::faulty_store::FaultyStore;
+use super::jobs::read_argument;
+use crate::argument::Argument;
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
+use crate::engine::queue::http::HttpRequest;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::store::{MemoryStore, Store};
@@ -49,14 +50,22 @@ pub(super) struct Bench {
     pub store: FaultyStore,
     pub settings: Settings,
     pub collections: Collections,
-    /// The socket that the engine wants open.
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
+    /// What the app sent in its own right.
+    pub sent: VecDeque<(Namespace, Packet)>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
+    /// HTTP requests that the script has not looked at.
+    pub http: VecDeque<(u64, u64, HttpRequest)>,
+    /// Events of the queue that the script has not looked at, with their acks.
+    pub emitted: VecDeque<(u64, String, Vec<Argument>)>,
     pub greetings: usize,
+    pub farewells: u64,
     pub pongs: usize,
+    /// What a test counts.
+    pub tokens_given: usize,
     pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
     pub events: Vec<Event>,
     last_request: RequestId,
@@ -95,9 +104,14 @@ impl Bench {
             collections,
             socket: None,
             max_payload_bytes: None,
+            sent: VecDeque::new(),
             asked: VecDeque::new(),
+            http: VecDeque::new(),
+            emitted: VecDeque::new(),
             greetings: 0,
+            farewells: 0,
             pongs: 0,
+            tokens_given: 0,
             replies: BTreeMap::new(),
             events: Vec::new(),
             last_request: 0,
@@ -138,6 +152,8 @@ impl Bench {
         self.engine = Engine::new(config(&self.settings, &self.collections, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();
+        self.emitted.clear();
+        self.http.clear();
         self.events.clear();
     }
 
@@ -178,6 +194,7 @@ impl Bench {
                 Output::Close(generation) => {
                     self.socket.take_if(|open| *open == generation);
                 }
+                Output::Http { job, run, request } => self.http.push_back((job, run, *request)),
                 Output::Reply(request, result) => {
                     assert!(self.replies.insert(request, result).is_none(), "answered twice");
                 }
@@ -192,10 +209,21 @@ impl Bench {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Pong => self.pongs += 1,
-            Message::Socket { packet: Packet::Connect { .. }, .. } => self.greetings += 1,
-            Message::Socket { packet: Packet::Event { name, args, ack }, .. } => {
+            Message::Socket { namespace, packet: Packet::Connect { .. } } if namespace.is_root() => {
+                self.greetings += 1;
+            }
+            Message::Socket { namespace, packet: Packet::Disconnect } if namespace.is_root() => {
+                self.farewells += 1;
+            }
+            Message::Socket { packet: Packet::Event { name, args, ack }, .. } if name.starts_with("job:") => {
+                self.emitted.push_back((ack.unwrap(), name, args.iter().map(read_argument).collect()));
+            }
+            Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
+                if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>
+            {
                 self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
             }
+            Message::Socket { namespace, packet } => self.sent.push_back((namespace, packet)),
             other => panic!("the client sent {other:?}"),
         }
     }
@@ -244,6 +272,12 @@ impl Bench {
 
     /// The server takes the socket that was dialed.
     pub(super) fn accept(&mut self) {
+        self.accept_plain();
+        self.hello(Limits::default());
+    }
+
+    /// The same, by a backend that says no hello.
+    pub(super) fn accept_plain(&mut self) {
         self.input(Input::SocketOpened(self.socket.expect("no socket")));
         self.message(Message::Open(Handshake {
             sid: "s".to_owned(),
@@ -253,7 +287,22 @@ impl Bench {
             max_payload_bytes: self.max_payload_bytes,
         }));
         self.packet(Packet::Connect { data: None });
-        self.hello(Limits::default());
+    }
+
+    /// Lets time pass on an open session: the server pings, and answers whatever was asked with nothing new.
+    pub(super) fn stay_open_ms(&mut self, ms: u64) {
+        let mut left_ms = ms;
+        while left_ms > 0 {
+            let step_ms = left_ms.min(1_000);
+            left_ms -= step_ms;
+            self.advance_ms(step_ms);
+            if self.socket.is_some() {
+                self.message(Message::Ping);
+                while let Some((ack, _)) = self.asked.pop_front() {
+                    self.answer(ack, &syncline_protocol::message::PresencePong::default());
+                }
+            }
+        }
     }
 
     pub(super) fn hello(&mut self, limits: Limits) {
@@ -272,6 +321,7 @@ impl Bench {
     pub(super) fn lose_connection(&mut self) {
         let generation = self.socket.take().expect("no socket");
         self.asked.clear();
+        self.emitted.clear();
         self.input(Input::SocketClosed(generation, Error::new(Code::Unreachable, "gone")));
     }
 
@@ -407,6 +457,7 @@ fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -
         settings: settings.clone(),
         collections: collections.clone(),
         parser: Parser::Msgpack,
+        namespace: Namespace::ROOT,
         token: token.map(str::to_owned),
         seed: 7,
     }
@@ -471,11 +522,6 @@ pub(super) fn set(id: &str, field: &str, value: i64) -> WriteRequest {
 
 pub(super) fn unavailable() -> WireError {
     WireError::new(ErrorCode::Unavailable, "not now")
-}
-
-/// An answer without results: nothing of the push was tried.
-pub(super) fn not_tried(error: WireError) -> PushAnswer {
-    PushAnswer { results: vec![], error: Some(error) }
 }
 
 pub(super) fn numbers(push: &Push) -> Vec<u64> {

@@ -17,7 +17,7 @@ fn app(state: AppState) -> Command {
 }
 
 fn token(token: &str) -> Command {
-    Command::SetToken { token: Some(token.to_owned()) }
+    Command::SetToken { token: Some(token.into()), expires_at_ms: None }
 }
 
 fn tokens_needed(bench: &Bench) -> usize {
@@ -80,27 +80,6 @@ fn a_session_that_lasts_starts_the_delays_over() {
     bench.advance_ms(bench.settings.reconnect_delay_ms_max);
     bench.lose_connection();
     assert!(bench.retry_in_ms() <= 500);
-}
-
-#[test]
-fn a_server_without_a_heartbeat_counts_as_dead() {
-    let mut bench = Bench::opened();
-    bench.advance_ms(PING_INTERVAL_MS - 1);
-    bench.message(Message::Ping);
-    assert_eq!(bench.pongs, 1);
-    bench.asked.clear();
-    // The answers to the client's own requests keep coming.
-    let (mut left_ms, step_ms) = (PING_INTERVAL_MS + PING_TIMEOUT_MS - 1, 1_000);
-    while left_ms > 0 {
-        bench.advance_ms(left_ms.min(step_ms));
-        left_ms -= left_ms.min(step_ms);
-        while let Some((ack, _)) = bench.asked.pop_front() {
-            bench.answer(ack, &syncline_protocol::message::PresencePong::default());
-        }
-    }
-    assert_eq!(bench.state(), ConnectionState::Open);
-    bench.advance_ms(1);
-    assert_eq!(bench.state(), ConnectionState::Backoff);
 }
 
 #[test]
@@ -269,7 +248,7 @@ fn a_new_token_takes_a_new_connection_and_the_same_one_does_not() {
 #[test]
 fn a_token_that_is_forgotten_ends_the_connection() {
     let mut bench = Bench::opened();
-    bench.call(Command::SetToken { token: None }).unwrap();
+    bench.call(Command::SetToken { token: None, expires_at_ms: None }).unwrap();
     assert_eq!((bench.state(), bench.socket), (ConnectionState::Unauthorized, None));
 }
 
@@ -402,4 +381,30 @@ fn a_hello_of_another_protocol_ends_the_session() {
     bench.emit(syncline_protocol::message::event::SYNC_HELLO, &hello);
     assert_eq!((bench.state(), bench.socket), (ConnectionState::Backoff, None));
     assert_eq!(bench.retry_in_ms(), bench.settings.unsupported_retry_ms);
+}
+
+fn fail_dial(bench: &mut Bench, error: Error) {
+    let generation = bench.socket.take().unwrap();
+    bench.input(Input::SocketClosed(generation, error));
+}
+
+#[test]
+fn a_server_without_a_pinned_key_is_tried_seldom_and_on_another_network_at_once() {
+    let mut bench = Bench::new();
+    bench.call(network(true, "wifi")).unwrap();
+    let request = bench.start(Command::Connect);
+    fail_dial(&mut bench, Error::new(Code::TlsPinMismatch, "TLS: no pinned key"));
+    assert_eq!(bench.replies[&request].as_ref().unwrap_err().code, Code::TlsPinMismatch);
+    assert_eq!(bench.retry_in_ms(), bench.settings.unsupported_retry_ms);
+    bench.call(network(true, "cellular")).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Connecting);
+}
+
+#[test]
+fn a_server_that_says_when_to_come_back_is_not_dialed_before() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    let error = Error { retry_after_ms: Some(60_000), ..Error::new(Code::Unreachable, "HTTP status 503") };
+    fail_dial(&mut bench, error);
+    assert_eq!(bench.retry_in_ms(), 60_000);
 }

@@ -147,3 +147,8 @@ pub(super) fn result(client_seq: u64, status: MutationStatus) -> MutationResult 
 pub(super) fn rejected(client_seq: u64, error: WireError) -> MutationResult {
     MutationResult { error: Some(error), ..result(client_seq, MutationStatus::Rejected) }
 }
+
+/// An answer without results: nothing of the push was tried.
+pub(super) fn not_tried(error: WireError) -> PushAnswer {
+    PushAnswer { results: vec![], error: Some(error) }
+}

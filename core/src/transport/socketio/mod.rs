@@ -26,7 +26,7 @@ const RESERVED_NAMES: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// Which of the sockets that share a connection a packet is for. The default is `/`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Namespace(Cow<'static, str>);
 
 impl Namespace {
@@ -150,7 +150,7 @@ impl Parts {
                 Ok(Packet::ConnectError { data: Some(data) })
             }
             (Kind::Event, Content::Args { name: Some(name), args }) => {
-                check_name(&name, limits.name_bytes_max)?;
+                check_event_name(&name, limits.name_bytes_max)?;
                 Ok(Packet::Event { name, args, ack: self.ack })
             }
             (Kind::Ack, Content::Args { name: None, args }) => {
@@ -168,7 +168,7 @@ fn check_outgoing(packet: &Packet) -> Result<(), CodecError> {
         Packet::ConnectError { data: Some(data) } => check_connect_error(data),
         Packet::Connect { data: None } | Packet::ConnectError { data: None } | Packet::Disconnect => Ok(()),
         Packet::Event { name, ack, .. } => {
-            check_name(name, usize::MAX)?;
+            check_event_name(name, usize::MAX)?;
             if ack.is_some_and(|id| id > ACK_ID_MAX) { Err(CodecError::AckId) } else { Ok(()) }
         }
         Packet::Ack { id, .. } if *id > ACK_ID_MAX => Err(CodecError::AckId),
@@ -176,7 +176,8 @@ fn check_outgoing(packet: &Packet) -> Result<(), CodecError> {
     }
 }
 
-fn check_name(name: &str, max: usize) -> Result<(), CodecError> {
+/// Refuses the name of an event that the other end would take for its own, or one longer than `max` bytes.
+pub fn check_event_name(name: &str, max: usize) -> Result<(), CodecError> {
     if name.len() > max {
         return Err(CodecError::NameTooLong { bytes: name.len(), max });
     }

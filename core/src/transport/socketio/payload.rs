@@ -114,7 +114,8 @@ impl Payload {
         }
     }
 
-    pub(super) fn is_text(&self) -> bool {
+    /// Whether the value is text.
+    pub fn is_text(&self) -> bool {
         match self {
             Self::Json(text) => text.trim_start().starts_with('"'),
             Self::Msgpack(bytes) => matches!(

@@ -74,6 +74,6 @@ fn debug_output_shows_no_secret() {
     let request = request.with_query("key", "secret").unwrap();
     let request = request.with_header("Authorization", "Bearer secret").unwrap();
     assert!(!format!("{request:?}").contains("secret"));
-    let tls = TlsOptions { roots: Roots::PrivateCa { pem: b"secret".to_vec() } };
+    let tls = TlsOptions { roots: Roots::PrivateCa { pem: b"secret".to_vec() }, ..TlsOptions::default() };
     assert!(!format!("{tls:?}").contains("secret"));
 }

@@ -3,7 +3,9 @@
 mod endpoint;
 mod engineio;
 mod hostile;
+mod pins;
 mod properties;
+mod proxy;
 mod tls;
 mod vectors;
 mod websocket;

@@ -4,13 +4,14 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::websocket::{Client, LIMITS};
+use crate::transport::tls::PROTOCOL_VERSIONS;
 use crate::transport::{
-    CloseReason, ConnectRequest, Frame, Roots, SocketEvent, TlsError, TlsFailure, TlsOptions,
+    CloseReason, ConnectRequest, Frame, Pins, Roots, SocketEvent, TlsError, TlsFailure, TlsOptions,
 };
 
 /// A private authority, made for one test.
@@ -32,13 +33,21 @@ impl TestCa {
 
     /// A client configuration that believes this authority alone.
     pub(super) fn config(&self) -> Arc<ClientConfig> {
+        self.config_with(Pins::default())
+    }
+
+    /// The same, of which the server must have one of these keys.
+    pub(super) fn config_with(&self, pins: Pins) -> Arc<ClientConfig> {
         let roots = Roots::PrivateCa { pem: self.pem.clone().into_bytes() };
-        TlsOptions { roots }.client_config().unwrap()
+        TlsOptions { roots, pins }.client_config().unwrap()
     }
 
     fn server(&self, params: &CertificateParams) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.server_with(&KeyPair::generate().unwrap(), params)
+    }
+
+    pub(super) fn server_with(&self, key: &KeyPair, params: &CertificateParams) -> TlsAcceptor {
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -52,12 +61,12 @@ impl TestCa {
     }
 }
 
-fn certificate_for(name: &str) -> CertificateParams {
+pub(super) fn certificate_for(name: &str) -> CertificateParams {
     CertificateParams::new([name.to_owned()]).unwrap()
 }
 
 /// Starts a server that echoes one message; returns its port.
-async fn echo_server(acceptor: TlsAcceptor) -> u16 {
+pub(super) async fn echo_server(acceptor: TlsAcceptor) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -148,7 +157,7 @@ async fn a_server_without_tls_is_a_failed_handshake() {
 fn a_private_authority_that_is_none_is_a_typed_error() {
     let error = |pem: &str| {
         let roots = Roots::PrivateCa { pem: pem.as_bytes().to_vec() };
-        TlsOptions { roots }.client_config().unwrap_err()
+        TlsOptions { roots, ..TlsOptions::default() }.client_config().unwrap_err()
     };
     assert!(matches!(error(""), TlsError::NoCertificate));
     assert!(matches!(error("not PEM"), TlsError::NoCertificate));
@@ -159,4 +168,10 @@ fn a_private_authority_that_is_none_is_a_typed_error() {
     assert!(matches!(error(not_base64), TlsError::Pem));
     let not_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(error(not_x509), TlsError::Certificate(_)));
+}
+
+#[test]
+fn nothing_older_than_tls_1_2_is_spoken() {
+    let versions: Vec<_> = PROTOCOL_VERSIONS.iter().map(|version| version.version).collect();
+    assert_eq!(versions, [ProtocolVersion::TLSv1_3, ProtocolVersion::TLSv1_2]);
 }

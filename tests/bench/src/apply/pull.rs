@@ -11,6 +11,7 @@ use syncline::{ClientConfig, Command};
 
 use super::{DOCUMENTS, ROOM, SYNCLINE};
 use crate::device::Device;
+use crate::memory::memory_mib;
 use crate::scenario::BenchError;
 
 /// By which this program is told to be one.
@@ -60,7 +61,7 @@ pub(super) fn run(directory: &Path) -> Result<(), BenchError> {
     device.until("a room that is complete", |seen| {
         seen.live && (shown == Shown::Afterwards || seen.count == DOCUMENTS as u64)
     })?;
-    let peak_mib = peak_mib()?;
+    let peak_mib = memory_mib("VmHWM")?;
     if shown == Shown::Afterwards {
         device.watch(first_rows())?;
         device.seen().first_rows_at.get_or_insert_with(Instant::now);
@@ -85,13 +86,4 @@ pub(super) fn run(directory: &Path) -> Result<(), BenchError> {
 fn first_rows() -> Selection {
     let order_by = vec![OrderBy { path: syncline_protocol::Path::field("position"), direction: None }];
     Selection { order_by, limit: Some(WINDOW), ..Selection::default() }
-}
-
-/// The most memory this process ever had.
-fn peak_mib() -> Result<f64, BenchError> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    kib.map(|kib| kib / 1024.0)
-        .ok_or_else(|| BenchError::failed(SYNCLINE, "the system does not tell its peak of memory"))
 }

@@ -1,16 +1,14 @@
 //! The server with its documents, and a new process for each sample.
 
-use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use syncline::{ClientConfig, Settings, StoreKind};
 use syncline_protocol::{Fields, Value, Write};
 use uuid::Uuid;
 
 use super::pull::{NAME, Pull, Pulled, Shown};
-use super::{DOCUMENTS, ROOM, SYNCLINE};
-use crate::contender::{Answer, Order};
+use super::{DOCUMENTS, ROOM};
+use crate::contender::{Answer, Order, in_new_process};
 use crate::device::Device;
 use crate::scenario::BenchError;
 use crate::server::Server;
@@ -66,29 +64,12 @@ impl Contender {
     fn sample(&mut self) -> Result<Pulled, BenchError> {
         self.samples += 1;
         let directory = self.directory.join(format!("client-{}", self.samples));
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--contender").arg(NAME).arg("--directory").arg(&directory);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let token = Server::token("reader")?;
         let pull = Pull { url: self.server.url().to_owned(), token, shown: self.shown };
-        let line = converse(&mut child, &serde_json::to_string(&pull)?);
-        let ended = child.wait()?;
-        let pulled = serde_json::from_str(&line?)
-            .map_err(|error| BenchError::failed(SYNCLINE, format!("{ended}, {error}")))?;
+        let pulled = in_new_process(NAME, &directory, &serde_json::to_string(&pull)?)?;
         std::fs::remove_dir_all(&directory)?;
         Ok(pulled)
     }
-}
-
-fn converse(child: &mut Child, said: &str) -> std::io::Result<String> {
-    if let Some(mut input) = child.stdin.take() {
-        writeln!(input, "{said}")?;
-    }
-    let mut line = String::new();
-    if let Some(output) = child.stdout.take() {
-        BufReader::new(output).read_line(&mut line)?;
-    }
-    Ok(line)
 }
 
 fn fields(number: usize) -> Fields {

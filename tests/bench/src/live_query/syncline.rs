@@ -9,7 +9,7 @@ use syncline::engine::query::order::OrderBy;
 use syncline::engine::query::selection::Selection;
 use syncline::engine::{Engine, EngineConfig};
 use syncline::store::{MemoryStore, RoomState, RoomUpdate, Store};
-use syncline::transport::Parser;
+use syncline::transport::{Namespace, Parser};
 use syncline_protocol::{
     ClientId, Collection, Document, DocumentId, HybridTime, Op, Patch, Path, Room, Stamp, Stamps, Value,
     VersionVector, Write,
@@ -47,7 +47,14 @@ impl Contender {
             ..Settings::default()
         };
         let collections = Default::default();
-        let config = EngineConfig { settings, collections, parser: Parser::Msgpack, token: None, seed: 1 };
+        let config = EngineConfig {
+            settings,
+            collections,
+            parser: Parser::Msgpack,
+            namespace: Namespace::ROOT,
+            token: None,
+            seed: 1,
+        };
         let engine = Engine::new(config, recovered, store.rooms().map_err(failed)?);
         let now = Now { mono_us: 1, wall_ms: WALL_MS };
         let mut contender = Self { engine, store, now, changes: Changes::default() };

@@ -125,8 +125,27 @@ internal class EventHub : ClientListener {
   }
 
   companion object {
-    val UNKNOWN_CONNECTION = ConnectionInfo(State.IDLE, null, 0u, null, null)
-    val EMPTY_QUEUE = QueueInfo(0u, 0u, false)
+    val UNKNOWN_CONNECTION = ConnectionInfo(
+      state = State.IDLE,
+      reason = null,
+      attempts = 0u,
+      retryInMs = null,
+      userId = null,
+      cause = null,
+      dataJson = null,
+      recovered = false,
+    )
+    val EMPTY_QUEUE = QueueInfo(
+      count = 0u,
+      bytes = 0u,
+      processing = false,
+      writes = 0u,
+      events = 0u,
+      requests = 0u,
+      handlers = 0u,
+      deadLetters = 0u,
+      paused = false,
+    )
   }
 }
 

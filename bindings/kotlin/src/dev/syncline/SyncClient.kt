@@ -57,7 +57,7 @@ class SyncClient private constructor(private val core: SynclineClient, private v
   /** Everything that the client tells, also what the states show: outcomes, conflicts, tokens needed. */
   val events: SharedFlow<ClientEvent> = hub.events
 
-  /** The same client, whose calls throw [SyncCancelledException] when the handle is cancelled. */
+  /** The same client, whose calls that wait for the server throw [SyncCancelledException] on [CancelHandle.cancel]. */
   fun withCancel(handle: CancelHandle) = SyncClient(core.withCancel(handle), hub)
 
   /** Returns when the session is open, or fails with the first attempt, after which attempts go on. */
@@ -65,8 +65,12 @@ class SyncClient private constructor(private val core: SynclineClient, private v
 
   suspend fun disconnect() = calling { core.disconnect() }
 
-  /** Null forgets the token. */
+  /** Answers [ClientEvent.TokenNeeded], or comes by itself. Null forgets the token. */
   suspend fun setToken(token: String?) = calling { core.setToken(token) }
+
+  /** Answers [ClientEvent.TokenNeeded]: there is none now. Asked again later, if [retryable]. */
+  suspend fun tokenFailed(request: ULong, message: String, retryable: Boolean = true) =
+    calling { core.tokenFailed(request, message, retryable) }
 
   suspend fun setAppState(state: AppState) = calling { core.setAppState(state) }
 
@@ -132,8 +136,10 @@ class SyncClient private constructor(private val core: SynclineClient, private v
     }
   }
 
-  suspend fun updatePresence(room: String, state: JsonObject) =
-    calling { core.presenceUpdate(room, state.toString()) }
+  /** Sets fields of the state, and removes those that are null; with [expiresIn] they vanish by themselves. */
+  suspend fun updatePresence(room: String, state: JsonObject, expiresIn: Duration? = null) = calling {
+    core.presenceUpdate(room, state.toString(), expiresIn?.inWholeMilliseconds?.coerceAtLeast(0)?.toULong())
+  }
 
   /** Writes that the server refused and the app has not acknowledged. */
   suspend fun outcomes(): List<RejectedWrite> = calling { core.outcomes() }

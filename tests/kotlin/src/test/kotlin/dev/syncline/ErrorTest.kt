@@ -93,7 +93,7 @@ class ErrorTest : Fixture() {
     val a = open("a", connect = false)
     val handle = CancelHandle().apply { cancel() }
     a.withCancel(handle).create(ROOM, "notes", "n", Note("kept"))
-    assertFailsWith<SyncCancelledException> { a.withCancel(handle).newId() }
+    assertFailsWith<SyncCancelledException> { a.withCancel(handle).flush() }
     assertNotNull(a.get(ROOM, "notes", "n"))
   }
 

@@ -1,0 +1,118 @@
+//! How the engine finds out that a socket is dead, from a server that may answer no probe.
+
+use super::bench::*;
+use crate::engine::io::{AppState, Command, ConnectionState};
+use crate::transport::Message;
+
+const SILENCE_MS: u64 = PING_INTERVAL_MS + PING_TIMEOUT_MS;
+
+fn app(state: AppState) -> Command {
+    Command::SetAppState { state }
+}
+
+/// A session with a backend that never says hello.
+fn plain() -> Bench {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    bench.accept_plain();
+    bench
+}
+
+/// The device sleeps: the clock that never jumps stands still.
+fn sleep_ms(bench: &mut Bench, ms: u64) {
+    bench.now.wall_ms += ms;
+}
+
+#[test]
+fn a_server_that_falls_silent_counts_as_dead_after_ping_interval_and_timeout() {
+    let mut bench = plain();
+    bench.advance_ms(PING_INTERVAL_MS - 1);
+    bench.message(Message::Ping);
+    assert_eq!(bench.pongs, 1);
+    bench.advance_ms(SILENCE_MS - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn any_frame_is_a_sign_of_life() {
+    let mut bench = plain();
+    for _ in 0..10 {
+        bench.advance_ms(SILENCE_MS - 1);
+        bench.emit("news", &"of the application");
+    }
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(SILENCE_MS);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn back_in_front_a_server_without_probes_gets_little_time_beyond_its_next_ping() {
+    let mut bench = plain();
+    bench.call(app(AppState::Background)).unwrap();
+    sleep_ms(&mut bench, PING_INTERVAL_MS + 1_000);
+    bench.call(app(AppState::Active)).unwrap();
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(bench.settings.probe_timeout_ms - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn back_in_front_a_ping_that_waited_saves_the_connection() {
+    let mut bench = plain();
+    bench.call(app(AppState::Background)).unwrap();
+    sleep_ms(&mut bench, PING_INTERVAL_MS + 1_000);
+    bench.call(app(AppState::Active)).unwrap();
+    bench.message(Message::Ping);
+    bench.advance_ms(SILENCE_MS - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn back_in_front_after_a_long_sleep_the_socket_is_replaced_at_once() {
+    for asleep_ms in [SILENCE_MS, 24 * 3_600_000, 30 * 24 * 3_600_000] {
+        let mut bench = plain();
+        let old = bench.socket;
+        bench.call(app(AppState::Background)).unwrap();
+        sleep_ms(&mut bench, asleep_ms);
+        bench.call(app(AppState::Active)).unwrap();
+        assert_eq!(bench.state(), ConnectionState::Connecting);
+        assert!(bench.socket > old);
+    }
+}
+
+#[test]
+fn a_glance_at_another_app_hurries_nobody() {
+    let mut bench = plain();
+    bench.call(app(AppState::Background)).unwrap();
+    bench.advance_ms(bench.settings.foreground_check_ms - 1);
+    bench.call(app(AppState::Active)).unwrap();
+    bench.advance_ms(SILENCE_MS - bench.settings.foreground_check_ms);
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn a_wall_clock_that_jumps_kills_no_connection_on_screen() {
+    let mut bench = plain();
+    bench.now.wall_ms += 10 * 365 * 24 * 3_600_000;
+    bench.advance_ms(PING_INTERVAL_MS);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.now.wall_ms = 1;
+    bench.message(Message::Ping);
+    bench.advance_ms(PING_INTERVAL_MS);
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn going_to_the_background_while_connecting_ends_after_the_grace() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    bench.call(app(AppState::Background)).unwrap();
+    bench.accept_plain();
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(bench.settings.background_grace_ms);
+    assert_eq!((bench.state(), bench.engine.next_deadline()), (ConnectionState::Suspended, None));
+}

@@ -1,0 +1,69 @@
+//! A client with a store on disk and a real server.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use syncline::{ClientConfig, Command};
+use syncline_protocol::{Fields, Value, Write};
+use uuid::Uuid;
+
+use crate::contender::{Answer, Order};
+use crate::device::Device;
+use crate::scenario::BenchError;
+use crate::server::Server;
+
+/// Fills the document up to 206 bytes of JSON.
+const TEXT_BYTES: usize = 164;
+/// Writes in one call, while offline.
+const CALL_WRITES: usize = 500;
+
+#[derive(Debug)]
+pub(super) struct Contender {
+    server: Server,
+    directory: PathBuf,
+    samples: usize,
+}
+
+impl Contender {
+    pub(super) fn open(directory: &Path, binary: &Path) -> Result<Self, BenchError> {
+        Ok(Self { server: Server::start(binary, directory)?, directory: directory.to_owned(), samples: 0 })
+    }
+
+    pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+        let sample = |_| self.sample(order.work.operations());
+        let values = (0..order.samples).map(sample).collect::<Result<Vec<_>, _>>()?;
+        Ok(Answer { values, also: Vec::new(), bytes: None })
+    }
+
+    /// In milliseconds.
+    fn sample(&mut self, writes: usize) -> Result<f64, BenchError> {
+        self.samples += 1;
+        let directory = self.directory.join(format!("client-{}", self.samples));
+        let config = ClientConfig {
+            directory: Some(directory.clone()),
+            token: Some(Server::token("writer")?),
+            ..ClientConfig::new(self.server.url())
+        };
+        let device = Device::open(config, &format!("list:{}", self.samples))?;
+        for first in (0..writes).step_by(CALL_WRITES) {
+            let write = |number| (Uuid::now_v7().to_string(), Write::Create(fields(number)));
+            device.write((first..writes.min(first + CALL_WRITES)).map(write))?;
+        }
+        device.until("a full queue", |seen| seen.queue.count == writes as u64)?;
+        let begin = Instant::now();
+        device.run(Command::Connect)?;
+        device.until("an empty queue", |seen| seen.queue.count == 0)?;
+        let elapsed = begin.elapsed();
+        device.run(Command::Close)?;
+        std::fs::remove_dir_all(&directory)?;
+        Ok(elapsed.as_secs_f64() * 1e3)
+    }
+}
+
+fn fields(number: usize) -> Fields {
+    Fields::from([
+        ("done".to_owned(), Value::Bool(false)),
+        ("position".to_owned(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
+        ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
+    ])
+}
