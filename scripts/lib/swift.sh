@@ -1,5 +1,7 @@
 # A Swift tool chain: the system's, or Debian 13's in a tree of its own under target/. Sourced, after common.sh.
 # shellcheck shell=bash
+# shellcheck source=scripts/lib/common.sh
+[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly SWIFT_RELEASE=trixie
 readonly SWIFT_MIRROR=http://deb.debian.org/debian
@@ -8,8 +10,9 @@ swift_tree="$root/target/swift-tree"
 # Where the checkout lies in the tree.
 readonly SWIFT_MOUNT=/syncline
 
-# prepare_swift: sets swift_run to a command that runs another where `swift` is, in the checkout. Returns 1, with a line
-# that says why, where there is none and none can be had.
+# prepare_swift: sets swift_run to a command that runs another where `swift` is, and swift_root to where the checkout is
+# there. Returns 1, with a line that says why, where there is none and none can be had.
+# shellcheck disable=SC2034 # The suites read both.
 prepare_swift() {
   if command -v swift >/dev/null; then
     swift_run=(env)
@@ -44,7 +47,7 @@ make_swift_tree() {
   if ! debootstrap --variant=minbase "$SWIFT_RELEASE" "$swift_tree" "$SWIFT_MIRROR" >"$root/target/swift-tree.log" 2>&1 ||
     ! unshare --mount --fork "$root/scripts/lib/in_swift_tree.sh" "$swift_tree" "$root" "$SWIFT_MOUNT" \
       env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      swiftlang libc6-dev libstdc++-14-dev git >>"$root/target/swift-tree.log" 2>&1; then
+      swiftlang libc6-dev libstdc++-14-dev git ca-certificates >>"$root/target/swift-tree.log" 2>&1; then
     tail -n 5 "$root/target/swift-tree.log" >&2
     say "skipped: the tree with swift could not be made"
     return 1
