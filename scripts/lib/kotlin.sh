@@ -21,3 +21,21 @@ run_maven() {
   fi
   "${maven[@]}" --offline "$@"
 }
+
+# find_kotlin_compiler: sets kotlin_compiler to the class path of the compiler that Maven uses, and kotlin_libraries to
+# that of what the binding needs.
+# shellcheck disable=SC2034 # The suites read both.
+find_kotlin_compiler() {
+  run_maven --quiet validate
+  local repository="${HOME}/.m2/repository" version
+  version="$(sed -n 's|.*<kotlin.version>\(.*\)</kotlin.version>|\1|p' "$root/tests/kotlin/pom.xml")"
+  jars_of() { find "$repository/$1" -name '*.jar' ! -name '*-sources.jar' | sort -V | tail -n 1; }
+  local kotlin=org/jetbrains/kotlin coroutines standard reflect
+  coroutines="$(jars_of org/jetbrains/kotlinx/kotlinx-coroutines-core-jvm)"
+  standard="$(jars_of "$kotlin/kotlin-stdlib/$version")"
+  reflect="$(jars_of "$kotlin/kotlin-reflect")"
+  kotlin_compiler="$(jars_of "$kotlin/kotlin-compiler-embeddable/$version"):$(jars_of "$kotlin/kotlin-script-runtime/$version")"
+  kotlin_compiler+=":$(jars_of "$kotlin/kotlin-daemon-embeddable/$version"):$(jars_of org/jetbrains/annotations)"
+  kotlin_compiler+=":$standard:$reflect:$coroutines"
+  kotlin_libraries="$standard:$reflect:$coroutines:$(jars_of net/java/dev/jna/jna)"
+}
