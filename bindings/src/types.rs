@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use syncline::engine::io::{self, ConnectionState, RoomPhase};
+use syncline::engine::io::{self, RoomPhase};
 use syncline::store::{EncryptionKey, InvalidKey};
 use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
@@ -11,7 +11,7 @@ use syncline_protocol::message::PresenceStatus;
 use crate::error::SynclineError;
 
 pub use crate::progress::{Phase, ProgressInfo};
-use crate::socket::{argument_json, cause_text};
+pub use crate::socket::ConnectionInfo;
 
 /// How a client is opened.
 #[derive(Clone, uniffi::Record)]
@@ -202,46 +202,6 @@ pub enum State {
     Offline,
     Unauthorized,
     Closed,
-}
-
-#[derive(Debug, Clone, uniffi::Record)]
-pub struct ConnectionInfo {
-    pub state: State,
-    pub reason: Option<ErrorInfo>,
-    /// What ended the last connection or attempt, spelled as in JavaScript: `ping_timeout`.
-    pub cause: Option<String>,
-    /// What the server sent with its refusal.
-    pub data_json: Option<String>,
-    /// Whether the server continued the session before.
-    pub recovered: bool,
-    pub attempts: u32,
-    pub retry_in_ms: Option<u64>,
-    pub user_id: Option<String>,
-}
-
-impl From<io::ConnectionStatus> for ConnectionInfo {
-    fn from(status: io::ConnectionStatus) -> Self {
-        let state = match status.state {
-            ConnectionState::Idle => State::Idle,
-            ConnectionState::Connecting => State::Connecting,
-            ConnectionState::Open => State::Open,
-            ConnectionState::Backoff => State::Backoff,
-            ConnectionState::Suspended => State::Suspended,
-            ConnectionState::Offline => State::Offline,
-            ConnectionState::Unauthorized => State::Unauthorized,
-            ConnectionState::Closed => State::Closed,
-        };
-        Self {
-            state,
-            reason: status.reason.map(Into::into),
-            cause: status.cause.map(cause_text),
-            data_json: status.data.as_ref().map(argument_json),
-            recovered: status.recovered,
-            attempts: status.attempts,
-            retry_in_ms: status.retry_in_ms,
-            user_id: status.user_id,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]

@@ -1,10 +1,12 @@
 import type {
+  Answered,
   Command,
   ClientConfig,
   ConnectionStatus,
   ErrorBody,
   JobReply,
   Event,
+  NamespaceStatus,
   RejectedWrite,
   ParkedWrite,
   QueueStatus,
@@ -47,6 +49,15 @@ export interface Results {
   presenceJoin: Nothing;
   presenceUpdate: Nothing;
   presenceLeave: Nothing;
+  emit: { sent: boolean; waiting: boolean };
+  emitWithAck: Answered;
+  on: Nothing;
+  off: Nothing;
+  ack: Nothing;
+  joinRoom: { joined: boolean };
+  leaveRoom: Nothing;
+  connectNamespace: NamespaceStatus;
+  disconnectNamespace: Nothing;
   connection: ConnectionStatus;
   queue: QueueStatus;
   outcomes: { outcomes: RejectedWrite[] };

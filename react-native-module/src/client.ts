@@ -13,12 +13,13 @@ import type {
   WriteRequest,
   Write,
 } from './contract.ts';
-import { asSynclineError, SynclineError } from './error.ts';
+import { asSynclineError, closed, type SynclineError } from './error.ts';
 import type { Host } from './host.ts';
+import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { toFields } from './json.ts';
 import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Observable, readInto, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
   type Auth,
@@ -39,35 +40,17 @@ import {
   type DocumentRef,
   type WatchRef,
 } from './refs.ts';
+import { Socket } from './socket.ts';
+import { SocketHub } from './socket-hub.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
 
-export const IDLE_CONNECTION: ConnectionStatus = {
-  state: 'idle',
-  reason: null,
-  attempts: 0,
-  retryInMs: null,
-  userId: null,
-};
-export const IDLE_PROGRESS: Progress = {
-  phase: 'idle',
-  uploaded: 0,
-  toUpload: 0,
-  downloaded: 0,
-  roomsLive: 0,
-  roomsToLoad: 0,
-};
-
 /** Commands that ask for something that lasts. */
 const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
 
 type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
-
-function closed(): SynclineError {
-  return new SynclineError({ code: 'closed', message: 'the client is closed', retryable: false });
-}
 
 /**
  * A client of the sync core. It opens by itself at its first use; after `close`, only `open` opens it again.
@@ -102,6 +85,9 @@ export class SyncClient {
       this.#report(error);
     },
   );
+  readonly #hub: SocketHub;
+  /** The app's own events over the connection; `createSocket` types them. */
+  readonly socket: Socket;
   readonly #writes = new WriteQueue(
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
     () => this.newId(),
@@ -124,6 +110,8 @@ export class SyncClient {
     this.#host = host;
     this.#before = before;
     this.name = this.#options.name;
+    this.#hub = new SocketHub(() => this.#open(), this.#report, this.#options.config.namespace);
+    this.socket = new Socket({ hub: this.#hub, channel: () => this.#open(), report: this.#report });
     this.#auth = this.#options.auth;
     this.#token = fixedToken(this.#auth);
   }
@@ -410,6 +398,7 @@ export class SyncClient {
     this.#watches.detach();
     this.presences.detach();
     this.#subscriptions.detach();
+    this.#hub.detach();
   }
 
   #config(host: Host): ClientConfig {
@@ -427,24 +416,14 @@ export class SyncClient {
     this.#watches.attach();
     this.presences.attach();
     this.#subscriptions.attach();
-    void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
+    this.#hub.attach(channel);
+    void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
     this.queue.attach();
-    void this.#readInto(this.queue.status, () => channel.call({ type: 'queue' }));
+    void readInto(this.queue.status, () => channel.call({ type: 'queue' }), this.#report);
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
     void this.#readKept(channel, this.#conflicts, conflicts);
-  }
-
-  /** Reads a first value, unless an event brings a newer one meanwhile. */
-  async #readInto<T>(store: Store<T>, read: () => Promise<T>): Promise<void> {
-    const { version } = store;
-    try {
-      const value = await read();
-      if (store.version === version) store.set(value);
-    } catch (error) {
-      this.#report(asSynclineError(error));
-    }
   }
 
   async #readKept<T extends { clientSeq: number }>(
@@ -503,13 +482,18 @@ export class SyncClient {
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
+      case 'message':
+        this.#hub.handleMessage(event);
+        break;
+      case 'namespace':
+      case 'joinRefused':
       case 'error':
         break;
     }
   }
 
   /** What went wrong outside of any call goes to those who listen to errors. */
-  #report(error: SynclineError): void {
+  readonly #report = (error: SynclineError): void => {
     this.#handle([{ type: 'error', error: error.body }]);
-  }
+  };
 }

@@ -22,6 +22,10 @@ url: string,
  */
 path?: string, 
 /**
+ * What the addresses of queued requests are relative to, and whose requests carry the token; `url` when absent.
+ */
+apiUrl?: string, 
+/**
  * Where everything is kept; owned by this client. Needed unless `store` is `memory`.
  */
 directory?: string, store?: StoreKind, 
@@ -195,6 +199,50 @@ pushBytesMax: number,
  * How long a write waits for others to be sent with, unless its collection says otherwise.
  */
 pushDebounceMs: number, 
+/**
+ * How long a job waits to be done at most, unless it says otherwise, by the device's clock.
+ */
+jobTtlMs: number, 
+/**
+ * Failed attempts after which a job is given up, unless it says otherwise; a missing network or token uses up none.
+ */
+jobAttemptsMax: number, 
+/**
+ * What one job does, with its arguments or its body, and what is kept of its result.
+ */
+jobBytesMax: number, 
+/**
+ * Jobs of one kind under way at once, each of another lane.
+ */
+jobsParallelMax: number, 
+/**
+ * The pause of a lane after its first failure is anything up to this; doubles with each failure in a row.
+ */
+jobRetryDelayMs: number, jobRetryDelayMsMax: number, 
+/**
+ * How long a queued event waits for its acknowledgement on an open connection.
+ */
+jobAckTimeoutMs: number, 
+/**
+ * How long a handler has for a job before it is offered again.
+ */
+jobLeaseMs: number, 
+/**
+ * Whether a queued event carries `{idempotencyKey}` as its last argument.
+ */
+jobIdempotencyArgument: boolean, 
+/**
+ * Whether jobs are done without being asked for.
+ */
+jobAuto: boolean, 
+/**
+ * From dialing to the whole response of a queued request.
+ */
+httpTimeoutMs: number, 
+/**
+ * The largest response that a queued request takes.
+ */
+httpResponseBytesMax: number, 
 /**
  * Bytes pushed and not yet answered.
  */
@@ -391,7 +439,7 @@ after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJ
 /**
  * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
  */
-expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "close" };
+expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "jobs", command: JobCommand, } | { "type": "close" };
 
 /**
  * An event for the server. `namespace` is the client's own when absent, here and below.
@@ -520,7 +568,7 @@ reason: ErrorBody | null, } | { sent: boolean,
 /**
  * For a connection.
  */
-waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | { events: Array<TraceEvent>, } | Record<symbol, never>;
+waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | { events: Array<TraceEvent>, } | JobReply | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -613,15 +661,211 @@ complete: boolean, error: ErrorBody | null, };
 
 export type RoomPhase = "waiting" | "loading" | "live" | "denied";
 
+/**
+ * What waits, and whether anything is being done about it.
+ */
 export type QueueStatus = { 
 /**
- * Writes not yet confirmed.
+ * Writes not yet confirmed, and jobs that have not ended.
  */
 count: number, bytes: number, 
 /**
- * Whether any is under way to the server.
+ * Whether any is under way.
  */
-processing: boolean, };
+processing: boolean, writes: number, events: number, requests: number, handlers: number, 
+/**
+ * Jobs that were given up and wait for the app's decision.
+ */
+deadLetters: number, 
+/**
+ * Whether jobs wait for another token, or are done only when asked for.
+ */
+paused: boolean, };
+
+/**
+ * What an app asks for.
+ */
+export type JobCommand = { "type": "enqueue", jobs: Array<NewJob>, } | { "type": "list", after?: number, } | { "type": "deadLetters" } | { "type": "outcomes" } | { "type": "acknowledge", job: number, } | { "type": "retry", job: number, work?: JobWork, } | { "type": "edit", job: number, work: JobWork, } | { "type": "drop", job: number, } | { "type": "clear", kinds?: Array<JobKind>, deadLetters?: boolean, } | { "type": "process" } | { "type": "setAuto", enabled: boolean, } | { "type": "registerHandlers", keys: Array<string>, } | { "type": "extendLease", job: number, lease: number, } | { "type": "complete", job: number, lease: number, result?: JsonValue, } | { "type": "fail", job: number, lease: number, category: Category, code?: string, message?: string, retryAfterMs?: number, };
+
+/**
+ * A job to be accepted.
+ */
+export type NewJob = { work: JobWork, 
+/**
+ * Jobs of one lane are done one after the other. The event, the endpoint or the key when absent.
+ */
+lane?: string, 
+/**
+ * What tells duplicates; what the job does, and its lane, when absent.
+ */
+dedupeKey?: string, 
+/**
+ * Whether a job that equals one that has not ended is that one; `true` when absent.
+ */
+dedupe?: boolean, 
+/**
+ * The higher, the sooner, among the first jobs of the lanes; 0 when absent.
+ */
+priority?: number, 
+/**
+ * Jobs that must have succeeded first. If one of them fails for good, so does this.
+ */
+after?: Array<number>, 
+/**
+ * How long it may wait; `jobTtlMs` when absent, for ever when null.
+ */
+ttlMs?: number | null, 
+/**
+ * `jobAttemptsMax` when absent.
+ */
+attemptsMax?: number, policy?: LanePolicy, 
+/**
+ * Whether its result stays until it is acknowledged, also across restarts.
+ */
+keepOutcome?: boolean, };
+
+/**
+ * What a job does.
+ */
+export type JobWork = { "event": { 
+/**
+ * `/` when absent.
+ */
+namespace?: string, name: string, args: JsonValue[], } } | { "request": { method: string, 
+/**
+ * Absolute, or a path on the server.
+ */
+url: string, headers?: { [key in string]: string }, 
+/**
+ * Bytes are sent as they are, anything else as JSON.
+ */
+body?: JsonValue, } } | { "handler": { key: string, payload?: JsonValue, } };
+
+/**
+ * How a job is carried out.
+ */
+export type JobKind = "event" | "request" | "handler";
+
+/**
+ * What becomes of a lane when one of its jobs fails for good.
+ */
+export type LanePolicy = "continue" | "hold";
+
+/**
+ * The answer to a [`JobCommand`].
+ */
+export type JobReply = { enqueued: Array<Enqueued>, } | { jobs: Array<JobInfo>, 
+/**
+ * Whether there are others after these.
+ */
+more: boolean, } | { deadLetters: Array<DeadLetter>, } | { outcomes: Array<JobOutcome>, } | { cleared: number, } | ProcessReport | { leaseMs: number, } | Record<symbol, never>;
+
+/**
+ * What became of a job that was handed over.
+ */
+export type Enqueued = { job: number, 
+/**
+ * Whether an equal job was there already; then it is that one.
+ */
+duplicate: boolean, };
+
+/**
+ * A job that has not ended.
+ */
+export type JobInfo = { job: number, work: JobWork, lane: string, state: JobState, priority: number, after: Array<number>, attempts: number, attemptsMax: number, 
+/**
+ * In milliseconds since the epoch.
+ */
+queuedAtMs: number, 
+/**
+ * In milliseconds since the epoch; null for never.
+ */
+expiresAtMs: number | null, idempotencyKey: string, 
+/**
+ * Why its last attempt failed.
+ */
+error: JobError | null, };
+
+export type JobState = "waiting" | "running";
+
+/**
+ * A job that was given up. It stays until it is retried or dropped.
+ */
+export type DeadLetter = { job: number, work: JobWork, lane: string, reason: DeadReason, error: JobError, attempts: number, 
+/**
+ * Whether its lane waits for the decision about it.
+ */
+holdsLane: boolean, 
+/**
+ * In milliseconds since the epoch.
+ */
+queuedAtMs: number, 
+/**
+ * In milliseconds since the epoch.
+ */
+diedAtMs: number, };
+
+/**
+ * Why a job was given up.
+ */
+export type DeadReason = "refused" | "attempts_spent" | "expired" | "dependency";
+
+/**
+ * Why an attempt failed.
+ */
+export type JobError = { category: Category, 
+/**
+ * The server's or the handler's word for it, or one of [`Code`].
+ */
+code: string, message: string, 
+/**
+ * Of an HTTP response.
+ */
+status: number | null, };
+
+/**
+ * What kind of failure it was.
+ */
+export type Category = "NETWORK" | "SERVER" | "AUTH" | "CONFLICT" | "VALIDATION" | "UNKNOWN";
+
+/**
+ * A job that succeeded.
+ */
+export type JobOutcome = { job: number, kind: JobKind, lane: string, 
+/**
+ * What the server acknowledged with; `{status, headers, body}` of a request; what the handler returned.
+ */
+result: JsonValue[], 
+/**
+ * Whether it stays until it is acknowledged.
+ */
+kept: boolean, };
+
+/**
+ * What one round did.
+ */
+export type ProcessReport = { 
+/**
+ * Jobs that succeeded.
+ */
+processed: number, 
+/**
+ * Jobs whose attempt failed, for now or for good.
+ */
+failed: number, 
+/**
+ * Jobs that could not be tried.
+ */
+skipped: number, };
+
+/**
+ * What an app is told about jobs without asking.
+ */
+export type JobEvent = { "type": "leased", job: number, lease: number, leaseMs: number, key: string, payload: JsonValue, idempotencyKey: string, 
+/**
+ * Attempts used up before.
+ */
+attempts: number, } | { "type": "done", outcome: JobOutcome, } | { "type": "failed", job: number, error: JobError, attempts: number, } | { "type": "dead", letter: DeadLetter, };
 
 /**
  * A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
@@ -858,7 +1102,7 @@ indexes?: Array<number>,
 /**
  * How many documents match, if that changed.
  */
-count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "job", event: JobEvent, } | { "type": "presence", room: string, members: Array<PresentMember>, 
 /**
  * The members by user, in the order of the user ids.
  */

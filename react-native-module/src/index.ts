@@ -42,6 +42,12 @@ export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
 export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
 export { usePresence } from './hooks/use-presence.ts';
 export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
+export {
+  type QueryInvalidator,
+  type SocketEventOptions,
+  useEntityEvents,
+  useSocketEvent,
+} from './hooks/use-socket-event.ts';
 export { useSyncProgress } from './hooks/use-sync-progress.ts';
 export { useSyncStats, useSyncTrace } from './hooks/use-sync-trace.ts';
 export { useUserOnline } from './hooks/use-user-online.ts';

@@ -43,7 +43,9 @@ export type JobHandler = (payload: JsonValue, context: HandlerContext) => Promis
 /** How a job ended. */
 export type JobEnd =
   | { readonly type: 'done'; readonly outcome: JobOutcome }
-  | { readonly type: 'dead'; readonly letter: DeadLetter };
+  | { readonly type: 'dead'; readonly letter: DeadLetter }
+  /** The app dropped it, or cleared the queue. */
+  | { readonly type: 'dropped' };
 
 /** Thrown by a handler to say what its failure means. */
 export class JobFailure extends Error {
@@ -156,8 +158,9 @@ export class JobQueue implements Observable<QueueStatus> {
 
   /** Queues a dead letter again, as it was or doing `work` instead. */
   async retry(job: number, work?: JobWork): Promise<void> {
+    const letter = this.#letter(job);
     await this.#call({ type: 'retry', job, ...(work && { work }) });
-    this.#forgetLetter(job);
+    this.#forgetLetter(letter);
   }
 
   /** A job that waits does this instead. */
@@ -167,9 +170,10 @@ export class JobQueue implements Observable<QueueStatus> {
 
   /** Forgets a job that waits, or a dead letter. */
   async drop(job: number): Promise<void> {
+    const letter = this.#letter(job);
     await this.#call({ type: 'drop', job });
-    this.#waiting.delete(job);
-    this.#forgetLetter(job);
+    this.#end(job, { type: 'dropped' });
+    this.#forgetLetter(letter);
   }
 
   /** Forgets jobs that are not under way; resolves to how many. */
@@ -179,6 +183,7 @@ export class JobQueue implements Observable<QueueStatus> {
   }: { kinds?: JobKind[]; deadLetters?: boolean } = {}): Promise<number> {
     const { cleared } = await this.#call({ type: 'clear', deadLetters, ...(kinds && { kinds }) });
     if (deadLetters) await this.#refreshLetters();
+    if (this.#waiting.size > 0) await this.#endCleared();
     return cleared;
   }
 
@@ -278,8 +283,20 @@ export class JobQueue implements Observable<QueueStatus> {
     this.#call({ type: 'registerHandlers', keys: [...this.#handlers.keys()] }).catch(() => undefined);
   }
 
-  #forgetLetter(job: number): void {
-    this.#deadLetters.set(this.#deadLetters.get().filter((letter) => letter.job !== job));
+  /** The core says how many were cleared, not which: those that it does not know any more. */
+  async #endCleared(): Promise<void> {
+    const awaited = [...this.#waiting.keys()];
+    const known = new Set((await this.list()).map(({ job }) => job));
+    for (const job of awaited) if (!known.has(job)) this.#end(job, { type: 'dropped' });
+  }
+
+  #letter(job: number): DeadLetter | undefined {
+    return this.#deadLetters.get().find((letter) => letter.job === job);
+  }
+
+  /** This letter only: the job may have been given up once more meanwhile. */
+  #forgetLetter(forgotten: DeadLetter | undefined): void {
+    if (forgotten) this.#deadLetters.set(this.#deadLetters.get().filter((letter) => letter !== forgotten));
   }
 
   async #refreshLetters(): Promise<void> {

@@ -52,6 +52,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   directory: [isString, 'a path'],
   store: [oneOf('disk', 'memory'), '"disk" or "memory"'],
   path: [isString, 'a path such as "/socket.io/"'],
+  namespace: [isString, 'a namespace such as "/chat"'],
   apiUrl: [isString, 'a URL such as "https://api.example.com"'],
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],

@@ -11,6 +11,7 @@ export type {
   Cursor,
   DeadLetter,
   Direction,
+  DisconnectCause,
   Enqueued,
   ErrorBody,
   Event,
@@ -24,6 +25,7 @@ export type {
   LogLine,
   Migration,
   MigrationStep,
+  NamespaceStatus,
   NewJob,
   ParkedWrite,
   PresentMember,
@@ -73,4 +75,16 @@ export { cursorOf, type Filter, type OrderBy, type Selection } from './queries.t
 export { path, type PathOf, type PathValues } from './paths.ts';
 export type { PresenceSnapshot } from './presence.ts';
 export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';
+export { type EntityHandlers, onEntity } from './entities.ts';
+export {
+  type AnyEvents,
+  createSocket,
+  type EmitResult,
+  type EventsMap,
+  type ListenerOf,
+  Socket,
+  type SocketOptions,
+  type TopicOf,
+} from './socket.ts';
+export type { StandardSchema, Validator } from './validation.ts';
 export type { CollectionSnapshot, DataStatus } from './watches.ts';

@@ -1,7 +1,7 @@
 import { renderHook, waitFor } from '@testing-library/react-native';
 import { type ReactNode, StrictMode } from 'react';
 
-import { type SyncClient, SynclineProvider, usePresence } from '../src/index.ts';
+import { type SyncClient, SynclineProvider, usePresence, useUserOnline } from '../src/index.ts';
 import { Devices, unique, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
 
@@ -102,6 +102,51 @@ it('shows a user once, however many devices, and what is typed for a while', asy
   });
   await waitFor(() => {
     expect(bobSeen()?.state).toEqual({});
+  });
+});
+
+it('sets fields beside the announced state, and removes them', async () => {
+  const { room, ada, bob } = await pair();
+  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), { wrapper: within(ada) });
+  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  const adaSeen = () => there.result.current.members.find(({ userId }) => userId === 'ada');
+  await here.result.current.update({ mood: 'good' });
+  await waitFor(() => {
+    expect(adaSeen()?.state).toEqual({ cursor: 1, mood: 'good' });
+  });
+
+  await here.result.current.update({ mood: null });
+  await waitFor(() => {
+    expect(adaSeen()?.state).toEqual({ cursor: 1 });
+  });
+});
+
+it('rejects a change of a presence that was never announced', async () => {
+  const { room, ada } = await pair();
+  await expect(ada.presences.update(room, { mood: 'good' })).rejects.toMatchObject({ code: 'not_found' });
+});
+
+it('tells whether a user is online', async () => {
+  const room = unique('doc');
+  // Nobody's name in another test: a user is online with any device.
+  const name = unique('bob');
+  const ada = await devices.client(server, 'ada', [room]);
+  const bob = await devices.client(server, name, [room]);
+  const here = await renderHook(() => ({ room: usePresence(room), bob: useUserOnline(name) }), {
+    wrapper: within(ada),
+  });
+  await waitFor(() => {
+    expect(here.result.current.room.me).not.toBeNull();
+  });
+  expect(here.result.current.bob).toBeNull();
+
+  bob.announce(room, Symbol('bob'), {});
+  await waitFor(() => {
+    expect(here.result.current.bob).toBe(true);
+  });
+  await bob.close();
+  await waitFor(() => {
+    expect(here.result.current.bob).toBe(false);
   });
 });
 

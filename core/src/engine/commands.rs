@@ -304,7 +304,7 @@ impl Engine {
     }
 
     fn rejected_writes(&self) -> Vec<RejectedWrite> {
-        self.outcomes.iter().map(Self::rejected_write).collect()
+        self.outcomes.iter().map(RejectedWrite::from).collect()
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.

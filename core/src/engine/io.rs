@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
+pub use super::outcomes::RejectedWrite;
 pub use super::presence::present::{PresentMember, PresentUser};
 use super::query::selection::Selection;
 pub use super::queue::command::QueueStatus;
@@ -391,21 +392,6 @@ pub struct RoomStatus {
     /// Whether the documents on this device were once all there are; `false` tells "empty" from "not loaded".
     pub complete: bool,
     pub error: Option<ErrorBody>,
-}
-
-/// A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct RejectedWrite {
-    pub client_seq: u64,
-    #[serde(flatten)]
-    pub request: WriteRequest,
-    pub error: ErrorBody,
-    /// What it was in conflict with, where that was the reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "contract", ts(optional))]
-    pub conflict: Option<Conflict>,
 }
 
 /// A write in conflict that waits for the app's decision. It is not shown any more; later writes of its document

@@ -14,13 +14,14 @@
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
-//! - `eviction`: which rooms leave a cache that is too large.
+//! - `cache`: when it is made durable, and what follows from its loss; `eviction`: which rooms leave one that is too large.
 //! - [`queue`]: events, requests and handlers that wait to be carried out.
 //! - [`socket`]: the app's own events, rooms and namespaces.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
 pub mod backoff;
+mod cache;
 pub mod coalesce;
 mod commands;
 mod commit;
@@ -59,7 +60,7 @@ use syncline_protocol::{HybridClock, Limits, Room};
 use self::commit::Uncommitted;
 use self::conflict::ParkedWrites;
 use self::eviction::Eviction;
-use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
+use self::io::{Event, Input, Now, Output, QueueStatus, RequestId};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
@@ -83,9 +84,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
 use crate::secret::Secret;
-use crate::store::{
-    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, job_records, queued_records,
-};
+use crate::store::{Identity, Record, Recovered, RoomState, Store, job_records, queued_records};
 use crate::transport::{Namespace, Parser};
 
 /// What an engine is made of.
@@ -456,62 +455,6 @@ impl Engine {
         match store.append(&record) {
             Ok(()) => self.uncommitted.push(Uncommitted::Other(record)),
             Err(error) => self.handle_store_error(error),
-        }
-    }
-
-    fn schedule_flush(&mut self, now: Now) {
-        self.flush_at_us.get_or_insert(now.after_ms(self.settings.cache_flush_ms));
-    }
-
-    fn flush(&mut self, now: Now, store: &mut dyn Store) {
-        if self.needs_commit() {
-            // A flush also writes the journal: on its own, so that an error there is the commit's.
-            self.flush_at_us = Some(now.mono_us);
-            return;
-        }
-        self.flush_at_us = None;
-        let noted = self.replica.note_used(now.wall_ms, store);
-        if let Err(error) = noted.and_then(|()| store.flush()) {
-            // What waits for the flush must not wait for another change.
-            self.schedule_flush(now);
-            self.handle_store_error(error);
-        }
-    }
-
-    fn handle_store_error(&mut self, error: StoreError) {
-        // A loss is told once, by `handle_cache_lost`.
-        if !matches!(error, StoreError::CacheLost { .. }) {
-            self.notices.push(Event::Error { error: Error::from(error).into() });
-        }
-    }
-
-    /// Every room is read again from the server; the outbox is not touched.
-    fn handle_cache_lost(&mut self, now: Now, reason: &str) {
-        let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
-        self.replica.reset_cache();
-        self.pulls.clear();
-        for (room, followed) in self.replica.rooms_mut() {
-            followed.phase = RoomPhase::Waiting;
-            followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));
-            self.queries.touch_room(room);
-            self.changed_rooms.insert(room.clone());
-        }
-        let error = Error::new(Code::Storage, format!("the cache was lost and starts empty: {reason}"));
-        self.notices.push(Event::Error { error: error.into() });
-    }
-
-    fn rejected_write(outcome: &Outcome) -> RejectedWrite {
-        let Entry { room, mutation, .. } = &outcome.entry;
-        RejectedWrite {
-            client_seq: outcome.entry.accepted().client_seq,
-            conflict: outcome.conflict.clone(),
-            request: WriteRequest {
-                room: room.clone(),
-                collection: mutation.collection.clone(),
-                id: mutation.id.clone(),
-                write: mutation.write.clone(),
-            },
-            error: Error::from(outcome.error.clone()).into(),
         }
     }
 }

@@ -451,7 +451,7 @@ impl Engine {
             self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
         }
         let outcome = Outcome { entry: pending.entry, error, conflict };
-        self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
+        self.notices.push(Event::Outcome { outcome: (&outcome).into() });
         self.outcomes.insert(outcome.clone());
         self.append(Record::Failed(outcome), store);
     }

@@ -229,12 +229,12 @@ impl Fold {
             schema_version: self.schema_version,
             installation: self.installation,
         };
+        if !damage.is_empty() {
+            repairs.push(Record::LastJob { id: self.last_job });
+        }
         if self.client_id.is_none() || is_named || !damage.is_empty() {
             // Last: torn off, it comes again, and no entry is sent in its name before it failed.
             repairs.push(Record::Identity(identity));
-        }
-        if !damage.is_empty() {
-            repairs.push(Record::LastJob { id: self.last_job });
         }
         let recovered = Recovered {
             identity,

@@ -20,7 +20,7 @@ export interface OfflineMutationOptions<Variables extends JsonValue, Context = u
   readonly job?: JobOptions;
   /** Runs before it is queued; what it returns is passed to the other callbacks. */
   readonly onMutate?: (variables: Variables) => Context | Promise<Context>;
-  /** It was given up, or could not be queued. */
+  /** It was given up or dropped, or could not be queued. */
   readonly onError?: (error: JobError | Error, variables: Variables, context: Context | undefined) => void;
   /** The response `{ status, headers, body }`, or what `mutationFn` returned. */
   readonly onSuccess?: (result: JsonValue, variables: Variables, context: Context | undefined) => void;
@@ -35,6 +35,8 @@ export interface OfflineMutation<Variables extends JsonValue> {
   /** How many that were made here have not ended. */
   readonly pending: number;
 }
+
+const DROPPED: JobError = { category: 'UNKNOWN', code: 'dropped', message: 'it was dropped', status: null };
 
 /** A mutation that waits for the network. Its callbacks run while the client is open; its effect does not need them. */
 export function useOfflineMutation<Variables extends JsonValue, Context = unknown>(
@@ -109,6 +111,6 @@ function settle<Variables extends JsonValue, Context>(
   context: Context | undefined,
 ): void {
   if (end.type === 'done') options.onSuccess?.(end.outcome.result[0] ?? null, variables, context);
-  else options.onError?.(end.letter.error, variables, context);
+  else options.onError?.(end.type === 'dead' ? end.letter.error : DROPPED, variables, context);
   options.onSettled?.(variables, context);
 }

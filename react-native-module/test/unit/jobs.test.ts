@@ -1,5 +1,5 @@
 import type { Channel } from '../../src/channel.ts';
-import type { Command, JobCommand, JobEvent } from '../../src/contract.ts';
+import type { Command, DeadLetter, JobCommand, JobEvent } from '../../src/contract.ts';
 import { JobFailure, JobQueue } from '../../src/jobs.ts';
 
 /** A core that answers what the test says, and notes what it was asked. */
@@ -30,6 +30,18 @@ const done: JobEvent = {
   type: 'done',
   outcome: { job: 1, kind: 'event', lane: 'event:a', result: ['ok'], kept: false },
 };
+
+const deadLetter = (job: number): DeadLetter => ({
+  job,
+  work: { event: { name: 'a', args: [] } },
+  lane: 'event:a',
+  reason: 'refused',
+  error: { category: 'VALIDATION', code: 'invalid', message: 'no', status: 422 },
+  attempts: 1,
+  holdsLane: false,
+  queuedAtMs: 0,
+  diedAtMs: 0,
+});
 
 const flush = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -80,21 +92,37 @@ test('a request is queued as the core wants it', async () => {
 
 test('dead letters are listed until they are retried or dropped', async () => {
   const { queue } = scripted(() => ({}));
-  const error = { category: 'VALIDATION', code: 'invalid', message: 'no', status: 422 } as const;
-  const letter = (job: number) => ({
-    job,
-    work: { event: { name: 'a', args: [] } },
-    lane: 'event:a',
-    reason: 'refused' as const,
-    error,
-    attempts: 1,
-    holdsLane: false,
-    queuedAtMs: 0,
-    diedAtMs: 0,
-  });
-  for (const job of [1, 2, 1]) queue.handleEvent({ type: 'dead', letter: letter(job) });
+  for (const job of [1, 2, 1]) queue.handleEvent({ type: 'dead', letter: deadLetter(job) });
   expect(queue.deadLetters.get().map(({ job }) => job)).toEqual([2, 1]);
   await queue.retry(1);
   await queue.drop(2);
   expect(queue.deadLetters.get()).toEqual([]);
+});
+
+test('a job that is given up again while it is retried stays among the dead letters', async () => {
+  const letter = deadLetter(1);
+  const { queue } = scripted(({ type }) => {
+    if (type === 'retry') queue.handleEvent({ type: 'dead', letter: { ...letter, attempts: 2 } });
+    return {};
+  });
+  queue.handleEvent({ type: 'dead', letter });
+  await queue.retry(1);
+  expect(queue.deadLetters.get()).toMatchObject([{ job: 1, attempts: 2 }]);
+});
+
+test('who waits for the end of a job hears that it was dropped or cleared', async () => {
+  let last = 0;
+  const ends: string[] = [];
+  const { queue } = scripted(({ type }) => {
+    if (type === 'enqueue') return { enqueued: [{ job: ++last, duplicate: false }] };
+    if (type === 'list') return { jobs: [{ job: 3 }], more: false };
+    return { cleared: 1 };
+  });
+  for (const name of ['a', 'b', 'c']) {
+    await queue.enqueue({ work: { event: { name, args: [] } } }, ({ type }) => ends.push(`${name} ${type}`));
+  }
+  await queue.drop(1);
+  expect(ends).toEqual(['a dropped']);
+  await queue.clear();
+  expect(ends).toEqual(['a dropped', 'b dropped']);
 });

@@ -302,7 +302,9 @@ proptest! {
                     notices
                 }
                 Step::Ping(device) => {
-                    open.get(&device).map(|id| roster.renew(*id, now_ms));
+                    if let Some(id) = open.get(&device) {
+                        roster.renew(*id, now_ms);
+                    }
                     vec![]
                 }
                 Step::Leave(device) => {

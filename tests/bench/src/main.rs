@@ -4,9 +4,9 @@
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
-//!   [`footprint`]: the scenarios.
+//!   [`footprint`], [`rtt`]: the scenarios.
 //! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
-//!   was told; [`memory`]: what a process holds.
+//!   was told; [`process`]: what a process takes.
 
 mod apply;
 mod contender;
@@ -17,11 +17,12 @@ mod enqueue;
 mod footprint;
 mod live_query;
 mod local_write;
-mod memory;
 mod merge;
 mod node_server;
+mod process;
 mod reopen;
 mod report;
+mod rtt;
 mod run;
 mod scenario;
 mod server;
@@ -37,7 +38,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 9] = [
+const SCENARIOS: [&Scenario; 10] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -47,6 +48,7 @@ const SCENARIOS: [&Scenario; 9] = [
     &footprint::SCENARIO,
     &enqueue::SCENARIO,
     &reopen::SCENARIO,
+    &rtt::SCENARIO,
 ];
 
 const EXIT_USAGE: u8 = 2;
@@ -131,6 +133,7 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("reopen") => reopen::contend(name, directory),
         Some("merge") => merge::contend(name),
         Some("drain") => drain::contend(name, directory, server),
+        Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),

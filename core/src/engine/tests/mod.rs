@@ -18,6 +18,7 @@ mod priorities;
 mod pushing;
 mod resets;
 mod rooms;
+mod samples;
 mod server_log;
 mod session_properties;
 mod socket;
