@@ -145,11 +145,13 @@ ios_library() {
   fi
 }
 
-# link_apple STATIC_LIBRARY TARGET: as an app would, against the SDK in SDKROOT.
+# link_apple STATIC_LIBRARY TARGET: what an app would keep of it, against the SDK in SDKROOT. Only what the binding calls is
+# exported: everything else that nobody refers to goes, with the system symbols that it needs.
 link_apple() {
   local arch=arm64 platform=ios
   [[ "$2" != x86_64-* ]] || arch=x86_64
   [[ "$SDKROOT" != *Simulator* ]] || platform=ios-simulator
   "ld64.lld-$LLVM" -dylib -arch "$arch" -platform_version "$platform" "$IOS_MIN" "$IOS_MIN" -syslibroot "$SDKROOT" \
-    -lSystem -framework CoreFoundation -framework Security -dead_strip -force_load "$1" -o "$1.linked.dylib"
+    -lSystem -framework CoreFoundation -framework Security -dead_strip -exported_symbol '_uniffi_*' \
+    -exported_symbol '_ffi_*' -exported_symbol '_plants_*' -force_load "$1" -o "$1.linked.dylib"
 }
