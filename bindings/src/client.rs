@@ -14,7 +14,7 @@ use crate::types::{
     SyncReport, Watching, from_json, to_json,
 };
 
-type Result<T> = std::result::Result<T, SynclineError>;
+pub(crate) type Result<T> = std::result::Result<T, SynclineError>;
 
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
@@ -168,8 +168,16 @@ impl SynclineClient {
         self.run(Command::PresenceJoin { room: parse_room(&room)?, state: from_json(&state_json)? }).await
     }
 
-    pub async fn presence_update(&self, room: String, state_json: String) -> Result<()> {
-        self.run(Command::PresenceUpdate { room: parse_room(&room)?, state: from_json(&state_json)? }).await
+    /// Sets the fields of the state, and removes those that are null. With `expires_in_ms` they vanish by themselves
+    /// after that time, unless they are set again.
+    pub async fn presence_update(
+        &self,
+        room: String,
+        state_json: String,
+        expires_in_ms: Option<u64>,
+    ) -> Result<()> {
+        let (room, state) = (parse_room(&room)?, from_json(&state_json)?);
+        self.run(Command::PresenceUpdate { room, state, expires_in_ms }).await
     }
 
     pub async fn presence_leave(&self, room: String) -> Result<()> {
@@ -248,6 +256,10 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
+    pub(crate) fn inner(&self) -> &Client {
+        &self.inner
+    }
+
     pub(crate) async fn run(&self, command: Command) -> Result<()> {
         self.inner.execute(command).await?;
         Ok(())

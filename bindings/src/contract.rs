@@ -3,11 +3,17 @@
 use syncline::config::RoomArgument;
 use syncline::engine::io::{
     AppState, Command, ConnectionState, ConnectionStatus, Event, Network, ParkedWrite, PresentMember,
-    Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase, RoomStatus, Row,
-    WriteRequest,
+    PresentUser, Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase,
+    RoomStatus, Row, WriteRequest,
 };
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
+use syncline::engine::queue::command::{
+    DeadLetter, Enqueued, JobCommand, JobEvent, JobInfo, JobOutcome, JobReply, JobState, NewJob,
+    ProcessReport,
+};
+use syncline::engine::queue::job::{DeadReason, JobKind, JobWork, LanePolicy};
+use syncline::engine::queue::retry::{Category, JobError};
 use syncline::engine::socket::cause::DisconnectCause;
 use syncline::engine::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceState, NamespaceStatus, SocketMessage,
@@ -84,12 +90,29 @@ pub fn typescript() -> String {
         RoomStatus,
         RoomPhase,
         QueueStatus,
+        JobCommand,
+        NewJob,
+        JobWork,
+        JobKind,
+        LanePolicy,
+        JobReply,
+        Enqueued,
+        JobInfo,
+        JobState,
+        DeadLetter,
+        DeadReason,
+        JobError,
+        Category,
+        JobOutcome,
+        ProcessReport,
+        JobEvent,
         RejectedWrite,
         ParkedWrite,
         Conflict,
         ConflictKind,
         Resolution,
         PresentMember,
+        PresentUser,
         PresenceStatus,
         Progress,
         ProgressPhase,

@@ -1,6 +1,7 @@
 //! The only crate that knows UniFFI.
 //!
 //! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`]: the typed API for Swift, Kotlin and Python.
+//! - [`jobs`]: jobs in the typed API.
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
 //! - `contract`: the TypeScript declarations of that façade.
@@ -9,9 +10,11 @@ pub mod client;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;
+pub mod jobs;
 pub mod json;
 pub mod listener;
 pub mod logging;
+pub mod progress;
 pub mod socket;
 pub mod types;
 

@@ -3,11 +3,12 @@
 use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
+use crate::jobs::{DeadJob, JobFailure, JobResult};
 use crate::json::{self, EventSink};
 use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
-    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, ProgressInfo, QueueInfo, RejectedWrite,
-    RoomInfo, Row,
+    AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, PresentUser, ProgressInfo, QueueInfo,
+    RejectedWrite, RoomInfo, Row,
 };
 
 /// An event of a client.
@@ -37,6 +38,8 @@ pub enum ClientEvent {
     Presence {
         room: String,
         members: Vec<Member>,
+        /// The members by user.
+        users: Vec<PresentUser>,
         /// Why this client cannot be present there.
         error: Option<ErrorInfo>,
     },
@@ -54,6 +57,28 @@ pub enum ClientEvent {
     TokenNeeded {
         reason: ErrorInfo,
         request: u64,
+    },
+    /// A handler is to do this, and to answer with `complete_job` or `fail_job` before the lease is over.
+    JobLeased {
+        job: u64,
+        lease: u64,
+        lease_ms: u64,
+        key: String,
+        payload_json: String,
+        idempotency_key: String,
+        attempts: u32,
+    },
+    JobDone {
+        result: JobResult,
+    },
+    /// An attempt failed; another is made.
+    JobFailed {
+        job: u64,
+        error: JobFailure,
+        attempts: u32,
+    },
+    JobDead {
+        letter: DeadJob,
     },
     User {
         user_id: String,
@@ -91,10 +116,12 @@ impl From<Event> for ClientEvent {
                 count,
             },
             Event::Queue { status } => Self::Queue { status: status.into() },
-            Event::Presence { room, members, error } => Self::Presence {
+            Event::Job { event } => event.into(),
+            Event::Presence { room, members, users, error } => Self::Presence {
                 error: error.map(Into::into),
                 room: room.to_string(),
                 members: members.into_iter().map(Into::into).collect(),
+                users: users.into_iter().map(Into::into).collect(),
             },
             Event::Progress { progress } => Self::Progress { progress: progress.into() },
             Event::Outcome { outcome } => Self::Outcome { outcome: outcome.into() },

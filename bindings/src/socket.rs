@@ -3,7 +3,7 @@
 //! Arguments cross as the text of a JSON array, in which bytes are `{"$bytes": "<base64>"}`.
 
 use serde::{Deserialize, Serialize};
-use syncline::engine::io::Reply;
+use syncline::engine::io::{ConnectionState, Reply};
 use syncline::engine::socket::cause::DisconnectCause;
 use syncline::engine::socket::types::{
     self, Answer, Emit, EmitWithAck, NamespaceOptions, NamespaceState, SocketRoom, Topic,
@@ -12,7 +12,7 @@ use syncline::{Argument, Command, argument::portable};
 
 use crate::client::{SynclineClient, parse_room, unexpected};
 use crate::error::SynclineError;
-use crate::types::{ErrorInfo, from_json, to_json};
+use crate::types::{ErrorInfo, State, from_json, to_json};
 
 type Result<T> = std::result::Result<T, SynclineError>;
 
@@ -78,12 +78,52 @@ impl From<types::NamespaceStatus> for NamespaceInfo {
     }
 }
 
-pub(crate) fn cause_text(cause: DisconnectCause) -> String {
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct ConnectionInfo {
+    pub state: State,
+    pub reason: Option<ErrorInfo>,
+    /// What ended the last connection or attempt, spelled as in JavaScript: `ping_timeout`.
+    pub cause: Option<String>,
+    /// What the server sent with its refusal.
+    pub data_json: Option<String>,
+    /// Whether the server continued the session before.
+    pub recovered: bool,
+    pub attempts: u32,
+    pub retry_in_ms: Option<u64>,
+    pub user_id: Option<String>,
+}
+
+impl From<types::ConnectionStatus> for ConnectionInfo {
+    fn from(status: types::ConnectionStatus) -> Self {
+        let state = match status.state {
+            ConnectionState::Idle => State::Idle,
+            ConnectionState::Connecting => State::Connecting,
+            ConnectionState::Open => State::Open,
+            ConnectionState::Backoff => State::Backoff,
+            ConnectionState::Suspended => State::Suspended,
+            ConnectionState::Offline => State::Offline,
+            ConnectionState::Unauthorized => State::Unauthorized,
+            ConnectionState::Closed => State::Closed,
+        };
+        Self {
+            state,
+            reason: status.reason.map(Into::into),
+            cause: status.cause.map(cause_text),
+            data_json: status.data.as_ref().map(argument_json),
+            recovered: status.recovered,
+            attempts: status.attempts,
+            retry_in_ms: status.retry_in_ms,
+            user_id: status.user_id,
+        }
+    }
+}
+
+fn cause_text(cause: DisconnectCause) -> String {
     to_json(&cause).trim_matches('"').to_owned()
 }
 
 /// One argument as JSON text.
-pub(crate) fn argument_json(argument: &Argument) -> String {
+fn argument_json(argument: &Argument) -> String {
     #[derive(Serialize)]
     struct One<'a>(#[serde(serialize_with = "portable::serialize_option")] &'a Option<Argument>);
     to_json(&One(&Some(argument.clone())))

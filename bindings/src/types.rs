@@ -3,13 +3,15 @@
 
 use std::fmt;
 
-use syncline::engine::io::{self, ConnectionState, ProgressPhase, RoomPhase};
+use syncline::engine::io::{self, RoomPhase};
 use syncline::store::{EncryptionKey, InvalidKey};
 use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 
 use crate::error::SynclineError;
-use crate::socket::{argument_json, cause_text};
+
+pub use crate::progress::{Phase, ProgressInfo};
+pub use crate::socket::ConnectionInfo;
 
 /// How a client is opened.
 #[derive(Clone, uniffi::Record)]
@@ -202,46 +204,6 @@ pub enum State {
     Closed,
 }
 
-#[derive(Debug, Clone, uniffi::Record)]
-pub struct ConnectionInfo {
-    pub state: State,
-    pub reason: Option<ErrorInfo>,
-    /// What ended the last connection or attempt, spelled as in JavaScript: `ping_timeout`.
-    pub cause: Option<String>,
-    /// What the server sent with its refusal.
-    pub data_json: Option<String>,
-    /// Whether the server continued the session before.
-    pub recovered: bool,
-    pub attempts: u32,
-    pub retry_in_ms: Option<u64>,
-    pub user_id: Option<String>,
-}
-
-impl From<io::ConnectionStatus> for ConnectionInfo {
-    fn from(status: io::ConnectionStatus) -> Self {
-        let state = match status.state {
-            ConnectionState::Idle => State::Idle,
-            ConnectionState::Connecting => State::Connecting,
-            ConnectionState::Open => State::Open,
-            ConnectionState::Backoff => State::Backoff,
-            ConnectionState::Suspended => State::Suspended,
-            ConnectionState::Offline => State::Offline,
-            ConnectionState::Unauthorized => State::Unauthorized,
-            ConnectionState::Closed => State::Closed,
-        };
-        Self {
-            state,
-            reason: status.reason.map(Into::into),
-            cause: status.cause.map(cause_text),
-            data_json: status.data.as_ref().map(argument_json),
-            recovered: status.recovered,
-            attempts: status.attempts,
-            retry_in_ms: status.retry_in_ms,
-            user_id: status.user_id,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum RoomState {
     Waiting,
@@ -281,11 +243,27 @@ pub struct QueueInfo {
     pub count: u64,
     pub bytes: u64,
     pub processing: bool,
+    pub writes: u64,
+    pub events: u64,
+    pub requests: u64,
+    pub handlers: u64,
+    pub dead_letters: u64,
+    pub paused: bool,
 }
 
 impl From<io::QueueStatus> for QueueInfo {
     fn from(status: io::QueueStatus) -> Self {
-        Self { count: status.count, bytes: status.bytes, processing: status.processing }
+        Self {
+            count: status.count,
+            bytes: status.bytes,
+            processing: status.processing,
+            writes: status.writes,
+            events: status.events,
+            requests: status.requests,
+            handlers: status.handlers,
+            dead_letters: status.dead_letters,
+            paused: status.paused,
+        }
     }
 }
 
@@ -426,6 +404,34 @@ impl From<io::PresentMember> for Member {
     }
 }
 
+/// A user in a room, with all of their devices there.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct PresentUser {
+    pub user_id: String,
+    /// Whether the app is in the background on every device.
+    pub away: bool,
+    pub devices: u64,
+    /// What the device shows that was active last.
+    pub state_json: String,
+    /// Whether this client is one of the devices.
+    pub me: bool,
+    /// The devices, as the members name them.
+    pub client_ids: Vec<String>,
+}
+
+impl From<io::PresentUser> for PresentUser {
+    fn from(user: io::PresentUser) -> Self {
+        Self {
+            state_json: to_json(&user.state),
+            user_id: user.user_id,
+            away: user.status == PresenceStatus::Away,
+            devices: user.devices,
+            me: user.me,
+            client_ids: user.client_ids,
+        }
+    }
+}
+
 /// What became of one round of synchronization.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct SyncReport {
@@ -435,47 +441,4 @@ pub struct SyncReport {
     pub pending: u64,
     /// Why it is not complete.
     pub reason: Option<ErrorInfo>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum Phase {
-    Idle,
-    Preparing,
-    Uploading,
-    Downloading,
-    Complete,
-    Error,
-}
-
-#[derive(Debug, Clone, uniffi::Record)]
-pub struct ProgressInfo {
-    pub phase: Phase,
-    pub uploaded: u64,
-    pub to_upload: u64,
-    pub downloaded: u64,
-    /// Rooms that have caught up with the server.
-    pub rooms_live: u64,
-    /// Rooms that have not, without those that the server denies.
-    pub rooms_to_load: u64,
-}
-
-impl From<io::Progress> for ProgressInfo {
-    fn from(progress: io::Progress) -> Self {
-        let phase = match progress.phase {
-            ProgressPhase::Idle => Phase::Idle,
-            ProgressPhase::Preparing => Phase::Preparing,
-            ProgressPhase::Uploading => Phase::Uploading,
-            ProgressPhase::Downloading => Phase::Downloading,
-            ProgressPhase::Complete => Phase::Complete,
-            ProgressPhase::Error => Phase::Error,
-        };
-        Self {
-            phase,
-            uploaded: progress.uploaded,
-            to_upload: progress.to_upload,
-            downloaded: progress.downloaded,
-            rooms_live: progress.rooms_live,
-            rooms_to_load: progress.rooms_to_load,
-        }
-    }
 }

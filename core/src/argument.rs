@@ -223,6 +223,16 @@ pub mod portable {
         arg.as_ref().map(Portable).serialize(serializer)
     }
 
+    /// A single argument, as it stands among others.
+    pub fn serialize_one<S: Serializer>(arg: &Argument, serializer: S) -> Result<S::Ok, S::Error> {
+        Portable(arg).serialize(serializer)
+    }
+
+    /// The other way round.
+    pub fn deserialize_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Argument, D::Error> {
+        restore(Argument::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+
     struct Portable<'a>(&'a Argument);
 
     struct PortableFields<'a>(&'a BTreeMap<String, Argument>);

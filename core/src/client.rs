@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -18,14 +19,16 @@ use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::driver::{Call, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
-use crate::engine::io::{Command, Event, Reply};
+use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{
     DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
 };
-use crate::transport::{ConnectRequest, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions};
+use crate::transport::{
+    ConnectRequest, HttpClient, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions,
+};
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -44,6 +47,9 @@ pub struct ClientConfig {
     /// Where Socket.IO listens; `/socket.io/` when absent.
     #[serde(default)]
     pub path: Option<String>,
+    /// What the addresses of queued requests are relative to, and whose requests carry the token; `url` when absent.
+    #[serde(default)]
+    pub api_url: Option<String>,
     /// Where everything is kept; owned by this client. Needed unless `store` is `memory`.
     #[serde(default)]
     pub directory: Option<PathBuf>,
@@ -139,6 +145,7 @@ impl ClientConfig {
         Self {
             url: url.into(),
             path: None,
+            api_url: None,
             directory: None,
             store: StoreKind::Disk,
             encryption_key: None,
@@ -186,6 +193,13 @@ impl ClientConfig {
     fn namespace(&self) -> Result<Namespace, Error> {
         let name = self.namespace.as_deref().unwrap_or("/");
         Namespace::new(name).map_err(|error| Error::new(Code::Invalid, error.to_string()))
+    }
+
+    /// What sends the queue's requests, under the TLS rules of the socket.
+    fn http(&self, endpoint: &ConnectRequest) -> Result<HttpClient, Error> {
+        let base = self.api_url.as_ref().unwrap_or(&self.url);
+        HttpClient::new(base, endpoint.tls_config(), self.settings.connect_timeout_ms)
+            .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()))
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
@@ -237,13 +251,14 @@ impl Client {
     /// `locked`, `wrong_key` or `schema_too_new`.
     pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
+        let http = config.http(&endpoint)?;
         config.schema.validate()?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();
         let auto_connect = config.auto_connect;
         spawn("syncline", DRIVER_STACK_BYTES, move || {
-            let driver = match prepare(config, endpoint, inbox, sink) {
+            let driver = match prepare(config, endpoint, http, inbox, sink) {
                 Ok(driver) => driver,
                 Err(error) => {
                     let _unheard = opened.send(Err(error));
@@ -251,12 +266,7 @@ impl Client {
                 }
             };
             if opened.send(Ok(())).is_ok() {
-                // A panic ends this client and nothing else: whoever waits finds it closed.
-                let span = tracing::info_span!("syncline.client");
-                let run = AssertUnwindSafe(driver.run().instrument(span)).catch_unwind();
-                if runtime.block_on(run).is_err() {
-                    tracing::error!("the client ended by a panic");
-                }
+                run(driver, runtime);
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
@@ -291,9 +301,30 @@ impl Client {
     }
 }
 
+/// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
+/// told why. What it accepted is on the disk for the next one.
+fn run(driver: Driver, runtime: &Runtime) {
+    let events = driver.events.clone();
+    let span = tracing::info_span!("syncline.client");
+    let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    if ended.is_err() {
+        let error = Error::new(Code::Internal, "the client ended by a panic");
+        tracing::error!(%error, "the client ended by a panic");
+        let status = ConnectionStatus {
+            state: ConnectionState::Closed,
+            reason: Some(error.clone().into()),
+            ..ConnectionStatus::default()
+        };
+        // Nobody listens any more, perhaps.
+        let _unheard =
+            events.blocking_send(vec![Event::Error { error: error.into() }, Event::Connection { status }]);
+    }
+}
+
 fn prepare(
     config: ClientConfig,
     endpoint: ConnectRequest,
+    http: HttpClient,
     calls: mpsc::Receiver<Call>,
     sink: impl EventSink,
 ) -> Result<Driver, Error> {
@@ -317,7 +348,7 @@ fn prepare(
         seed: Uuid::now_v7().as_u64_pair().1,
     };
     let engine = Engine::new(engine_config, recovered, rooms);
-    Ok(Driver { engine, store, endpoint, parser: config.parser, calls, events })
+    Ok(Driver { engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
 fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
@@ -336,3 +367,7 @@ fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -
         .map(drop)
         .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -36,6 +36,11 @@ pub struct Settings {
     pub sync_timeout_ms: u64,
     /// How often to ask for the heads of the rooms: what a lost live change would hide.
     pub presence_ping_ms: u64,
+    /// How often, at most, a room is told of a new presence state: of several only the newest.
+    pub presence_throttle_ms: u64,
+    /// How long others shall see this client as away, rather than gone, while it is in the background. The server may
+    /// allow less.
+    pub presence_background_ms: u64,
     /// How long the socket stays open in the background.
     pub background_grace_ms: u64,
     /// How long a change of the cache may wait until it is durable.
@@ -62,6 +67,29 @@ pub struct Settings {
     pub push_bytes_max: u64,
     /// How long a write waits for others to be sent with, unless its collection says otherwise.
     pub push_debounce_ms: u64,
+    /// How long a job waits to be done at most, unless it says otherwise, by the device's clock.
+    pub job_ttl_ms: u64,
+    /// Failed attempts after which a job is given up, unless it says otherwise; a missing network or token uses up none.
+    pub job_attempts_max: u32,
+    /// What one job does, with its arguments or its body, and what is kept of its result.
+    pub job_bytes_max: u64,
+    /// Jobs of one kind under way at once, each of another lane.
+    pub jobs_parallel_max: u64,
+    /// The pause of a lane after its first failure is anything up to this; doubles with each failure in a row.
+    pub job_retry_delay_ms: u64,
+    pub job_retry_delay_ms_max: u64,
+    /// How long a queued event waits for its acknowledgement on an open connection.
+    pub job_ack_timeout_ms: u64,
+    /// How long a handler has for a job before it is offered again.
+    pub job_lease_ms: u64,
+    /// Whether a queued event carries `{idempotencyKey}` as its last argument.
+    pub job_idempotency_argument: bool,
+    /// Whether jobs are done without being asked for.
+    pub job_auto: bool,
+    /// From dialing to the whole response of a queued request.
+    pub http_timeout_ms: u64,
+    /// The largest response that a queued request takes.
+    pub http_response_bytes_max: u64,
     /// Bytes pushed and not yet answered.
     pub push_window_bytes: u64,
     /// Rooms whose pages are asked for at once.
@@ -138,6 +166,8 @@ impl Default for Settings {
             sync_interval_ms: 300_000,
             sync_timeout_ms: 30_000,
             presence_ping_ms: 25_000,
+            presence_throttle_ms: 100,
+            presence_background_ms: 5 * 60 * 1000,
             background_grace_ms: 10_000,
             cache_flush_ms: 1_000,
             cache_bytes_max: 256 << 20,
@@ -150,6 +180,18 @@ impl Default for Settings {
             push_count_max: 500,
             push_bytes_max: 128 << 10,
             push_debounce_ms: 20,
+            job_ttl_ms: 24 * 60 * 60 * 1000,
+            job_attempts_max: 3,
+            job_bytes_max: 1 << 20,
+            jobs_parallel_max: 8,
+            job_retry_delay_ms: 1_000,
+            job_retry_delay_ms_max: 60_000,
+            job_ack_timeout_ms: 20_000,
+            job_lease_ms: 60_000,
+            job_idempotency_argument: true,
+            job_auto: true,
+            http_timeout_ms: 30_000,
+            http_response_bytes_max: 1 << 20,
             push_window_bytes: 512 << 10,
             pulls_parallel_max: 4,
             page_count_max: 1_000,

@@ -9,14 +9,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::engine::Engine;
 use crate::engine::io::{Command, Event, Generation, Input, Now, Output, Reply, RequestId};
+use crate::engine::queue::http::{HttpRequest, HttpResponse};
+use crate::engine::queue::job::JobId;
 use crate::error::{Code, Error, RETRY_AFTER_MS_MAX};
 use crate::metrics::Histogram;
 use crate::store::Store;
 use crate::transport::{
-    self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, Parser, Socket, SocketEvent, TlsFailure,
+    self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, HttpClient, Parser, Socket, SocketEvent,
+    TlsFailure,
 };
 
 /// Commands taken in one turn, and so committed together.
@@ -66,10 +70,14 @@ pub(crate) struct Driver {
     pub store: Box<dyn Store>,
     pub endpoint: ConnectRequest,
     pub parser: Parser,
+    pub http: HttpClient,
     pub calls: mpsc::Receiver<Call>,
     /// Where events go. One batch at a time: while the app is busy with one, the engine coalesces the next.
     pub events: mpsc::Sender<Vec<Event>>,
 }
+
+/// A request that is over: the job, the attempt, and what came of it.
+type Exchange = (JobId, u64, Result<HttpResponse, Error>);
 
 /// The parts of a running driver that its inputs do not come from.
 struct Running {
@@ -78,6 +86,9 @@ struct Running {
     endpoint: ConnectRequest,
     parser: Parser,
     socket_events: mpsc::Sender<(Generation, SocketEvent)>,
+    http: HttpClient,
+    /// Requests under way. They end with the driver.
+    exchanges: JoinSet<Exchange>,
     connection: Option<Connection>,
     /// Finishes what it has to send.
     closing: Option<Socket>,
@@ -95,7 +106,7 @@ struct Running {
 impl Driver {
     /// Runs until the client is closed or its last handle is gone.
     pub(crate) async fn run(self) {
-        let Self { engine, store, endpoint, parser, mut calls, events } = self;
+        let Self { engine, store, endpoint, parser, http, mut calls, events } = self;
         let (socket_events, mut socket_inbox) = mpsc::channel(SOCKET_EVENTS_QUEUED_MAX);
         let mut running = Running {
             engine,
@@ -103,6 +114,8 @@ impl Driver {
             endpoint,
             parser,
             socket_events,
+            http,
+            exchanges: JoinSet::new(),
             connection: None,
             closing: None,
             waiting: HashMap::new(),
@@ -125,6 +138,7 @@ impl Driver {
                     }
                 }
                 _ = socket_inbox.recv_many(&mut socket_batch, SOCKET_EVENTS_PER_TURN_MAX) => {}
+                Some(ended) = running.exchanges.join_next() => running.take_exchange(ended),
                 _ = events.reserve(), if app_is_busy => {}
                 () = tokio::time::sleep_until(deadline.into()) => running.handle(Input::Tick),
             }
@@ -232,10 +246,26 @@ impl Running {
                     self.send(std::mem::take(&mut frames));
                     self.close(generation);
                 }
+                Output::Http { job, run, request } => self.exchange(job, run, *request),
                 Output::Reply(request, result) => self.reply(request, result),
             }
         }
         self.send(frames);
+    }
+
+    fn exchange(&mut self, job: JobId, run: u64, request: HttpRequest) {
+        let Ok(runtime) = runtime() else { return };
+        let http = self.http.clone();
+        let exchange = async move { (job, run, http.send(request).await) };
+        self.exchanges.spawn_on(exchange, runtime.handle());
+    }
+
+    fn take_exchange(&mut self, ended: Result<Exchange, tokio::task::JoinError>) {
+        match ended {
+            Ok((job, run, result)) => self.handle(Input::HttpDone { job, run, result }),
+            // The engine stops waiting for it by itself.
+            Err(error) => tracing::error!(%error, "a request ended by a panic"),
+        }
     }
 
     fn send(&mut self, frames: Vec<Frame>) {

@@ -184,7 +184,7 @@ impl From<WireError> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let code = match error {
+        let code = match &error {
             StoreError::InUse => Code::InUse,
             StoreError::Full => Code::DiskFull,
             // The next call finds an empty cache, which fills again.
@@ -192,6 +192,9 @@ impl From<StoreError> for Error {
             StoreError::TooLarge { .. } => Code::TooLarge,
             StoreError::WrongKey => Code::WrongKey,
             StoreError::Locked => Code::Locked,
+            StoreError::Journal(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                Code::Locked
+            }
             StoreError::TooNew { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)

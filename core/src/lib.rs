@@ -40,6 +40,8 @@ pub use collections::{CollectionOptions, Collections};
 pub use config::Settings;
 pub use engine::conflict::ConflictStrategy;
 pub use engine::io::{Command, Event, Reply};
+pub use engine::queue::command::{JobCommand, JobEvent, JobReply, NewJob};
+pub use engine::queue::job::JobWork;
 pub use error::{Code, Error, ErrorBody};
 pub use schema::Schema;
 pub use secret::Secret;

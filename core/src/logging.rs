@@ -23,8 +23,8 @@ pub const LINES_QUEUED_MAX: usize = 1024;
 /// The longest line, in bytes.
 pub const LINE_BYTES_MAX: usize = 2048;
 const STACK_BYTES: usize = 256 << 10;
-/// Whose events are handed over: those of the crates of this project.
-const OWN_TARGET: &str = "syncline";
+/// Whose events are handed over: those of the client.
+const OWN_TARGETS: [&str; 3] = ["syncline", "syncline_protocol", "syncline_ffi"];
 /// Fields whose values could hold what is nobody's business.
 const REDACTED_FIELDS: [&str; 8] =
     ["token", "auth", "key", "password", "secret", "fields", "document", "payload"];
@@ -142,7 +142,8 @@ struct HostSubscriber {
 impl Subscriber for HostSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let level = LogLevel::of(metadata.level());
-        metadata.target().starts_with(OWN_TARGET) && level as u8 <= self.shared.level.load(Ordering::Relaxed)
+        let part = metadata.target().split("::").next().unwrap_or_default();
+        OWN_TARGETS.contains(&part) && level as u8 <= self.shared.level.load(Ordering::Relaxed)
     }
 
     /// Spans carry no data here: what an event needs, it says itself.

@@ -40,7 +40,8 @@ export function addBackend(io, { secret, store }) {
     on(socket, 'chat:send', ({ room, text }, key) => {
       if (!allows(socket, room)) return { error: { code: 'forbidden', message: `${room} is not allowed` } };
       const message = { from: userOf(socket), text, at: Date.now() };
-      return once(`${userOf(socket)} ${key}`, () => send(room, message));
+      const { idempotencyKey = randomUUID() } = key ?? {};
+      return once(`${userOf(socket)} ${idempotencyKey}`, () => send(room, message));
     });
   });
 

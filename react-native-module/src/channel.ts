@@ -1,15 +1,19 @@
 import type {
+  Answered,
   Command,
   ClientConfig,
   ConnectionStatus,
   ErrorBody,
+  JobReply,
   Event,
+  NamespaceStatus,
   RejectedWrite,
   ParkedWrite,
   QueueStatus,
   RoomStatus,
   Row,
   Stats,
+  TraceEvent,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
@@ -32,6 +36,7 @@ export interface Results {
   connect: Nothing;
   disconnect: Nothing;
   setToken: Nothing;
+  tokenFailed: Nothing;
   setAppState: Nothing;
   setNetwork: Nothing;
   subscribe: Nothing;
@@ -44,6 +49,15 @@ export interface Results {
   presenceJoin: Nothing;
   presenceUpdate: Nothing;
   presenceLeave: Nothing;
+  emit: { sent: boolean; waiting: boolean };
+  emitWithAck: Answered;
+  on: Nothing;
+  off: Nothing;
+  ack: Nothing;
+  joinRoom: { joined: boolean };
+  leaveRoom: Nothing;
+  connectNamespace: NamespaceStatus;
+  disconnectNamespace: Nothing;
   connection: ConnectionStatus;
   queue: QueueStatus;
   outcomes: { outcomes: RejectedWrite[] };
@@ -55,6 +69,8 @@ export interface Results {
   flush: Nothing;
   syncOnce: SyncReport;
   stats: Stats;
+  trace: { events: TraceEvent[] };
+  jobs: JobReply;
   close: Nothing;
 }
 

@@ -8,16 +8,18 @@ import type {
   RejectedWrite,
   Resolution,
   Progress,
-  QueueStatus,
   Stats,
+  TraceEvent,
   WriteRequest,
   Write,
 } from './contract.ts';
-import { asSynclineError, SynclineError } from './error.ts';
+import { asSynclineError, closed, type SynclineError } from './error.ts';
 import type { Host } from './host.ts';
+import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { toFields } from './json.ts';
+import { JobQueue } from './jobs.ts';
 import { KeptWrites } from './kept-writes.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Observable, readInto, Store, type Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
   type Auth,
@@ -38,36 +40,17 @@ import {
   type DocumentRef,
   type WatchRef,
 } from './refs.ts';
+import { Socket } from './socket.ts';
+import { SocketHub } from './socket-hub.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
 
-export const IDLE_CONNECTION: ConnectionStatus = {
-  state: 'idle',
-  reason: null,
-  attempts: 0,
-  retryInMs: null,
-  userId: null,
-};
-export const EMPTY_QUEUE: QueueStatus = { count: 0, bytes: 0, processing: false };
-export const IDLE_PROGRESS: Progress = {
-  phase: 'idle',
-  uploaded: 0,
-  toUpload: 0,
-  downloaded: 0,
-  roomsLive: 0,
-  roomsToLoad: 0,
-};
-
 /** Commands that ask for something that lasts. */
 const LASTING: readonly Command['type'][] = ['watch', 'subscribe', 'presenceJoin', 'presenceUpdate'];
 
 type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
-
-function closed(): SynclineError {
-  return new SynclineError({ code: 'closed', message: 'the client is closed', retryable: false });
-}
 
 /**
  * A client of the sync core. It opens by itself at its first use; after `close`, only `open` opens it again.
@@ -89,18 +72,22 @@ export class SyncClient {
   #token: string | null;
 
   readonly #connection = new Store(IDLE_CONNECTION);
-  readonly #queue = new Store(EMPTY_QUEUE);
+  /** What waits to be done: an observable status, and everything an app can do about it. */
+  readonly queue = new JobQueue(() => this.#open());
   readonly #progress = new Store(IDLE_PROGRESS);
   readonly #outcomes = new KeptWrites<RejectedWrite>();
   readonly #conflicts = new KeptWrites<ParkedWrite>();
   readonly #watches = new Watches(() => this.#open());
-  readonly #presences = new Presences(() => this.#open());
+  readonly presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
     () => this.#open(),
     (error) => {
       this.#report(error);
     },
   );
+  readonly #hub: SocketHub;
+  /** The app's own events over the connection; `createSocket` types them. */
+  readonly socket: Socket;
   readonly #writes = new WriteQueue(
     async (writes) => (await this.#call({ type: 'write', writes })).clientSeqs,
     () => this.newId(),
@@ -111,6 +98,10 @@ export class SyncClient {
     (error) => {
       this.#report(error);
     },
+    ({ message, retryable }) => {
+      // Whoever closed the client meanwhile needs no token.
+      this.#attached?.call({ type: 'tokenFailed', message, retryable }).catch(() => undefined);
+    },
   );
   readonly #listeners = new Map<Event['type'], Set<(event: Event) => void>>();
 
@@ -119,16 +110,14 @@ export class SyncClient {
     this.#host = host;
     this.#before = before;
     this.name = this.#options.name;
+    this.#hub = new SocketHub(() => this.#open(), this.#report, this.#options.config.namespace);
+    this.socket = new Socket({ hub: this.#hub, channel: () => this.#open(), report: this.#report });
     this.#auth = this.#options.auth;
     this.#token = fixedToken(this.#auth);
   }
 
   get connection(): Observable<ConnectionStatus> {
     return this.#connection;
-  }
-
-  get queue(): Observable<QueueStatus> {
-    return this.#queue;
   }
 
   get progress(): Observable<Progress> {
@@ -183,10 +172,16 @@ export class SyncClient {
     await this.#call({ type: 'disconnect' });
   }
 
-  /** Replaces the token; null signs out. */
-  async setToken(token: string | null): Promise<void> {
+  /**
+   * Replaces the token; null signs out. `expiresAtMs` tells when it ends, for a token that does not say so itself as a
+   * JSON Web Token does: another is asked for ahead of that.
+   */
+  async setToken(
+    token: string | null,
+    { expiresAtMs }: { readonly expiresAtMs?: number } = {},
+  ): Promise<void> {
     this.#token = token;
-    await this.#call({ type: 'setToken', token });
+    await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
   }
 
   /**
@@ -238,6 +233,11 @@ export class SyncClient {
 
   stats(): Promise<Stats> {
     return this.#call({ type: 'stats' });
+  }
+
+  /** The last events of the synchronization, oldest first. They name no room, document or user. */
+  async trace(): Promise<TraceEvent[]> {
+    return (await this.#call({ type: 'trace' })).events;
   }
 
   /** A fresh document id, a UUIDv7. */
@@ -302,17 +302,17 @@ export class SyncClient {
 
   /** Who is in a room: known while this client is in it, see `announce`. */
   presence(room: string): Observable<PresenceSnapshot> {
-    return this.#presences.observe(checkText(room, 'room'));
+    return this.presences.observe(checkText(room, 'room'));
   }
 
   /** Enters a room on behalf of `holder`, with a state for the others to see, or changes that state. */
   announce(room: string, holder: symbol, state: object): void {
-    this.#presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
+    this.presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
   }
 
   /** Ends what `announce` began; the client leaves the room after its last holder. */
   withdraw(room: string, holder: symbol): void {
-    this.#presences.withdraw(room, holder);
+    this.presences.withdraw(room, holder);
   }
 
   /** The app has seen the outcome of this write: it is forgotten. */
@@ -396,8 +396,9 @@ export class SyncClient {
   #detach(): void {
     this.#attached = null;
     this.#watches.detach();
-    this.#presences.detach();
+    this.presences.detach();
     this.#subscriptions.detach();
+    this.#hub.detach();
   }
 
   #config(host: Host): ClientConfig {
@@ -413,25 +414,16 @@ export class SyncClient {
   #attach(channel: Channel): void {
     this.#attached = channel;
     this.#watches.attach();
-    this.#presences.attach();
+    this.presences.attach();
     this.#subscriptions.attach();
-    void this.#readInto(this.#connection, () => channel.call({ type: 'connection' }));
-    void this.#readInto(this.#queue, () => channel.call({ type: 'queue' }));
+    this.#hub.attach(channel);
+    void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
+    this.queue.attach();
+    void readInto(this.queue.status, () => channel.call({ type: 'queue' }), this.#report);
     const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
     const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
     void this.#readKept(channel, this.#outcomes, outcomes);
     void this.#readKept(channel, this.#conflicts, conflicts);
-  }
-
-  /** Reads a first value, unless an event brings a newer one meanwhile. */
-  async #readInto<T>(store: Store<T>, read: () => Promise<T>): Promise<void> {
-    const { version } = store;
-    try {
-      const value = await read();
-      if (store.version === version) store.set(value);
-    } catch (error) {
-      this.#report(asSynclineError(error));
-    }
   }
 
   async #readKept<T extends { clientSeq: number }>(
@@ -461,7 +453,6 @@ export class SyncClient {
     switch (event.type) {
       case 'connection':
         this.#connection.set(event.status);
-        if (event.status.state === 'open') this.#tokens.accepted();
         break;
       case 'room':
         this.#watches.handleRoom(event.status);
@@ -470,10 +461,14 @@ export class SyncClient {
         this.#watches.handleRows(event);
         break;
       case 'queue':
-        this.#queue.set(event.status);
+        this.queue.status.set(event.status);
+        break;
+      case 'job':
+        this.queue.handleEvent(event.event);
         break;
       case 'presence':
-        this.#presences.handleEvent(event);
+      case 'user':
+        this.presences.handleEvent(event);
         break;
       case 'progress':
         this.#progress.set(event.progress);
@@ -487,14 +482,18 @@ export class SyncClient {
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
-      case 'user':
+      case 'message':
+        this.#hub.handleMessage(event);
+        break;
+      case 'namespace':
+      case 'joinRefused':
       case 'error':
         break;
     }
   }
 
   /** What went wrong outside of any call goes to those who listen to errors. */
-  #report(error: SynclineError): void {
+  readonly #report = (error: SynclineError): void => {
     this.#handle([{ type: 'error', error: error.body }]);
-  }
+  };
 }

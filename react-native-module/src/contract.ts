@@ -22,6 +22,10 @@ url: string,
  */
 path?: string, 
 /**
+ * What the addresses of queued requests are relative to, and whose requests carry the token; `url` when absent.
+ */
+apiUrl?: string, 
+/**
  * Where everything is kept; owned by this client. Needed unless `store` is `memory`.
  */
 directory?: string, store?: StoreKind, 
@@ -54,6 +58,15 @@ parser?: Parser,
  */
 caPem?: string, 
 /**
+ * Keys that the server must have, as `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo: at least two,
+ * one in use and one in reserve. Checked after the certificate.
+ */
+pins?: Array<string>, 
+/**
+ * An HTTP proxy to go through: `http://user:password@host:port`, the credentials being optional.
+ */
+proxy?: string, 
+/**
  * Whether to connect at once; `true` when absent.
  */
 autoConnect?: boolean, 
@@ -83,7 +96,7 @@ connectTimeoutMs: number,
  */
 reconnectDelayMs: number, reconnectDelayMsMax: number, 
 /**
- * How long to wait before a server that does not speak this protocol is tried again.
+ * How long to wait before a server that does not speak this protocol, or whose key is not pinned, is tried again.
  */
 unsupportedRetryMs: number, 
 /**
@@ -99,6 +112,22 @@ requestTimeoutMs: number,
  */
 probeTimeoutMs: number, 
 /**
+ * How long the app must have been in the background for its connection to be looked at when it comes back.
+ */
+foregroundCheckMs: number, 
+/**
+ * How far ahead of its expiry a token is replaced.
+ */
+tokenRefreshAheadMs: number, 
+/**
+ * How long a request for a token may wait for its answer.
+ */
+tokenTimeoutMs: number, 
+/**
+ * The pause before a token is asked for again; doubles with each failure, with jitter.
+ */
+tokenRetryDelayMs: number, tokenRetryDelayMsMax: number, 
+/**
  * How often to ask an open connection what is new, without a reason, while the app is on screen; 0 for never. A lost
  * connection is tried again at times of its own.
  */
@@ -111,6 +140,15 @@ syncTimeoutMs: number,
  * How often to ask for the heads of the rooms: what a lost live change would hide.
  */
 presencePingMs: number, 
+/**
+ * How often, at most, a room is told of a new presence state: of several only the newest.
+ */
+presenceThrottleMs: number, 
+/**
+ * How long others shall see this client as away, rather than gone, while it is in the background. The server may
+ * allow less.
+ */
+presenceBackgroundMs: number, 
 /**
  * How long the socket stays open in the background.
  */
@@ -162,6 +200,50 @@ pushBytesMax: number,
  */
 pushDebounceMs: number, 
 /**
+ * How long a job waits to be done at most, unless it says otherwise, by the device's clock.
+ */
+jobTtlMs: number, 
+/**
+ * Failed attempts after which a job is given up, unless it says otherwise; a missing network or token uses up none.
+ */
+jobAttemptsMax: number, 
+/**
+ * What one job does, with its arguments or its body, and what is kept of its result.
+ */
+jobBytesMax: number, 
+/**
+ * Jobs of one kind under way at once, each of another lane.
+ */
+jobsParallelMax: number, 
+/**
+ * The pause of a lane after its first failure is anything up to this; doubles with each failure in a row.
+ */
+jobRetryDelayMs: number, jobRetryDelayMsMax: number, 
+/**
+ * How long a queued event waits for its acknowledgement on an open connection.
+ */
+jobAckTimeoutMs: number, 
+/**
+ * How long a handler has for a job before it is offered again.
+ */
+jobLeaseMs: number, 
+/**
+ * Whether a queued event carries `{idempotencyKey}` as its last argument.
+ */
+jobIdempotencyArgument: boolean, 
+/**
+ * Whether jobs are done without being asked for.
+ */
+jobAuto: boolean, 
+/**
+ * From dialing to the whole response of a queued request.
+ */
+httpTimeoutMs: number, 
+/**
+ * The largest response that a queued request takes.
+ */
+httpResponseBytesMax: number, 
+/**
  * Bytes pushed and not yet answered.
  */
 pushWindowBytes: number, 
@@ -173,6 +255,10 @@ pullsParallelMax: number,
  * Changes in one page.
  */
 pageCountMax: number, 
+/**
+ * Events that `trace` remembers.
+ */
+traceEventsMax: number, 
 /**
  * How long an event with an answer, or a room, waits for it, unless the call says otherwise.
  */
@@ -324,7 +410,16 @@ export type Parser = "json" | "msgpack";
 /**
  * What an app asks for.
  */
-export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
+export type Command = { "type": "connect" } | { "type": "disconnect" } | { "type": "setToken", token: string | null, 
+/**
+ * When it ends, in milliseconds since the epoch; read from the token itself when absent, if that is a JSON Web
+ * Token.
+ */
+expiresAtMs?: number, } | { "type": "tokenFailed", message: string, 
+/**
+ * The request it answers; the one under way when absent.
+ */
+request?: number, retryable?: boolean, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
 /**
  * One document, or the whole collection when absent.
  */
@@ -340,7 +435,11 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "close" };
+after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, 
+/**
+ * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+ */
+expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "jobs", command: JobCommand, } | { "type": "close" };
 
 /**
  * An event for the server. `namespace` is the client's own when absent, here and below.
@@ -469,7 +568,7 @@ reason: ErrorBody | null, } | { sent: boolean,
 /**
  * For a connection.
  */
-waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | Record<symbol, never>;
+waiting: boolean, } | Answered | { joined: boolean, } | NamespaceStatus | Stats | { events: Array<TraceEvent>, } | JobReply | Record<symbol, never>;
 
 /**
  * A document as the app sees it: what the server confirmed, with pending writes applied.
@@ -562,15 +661,211 @@ complete: boolean, error: ErrorBody | null, };
 
 export type RoomPhase = "waiting" | "loading" | "live" | "denied";
 
+/**
+ * What waits, and whether anything is being done about it.
+ */
 export type QueueStatus = { 
 /**
- * Writes not yet confirmed.
+ * Writes not yet confirmed, and jobs that have not ended.
  */
 count: number, bytes: number, 
 /**
- * Whether any is under way to the server.
+ * Whether any is under way.
  */
-processing: boolean, };
+processing: boolean, writes: number, events: number, requests: number, handlers: number, 
+/**
+ * Jobs that were given up and wait for the app's decision.
+ */
+deadLetters: number, 
+/**
+ * Whether jobs wait for another token, or are done only when asked for.
+ */
+paused: boolean, };
+
+/**
+ * What an app asks for.
+ */
+export type JobCommand = { "type": "enqueue", jobs: Array<NewJob>, } | { "type": "list", after?: number, } | { "type": "deadLetters" } | { "type": "outcomes" } | { "type": "acknowledge", job: number, } | { "type": "retry", job: number, work?: JobWork, } | { "type": "edit", job: number, work: JobWork, } | { "type": "drop", job: number, } | { "type": "clear", kinds?: Array<JobKind>, deadLetters?: boolean, } | { "type": "process" } | { "type": "setAuto", enabled: boolean, } | { "type": "registerHandlers", keys: Array<string>, } | { "type": "extendLease", job: number, lease: number, } | { "type": "complete", job: number, lease: number, result?: JsonValue, } | { "type": "fail", job: number, lease: number, category: Category, code?: string, message?: string, retryAfterMs?: number, };
+
+/**
+ * A job to be accepted.
+ */
+export type NewJob = { work: JobWork, 
+/**
+ * Jobs of one lane are done one after the other. The event, the endpoint or the key when absent.
+ */
+lane?: string, 
+/**
+ * What tells duplicates; what the job does, and its lane, when absent.
+ */
+dedupeKey?: string, 
+/**
+ * Whether a job that equals one that has not ended is that one; `true` when absent.
+ */
+dedupe?: boolean, 
+/**
+ * The higher, the sooner, among the first jobs of the lanes; 0 when absent.
+ */
+priority?: number, 
+/**
+ * Jobs that must have succeeded first. If one of them fails for good, so does this.
+ */
+after?: Array<number>, 
+/**
+ * How long it may wait; `jobTtlMs` when absent, for ever when null.
+ */
+ttlMs?: number | null, 
+/**
+ * `jobAttemptsMax` when absent.
+ */
+attemptsMax?: number, policy?: LanePolicy, 
+/**
+ * Whether its result stays until it is acknowledged, also across restarts.
+ */
+keepOutcome?: boolean, };
+
+/**
+ * What a job does.
+ */
+export type JobWork = { "event": { 
+/**
+ * `/` when absent.
+ */
+namespace?: string, name: string, args: JsonValue[], } } | { "request": { method: string, 
+/**
+ * Absolute, or a path on the server.
+ */
+url: string, headers?: { [key in string]: string }, 
+/**
+ * Bytes are sent as they are, anything else as JSON.
+ */
+body?: JsonValue, } } | { "handler": { key: string, payload?: JsonValue, } };
+
+/**
+ * How a job is carried out.
+ */
+export type JobKind = "event" | "request" | "handler";
+
+/**
+ * What becomes of a lane when one of its jobs fails for good.
+ */
+export type LanePolicy = "continue" | "hold";
+
+/**
+ * The answer to a [`JobCommand`].
+ */
+export type JobReply = { enqueued: Array<Enqueued>, } | { jobs: Array<JobInfo>, 
+/**
+ * Whether there are others after these.
+ */
+more: boolean, } | { deadLetters: Array<DeadLetter>, } | { outcomes: Array<JobOutcome>, } | { cleared: number, } | ProcessReport | { leaseMs: number, } | Record<symbol, never>;
+
+/**
+ * What became of a job that was handed over.
+ */
+export type Enqueued = { job: number, 
+/**
+ * Whether an equal job was there already; then it is that one.
+ */
+duplicate: boolean, };
+
+/**
+ * A job that has not ended.
+ */
+export type JobInfo = { job: number, work: JobWork, lane: string, state: JobState, priority: number, after: Array<number>, attempts: number, attemptsMax: number, 
+/**
+ * In milliseconds since the epoch.
+ */
+queuedAtMs: number, 
+/**
+ * In milliseconds since the epoch; null for never.
+ */
+expiresAtMs: number | null, idempotencyKey: string, 
+/**
+ * Why its last attempt failed.
+ */
+error: JobError | null, };
+
+export type JobState = "waiting" | "running";
+
+/**
+ * A job that was given up. It stays until it is retried or dropped.
+ */
+export type DeadLetter = { job: number, work: JobWork, lane: string, reason: DeadReason, error: JobError, attempts: number, 
+/**
+ * Whether its lane waits for the decision about it.
+ */
+holdsLane: boolean, 
+/**
+ * In milliseconds since the epoch.
+ */
+queuedAtMs: number, 
+/**
+ * In milliseconds since the epoch.
+ */
+diedAtMs: number, };
+
+/**
+ * Why a job was given up.
+ */
+export type DeadReason = "refused" | "attempts_spent" | "expired" | "dependency";
+
+/**
+ * Why an attempt failed.
+ */
+export type JobError = { category: Category, 
+/**
+ * The server's or the handler's word for it, or one of [`Code`].
+ */
+code: string, message: string, 
+/**
+ * Of an HTTP response.
+ */
+status: number | null, };
+
+/**
+ * What kind of failure it was.
+ */
+export type Category = "NETWORK" | "SERVER" | "AUTH" | "CONFLICT" | "VALIDATION" | "UNKNOWN";
+
+/**
+ * A job that succeeded.
+ */
+export type JobOutcome = { job: number, kind: JobKind, lane: string, 
+/**
+ * What the server acknowledged with; `{status, headers, body}` of a request; what the handler returned.
+ */
+result: JsonValue[], 
+/**
+ * Whether it stays until it is acknowledged.
+ */
+kept: boolean, };
+
+/**
+ * What one round did.
+ */
+export type ProcessReport = { 
+/**
+ * Jobs that succeeded.
+ */
+processed: number, 
+/**
+ * Jobs whose attempt failed, for now or for good.
+ */
+failed: number, 
+/**
+ * Jobs that could not be tried.
+ */
+skipped: number, };
+
+/**
+ * What an app is told about jobs without asking.
+ */
+export type JobEvent = { "type": "leased", job: number, lease: number, leaseMs: number, key: string, payload: JsonValue, idempotencyKey: string, 
+/**
+ * Attempts used up before.
+ */
+attempts: number, } | { "type": "done", outcome: JobOutcome, } | { "type": "failed", job: number, error: JobError, attempts: number, } | { "type": "dead", letter: DeadLetter, };
 
 /**
  * A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
@@ -620,6 +915,27 @@ export type PresentMember = { clientId: string, userId: string, state: { [key in
  */
 me: boolean, };
 
+/**
+ * A user in a room, with all of their devices there.
+ */
+export type PresentUser = { userId: string, 
+/**
+ * Active if any device is.
+ */
+status: PresenceStatus, devices: number, 
+/**
+ * What the device shows that was active last.
+ */
+state: { [key in string]: JsonValue }, 
+/**
+ * Whether this client is one of the devices.
+ */
+me: boolean, 
+/**
+ * The devices, as the members name them.
+ */
+clientIds: Array<string>, };
+
 export type PresenceStatus = "active" | "away";
 
 /**
@@ -652,7 +968,11 @@ export type ProgressPhase = "idle" | "preparing" | "uploading" | "downloading" |
 /**
  * What a client did since it was opened.
  */
-export type Stats = { clientId: string, 
+export type Stats = { clientId: string, state: ConnectionState, 
+/**
+ * Since the client was opened, in milliseconds.
+ */
+uptimeMs: number, 
 /**
  * Writes accepted.
  */
@@ -673,7 +993,19 @@ recoveryMs: number | null,
 /**
  * From a request to its answer, in milliseconds.
  */
-rttMs: Quantiles, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, reconnects: number, 
+rttMs: Quantiles, 
+/**
+ * From a batch of writes to its answer.
+ */
+pushMs: Latency, 
+/**
+ * From a request for a page to the page.
+ */
+pullMs: Latency, bytesSent: number, bytesReceived: number, journalBytes: number, cacheBytes: number, 
+/**
+ * Both together.
+ */
+diskBytes: number, reconnects: number, 
 /**
  * Writes confirmed by the server.
  */
@@ -681,12 +1013,78 @@ confirmed: number,
 /**
  * Writes refused by the server.
  */
-rejected: number, };
+rejected: number, 
+/**
+ * Writes that were in conflict.
+ */
+conflicts: number, 
+/**
+ * News that the app was too busy to hear.
+ */
+droppedNotices: number, 
+/**
+ * What waits to be sent.
+ */
+queue: Array<QueueDepth>, };
 
 /**
- * The median and the 99th percentile.
+ * The median, the 95th and the 99th percentile.
  */
-export type Quantiles = { p50: number, p99: number, };
+export type Quantiles = { p50: number, p95: number, p99: number, };
+
+/**
+ * How long something took, in milliseconds, and how often it happened.
+ */
+export type Latency = { p50: number, p95: number, p99: number, count: number, };
+
+/**
+ * What waits of one kind.
+ */
+export type QueueDepth = { kind: string, count: number, 
+/**
+ * How long the oldest has waited, in milliseconds.
+ */
+oldestMs: number | null, };
+
+/**
+ * One event of the synchronization.
+ */
+export type TraceEvent = { 
+/**
+ * Milliseconds since the epoch, as the device believes.
+ */
+atMs: number, kind: TraceKind, detail: string, };
+
+/**
+ * What happened. The spelling in [`TraceKind::name`] does not change.
+ */
+export type TraceKind = "connect" | "connected" | "disconnected" | "hello" | "token_needed" | "token_set" | "token_failed" | "app_state" | "network" | "push" | "pushed" | "pull" | "pulled" | "live" | "refused" | "rejected" | "conflict" | "error";
+
+/**
+ * How much is logged; each level holds those before it.
+ */
+export type LogLevel = "off" | "error" | "warn" | "info" | "debug" | "trace";
+
+/**
+ * One line of the log.
+ */
+export type LogLine = { 
+/**
+ * Milliseconds since the epoch, as the device believes.
+ */
+atMs: number, level: LogLevel, 
+/**
+ * Which part of the core it comes from.
+ */
+target: string, 
+/**
+ * A stable name such as `syncline.connect`, for what has one.
+ */
+event: string | null, message: string, 
+/**
+ * Lines that were dropped before this one, because the host was too slow.
+ */
+dropped: number, };
 
 /**
  * What an app is told without asking, at most once per turn and thing.
@@ -704,11 +1102,15 @@ indexes?: Array<number>,
 /**
  * How many documents match, if that changed.
  */
-count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+count?: number, } | { "type": "queue", status: QueueStatus, } | { "type": "job", event: JobEvent, } | { "type": "presence", room: string, members: Array<PresentMember>, 
+/**
+ * The members by user, in the order of the user ids.
+ */
+users: Array<PresentUser>, 
 /**
  * Why this client cannot be present there.
  */
-error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
+error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, request: number, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
 
 /**
  * `{code, message, retryable}`: how an error reaches JavaScript.
@@ -719,4 +1121,4 @@ export type ErrorBody = { code: Code, message: string, retryable: boolean, };
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

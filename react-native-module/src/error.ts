@@ -29,3 +29,8 @@ export function asSynclineError(error: unknown): SynclineError {
   const message = error instanceof Error ? error.message : String(error);
   return new SynclineError({ code: 'internal', message, retryable: false }, { cause: error });
 }
+
+/** What every call of a closed client rejects with. */
+export function closed(): SynclineError {
+  return new SynclineError({ code: 'closed', message: 'the client is closed', retryable: false });
+}

@@ -1,11 +1,18 @@
 import { SyncClient } from './client.ts';
+import type { LogLevel } from './contract.ts';
 import type { Host } from './host.ts';
+import { type Logger, setHostLogger } from './logger.ts';
 import { nativeHost } from './native.ts';
 import type { SyncOptions } from './options.ts';
 
 /** Makes a client for use with or without React. It opens at its first use. */
 export function createSyncClient(options: SyncOptions, host?: Host): SyncClient {
   return new SyncClient(options, () => host ?? nativeHost());
+}
+
+/** Sets who gets the log of the core, and from which level on; null ends it. */
+export function setLogger(level: LogLevel, logger: Logger | null, host?: Host): void {
+  setHostLogger(host ?? nativeHost(), level, logger);
 }
 
 export { useSyncClient } from './hooks/context.ts';
@@ -23,9 +30,25 @@ export {
   useDocument,
   type UseDocument,
 } from './hooks/use-document.ts';
+export { useDeadLetters, type UseDeadLetters } from './hooks/use-dead-letters.ts';
+export {
+  type OfflineMutation,
+  type OfflineMutationOptions,
+  useOfflineMutation,
+} from './hooks/use-offline-mutation.ts';
+export { useOfflineQueue, type UseOfflineQueue } from './hooks/use-offline-queue.ts';
+export { useDebugLog } from './hooks/use-debug-log.ts';
 export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
 export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
 export { usePresence } from './hooks/use-presence.ts';
 export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
+export {
+  type QueryInvalidator,
+  type SocketEventOptions,
+  useEntityEvents,
+  useSocketEvent,
+} from './hooks/use-socket-event.ts';
 export { useSyncProgress } from './hooks/use-sync-progress.ts';
+export { useSyncStats, useSyncTrace } from './hooks/use-sync-trace.ts';
+export { useUserOnline } from './hooks/use-user-online.ts';
 export * from './shared.ts';

@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path';
 
 import { SyncClient } from './client.ts';
 import { SynclineError } from './error.ts';
+import type { LogLevel } from './contract.ts';
 import type { EventsListener, Host } from './host.ts';
+import { type Logger, setHostLogger } from './logger.ts';
 import type { SyncOptions } from './options.ts';
 
 /** Names the file of the addon when the caller does not. */
@@ -16,6 +18,7 @@ interface Addon {
   setAppState(state: 'active' | 'inactive' | 'background'): void;
   setNetwork(available: boolean, expensive: boolean, kind: string): void;
   closeAll(): Promise<void>;
+  setLogSink(level: string, onLine: ((line: string) => void) | null): string;
 }
 
 /** The core within this process. What a phone tells the core by itself, a Node program tells it here. */
@@ -49,6 +52,7 @@ export function createNodeHost(options: NodeHostOptions = {}): NodeHost {
     setNetwork: (available, expensive, kind) => {
       addon.setNetwork(available, expensive, kind);
     },
+    setLogSink: (level, sink) => addon.setLogSink(level, sink),
     defaultDirectory: (name) => join(directory, name),
     addEventsListener(listener) {
       listeners.add(listener);
@@ -72,6 +76,11 @@ function unavailable(message: string, cause?: unknown): SynclineError {
 }
 
 let defaultHost: Host | null = null;
+
+/** Sets who gets the log of the core, and from which level on; null ends it. */
+export function setLogger(level: LogLevel, logger: Logger | null, host?: Host): void {
+  setHostLogger(host ?? (defaultHost ??= createNodeHost()), level, logger);
+}
 
 /** Makes a client for Node. It opens at its first use. */
 export function createSyncClient(options: SyncOptions, host?: Host): SyncClient {

@@ -1,3 +1,5 @@
+import { asSynclineError, type SynclineError } from './error.ts';
+
 export type Unsubscribe = () => void;
 
 /** A value that changes. `get` returns the same object until it does. */
@@ -37,5 +39,20 @@ export class Store<T> implements Observable<T> {
     if (Object.is(value, this.#value)) return;
     this.#value = value;
     for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/** Reads a first value, unless an event brings a newer one meanwhile. */
+export async function readInto<T>(
+  store: Store<T>,
+  read: () => Promise<T>,
+  report: (error: SynclineError) => void,
+): Promise<void> {
+  const { version } = store;
+  try {
+    const value = await read();
+    if (store.version === version) store.set(value);
+  } catch (error) {
+    report(asSynclineError(error));
   }
 }

@@ -1,8 +1,11 @@
 import type { Channel } from './channel.ts';
-import type { Command, ErrorBody, Event, PresentMember } from './contract.ts';
+import type { Command, ErrorBody, Event, PresentMember, PresentUser } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { toFields } from './json.ts';
+import { OnlineUsers } from './online-users.ts';
 import type { Fields } from './ops.ts';
+import { checkText } from './refs.ts';
 import { share } from './share.ts';
 
 /** How long a presence outlives its last holder: a remount within this time is not seen by others. */
@@ -10,15 +13,18 @@ const LINGER_MS = 50;
 
 /** Who is in a room. */
 export interface PresenceSnapshot {
+  /** Everybody there, once each: a user with several devices is as active as the best of them. */
+  readonly users: readonly PresentUser[];
+  /** Each device there. */
   readonly members: readonly PresentMember[];
   /** This client among the members, once the server has let it in. */
   readonly me: PresentMember | null;
   readonly error: SynclineError | null;
 }
 
-type PresenceEvent = Extract<Event, { type: 'presence' }>;
+type PresenceEvent = Extract<Event, { type: 'presence' | 'user' }>;
 
-export const NOBODY: PresenceSnapshot = { members: [], me: null, error: null };
+export const NOBODY: PresenceSnapshot = { users: [], members: [], me: null, error: null };
 
 interface Room {
   readonly name: string;
@@ -44,6 +50,7 @@ export class Presences {
   readonly #channel: () => Promise<Channel>;
   /** Those that somebody holds or watches, or that are not done with. */
   readonly #rooms = new Map<string, Room>();
+  readonly #online = new OnlineUsers();
   /** Counts closings: what was to be told before one is void after it. */
   #era = 0;
 
@@ -69,6 +76,21 @@ export class Presences {
     this.#tell(entry);
   }
 
+  /**
+   * Changes some fields of what this client shows, beside what its holders announce; a null removes one. With a time, they
+   * vanish after it by themselves.
+   */
+  async update(room: string, fields: object, expiresInMs?: number): Promise<void> {
+    const entry = this.#rooms.get(checkText(room, 'room'));
+    const state = toFields(fields, 'the presence state');
+    if (!entry?.announced) {
+      throw new SynclineError({ code: 'not_found', message: `${room} is not entered`, retryable: false });
+    }
+    const time = expiresInMs === undefined ? {} : { expiresInMs };
+    const error = await this.#send(entry, { type: 'presenceUpdate', room, state, ...time });
+    if (error) throw error;
+  }
+
   /** Ends the holder's part; the client leaves the room after its last holder. */
   withdraw(room: string, holder: symbol): void {
     const entry = this.#rooms.get(room);
@@ -79,7 +101,7 @@ export class Presences {
     }
     entry.linger = setTimeout(() => {
       entry.linger = null;
-      if (entry.announced) this.#send(entry, { type: 'presenceLeave', room });
+      if (entry.announced) void this.#send(entry, { type: 'presenceLeave', room });
       this.#reset(entry);
       this.#tidy(entry);
     }, LINGER_MS);
@@ -93,15 +115,26 @@ export class Presences {
   /** The client is closing, and leaves its rooms by that. */
   detach(): void {
     this.#era += 1;
+    this.#online.reset();
     for (const entry of this.#rooms.values()) this.#reset(entry);
   }
 
-  handleEvent({ room, members, error }: PresenceEvent): void {
+  /** Whether a user shares a room with this client; `null` until the server tells. */
+  userOnline(userId: string): Observable<boolean | null> {
+    return this.#online.observe(checkText(userId, 'user id'));
+  }
+
+  handleEvent(event: PresenceEvent): void {
+    if (event.type === 'user') {
+      this.#online.handleUser(event.userId, event.online);
+      return;
+    }
+    const { room, members, users, error } = event;
     const entry = this.#rooms.get(room);
     // One that this client has left meanwhile is nobody's any more.
     if (!entry?.announced) return;
     entry.refusal = error ? sameError(entry.refusal, error) : null;
-    this.#show(entry, members);
+    this.#show(entry, members, users);
   }
 
   #subscribe(entry: Room, listener: () => void): Unsubscribe {
@@ -141,25 +174,33 @@ export class Presences {
   #tell(entry: Room): void {
     const state = [...entry.holders.values()].at(-1);
     if (!state || share(entry.announced, state) === entry.announced) return;
-    const type = entry.announced ? 'presenceUpdate' : 'presenceJoin';
+    const command: Command = entry.announced
+      ? { type: 'presenceUpdate', room: entry.name, state: changes(entry.announced, state) }
+      : { type: 'presenceJoin', room: entry.name, state };
     entry.announced = state;
-    this.#send(entry, { type, room: entry.name, state });
+    void this.#send(entry, command);
   }
 
-  #send(entry: Room, command: Command): void {
+  /** Resolves with the error, if the command failed. */
+  #send(entry: Room, command: Command): Promise<SynclineError | null> {
     const era = this.#era;
     entry.commands += 1;
-    entry.lane = entry.lane.then(async () => {
+    const sent = entry.lane.then(async () => {
+      let failure: SynclineError | null = null;
       try {
         if (era === this.#era) await (await this.#channel()).call(command);
         if (era === this.#era) entry.failure = null;
       } catch (error) {
-        if (era === this.#era) this.#handleFailure(entry, command, asSynclineError(error));
+        failure = asSynclineError(error);
+        if (era === this.#era) this.#handleFailure(entry, command, failure);
       }
       entry.commands -= 1;
       if (entry.announced || entry.failure) this.#show(entry);
       this.#tidy(entry);
+      return failure;
     });
+    entry.lane = sent.then(() => undefined);
+    return sent;
   }
 
   #handleFailure(entry: Room, command: Command, error: SynclineError): void {
@@ -168,12 +209,16 @@ export class Presences {
     if (command.type !== 'presenceLeave') entry.failure = error;
   }
 
-  #show(entry: Room, members: readonly PresentMember[] = entry.store.get().members): void {
+  #show(
+    entry: Room,
+    members: readonly PresentMember[] = entry.store.get().members,
+    users: readonly PresentUser[] = entry.store.get().users,
+  ): void {
     const shown = entry.store.get();
-    const shared = share(shown.members, members);
+    const next = { members: share(shown.members, members), users: share(shown.users, users) };
     const error = entry.failure ?? entry.refusal;
-    if (shared === shown.members && error === shown.error) return;
-    entry.store.set({ members: shared, me: shared.find((member) => member.me) ?? null, error });
+    if (next.members === shown.members && next.users === shown.users && error === shown.error) return;
+    entry.store.set({ ...next, me: next.members.find((member) => member.me) ?? null, error });
   }
 
   /** This client is not in the room any more. */
@@ -188,6 +233,13 @@ export class Presences {
     const isUsed = entry.holders.size > 0 || entry.linger !== null || entry.listeners > 0;
     if (!isUsed && entry.commands === 0) this.#rooms.delete(entry.name);
   }
+}
+
+/** What turns one state into another: the new values, and null for what is gone. */
+function changes(from: Fields, to: Fields): Fields {
+  const gone = Object.keys(from).filter((name) => !Object.hasOwn(to, name));
+  const changed = Object.entries(to).filter(([name, value]) => share(from[name], value) !== from[name]);
+  return Object.fromEntries([...gone.map((name) => [name, null] as const), ...changed]);
 }
 
 /** The error shown already when it says the same, so that nothing renders for it. */

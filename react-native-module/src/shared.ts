@@ -9,15 +9,28 @@ export type {
   ConnectionState,
   ConnectionStatus,
   Cursor,
+  DeadLetter,
   Direction,
+  DisconnectCause,
+  Enqueued,
   ErrorBody,
   Event,
   Index,
+  JobError,
+  JobInfo,
+  JobOutcome,
+  JobWork,
   JsonValue,
+  LogLevel,
+  LogLine,
   Migration,
   MigrationStep,
+  NamespaceStatus,
+  NewJob,
   ParkedWrite,
   PresentMember,
+  PresentUser,
+  ProcessReport,
   Progress,
   QueueStatus,
   RejectedWrite,
@@ -26,10 +39,22 @@ export type {
   Schema,
   Settings,
   Stats,
+  TraceEvent,
+  TraceKind,
   WriteRequest,
 } from './contract.ts';
 export { SynclineError } from './error.ts';
 export type { EventsListener, Host } from './host.ts';
+export type { Logger } from './logger.ts';
+export {
+  type HandlerContext,
+  type JobEnd,
+  JobFailure,
+  type JobHandler,
+  type JobOptions,
+  JobQueue,
+  type QueuedRequest,
+} from './jobs.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,
@@ -50,4 +75,16 @@ export { cursorOf, type Filter, type OrderBy, type Selection } from './queries.t
 export { path, type PathOf, type PathValues } from './paths.ts';
 export type { PresenceSnapshot } from './presence.ts';
 export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';
+export { type EntityHandlers, onEntity } from './entities.ts';
+export {
+  type AnyEvents,
+  createSocket,
+  type EmitResult,
+  type EventsMap,
+  type ListenerOf,
+  Socket,
+  type SocketOptions,
+  type TopicOf,
+} from './socket.ts';
+export type { StandardSchema, Validator } from './validation.ts';
 export type { CollectionSnapshot, DataStatus } from './watches.ts';

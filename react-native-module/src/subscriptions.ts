@@ -1,6 +1,18 @@
 import type { Channel } from './channel.ts';
+import type { Command } from './contract.ts';
 import { asSynclineError, type SynclineError } from './error.ts';
 import type { Unsubscribe } from './observable.ts';
+
+/** What the core is asked as something begins and ends to be wanted, by its name. */
+interface Commands {
+  readonly begin: (name: string) => Command;
+  readonly end: (name: string) => Command;
+}
+
+const ROOMS: Commands = {
+  begin: (room) => ({ type: 'subscribe', room }),
+  end: (room) => ({ type: 'unsubscribe', room }),
+};
 
 interface Room {
   readonly name: string;
@@ -16,11 +28,17 @@ export class Subscriptions {
   /** Opens the client when it is not open. */
   readonly #channel: () => Promise<Channel>;
   readonly #report: (error: SynclineError) => void;
+  readonly #commands: Commands;
   readonly #rooms = new Map<string, Room>();
   /** Counts closings: what was asked before one is void after it. */
   #era = 0;
 
-  constructor(channel: () => Promise<Channel>, report: (error: SynclineError) => void) {
+  constructor(
+    channel: () => Promise<Channel>,
+    report: (error: SynclineError) => void,
+    commands: Commands = ROOMS,
+  ) {
+    this.#commands = commands;
     this.#channel = channel;
     this.#report = report;
   }
@@ -67,12 +85,12 @@ export class Subscriptions {
 
   async #begin(room: Room, era: number): Promise<void> {
     const channel = await this.#channel();
-    await channel.call({ type: 'subscribe', room: room.name });
+    await channel.call(this.#commands.begin(room.name));
     if (era === this.#era) room.channel = channel;
   }
 
   async #end(room: Room, channel: Channel): Promise<void> {
     room.channel = null;
-    await channel.call({ type: 'unsubscribe', room: room.name });
+    await channel.call(this.#commands.end(room.name));
   }
 }

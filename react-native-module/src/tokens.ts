@@ -1,8 +1,5 @@
 import { asSynclineError, SynclineError } from './error.ts';
 
-const RETRY_DELAY_MS_MIN = 1_000;
-const RETRY_DELAY_MS_MAX = 30_000;
-
 /** How long `getToken` may take. */
 export const FETCH_TIMEOUT_MS = 30_000;
 
@@ -11,12 +8,12 @@ interface Flight {
   abandon(error: SynclineError): void;
 }
 
-/** Fetches tokens, one fetch at a time, ever more slowly while they do not lead to a connection. */
+/** Fetches tokens, one fetch at a time, when the core asks for them. */
 export class TokenSource {
   readonly #fetch: () => Promise<string | null> | string | null;
   readonly #deliver: (token: string) => Promise<void>;
   readonly #report: (error: SynclineError) => void;
-  #attempts = 0;
+  readonly #fail: (error: SynclineError) => void;
   /** The fetch under way. Over once the token is there: a request that comes after is about that token. */
   #flight: Flight | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -25,26 +22,26 @@ export class TokenSource {
     fetch: () => Promise<string | null> | string | null,
     deliver: (token: string) => Promise<void>,
     report: (error: SynclineError) => void,
+    fail: (error: SynclineError) => void,
   ) {
     this.#fetch = fetch;
     this.#deliver = deliver;
     this.#report = report;
+    this.#fail = fail;
   }
 
-  /** The core needs a token. The first is fetched at once, later ones after a growing delay. */
+  /** The core needs a token. It asks ever more slowly by itself while tokens do not lead to a connection. */
   request(): void {
     if (this.#flight || this.#timer) return;
-    const delayMs =
-      this.#attempts === 0 ? 0 : Math.min(RETRY_DELAY_MS_MIN * 2 ** (this.#attempts - 1), RETRY_DELAY_MS_MAX);
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.refresh().catch((error: unknown) => {
         const failure = asSynclineError(error);
         if (failure.code === 'closed') return;
         this.#report(failure);
-        if (failure.retryable) this.request();
+        this.#fail(failure);
       });
-    }, delayMs);
+    }, 0);
   }
 
   /** Fetches and delivers a token now, or joins the fetch under way. Rejects when there is none. */
@@ -54,18 +51,12 @@ export class TokenSource {
     await this.#deliver(await this.#flight.token);
   }
 
-  /** A connection was made: the next request is served at once. */
-  accepted(): void {
-    this.#attempts = 0;
-  }
-
   /** Forgets every request: what is fetched for it goes nowhere. Those who wait for it are rejected with `closed`. */
   stop(): void {
     this.#stopWaiting();
     const message = 'the token is not needed any more';
     this.#flight?.abandon(new SynclineError({ code: 'closed', message, retryable: false }));
     this.#flight = null;
-    this.#attempts = 0;
   }
 
   #stopWaiting(): void {
@@ -74,7 +65,6 @@ export class TokenSource {
   }
 
   #takeOff(): Flight {
-    this.#attempts += 1;
     let abandon: Flight['abandon'] = () => undefined;
     const abandoned = new Promise<never>((_, reject) => (abandon = reject));
     const timer = setTimeout(() => {

@@ -10,6 +10,7 @@ import {
   useSocketConnection,
   useSyncProgress,
 } from '../src/index.ts';
+import { EMPTY_QUEUE } from '../src/jobs.ts';
 import { Devices, settled, unique, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
 
@@ -76,7 +77,7 @@ it('keeps what is written without a server, and sends it when the server is back
   await waitFor(() => {
     expect(result.current).toMatchObject({
       tasks: { status: 'complete', pendingIds: new Set() },
-      queue: { count: 0, bytes: 0, processing: false },
+      queue: EMPTY_QUEUE,
       connection: { isConnected: true, reconnectAttempts: 0, nextRetryMs: null },
       progress: { phase: 'complete', toUpload: 0 },
     });

@@ -1,7 +1,7 @@
 import { renderHook, waitFor } from '@testing-library/react-native';
 import { type ReactNode, StrictMode } from 'react';
 
-import { type SyncClient, SynclineProvider, usePresence } from '../src/index.ts';
+import { type SyncClient, SynclineProvider, usePresence, useUserOnline } from '../src/index.ts';
 import { Devices, unique, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
 
@@ -37,8 +37,8 @@ async function pair() {
 
 it('shows two devices each other, and themselves', async () => {
   const { room, ada, bob } = await pair();
-  const here = await renderHook(() => usePresence(room, { cursor: 1 }), { wrapper: within(ada) });
-  const there = await renderHook(() => usePresence(room, { cursor: 2 }), { wrapper: within(bob) });
+  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), { wrapper: within(ada) });
+  const there = await renderHook(() => usePresence(room, { state: { cursor: 2 } }), { wrapper: within(bob) });
 
   await waitFor(() => {
     expect(here.result.current.members.map(({ userId }) => userId).sort()).toEqual(['ada', 'bob']);
@@ -59,10 +59,13 @@ it('shows two devices each other, and themselves', async () => {
 
 it('tells the others about a new state, and about leaving', async () => {
   const { room, ada, bob } = await pair();
-  const here = await renderHook(({ cursor }: { cursor: number }) => usePresence(room, { cursor }), {
-    wrapper: within(ada),
-    initialProps: { cursor: 1 },
-  });
+  const here = await renderHook(
+    ({ cursor }: { cursor: number }) => usePresence(room, { state: { cursor } }),
+    {
+      wrapper: within(ada),
+      initialProps: { cursor: 1 },
+    },
+  );
   const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
   const adaSeen = () => there.result.current.members.find(({ userId }) => userId === 'ada');
   await waitFor(() => {
@@ -81,6 +84,72 @@ it('tells the others about a new state, and about leaving', async () => {
   expect(there.result.current.me).not.toBeNull();
 });
 
+it('shows a user once, however many devices, and what is typed for a while', async () => {
+  const { room, ada, bob } = await pair();
+  const tablet = await devices.client(server, 'bob', [room]);
+  const here = await renderHook(() => usePresence(room), { wrapper: within(ada) });
+  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  tablet.announce(room, Symbol('tablet'), {});
+  const bobSeen = () => here.result.current.users.find(({ userId }) => userId === 'bob');
+  await waitFor(() => {
+    expect(bobSeen()).toMatchObject({ devices: 2, status: 'active' });
+  });
+  expect(here.result.current.status).toBe('active');
+
+  await there.result.current.setFor({ typing: true }, 500);
+  await waitFor(() => {
+    expect(bobSeen()?.state).toEqual({ typing: true });
+  });
+  await waitFor(() => {
+    expect(bobSeen()?.state).toEqual({});
+  });
+});
+
+it('sets fields beside the announced state, and removes them', async () => {
+  const { room, ada, bob } = await pair();
+  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), { wrapper: within(ada) });
+  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  const adaSeen = () => there.result.current.members.find(({ userId }) => userId === 'ada');
+  await here.result.current.update({ mood: 'good' });
+  await waitFor(() => {
+    expect(adaSeen()?.state).toEqual({ cursor: 1, mood: 'good' });
+  });
+
+  await here.result.current.update({ mood: null });
+  await waitFor(() => {
+    expect(adaSeen()?.state).toEqual({ cursor: 1 });
+  });
+});
+
+it('rejects a change of a presence that was never announced', async () => {
+  const { room, ada } = await pair();
+  await expect(ada.presences.update(room, { mood: 'good' })).rejects.toMatchObject({ code: 'not_found' });
+});
+
+it('tells whether a user is online', async () => {
+  const room = unique('doc');
+  // Nobody's name in another test: a user is online with any device.
+  const name = unique('bob');
+  const ada = await devices.client(server, 'ada', [room]);
+  const bob = await devices.client(server, name, [room]);
+  const here = await renderHook(() => ({ room: usePresence(room), bob: useUserOnline(name) }), {
+    wrapper: within(ada),
+  });
+  await waitFor(() => {
+    expect(here.result.current.room.me).not.toBeNull();
+  });
+  expect(here.result.current.bob).toBeNull();
+
+  bob.announce(room, Symbol('bob'), {});
+  await waitFor(() => {
+    expect(here.result.current.bob).toBe(true);
+  });
+  await bob.close();
+  await waitFor(() => {
+    expect(here.result.current.bob).toBe(false);
+  });
+});
+
 it('does not see a device again that was closed', async () => {
   const { room, ada, bob } = await pair();
   await renderHook(() => usePresence(room), { wrapper: within(ada) });
@@ -93,10 +162,13 @@ it('does not see a device again that was closed', async () => {
 
 it('reports a state that is too large, and enters with a smaller one', async () => {
   const { room, ada } = await pair();
-  const { result, rerender } = await renderHook(({ text }: { text: string }) => usePresence(room, { text }), {
-    wrapper: within(ada),
-    initialProps: { text: 'x'.repeat(10_000) },
-  });
+  const { result, rerender } = await renderHook(
+    ({ text }: { text: string }) => usePresence(room, { state: { text } }),
+    {
+      wrapper: within(ada),
+      initialProps: { text: 'x'.repeat(10_000) },
+    },
+  );
   await waitFor(() => {
     expect(result.current).toMatchObject({ members: [], me: null, error: { code: 'too_large' } });
   });

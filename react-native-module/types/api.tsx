@@ -154,7 +154,7 @@ export function Hooks() {
   const connected: boolean = useSocketConnection(({ isConnected }) => isConnected);
   const attempts: number = useSocketConnection().reconnectAttempts;
   const count: number = useOfflineQueueStatus(({ count: waiting }) => waiting);
-  const me: string | undefined = usePresence('game:1', { cursor: 1 }).me?.userId;
+  const me: string | undefined = usePresence('game:1', { state: { cursor: 1 } }).me?.userId;
   consume(data, connected, attempts, count, me);
   return null;
 }

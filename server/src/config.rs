@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use syncline_protocol::Limits;
 
+pub use crate::presence::PresenceConfig;
+
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -16,6 +18,7 @@ pub struct Config {
     /// What both ends enforce, as announced in `sync:hello`.
     pub limits: Limits,
     pub connection: ConnectionConfig,
+    pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
@@ -184,6 +187,7 @@ impl Config {
             mode,
             limits: Limits::default(),
             connection: ConnectionConfig::default(),
+            presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
             shutdown_timeout_ms: 5_000,

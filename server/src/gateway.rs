@@ -1,8 +1,8 @@
 //! The Socket.IO end: two parsers on one path, the handshake, and a session for each socket.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request as HttpRequest;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::SocketRef;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
 use socketioxide::service::SocketIoService;
-use socketioxide::socket::Socket;
+use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder};
 use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
 use syncline_protocol::{ClientId, ErrorCode, WireError};
@@ -21,7 +21,7 @@ use crate::auth::{Authenticator, Identity};
 use crate::config::ConnectionConfig;
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
-use crate::presence::{ConnectionId, Roster};
+use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
 use crate::session;
 use crate::storage::Storage;
 use crate::wire;
@@ -35,7 +35,11 @@ pub(crate) struct Shared {
     pub(crate) auth: Authenticator,
     pub(crate) limits: syncline_protocol::Limits,
     pub(crate) connection: ConnectionConfig,
+    pub(crate) presence: PresenceConfig,
+    started: Instant,
     roster: Mutex<Roster>,
+    /// Woken when the first lease ends sooner than before.
+    expiry_sooner: Notify,
     next_connection: AtomicU64,
     /// Subscribed to by every session, so that a shutdown can end them and wait for them.
     closing: watch::Sender<bool>,
@@ -54,16 +58,55 @@ impl Shared {
             auth,
             limits: config.limits,
             connection: config.connection.clone(),
-            roster: Mutex::default(),
+            presence: config.presence.clone(),
+            started: Instant::now(),
+            roster: Mutex::new(Roster::new(config.presence.clone(), config.limits)),
+            expiry_sooner: Notify::new(),
             next_connection: AtomicU64::new(1),
             closing: watch::Sender::new(false),
         })
     }
 
-    /// The roster, locked: what it answers is told to the others before it is released, so that they hear of
-    /// changes in their order.
+    /// The roster, locked.
     pub(crate) fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The roster's time: milliseconds since the server's start.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Changes the roster at the present time. The others are told before it is released, so that they hear of changes
+    /// in their order.
+    pub(crate) fn change_roster(&self, change: impl FnOnce(&mut Roster, u64) -> Vec<Notice>) {
+        let mut roster = self.roster();
+        let before = roster.next_expiry_ms();
+        for Notice { to, news } in change(&mut roster, self.now_ms()) {
+            self.fanout.tell(to, news);
+        }
+        let after = roster.next_expiry_ms();
+        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.expiry_sooner.notify_one();
+        }
+    }
+
+    /// Ends leases when they are over, for ever.
+    pub(crate) async fn expire_leases(&self) {
+        loop {
+            let next_ms = self.roster().next_expiry_ms();
+            let wait_ms = next_ms.map(|next_ms| next_ms.saturating_sub(self.now_ms()));
+            let until_next = async {
+                match wait_ms {
+                    Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = until_next => self.change_roster(Roster::expire),
+                () = self.expiry_sooner.notified() => {}
+            }
+        }
     }
 
     pub(crate) fn next_connection(&self) -> ConnectionId {
@@ -95,6 +138,8 @@ pub(crate) struct Accepted {
     pub(crate) waiting: Waiting,
     /// Woken when the socket is gone.
     pub(crate) gone: Arc<Notify>,
+    /// Whether the client said goodbye before.
+    pub(crate) left: Arc<AtomicBool>,
     /// True when the server shuts down.
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -218,10 +263,14 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     let (inbox, waiting) = Inbox::new(&shared.connection);
     receive_requests(socket, &inbox);
     let gone = Arc::new(Notify::new());
-    let gone_later = Arc::clone(&gone);
-    socket.on_disconnect(async move || gone_later.notify_one());
-    let accepted =
-        Accepted { identity, client: auth.client_id, encoding: auth.encoding, inbox, waiting, gone, closing };
+    let left = Arc::new(AtomicBool::new(false));
+    let (gone_later, left_later) = (Arc::clone(&gone), Arc::clone(&left));
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        left_later.store(reason == DisconnectReason::ClientNSDisconnect, Ordering::Relaxed);
+        gone_later.notify_one();
+    });
+    let (client, encoding) = (auth.client_id, auth.encoding);
+    let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, closing };
     socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
     Ok(())
 }

@@ -126,9 +126,12 @@ pub(crate) struct Waiting {
 
 /// What a client that asks too much is told.
 pub(crate) fn refusal() -> Body {
-    let mut error = WireError::new(ErrorCode::RateLimited, "too many requests at once");
-    error.retry_after_ms = Some(RETRY_AFTER_MS);
-    wire::failure(error)
+    wire::failure(too_often())
+}
+
+pub(crate) fn too_often() -> WireError {
+    let error = WireError::new(ErrorCode::RateLimited, "too many requests at once");
+    WireError { retry_after_ms: Some(RETRY_AFTER_MS), ..error }
 }
 
 /// Puts requests of one kind into an inbox.
@@ -149,7 +152,7 @@ impl MessageHandler<LocalAdapter, InOrder> for Enqueue {
 
 /// So many per second, after a first burst.
 #[derive(Debug)]
-struct TokenBucket {
+pub(crate) struct TokenBucket {
     per_s: f64,
     burst: f64,
     tokens: f64,
@@ -157,11 +160,11 @@ struct TokenBucket {
 }
 
 impl TokenBucket {
-    fn full(per_s: u32, burst: u32) -> Self {
+    pub(crate) fn full(per_s: u32, burst: u32) -> Self {
         Self { per_s: per_s.into(), burst: burst.into(), tokens: burst.into(), filled: None }
     }
 
-    fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let elapsed = self.filled.map_or(0.0, |filled| now.saturating_duration_since(filled).as_secs_f64());
         self.filled = Some(now);
         self.tokens = (self.tokens + elapsed * self.per_s).min(self.burst);

@@ -38,6 +38,16 @@ struct Arguments {
     /// How long a client may take to answer a ping, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20_000)]
     ping_timeout_ms: u64,
+    /// How long a client whose connection was lost is shown as away before it is gone, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 15_000)]
+    presence_grace_ms: u64,
+    /// How long a client that is not heard of stays present at most, in milliseconds; twice the ping interval and the
+    /// timeout unless given
+    #[arg(long, value_name = "MS")]
+    presence_lease_ms: Option<u64>,
+    /// How long a client in the background may ask to be kept, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 900_000)]
+    presence_background_ms_max: u64,
     /// What to log, as `tracing` filter directives
     #[arg(long, env = "SYNCLINE_LOG", default_value = "info")]
     log: String,
@@ -86,6 +96,10 @@ fn config(arguments: &Arguments) -> Result<Config, ServerError> {
     let mut config = Config::new(arguments.listen, arguments.data.clone(), mode);
     config.connection.ping_interval_ms = arguments.ping_interval_ms;
     config.connection.ping_timeout_ms = arguments.ping_timeout_ms;
+    config.presence.grace_ms = arguments.presence_grace_ms;
+    config.presence.background_lease_ms_max = arguments.presence_background_ms_max;
+    let lease_ms = 2 * arguments.ping_interval_ms + arguments.ping_timeout_ms;
+    config.limits.presence_lease_ms = arguments.presence_lease_ms.unwrap_or(lease_ms);
     Ok(config)
 }
 

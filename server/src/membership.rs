@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use syncline_protocol::message::{Member, PresenceDiff, UserStatus};
+use syncline_protocol::message::{Member, Presence};
 use syncline_protocol::{ClientId, Collection, Room, WireError};
 
-use crate::fanout::{Mailbox, News};
+use crate::fanout::Mailbox;
 use crate::gateway::Shared;
-use crate::presence::{Arrival, ConnectionId, Roster};
+use crate::presence::{ConnectionId, Notice};
 
 /// A connection's place among the others, given up when dropped, however the session ends.
 pub(crate) struct Membership {
@@ -17,92 +18,106 @@ pub(crate) struct Membership {
     pub(crate) subscribed: BTreeMap<Room, Option<Vec<Collection>>>,
     pub(crate) joined: BTreeSet<Room>,
     pub(crate) present: BTreeSet<Room>,
-    user: String,
+    /// Whether the client said goodbye.
+    left: Arc<AtomicBool>,
 }
 
 impl Membership {
-    pub(crate) fn register(shared: &Arc<Shared>, user: &str, mailbox: &Arc<Mailbox>) -> Self {
+    pub(crate) fn register(
+        shared: &Arc<Shared>,
+        user: &str,
+        client: Option<ClientId>,
+        left: Arc<AtomicBool>,
+        mailbox: &Arc<Mailbox>,
+    ) -> Self {
         let id = shared.next_connection();
         shared.fanout.connect(id, Arc::clone(mailbox));
-        shared.roster().connect(id, user);
+        shared.roster().connect(id, user, client, shared.now_ms());
         Self {
             shared: Arc::clone(shared),
             id,
             subscribed: BTreeMap::new(),
             joined: BTreeSet::new(),
             present: BTreeSet::new(),
-            user: user.to_owned(),
+            left,
         }
     }
 
     pub(crate) fn enter(&self, room: &Room) {
-        let mut roster = self.shared.roster();
-        let see_it = roster.enter(self.id, room);
-        self.shared.fanout.tell(see_it, News::Online(self.status()));
+        self.shared.change_roster(|roster, _| roster.enter(self.id, room));
     }
 
     pub(crate) fn exit_if_unused(&self, room: &Room) {
         let used =
             self.subscribed.contains_key(room) || self.joined.contains(room) || self.present.contains(room);
         if !used {
-            let mut roster = self.shared.roster();
-            let lost = roster.exit(self.id, room);
-            self.shared.fanout.tell(lost, News::Offline(self.status()));
+            self.shared.change_roster(|roster, _| roster.exit(self.id, room));
         }
     }
 
-    /// Shows the client's state in a room, and tells the others there.
-    pub(crate) fn show(&mut self, room: &Room, member: Member) -> Result<(), WireError> {
+    /// Shows the client's state in a room, and tells the others there. Answers who is there.
+    pub(crate) fn show(&mut self, presence: &Presence) -> Result<Vec<Member>, WireError> {
+        let room = &presence.room;
+        let is_new = self.present.insert(room.clone());
         self.enter(room);
-        self.present.insert(room.clone());
-        let mut roster = self.shared.roster();
-        let arrival = match roster.join(self.id, room, member.clone()) {
-            Ok(arrival) => arrival,
-            Err(error) => {
-                drop(roster);
-                self.present.remove(room);
-                self.exit_if_unused(room);
-                return Err(error);
-            }
-        };
-        let mut diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![] };
-        match arrival {
-            Arrival::Joined => diff.joined.push(member),
-            Arrival::Updated => diff.updated.push(member),
-            Arrival::Outdated => return Ok(()),
+        let mut answer = Ok(Vec::new());
+        self.shared.change_roster(|roster, now_ms| {
+            let joined = roster.join(self.id, presence, now_ms);
+            let (members, notices) = split(joined.map(|notices| (roster.members(room, now_ms), notices)));
+            answer = members;
+            notices
+        });
+        if answer.is_err() && is_new {
+            self.present.remove(room);
+            self.exit_if_unused(room);
         }
-        self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
-        Ok(())
+        answer
+    }
+
+    /// Changes what the client shows in a room.
+    pub(crate) fn update(&self, presence: &Presence) -> Result<(), WireError> {
+        let mut answer = Ok(());
+        self.shared.change_roster(|roster, now_ms| {
+            let (done, notices) =
+                split(roster.update(self.id, presence, now_ms).map(|notices| ((), notices)));
+            answer = done;
+            notices
+        });
+        answer
     }
 
     pub(crate) fn hide(&mut self, room: &Room) {
         self.present.remove(room);
-        let mut roster = self.shared.roster();
-        if let Some(client) = roster.leave(self.id, room) {
-            self.tell_left(&roster, room, client);
-        }
-        drop(roster);
+        self.shared.change_roster(|roster, _| roster.leave(self.id, room));
         self.exit_if_unused(room);
     }
 
-    fn tell_left(&self, roster: &Roster, room: &Room, client: ClientId) {
-        let diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![client] };
-        self.shared.fanout.tell(roster.present_in(room, self.id), News::Presence(diff));
+    /// The client was heard of. Answers in which rooms its presence has lapsed before that.
+    pub(crate) fn renew(&self) -> Vec<Room> {
+        let mut lapsed = Vec::new();
+        self.shared.change_roster(|roster, now_ms| {
+            roster.renew(self.id, now_ms);
+            lapsed = roster.lapsed(self.id, &self.present);
+            Vec::new()
+        });
+        lapsed
     }
+}
 
-    fn status(&self) -> UserStatus {
-        UserStatus { user_id: self.user.clone() }
+fn split<T>(result: Result<(T, Vec<Notice>), WireError>) -> (Result<T, WireError>, Vec<Notice>) {
+    match result {
+        Ok((answer, notices)) => (Ok(answer), notices),
+        Err(error) => (Err(error), Vec::new()),
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
         self.shared.fanout.disconnect(self.id, std::mem::take(&mut self.subscribed).into_keys());
-        let mut roster = self.shared.roster();
-        let departure = roster.disconnect(self.id);
-        for (room, client) in &departure.left {
-            self.tell_left(&roster, room, *client);
-        }
-        self.shared.fanout.tell(departure.offline_to, News::Offline(self.status()));
+        let left = self.left.load(Ordering::Relaxed);
+        self.shared.change_roster(|roster, now_ms| match left {
+            true => roster.disconnect(self.id),
+            false => roster.lose(self.id, now_ms),
+        });
     }
 }

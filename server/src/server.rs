@@ -77,6 +77,7 @@ impl Server {
         let mut serving = tokio::spawn(async move { serve.await });
         let served = tokio::select! {
             () = shutdown => None,
+            () = shared.expire_leases() => None,
             served = &mut serving => Some(served),
         };
         let _ = stop.send(());

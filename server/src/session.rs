@@ -3,22 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{
-    Changes, Done, Encoding, Hello, Member, Members, PROTOCOL_VERSION, Page, Presence, PresencePong, Pull,
-    Push, PushAnswer, RoomRequest, Subscribe, event,
+    Changes, Done, Encoding, Hello, Members, PROTOCOL_VERSION, Page, Presence, PresencePong, Pull, Push,
+    PushAnswer, RoomRequest, Subscribe, event,
 };
-use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
 
 use crate::auth::Identity;
 use crate::fanout::{Mail, Mailbox, News, head_hint};
 use crate::gateway::{Accepted, Shared};
 use crate::hub::{Author, PageRequest};
-use crate::inbox::{self, Inbox, Request, RequestKind, Waiting};
+use crate::inbox::{self, Inbox, Request, RequestKind, TokenBucket, Waiting};
 use crate::membership::Membership;
 use crate::storage::sled::now_ms;
 use crate::wire::{self, Body};
@@ -28,15 +27,18 @@ const SEND_RETRY_MS: u64 = 10;
 
 /// Serves a connection until it ends.
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
-    let Accepted { identity, client, encoding, inbox, mut waiting, gone, mut closing } = accepted;
+    let Accepted { identity, client, encoding, inbox, mut waiting, gone, left, mut closing } = accepted;
     let ends_in = Duration::from_secs(identity.ends_s).saturating_sub(Duration::from_millis(now_ms()));
     let mailbox = Arc::new(Mailbox::new(
         shared.connection.events_queued_max,
         shared.connection.events_queued_bytes_max,
     ));
-    let membership = Membership::register(&shared, &identity.user, &mailbox);
+    let membership = Membership::register(&shared, &identity.user, client, left, &mailbox);
+    let rate = &shared.presence;
+    let presence_rate = TokenBucket::full(rate.requests_per_s_max, rate.requests_burst_max);
+    let chains = BTreeMap::new();
     let mut session =
-        Session { shared, socket, identity, client, encoding, mailbox, membership, chains: BTreeMap::new() };
+        Session { shared, socket, identity, client, encoding, mailbox, membership, chains, presence_rate };
     let end = tokio::select! {
         () = gone.notified() => End::Gone,
         // The gateway closes the transport, after which a client connects again by itself.
@@ -73,6 +75,7 @@ struct Session {
     membership: Membership,
     /// The last number of each room's last successful push.
     chains: BTreeMap<Room, u64>,
+    presence_rate: TokenBucket,
 }
 
 impl Session {
@@ -225,19 +228,15 @@ impl Session {
     }
 
     async fn presence_join(&mut self, presence: Presence) -> Result<Members, WireError> {
-        let (room, member) = self.member(presence)?;
-        bound(&self.membership.present, &room, self.shared.limits.rooms_max)?;
-        self.membership.show(&room, member)?;
-        let members = self.shared.roster().members(&room);
+        self.admit_presence(&presence.room)?;
+        bound(&self.membership.present, &presence.room, self.shared.limits.rooms_max)?;
+        let members = self.membership.show(&presence)?;
         Ok(Members { members })
     }
 
     async fn presence_update(&mut self, presence: Presence) -> Result<Done, WireError> {
-        let (room, member) = self.member(presence)?;
-        if !self.shared.roster().is_present(self.membership.id, &room) {
-            return Err(WireError::new(ErrorCode::NotFound, "the client is not present in this room"));
-        }
-        self.membership.show(&room, member)?;
+        self.admit_presence(&presence.room)?;
+        self.membership.update(&presence)?;
         Ok(Done { ok: true })
     }
 
@@ -247,22 +246,16 @@ impl Session {
     }
 
     async fn presence_ping(&mut self) -> Result<PresencePong, WireError> {
+        let lapsed = self.membership.renew();
         let rooms = self.membership.subscribed.keys().cloned().collect();
         let heads = self.shared.storage.heads(rooms).await?;
-        Ok(PresencePong { heads: heads.into_iter().collect() })
+        Ok(PresencePong { heads: heads.into_iter().collect(), lapsed })
     }
 
-    fn member(&self, presence: Presence) -> Result<(Room, Member), WireError> {
-        let Presence { room, state, status } = presence;
-        self.identity.authorize(&room)?;
-        let client_id = self.client()?;
-        let bytes = fields_byte_len(&state) as u64;
-        let bytes_max = self.shared.limits.presence_state_bytes_max;
-        if bytes > bytes_max {
-            let message = format!("the state takes {bytes} bytes, at most {bytes_max} are allowed");
-            return Err(WireError::new(ErrorCode::TooLarge, message));
-        }
-        Ok((room, Member { client_id, user_id: self.identity.user.clone(), state, status }))
+    /// What a client shows is told to everybody in the room, so it may not say it too often.
+    fn admit_presence(&mut self, room: &Room) -> Result<(), WireError> {
+        self.identity.authorize(room)?;
+        if self.presence_rate.take(Instant::now()) { Ok(()) } else { Err(inbox::too_often()) }
     }
 
     fn client(&self) -> Result<ClientId, WireError> {

@@ -9,6 +9,7 @@
 //! - [`conflict`]: when two writes are in conflict, and in what.
 //! - [`merge`]: the one rule by which a mutation changes a document, on both ends.
 //! - [`message`]: every request, answer and event of protocol v1, and its compact encoding.
+//! - [`presence`]: the state that a client shows in a room, some of which vanishes by itself.
 //! - [`error`]: error codes on the wire.
 //! - [`limits`]: sizes both ends enforce.
 //! - [`sabotage`]: deliberate bugs for the simulation to find; not compiled in otherwise.
@@ -23,6 +24,7 @@ pub mod merge;
 pub mod message;
 pub mod name;
 pub mod patch;
+pub mod presence;
 pub mod sabotage;
 pub mod stamp;
 pub mod value;

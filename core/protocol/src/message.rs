@@ -245,13 +245,20 @@ pub struct Changes {
     pub changes: Vec<Document>,
 }
 
-/// `presence:join` and `presence:update`.
+/// `presence:join`, which replaces the state, and `presence:update`, which sets the fields it names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Presence {
     pub room: Room,
+    /// A field that is null is removed.
     pub state: Fields,
     #[serde(default)]
     pub status: PresenceStatus,
+    /// Fields of `state` that vanish by themselves, and in how many milliseconds.
+    #[serde(default)]
+    pub expires_ms: BTreeMap<String, u64>,
+    /// How long the client is away, rather than gone, when it is not heard of: for an app in the background.
+    #[serde(default)]
+    pub background_lease_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,6 +277,12 @@ pub struct Member {
     pub user_id: String,
     pub state: Fields,
     pub status: PresenceStatus,
+    /// Fields of `state` that vanish by themselves, and in how many milliseconds.
+    #[serde(default)]
+    pub expires_ms: BTreeMap<String, u64>,
+    /// How long ago the client last said something here while it was active, in milliseconds.
+    #[serde(default)]
+    pub idle_ms: u64,
 }
 
 /// The answer to `presence:join`: everybody in the room, the asker included.
@@ -287,10 +300,13 @@ pub struct PresenceDiff {
     pub left: Vec<ClientId>,
 }
 
-/// The answer to `presence:ping`: where the log of each subscribed room ends.
+/// The answer to `presence:ping`, which also renews the client's lease: where the log of each subscribed room ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresencePong {
     pub heads: BTreeMap<Room, u64>,
+    /// Rooms that this connection announced itself in and is not present in any more: its lease ran out.
+    #[serde(default)]
+    pub lapsed: Vec<Room>,
 }
 
 /// `user:online` and `user:offline`.

@@ -134,15 +134,20 @@ impl Engine {
 
     /// Whether the outbox takes so many writes more, with one of so many bytes under this number.
     fn check_room_in_queue(&self, more: u64, bytes: u64, client_seq: u64) -> Result<(), Error> {
-        let Self { settings, outbox, parked, outcomes, .. } = self;
-        let count = outbox.len() + parked.len() + outcomes.len();
-        let held = outbox.bytes() + parked.bytes() + outcomes.bytes();
-        let replaced = outbox.pending(client_seq).map_or(0, |pending| pending.bytes);
-        let bytes_then = held + bytes - replaced;
+        let replaced = self.outbox.pending(client_seq).map_or(0, |pending| pending.bytes);
+        self.check_caps(more, bytes, replaced)
+    }
+
+    /// Whether so many entries more may be held, of so many bytes, some of which take the place of others.
+    pub(super) fn check_caps(&self, more: u64, bytes: u64, replaced: u64) -> Result<(), Error> {
+        let Self { settings, outbox, parked, outcomes, jobs, .. } = self;
+        let count = outbox.len() + parked.len() + outcomes.len() + jobs.len();
+        let held = outbox.bytes() + parked.bytes() + outcomes.bytes() + jobs.bytes();
+        let bytes_then = (held + bytes).saturating_sub(replaced);
         if count + more > settings.queue_count_max || bytes_then > settings.queue_bytes_max {
             let message = format!(
-                "the outbox holds {count} writes of {held} bytes, with those in conflict and those whose outcome \
-                 was not acknowledged; its caps are {} and {}",
+                "the outbox holds {count} writes and jobs of {held} bytes, with those in conflict and those whose \
+                 outcome was not acknowledged; its caps are {} and {}",
                 settings.queue_count_max, settings.queue_bytes_max
             );
             return Err(Error::new(Code::QueueFull, message));

@@ -1,7 +1,6 @@
 //! What an app asks for.
 
 use syncline_protocol::message::{PresenceStatus, RoomRequest, event};
-use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Document, Fields, Room, Write, merge};
 use uuid::Builder;
 
@@ -46,11 +45,15 @@ impl Engine {
             Command::Connect => return Ok(self.connect(now, request, out)),
             Command::Disconnect => {
                 self.tokens.cancel();
+                self.say_goodbye(out);
                 let step = self.session.handle_disconnect();
                 self.apply_step(now, step, out);
             }
             Command::SetToken { token, expires_at_ms } => {
                 self.expect_token(token.as_ref().map(Secret::expose));
+                if self.session.token() != token.as_ref() {
+                    self.drain.handle_token_changed(token.is_some());
+                }
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
                 self.trace(
                     now,
@@ -69,6 +72,10 @@ impl Engine {
             Command::SetNetwork { network } => {
                 self.expect_network(&network);
                 self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
+                match network.available {
+                    true => self.jobs.hurry(),
+                    false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
+                }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }
@@ -94,9 +101,12 @@ impl Engine {
                 self.unsubscribe(now, &room, out)?;
             }
             Command::PresenceJoin { room, state } => {
-                self.announce_presence(now, room, state, event::PRESENCE_JOIN, out)?;
+                self.presence.join(&room, &state, now, &self.limits)?;
+                self.announce_if_open(now, out);
             }
-            Command::PresenceUpdate { room, state } => self.update_presence(now, room, state, out)?,
+            Command::PresenceUpdate { room, state, expires_in_ms } => {
+                self.update_presence(now, &room, &state, expires_in_ms, out)?;
+            }
             Command::PresenceLeave { room } => self.leave_presence(now, room, out),
             Command::Emit(emit) => return self.emit(now, emit, out).map(Some),
             Command::EmitWithAck(emit) => {
@@ -137,9 +147,11 @@ impl Engine {
                 self.sync_once(now, request, deadline_ms, out);
                 return Ok(None);
             }
+            Command::Jobs { command } => return self.execute_job_command(now, request, command, store),
             Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats(now, store))))),
             Command::Trace => return Ok(Some(Reply::Trace { events: self.trace.events() })),
             Command::Close => {
+                self.say_goodbye(out);
                 let step = self.session.handle_close();
                 self.apply_step(now, step, out);
                 self.close_socket(out);
@@ -173,7 +185,10 @@ impl Engine {
             AppState::Background => PresenceStatus::Away,
             AppState::Active | AppState::Inactive => PresenceStatus::Active,
         };
-        let changed = self.presence.set_status(status);
+        let changed = self.presence.set_status(status, now);
+        if state == AppState::Active {
+            self.jobs.hurry();
+        }
         if state == AppState::Background {
             self.outbox.hurry(self.identity.last_client_seq);
             self.flush(now, store);
@@ -183,9 +198,7 @@ impl Engine {
         if !changed || !self.session.is_open() {
             return;
         }
-        for presence in self.presence.announcements() {
-            self.announce(now, &presence, event::PRESENCE_UPDATE, out);
-        }
+        self.announce_due(now, out);
         if status == PresenceStatus::Active && self.ping_at_us.is_some() {
             // The socket may have died while the app was frozen.
             self.ping(now, self.settings.probe_timeout_ms, out);
@@ -239,40 +252,29 @@ impl Engine {
     fn update_presence(
         &mut self,
         now: Now,
-        room: Room,
-        state: Fields,
+        room: &Room,
+        state: &Fields,
+        expires_in_ms: Option<u64>,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
-        if !self.presence.is_joined(&room) {
+        if !self.presence.is_joined(room) {
             return Err(Error::new(Code::NotFound, "presence was not joined in the room"));
         }
-        self.announce_presence(now, room, state, event::PRESENCE_UPDATE, out)
+        self.presence.update(room, state, expires_in_ms, now, &self.limits)?;
+        self.announce_if_open(now, out);
+        Ok(())
+    }
+
+    fn announce_if_open(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            self.announce_due(now, out);
+        }
     }
 
     fn leave_presence(&mut self, now: Now, room: Room, out: &mut Vec<Output>) {
         if self.presence.leave(&room) && self.session.is_open() {
             self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
         }
-    }
-
-    fn announce_presence(
-        &mut self,
-        now: Now,
-        room: Room,
-        state: Fields,
-        name: &str,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
-        let bytes = fields_byte_len(&state) as u64;
-        let bytes_max = self.limits.presence_state_bytes_max;
-        if bytes > bytes_max {
-            return Err(too_large("the presence state", bytes, bytes_max));
-        }
-        let presence = self.presence.announce(room, state);
-        if self.session.is_open() {
-            self.announce(now, &presence, name, out);
-        }
-        Ok(())
     }
 
     pub(super) fn check(
@@ -302,11 +304,11 @@ impl Engine {
     }
 
     fn rejected_writes(&self) -> Vec<RejectedWrite> {
-        self.outcomes.iter().map(Self::rejected_write).collect()
+        self.outcomes.iter().map(RejectedWrite::from).collect()
     }
 
     /// A UUIDv7 from the wall clock and the seeded randomness.
-    fn new_id(&mut self, now: Now) -> String {
+    pub(super) fn new_id(&mut self, now: Now) -> String {
         let mut random = [0; 10];
         for chunk in random.chunks_mut(8) {
             let bytes = super::backoff::next_random(&mut self.random).to_le_bytes();

@@ -5,6 +5,7 @@ use syncline_protocol::Room;
 use super::Engine;
 use super::io::{Event, Now, Output, Reply, RequestId};
 use super::outbox::{Pending, document_key};
+use super::queue::JobChange;
 use super::resolution::Unsettled;
 use crate::error::{Code, Error};
 use crate::store::{Entry, Outcome, Record, Store, StoreError};
@@ -30,6 +31,8 @@ pub(super) enum Uncommitted {
     Acknowledged { request: RequestId, outcome: Box<Outcome> },
     /// Taken back if the commit fails.
     Conflict(Unsettled),
+    /// Taken back if the commit fails.
+    Jobs(JobChange),
     /// Appended again if the commit fails.
     Other(Record),
 }
@@ -48,6 +51,7 @@ impl Engine {
                     out.push(Output::Reply(request, Ok(Reply::Done {})));
                 }
                 Uncommitted::Conflict(unsettled) => self.commit_conflict(unsettled, out),
+                Uncommitted::Jobs(change) => self.commit_jobs(change, out),
                 Uncommitted::Other(_) => {}
             }
         }
@@ -71,6 +75,7 @@ impl Engine {
                     out.push(Output::Reply(request, Err(error.clone())));
                 }
                 Uncommitted::Conflict(unsettled) => self.undo_conflict(now, unsettled, &error, out),
+                Uncommitted::Jobs(change) => self.undo_jobs(change, &error, out),
                 Uncommitted::Write { request, changes, .. } => {
                     for room in self.undo(changes) {
                         self.forget_room_if_unused(now, &room, out);

@@ -63,7 +63,7 @@ impl Decision {
         let deleted = document.is_none_or(|document| document.deleted);
         match (write, document) {
             (Write::Delete, _) if deleted => return Self::Settle,
-            (_, _) if strategy == ConflictStrategy::Merge => return Self::Merge,
+            (_, Some(_)) if strategy == ConflictStrategy::Merge => return Self::Merge,
             // The app saw no document, and there is none: the cache keeps no trace of deletions.
             (Write::Create(_), Some(_)) if deleted && base.is_empty() => return Self::Override,
             _ => {}
@@ -77,7 +77,7 @@ impl Decision {
                 Self::Override
             }
             ConflictStrategy::ClientWins if document.is_some() => Self::Override,
-            // Without a document there is no version to send it again upon.
+            // Without a document there is no version to send it again upon, and writes behind it may be applied.
             _ => Self::Drop,
         }
     }

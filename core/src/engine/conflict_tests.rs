@@ -104,11 +104,10 @@ fn a_creation_where_the_app_saw_nothing_goes_over_a_deletion() {
 
 #[test]
 fn without_a_document_nothing_is_sent_again_upon_it() {
-    for strategy in [LastWriteWins, FirstWriteWins, ServerWins, ClientWins] {
+    for strategy in [Merge, LastWriteWins, FirstWriteWins, ServerWins, ClientWins] {
         assert_eq!(decide(strategy, &update(), NEWER_MS, None), Decision::Drop);
     }
     assert_eq!(decide(Manual, &update(), NEWER_MS, None), Decision::Park);
-    assert_eq!(decide(Merge, &update(), NEWER_MS, None), Decision::Merge);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::socket::Greeting;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
+use crate::transport::{Message, Packet};
 
 impl Engine {
     pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
@@ -27,11 +28,13 @@ impl Engine {
             Step::Opened => self.handle_opened(now, out),
             Step::Ended(generation) => {
                 self.trace_end(now, generation);
+                self.reset_job_connection(now);
                 out.push(Output::Close(generation));
                 self.handle_ended(out);
             }
             Step::Redial { old, new } => {
                 self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
+                self.reset_job_connection(now);
                 out.push(Output::Close(old));
                 self.reset_connection();
                 self.lose_socket(out);
@@ -72,8 +75,8 @@ impl Engine {
             }
         }
         self.send_pages(now, out);
-        for presence in self.presence.announcements() {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
+        for announcement in self.presence.announce_all(now) {
+            self.announce(now, announcement, out);
         }
         self.open_socket(now, out);
     }
@@ -112,9 +115,22 @@ impl Engine {
         self.recovering_since_us = None;
     }
 
-    /// Asks for the heads of the rooms; also the proof that the connection lives.
+    /// In time for the lease that the server told, if the answer takes its time.
+    pub(super) fn next_ping_us(&self, now: Now) -> u64 {
+        now.after_ms(self.settings.presence_ping_ms.min(self.limits.presence_lease_ms / 2))
+    }
+
+    /// Tells the server that this is a farewell: without, it would wait for this client to come back.
+    pub(super) fn say_goodbye(&mut self, out: &mut Vec<Output>) {
+        if self.session.is_open() {
+            let packet = Packet::Disconnect;
+            out.push(Output::Send(Message::Socket { namespace: self.wire.main().clone(), packet }));
+        }
+    }
+
+    /// Asks for the heads of the rooms, and renews the lease of this client's presence; also the proof that the connection lives.
     pub(super) fn ping(&mut self, now: Now, timeout_ms: u64, out: &mut Vec<Output>) {
-        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        self.ping_at_us = Some(self.next_ping_us(now));
         let body = BTreeMap::<String, String>::new();
         if let Err(error) =
             self.wire.request(event::PRESENCE_PING, &body, Request::Ping, timeout_ms, now, out)

@@ -10,10 +10,15 @@
 //! [`Command`], [`Reply`] and [`Event`] are also the façade that JavaScript sees, in camel case.
 
 use serde::{Deserialize, Serialize};
-use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
+pub use super::outcomes::RejectedWrite;
+pub use super::presence::present::{PresentMember, PresentUser};
 use super::query::selection::Selection;
+pub use super::queue::command::QueueStatus;
+use super::queue::command::{JobCommand, JobEvent, JobReply};
+use super::queue::http::{HttpRequest, HttpResponse};
+use super::queue::job::JobId;
 use super::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
 };
@@ -36,6 +41,11 @@ pub struct Now {
 }
 
 impl Now {
+    /// Milliseconds on the monotonic clock.
+    pub fn mono_ms(self) -> u64 {
+        self.mono_us / 1000
+    }
+
     /// A deadline `ms` milliseconds from now, on the monotonic clock.
     pub fn after_ms(self, ms: u64) -> u64 {
         self.mono_us.saturating_add(ms.saturating_mul(1000))
@@ -65,6 +75,12 @@ pub enum Input {
     SocketOpened(Generation),
     SocketReceived(Generation, Message),
     SocketClosed(Generation, Error),
+    /// The attempt `run` of a request is over.
+    HttpDone {
+        job: JobId,
+        run: u64,
+        result: Result<HttpResponse, Error>,
+    },
     /// Everything appended to the journal so far is durable.
     Committed,
     /// Nothing appended since the last commit is in the journal.
@@ -80,6 +96,12 @@ pub enum Output {
     Send(Message),
     /// Close the WebSocket. No event of this generation is expected any more.
     Close(Generation),
+    /// Send an HTTP request for a job, answered by [`Input::HttpDone`].
+    Http {
+        job: JobId,
+        run: u64,
+        request: Box<HttpRequest>,
+    },
     Reply(RequestId, Result<Reply, Error>),
 }
 
@@ -151,14 +173,20 @@ pub enum Command {
     Unwatch {
         watch: WatchId,
     },
-    /// Remembered, and announced again after each reconnect.
+    /// Remembered, and announced again after each reconnect. Replaces the state of a room that is joined already.
     PresenceJoin {
         room: Room,
         state: Fields,
     },
+    /// Sets the fields of `state`, and removes those that are null. Sent at most every `presenceThrottleMs`, the newest
+    /// values last.
     PresenceUpdate {
         room: Room,
         state: Fields,
+        /// After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+        #[serde(default)]
+        #[cfg_attr(feature = "contract", ts(optional))]
+        expires_in_ms: Option<u64>,
     },
     PresenceLeave {
         room: Room,
@@ -212,6 +240,10 @@ pub enum Command {
     Stats,
     /// The last events of the synchronization, for a debugging screen.
     Trace,
+    /// What concerns queued events, requests and handlers.
+    Jobs {
+        command: JobCommand,
+    },
     /// Makes everything durable and ends the client.
     Close,
 }
@@ -324,6 +356,7 @@ pub enum Reply {
     Trace {
         events: Vec<TraceEvent>,
     },
+    Jobs(JobReply),
     Done {},
 }
 
@@ -361,31 +394,6 @@ pub struct RoomStatus {
     pub error: Option<ErrorBody>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-pub struct QueueStatus {
-    /// Writes not yet confirmed.
-    pub count: u64,
-    pub bytes: u64,
-    /// Whether any is under way to the server.
-    pub processing: bool,
-}
-
-/// A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct RejectedWrite {
-    pub client_seq: u64,
-    #[serde(flatten)]
-    pub request: WriteRequest,
-    pub error: ErrorBody,
-    /// What it was in conflict with, where that was the reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "contract", ts(optional))]
-    pub conflict: Option<Conflict>,
-}
-
 /// A write in conflict that waits for the app's decision. It is not shown any more; later writes of its document
 /// go on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -401,18 +409,6 @@ pub struct ParkedWrite {
     pub local: Write,
     /// The fields of the server's document, `null` where there is none.
     pub server: Option<Fields>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct PresentMember {
-    pub client_id: String,
-    pub user_id: String,
-    pub state: Fields,
-    pub status: PresenceStatus,
-    /// Whether it is this client.
-    pub me: bool,
 }
 
 /// What an app is told without asking, at most once per turn and thing.
@@ -450,9 +446,14 @@ pub enum Event {
     Queue {
         status: QueueStatus,
     },
+    Job {
+        event: JobEvent,
+    },
     Presence {
         room: Room,
         members: Vec<PresentMember>,
+        /// The members by user, in the order of the user ids.
+        users: Vec<PresentUser>,
         /// Why this client cannot be present there.
         error: Option<ErrorBody>,
     },

@@ -14,12 +14,14 @@
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
-//! - `eviction`: which rooms leave a cache that is too large.
+//! - `cache`: when it is made durable, and what follows from its loss; `eviction`: which rooms leave one that is too large.
+//! - [`queue`]: events, requests and handlers that wait to be carried out.
 //! - [`socket`]: the app's own events, rooms and namespaces.
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
 pub mod backoff;
+mod cache;
 pub mod coalesce;
 mod commands;
 mod commit;
@@ -37,6 +39,7 @@ pub mod presence;
 pub mod progress;
 pub mod pulls;
 pub mod query;
+pub mod queue;
 pub mod replica;
 mod resolution;
 pub mod session;
@@ -50,22 +53,24 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::message::{Presence, event};
+use syncline_protocol::message::event;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
 use self::commit::Uncommitted;
 use self::conflict::ParkedWrites;
 use self::eviction::Eviction;
-use self::io::{Event, Input, Now, Output, QueueStatus, RejectedWrite, RequestId, RoomPhase, WriteRequest};
+use self::io::{Event, Input, Now, Output, QueueStatus, RequestId};
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
 use self::pages::WaitingPage;
-use self::presence::PresenceBook;
+use self::presence::{Announcement, PresenceBook};
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
+use self::queue::job::JobKind;
+use self::queue::{Drain, Jobs};
 use self::replica::Replica;
 use self::session::Session;
 use self::socket::SocketIo;
@@ -79,9 +84,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::metrics::Histogram;
 use crate::secret::Secret;
-use crate::store::{
-    Entry, Identity, Outcome, Record, Recovered, RoomState, Store, StoreError, queued_records,
-};
+use crate::store::{Identity, Record, Recovered, RoomState, Store, job_records, queued_records};
 use crate::transport::{Namespace, Parser};
 
 /// What an engine is made of.
@@ -110,6 +113,8 @@ pub struct Counters {
     pub confirmed: u64,
     pub rejected: u64,
     pub conflicts: u64,
+    pub jobs_done: u64,
+    pub jobs_dead: u64,
     pub reconnects: u64,
     pub sync_us: Histogram,
     pub rtt_us: Histogram,
@@ -133,6 +138,8 @@ pub struct Engine {
     outbox: Outbox,
     outcomes: Outcomes,
     parked: ParkedWrites,
+    jobs: Jobs,
+    drain: Drain,
     replica: Replica,
     waiting_page: Option<WaitingPage>,
     eviction: Eviction,
@@ -191,13 +198,18 @@ impl Engine {
             outbox,
             outcomes,
             parked,
+            jobs: Jobs::recover(recovered.last_job, recovered.jobs, recovered.ended_jobs),
+            drain: Drain::new(config.settings.job_auto),
             replica,
             waiting_page: None,
             eviction: Eviction::default(),
             pulls: PullQueue::default(),
             triggers: Triggers::default(),
             queries: Queries::default(),
-            presence: PresenceBook::default(),
+            presence: PresenceBook::new(
+                config.settings.presence_throttle_ms,
+                config.settings.presence_background_ms,
+            ),
             progress: ProgressMeter::default(),
             socket: SocketIo::default(),
             counters: Counters::default(),
@@ -236,6 +248,7 @@ impl Engine {
                     self.fail_session(now, error, cause, out);
                 }
             }
+            Input::HttpDone { job, run, result } => self.handle_http_done(now, job, run, result, store),
             Input::Committed => self.handle_committed(out),
             Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
             Input::Tick => self.handle_tick(now, store, out),
@@ -245,6 +258,7 @@ impl Engine {
         }
         self.send_pages(now, out);
         self.push_batches(now, store, out);
+        self.run_jobs(now, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
         self.keep_token_fresh(now);
@@ -268,6 +282,7 @@ impl Engine {
             self.tokens.next_deadline(),
             self.socket.next_deadline(),
             self.page_deadline(),
+            self.jobs_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
     }
@@ -292,7 +307,12 @@ impl Engine {
         let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
-        std::iter::once(identity).chain(queued).chain(failed).chain(parked).collect()
+        let jobs = job_records(
+            self.jobs.last_id(),
+            self.jobs.all_held().map(|held| &held.job),
+            self.jobs.all_ended(),
+        );
+        std::iter::once(identity).chain(queued).chain(failed).chain(parked).chain(jobs).collect()
     }
 
     /// What the app is to be told since the last call.
@@ -310,6 +330,7 @@ impl Engine {
         if let Some(reason) = store.take_loss() {
             self.handle_cache_lost(now, &reason);
         }
+        self.presence.expire(now);
         self.presence.poll_events(self.identity.client_id, &mut events);
         self.socket.poll_events(&mut events);
         let queue = self.queue_status();
@@ -320,7 +341,7 @@ impl Engine {
         let situation = Situation {
             connection: self.session.state(),
             failed: self.session.reason().is_some(),
-            pending: queue.count,
+            pending: self.outbox.len(),
             rooms: self.replica.counts(),
         };
         events.extend(self.progress.poll(situation).map(|progress| Event::Progress { progress }));
@@ -333,9 +354,15 @@ impl Engine {
 
     fn queue_status(&self) -> QueueStatus {
         QueueStatus {
-            count: self.outbox.len(),
-            bytes: self.outbox.bytes(),
-            processing: self.outbox.is_pushing(),
+            count: self.outbox.len() + self.jobs.waiting(),
+            bytes: self.outbox.bytes() + self.jobs.bytes(),
+            processing: self.outbox.is_pushing() || !self.jobs.running().is_empty(),
+            writes: self.outbox.len(),
+            events: self.jobs.count(JobKind::Event),
+            requests: self.jobs.count(JobKind::Request),
+            handlers: self.jobs.count(JobKind::Handler),
+            dead_letters: self.jobs.dead(),
+            paused: self.drain.is_paused(),
         }
     }
 
@@ -364,9 +391,8 @@ impl Engine {
         if due(self.ping_at_us) {
             self.ping(now, self.settings.request_timeout_ms, out);
         }
-        for presence in self.presence.due_announcements(now.mono_us) {
-            self.announce(now, &presence, event::PRESENCE_JOIN, out);
-        }
+        self.presence.expire(now);
+        self.announce_due(now, out);
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
             self.subscribe_room(&room);
@@ -390,14 +416,24 @@ impl Engine {
         }
     }
 
-    fn announce(&mut self, now: Now, presence: &Presence, name: &str, out: &mut Vec<Output>) {
-        let room = presence.room.clone();
-        let request = if name == event::PRESENCE_JOIN {
-            Request::PresenceJoin { room }
-        } else {
-            Request::PresenceUpdate { room }
-        };
-        self.request(now, name, presence, request, out);
+    /// Tells the server what is to be told of this client's presence now.
+    fn announce_due(&mut self, now: Now, out: &mut Vec<Output>) {
+        for announcement in self.presence.due_announcements(now) {
+            self.announce(now, announcement, out);
+        }
+    }
+
+    fn announce(&mut self, now: Now, announcement: Announcement, out: &mut Vec<Output>) {
+        match announcement {
+            Announcement::Join(presence) => {
+                let request = Request::PresenceJoin { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_JOIN, &presence, request, out);
+            }
+            Announcement::Update(presence) => {
+                let request = Request::PresenceUpdate { room: presence.room.clone() };
+                self.request(now, event::PRESENCE_UPDATE, &presence, request, out);
+            }
+        }
     }
 
     fn request<T: serde::Serialize>(
@@ -419,62 +455,6 @@ impl Engine {
         match store.append(&record) {
             Ok(()) => self.uncommitted.push(Uncommitted::Other(record)),
             Err(error) => self.handle_store_error(error),
-        }
-    }
-
-    fn schedule_flush(&mut self, now: Now) {
-        self.flush_at_us.get_or_insert(now.after_ms(self.settings.cache_flush_ms));
-    }
-
-    fn flush(&mut self, now: Now, store: &mut dyn Store) {
-        if self.needs_commit() {
-            // A flush also writes the journal: on its own, so that an error there is the commit's.
-            self.flush_at_us = Some(now.mono_us);
-            return;
-        }
-        self.flush_at_us = None;
-        let noted = self.replica.note_used(now.wall_ms, store);
-        if let Err(error) = noted.and_then(|()| store.flush()) {
-            // What waits for the flush must not wait for another change.
-            self.schedule_flush(now);
-            self.handle_store_error(error);
-        }
-    }
-
-    fn handle_store_error(&mut self, error: StoreError) {
-        // A loss is told once, by `handle_cache_lost`.
-        if !matches!(error, StoreError::CacheLost { .. }) {
-            self.notices.push(Event::Error { error: Error::from(error).into() });
-        }
-    }
-
-    /// Every room is read again from the server; the outbox is not touched.
-    fn handle_cache_lost(&mut self, now: Now, reason: &str) {
-        let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
-        self.replica.reset_cache();
-        self.pulls.clear();
-        for (room, followed) in self.replica.rooms_mut() {
-            followed.phase = RoomPhase::Waiting;
-            followed.retry_at_us = followed.retry_at_us.max(Some(retry_at_us));
-            self.queries.touch_room(room);
-            self.changed_rooms.insert(room.clone());
-        }
-        let error = Error::new(Code::Storage, format!("the cache was lost and starts empty: {reason}"));
-        self.notices.push(Event::Error { error: error.into() });
-    }
-
-    fn rejected_write(outcome: &Outcome) -> RejectedWrite {
-        let Entry { room, mutation, .. } = &outcome.entry;
-        RejectedWrite {
-            client_seq: outcome.entry.accepted().client_seq,
-            conflict: outcome.conflict.clone(),
-            request: WriteRequest {
-                room: room.clone(),
-                collection: mutation.collection.clone(),
-                id: mutation.id.clone(),
-                write: mutation.write.clone(),
-            },
-            error: Error::from(outcome.error.clone()).into(),
         }
     }
 }

@@ -3,14 +3,19 @@
 use std::collections::VecDeque;
 
 use super::io::Event;
+use super::queue::command::JobEvent;
 
 /// Errors, and news of users, that wait at most; beyond, the oldest gives way. Outcomes and conflicts all stay: the
 /// outbox bounds them.
 const NOTICES_MAX: usize = 256;
 
+/// Ends of jobs that wait at most; beyond, the oldest gives way. Leases and dead letters all stay: the queue bounds them.
+const JOB_NOTICES_MAX: usize = 1024;
+
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     outcomes: Vec<Event>,
+    jobs: VecDeque<Event>,
     news: VecDeque<Event>,
     dropped: u64,
 }
@@ -19,6 +24,13 @@ impl Notices {
     pub(super) fn push(&mut self, event: Event) {
         if matches!(event, Event::Outcome { .. } | Event::Conflict { .. }) {
             return self.outcomes.push(event);
+        }
+        if matches!(event, Event::Job { .. }) {
+            if self.jobs.len() >= JOB_NOTICES_MAX {
+                let oldest = self.jobs.iter().position(|job| !is_lasting(job));
+                oldest.map(|place| self.jobs.remove(place));
+            }
+            return self.jobs.push_back(event);
         }
         self.news.retain(|earlier| !is_outdated(earlier, &event));
         if self.news.len() >= NOTICES_MAX {
@@ -34,9 +46,13 @@ impl Notices {
     }
 
     pub(super) fn take(&mut self) -> impl Iterator<Item = Event> + use<> {
-        let (outcomes, news) = (std::mem::take(&mut self.outcomes), std::mem::take(&mut self.news));
-        outcomes.into_iter().chain(news)
+        let (outcomes, jobs) = (std::mem::take(&mut self.outcomes), std::mem::take(&mut self.jobs));
+        outcomes.into_iter().chain(jobs).chain(std::mem::take(&mut self.news))
     }
+}
+
+fn is_lasting(event: &Event) -> bool {
+    matches!(event, Event::Job { event: JobEvent::Leased { .. } | JobEvent::Dead { .. } })
 }
 
 /// Whether the later event says all that the earlier one does.

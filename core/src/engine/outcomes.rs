@@ -3,7 +3,43 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::Outcome;
+use serde::Serialize;
+
+use super::io::WriteRequest;
+use crate::error::{Error, ErrorBody};
+use crate::store::{Conflict, Entry, Outcome};
+
+/// A write that the server refused. It is rolled back, and kept here until the app acknowledges it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedWrite {
+    pub client_seq: u64,
+    #[serde(flatten)]
+    pub request: WriteRequest,
+    pub error: ErrorBody,
+    /// What it was in conflict with, where that was the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "contract", ts(optional))]
+    pub conflict: Option<Conflict>,
+}
+
+impl From<&Outcome> for RejectedWrite {
+    fn from(outcome: &Outcome) -> Self {
+        let Entry { room, mutation, .. } = &outcome.entry;
+        Self {
+            client_seq: outcome.entry.accepted().client_seq,
+            conflict: outcome.conflict.clone(),
+            request: WriteRequest {
+                room: room.clone(),
+                collection: mutation.collection.clone(),
+                id: mutation.id.clone(),
+                write: mutation.write.clone(),
+            },
+            error: Error::from(outcome.error.clone()).into(),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {

@@ -1,21 +1,42 @@
 //! Who is present: what this client announced, and what the server said of the others.
+//!
+//! A change of what is announced is sent at most every `presence_throttle_ms` in each room: the first at once, of the
+//! later ones the newest values when the time has passed.
+
+mod aggregate;
+mod announced;
+pub mod present;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Member, Presence, PresenceDiff, PresenceStatus};
-use syncline_protocol::{ClientId, Fields, Room};
+use syncline_protocol::presence::ShownState;
+use syncline_protocol::{ClientId, Fields, Limits, Room, WireError};
 
-use super::io::{Event, PresentMember};
+use self::announced::Announced;
+use super::io::{Event, Now, PresentMember};
 use crate::error::Error;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PresenceBook {
     /// What to announce, again after every reconnect.
-    announced: BTreeMap<Room, Fields>,
-    members: BTreeMap<Room, BTreeMap<ClientId, Member>>,
+    announced: BTreeMap<Room, Announced>,
+    members: BTreeMap<Room, BTreeMap<ClientId, Seen>>,
     status: PresenceStatus,
     refused: BTreeMap<Room, Refused>,
     changed: BTreeSet<Room>,
+    throttle_ms: u64,
+    background_ms: u64,
+}
+
+/// A member as the server told of it.
+#[derive(Debug)]
+struct Seen {
+    user_id: String,
+    shown: ShownState,
+    status: PresenceStatus,
+    /// When it last said something while it was active, on the monotonic clock; before the client began, 0.
+    active_at_ms: u64,
 }
 
 /// Why the server does not let this client be present.
@@ -25,13 +46,68 @@ struct Refused {
     retry_at_us: Option<u64>,
 }
 
+/// What to tell the server.
+#[derive(Debug, PartialEq)]
+pub enum Announcement {
+    /// The whole state.
+    Join(Presence),
+    /// What changed.
+    Update(Presence),
+}
+
+impl Seen {
+    fn new(member: &Member, now_ms: u64) -> Self {
+        Self {
+            user_id: member.user_id.clone(),
+            shown: ShownState::of_member(member, now_ms),
+            status: member.status,
+            active_at_ms: now_ms.saturating_sub(member.idle_ms),
+        }
+    }
+}
+
 impl PresenceBook {
-    /// Joins a room, or changes what is announced there.
-    pub fn announce(&mut self, room: Room, state: Fields) -> Presence {
-        self.announced.insert(room.clone(), state.clone());
-        self.refused.remove(&room);
-        self.note_change(&room);
-        Presence { room, state, status: self.status }
+    pub fn new(throttle_ms: u64, background_ms: u64) -> Self {
+        Self {
+            announced: BTreeMap::new(),
+            members: BTreeMap::new(),
+            status: PresenceStatus::default(),
+            refused: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            throttle_ms,
+            background_ms,
+        }
+    }
+
+    /// Joins a room, or shows another state there instead.
+    pub fn join(&mut self, room: &Room, state: &Fields, now: Now, limits: &Limits) -> Result<(), WireError> {
+        let shown = ShownState::new(state, &BTreeMap::new(), now.mono_ms(), limits)?;
+        self.announced.insert(room.clone(), Announced::new(shown));
+        self.refused.remove(room);
+        self.note_change(room);
+        Ok(())
+    }
+
+    /// Changes the fields that `changes` names, for good or for `expires_in_ms`; a null removes its field.
+    pub fn update(
+        &mut self,
+        room: &Room,
+        changes: &Fields,
+        expires_in_ms: Option<u64>,
+        now: Now,
+        limits: &Limits,
+    ) -> Result<(), WireError> {
+        let Some(announced) = self.announced.get_mut(room) else { return Ok(()) };
+        announced.change(changes, expires_in_ms, now, limits)?;
+        match self.refused.get(room).map(|refused| refused.retry_at_us) {
+            // The next try tells all of it.
+            Some(Some(_)) => announced.wait(),
+            // Perhaps it was for what was shown.
+            Some(None) => announced.set_unsent(now),
+            None => {}
+        }
+        self.note_change(room);
+        Ok(())
     }
 
     pub fn is_joined(&self, room: &Room) -> bool {
@@ -45,18 +121,56 @@ impl PresenceBook {
         self.announced.remove(room).is_some()
     }
 
-    /// What to announce now, in every room.
-    pub fn announcements(&self) -> Vec<Presence> {
-        let rooms = self.announced.iter();
-        rooms
-            .map(|(room, state)| Presence { room: room.clone(), state: state.clone(), status: self.status })
-            .collect()
+    /// What to announce as a session opens: everything.
+    pub fn announce_all(&mut self, now: Now) -> Vec<Announcement> {
+        for announced in self.announced.values_mut() {
+            announced.set_unsent(now);
+        }
+        self.due_announcements(now)
     }
 
-    /// Returns whether the status is another one than before.
-    pub fn set_status(&mut self, status: PresenceStatus) -> bool {
+    /// What is to be sent now, in an open session.
+    pub fn due_announcements(&mut self, now: Now) -> Vec<Announcement> {
+        let due = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now.mono_us);
+        self.refused.retain(|room, refused| {
+            let retried = due(refused.retry_at_us);
+            if retried && let Some(announced) = self.announced.get_mut(room) {
+                announced.set_unsent(now);
+            }
+            !retried
+        });
+        let mut announcements = Vec::new();
+        for (room, announced) in &mut self.announced {
+            if due(announced.send_at_us()) {
+                let background_ms = (self.status == PresenceStatus::Away).then_some(self.background_ms);
+                let next_at_us = now.after_ms(self.throttle_ms);
+                announcements.push(announced.take(room, self.status, background_ms, now, next_at_us));
+            }
+        }
+        announcements
+    }
+
+    /// Forgets what has expired.
+    pub fn expire(&mut self, now: Now) {
+        for (room, announced) in &mut self.announced {
+            if announced.expire(now) && self.members.contains_key(room) {
+                self.changed.insert(room.clone());
+            }
+        }
+        for (room, members) in &mut self.members {
+            let expired =
+                members.values_mut().filter_map(|seen| seen.shown.expire(now.mono_ms()).then_some(()));
+            if expired.count() > 0 {
+                self.changed.insert(room.clone());
+            }
+        }
+    }
+
+    /// Returns whether the status is another one than before; it is then to be sent everywhere.
+    pub fn set_status(&mut self, status: PresenceStatus, now: Now) -> bool {
         let changed = std::mem::replace(&mut self.status, status) != status;
         if changed {
+            self.announced.values_mut().for_each(|announced| announced.hurry(now));
             self.changed.extend(self.members.keys().cloned());
         }
         changed
@@ -75,42 +189,55 @@ impl PresenceBook {
         self.refused.clear();
     }
 
-    /// The server refused to let this client be present in a room. It is tried again at `retry_at_us`, or on the next
-    /// connection.
+    /// The server refused to let this client be present in a room, or what it shows there. It is tried again at
+    /// `retry_at_us`, or on the next connection.
     pub fn handle_refused(&mut self, room: &Room, error: Error, retry_at_us: Option<u64>) {
         if self.is_joined(room) {
+            // Who is there and was only too fast is still there.
+            let is_told = retry_at_us.is_none() || !self.members.contains_key(room);
             self.refused.insert(room.clone(), Refused { error, retry_at_us });
-            self.changed.insert(room.clone());
+            if is_told {
+                self.changed.insert(room.clone());
+            }
         }
     }
 
-    /// When a refused room is to be tried again, on the monotonic clock.
+    /// The server has lost sight of this client in some rooms, unless it is about to join them anyway.
+    pub fn handle_lapsed(&mut self, rooms: Vec<Room>, now: Now) {
+        for room in rooms {
+            if self.members.contains_key(&room)
+                && let Some(announced) = self.announced.get_mut(&room)
+            {
+                announced.set_unsent(now);
+            }
+        }
+    }
+
+    /// When something is due in an open session, on the monotonic clock.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.refused.values().filter_map(|refused| refused.retry_at_us).min()
+        let retries = self.refused.values().filter_map(|refused| refused.retry_at_us);
+        let own = self.announced.values().flat_map(|announced| {
+            [announced.send_at_us(), announced.next_expiry_ms().map(|at_ms| at_ms.saturating_mul(1000))]
+        });
+        let others = self.members.values().flat_map(BTreeMap::values);
+        let others = others.filter_map(|seen| seen.shown.next_expiry_ms());
+        let others = others.map(|at_ms| at_ms.saturating_mul(1000));
+        retries.chain(own.flatten()).chain(others).min()
     }
 
-    /// What to announce again now, after a refusal.
-    pub fn due_announcements(&mut self, now_us: u64) -> Vec<Presence> {
-        let due = |refused: &Refused| refused.retry_at_us.is_some_and(|at_us| at_us <= now_us);
-        let rooms: Vec<Room> =
-            self.refused.iter().filter(|(_, refused)| due(refused)).map(|(room, _)| room.clone()).collect();
-        self.refused.retain(|_, refused| !due(refused));
-        self.announcements().into_iter().filter(|presence| rooms.contains(&presence.room)).collect()
-    }
-
-    pub fn handle_members(&mut self, room: &Room, members: Vec<Member>) {
+    pub fn handle_members(&mut self, room: &Room, members: &[Member], now: Now) {
         if self.is_joined(room) {
-            let members = members.into_iter().map(|member| (member.client_id, member)).collect();
-            self.members.insert(room.clone(), members);
+            let seen = members.iter().map(|member| (member.client_id, Seen::new(member, now.mono_ms())));
+            self.members.insert(room.clone(), seen.collect());
             self.refused.remove(room);
             self.changed.insert(room.clone());
         }
     }
 
-    pub fn handle_diff(&mut self, diff: PresenceDiff) {
+    pub fn handle_diff(&mut self, diff: PresenceDiff, now: Now) {
         let Some(members) = self.members.get_mut(&diff.room) else { return };
-        for member in diff.joined.into_iter().chain(diff.updated) {
-            members.insert(member.client_id, member);
+        for member in diff.joined.iter().chain(&diff.updated) {
+            members.insert(member.client_id, Seen::new(member, now.mono_ms()));
         }
         for client_id in diff.left {
             members.remove(&client_id);
@@ -121,22 +248,32 @@ impl PresenceBook {
     /// One event for each room with changes since the last call.
     pub fn poll_events(&mut self, me: ClientId, events: &mut Vec<Event>) {
         for room in std::mem::take(&mut self.changed) {
-            let members = self.members.get(&room).into_iter().flat_map(BTreeMap::values);
+            let seen = self.members.get(&room).into_iter().flatten();
             let announced = self.announced.get(&room);
-            let members = members.map(|member| {
+            let members = seen.map(|(client_id, seen)| {
                 // The server tells everybody but this client of what it announced last.
-                let own = announced.filter(|_| member.client_id == me).map(|state| (state, self.status));
-                let (state, status) = own.unwrap_or((&member.state, member.status));
-                PresentMember {
-                    client_id: member.client_id.to_string(),
-                    user_id: member.user_id.clone(),
+                let own = announced.filter(|_| *client_id == me);
+                let own = own.map(|announced| (announced.fields(), self.status, announced.active_at_ms()));
+                let (state, status, active_at_ms) =
+                    own.unwrap_or((seen.shown.fields(), seen.status, seen.active_at_ms));
+                let member = PresentMember {
+                    client_id: client_id.to_string(),
+                    user_id: seen.user_id.clone(),
                     state: state.clone(),
                     status,
-                    me: member.client_id == me,
-                }
+                    me: *client_id == me,
+                };
+                (member, active_at_ms)
             });
-            let error = self.refused.get(&room).map(|refused| refused.error.clone().into());
-            events.push(Event::Presence { members: members.collect(), error, room });
+            let members: Vec<(PresentMember, u64)> = members.collect();
+            let users = aggregate::users(&members);
+            let members = members.into_iter().map(|(member, _)| member).collect();
+            let error = self
+                .refused
+                .get(&room)
+                .filter(|refused| refused.retry_at_us.is_none() || !self.members.contains_key(&room));
+            let error = error.map(|refused| refused.error.clone().into());
+            events.push(Event::Presence { members, users, error, room });
         }
     }
 }

@@ -3,7 +3,10 @@
 //! A write sent again takes a new number, for the server has used up the old one. All pending writes of its
 //! document from there on take new numbers with it, so none overtakes. Pending writes of one document share the
 //! base of the first: where the server refuses one, it refuses those behind it too, so an old number that is
-//! still under way has no effect.
+//! still under way has no effect. Only where the document was purged between the two does the server take what is
+//! behind: then nothing is sent again.
+
+use std::collections::BTreeSet;
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::message::{MutationResult, MutationStatus};
@@ -88,12 +91,14 @@ impl Engine {
             return self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
         }
         let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
+        // Sent again upon what was made behind it, it would overtake.
+        let met = document.as_ref().filter(|document| !self.is_behind_its_like(client_seq, document));
         let decision = Decision::of(Dispute {
             strategy: self.collections.conflict(&mutation.collection),
             write: &mutation.write,
             base,
             written: Stamp { time: pending.entry.accepted().time, writer: self.identity.client_id },
-            document: document.as_ref(),
+            document: met,
         });
         if let Some(document) = &document {
             self.clock.observe(document.newest_stamp().time);
@@ -134,6 +139,23 @@ impl Engine {
             let earlier = other.entry.mutation.client_seq < client_seq;
             let is_like = earlier && other.entry.mutation.base == mutation.base;
             is_like && !matches!(other.stage, Stage::Applied { .. })
+        })
+    }
+
+    /// Whether the server took a later write of the same base, all the same: what had refused this one was purged
+    /// before that came, and the document is made anew.
+    fn is_behind_its_like(&self, client_seq: u64, document: &Document) -> bool {
+        let Some(pending) = self.outbox.pending(client_seq) else { return false };
+        let Entry { room, mutation, .. } = &pending.entry;
+        let key = document_key(room, mutation);
+        let writes = || self.outbox.of_document(&key).map(|pending| &pending.entry.mutation);
+        // A version names the last write that the server took, never one that it refused.
+        let versions =
+            std::iter::once(&document.version).chain(writes().filter_map(|other| other.base.as_ref()));
+        let taken: BTreeSet<u64> = versions.map(|version| version.seen(self.identity.client_id)).collect();
+        writes().any(|other| {
+            let is_like = other.client_seq > client_seq && other.base == mutation.base;
+            is_like && taken.contains(&other.client_seq)
         })
     }
 

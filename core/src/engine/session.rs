@@ -127,6 +127,15 @@ impl Session {
         self.app == AppState::Background
     }
 
+    pub fn is_network_available(&self) -> bool {
+        self.network.available
+    }
+
+    /// Whether the app is in the background, past the time that it may still do something, and no task runs.
+    pub fn is_at_rest(&self) -> bool {
+        self.app == AppState::Background && self.suspend_at_us.is_none() && self.tasks == 0
+    }
+
     pub fn reason(&self) -> Option<&Error> {
         self.reason.as_ref()
     }

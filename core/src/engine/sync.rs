@@ -102,7 +102,7 @@ impl Engine {
                 let applied = self.replica.apply_live(&live, store);
                 self.handle_applied(now, &live.room, applied, store, out);
             }
-            event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?),
+            event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
             event::USER_ONLINE | event::USER_OFFLINE => self.handle_user(name, args, ack),
             _ => self.take_message(&self.wire.main().clone(), name, args, ack),
         }
@@ -124,7 +124,7 @@ impl Engine {
         self.limits = hello.limits.min(own);
         self.session.set_user_id(hello.user_id);
         self.connection_changed = true;
-        self.ping_at_us = Some(now.after_ms(self.settings.presence_ping_ms));
+        self.ping_at_us = Some(self.next_ping_us(now));
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl Engine {
                 Err(error) => return self.handle_push_refused(now, &batch, error, store, out),
             },
             Request::PresenceJoin { room } => match decode_answer::<Members>(args) {
-                Ok(members) => self.presence.handle_members(&room, members.members),
+                Ok(members) => self.presence.handle_members(&room, &members.members, now),
                 Err(error) => return self.handle_presence_refused(now, &room, error),
             },
             // What was not taken is announced again, as a whole.
@@ -160,21 +160,24 @@ impl Engine {
                 }
             }
             Request::Ping => match decode_answer::<PresencePong>(args) {
-                Ok(pong) => self.handle_heads(pong),
+                Ok(pong) => self.handle_pong(now, pong, out),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
                 // The next ping asks again.
                 Err(_) => {}
             },
             Request::Socket(ticket) => self.handle_answer(now, ticket, args, out),
+            Request::Job(job) => self.handle_job_answer(now, job, args, store),
             Request::Notice => {}
         }
         Ok(())
     }
 
-    fn handle_heads(&mut self, pong: PresencePong) {
+    fn handle_pong(&mut self, now: Now, pong: PresencePong, out: &mut Vec<Output>) {
         for (room, head) in pong.heads {
             self.hear_head(&room, head);
         }
+        self.presence.handle_lapsed(pong.lapsed, now);
+        self.announce_due(now, out);
     }
 
     fn hear_head(&mut self, room: &Room, head: u64) {
@@ -448,7 +451,7 @@ impl Engine {
             self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
         }
         let outcome = Outcome { entry: pending.entry, error, conflict };
-        self.notices.push(Event::Outcome { outcome: Self::rejected_write(&outcome) });
+        self.notices.push(Event::Outcome { outcome: (&outcome).into() });
         self.outcomes.insert(outcome.clone());
         self.append(Record::Failed(outcome), store);
     }

@@ -170,11 +170,15 @@ impl Tokens {
 impl Engine {
     /// Asks for another token if one is needed. Called at the end of each turn.
     pub(super) fn keep_token_fresh(&mut self, now: Now) {
-        let refused = self.session.needs_token();
+        let by_jobs = self.drain.needs_token();
+        let by_session = self.session.needs_token();
         let used = matches!(self.session.state(), ConnectionState::Open | ConnectionState::Connecting);
-        let Some(request) = self.tokens.poll(refused, used, now) else { return };
-        let expiring = || Error::new(Code::Unauthorized, "the token is about to expire");
-        let reason = self.session.reason().filter(|_| refused).cloned().unwrap_or_else(expiring);
+        let Some(request) = self.tokens.poll(by_session || by_jobs, used, now) else { return };
+        let otherwise = || match by_jobs {
+            true => Error::new(Code::Unauthorized, "the token was refused where a queued job goes"),
+            false => Error::new(Code::Unauthorized, "the token is about to expire"),
+        };
+        let reason = self.session.reason().filter(|_| by_session).cloned().unwrap_or_else(otherwise);
         self.trace(now, TraceKind::TokenNeeded, format_args!("request {request}: {}", reason.code.as_str()));
         self.notices.push(Event::TokenNeeded { reason: reason.into(), request });
     }

@@ -7,6 +7,7 @@ use syncline_protocol::Room;
 use super::Engine;
 use super::io::{ConnectionState, Now, Output, Reply, RequestId, RoomPhase};
 use super::outbox::Unanswered;
+use super::queue::job::JobId;
 use crate::error::{Code, Error};
 use crate::store::Store;
 
@@ -15,6 +16,8 @@ use crate::store::Store;
 pub(super) struct Waiter {
     request: RequestId,
     goal: Goal,
+    /// Jobs up to this number are waited for, too, where writes are.
+    jobs_through: JobId,
     /// On the monotonic clock.
     deadline_us: u64,
 }
@@ -67,6 +70,7 @@ impl Engine {
     /// Connects without backoff, pulls and drains.
     pub(super) fn sync_now(&mut self, now: Now, out: &mut Vec<Output>) {
         self.outbox.hurry(self.identity.last_client_seq);
+        self.jobs.hurry();
         self.triggers.sync_at_us = None;
         if self.session.is_open() {
             self.ask_for_news(now, out);
@@ -130,6 +134,7 @@ impl Engine {
     pub(super) fn flush_outbox(&mut self, now: Now, request: RequestId) {
         let through = self.identity.last_client_seq;
         self.outbox.hurry(through);
+        self.jobs.hurry();
         self.wait_for(Goal::Flushed { through }, request, now.after_ms(self.settings.sync_timeout_ms));
     }
 
@@ -144,6 +149,7 @@ impl Engine {
     ) {
         let through = self.identity.last_client_seq;
         self.outbox.hurry(through);
+        self.jobs.hurry();
         if self.session.is_open() {
             if self.ping_at_us.is_some() && !self.session.is_wanted_in_foreground() {
                 // The socket may have died while the app was frozen, and a task has little time.
@@ -157,7 +163,8 @@ impl Engine {
     }
 
     fn wait_for(&mut self, goal: Goal, request: RequestId, deadline_us: u64) {
-        self.triggers.waiters.push(Waiter { request, goal, deadline_us });
+        let jobs_through = self.jobs.last_id();
+        self.triggers.waiters.push(Waiter { request, goal, jobs_through, deadline_us });
     }
 
     fn followed_rooms(&self) -> Vec<Room> {
@@ -191,8 +198,14 @@ impl Engine {
             .then(|| Error::new(Code::Timeout, "the server did not answer in time"));
         let result = match &waiter.goal {
             Goal::Pulled { rooms } => self.rooms_caught_up(rooms.iter()),
-            Goal::Flushed { through } => self.writes_answered(*through),
-            Goal::Synced { through } => return self.synced(*through, late).map(Ok),
+            Goal::Flushed { through } => {
+                let jobs = self.jobs_answered(now, waiter.jobs_through);
+                self.writes_answered(*through).and_then(|writes| jobs.map(|jobs| writes.and(jobs)))
+            }
+            Goal::Synced { through } => {
+                let jobs_are_done = matches!(self.jobs_answered(now, waiter.jobs_through), Some(Ok(())));
+                return self.synced(*through, jobs_are_done, late).map(Ok);
+            }
         };
         let result = result.or_else(|| late.or_else(|| self.hindrance()).map(Err));
         result.map(|result| result.map(|()| Reply::Done {}))
@@ -242,7 +255,7 @@ impl Engine {
         }
     }
 
-    fn synced(&self, through: u64, late: Option<Error>) -> Option<Reply> {
+    fn synced(&self, through: u64, jobs_are_done: bool, late: Option<Error>) -> Option<Reply> {
         let reply = |reason: Option<Error>| Reply::SyncedOnce {
             complete: reason.is_none(),
             pending: self.outbox.len(),
@@ -257,7 +270,9 @@ impl Engine {
         let retried = self.replica.rooms().any(|(_, followed)| followed.retry_at_us.is_some());
         let rooms = self.rooms_caught_up(self.replica.rooms().map(|(room, _)| room));
         match (rooms, self.writes_answered(through)) {
-            (Some(rooms), Some(writes)) if !retried && !self.outbox.has_unconfirmed(through) => {
+            (Some(rooms), Some(writes))
+                if !retried && jobs_are_done && !self.outbox.has_unconfirmed(through) =>
+            {
                 Some(reply(rooms.and(writes).err()))
             }
             _ => late.map(|late| reply(Some(late))),

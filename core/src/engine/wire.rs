@@ -10,6 +10,7 @@ use syncline_protocol::message::{self, Encoding, Failure};
 
 use super::io::{Now, Output};
 use super::outbox::Batch;
+use super::queue::job::JobId;
 use crate::error::{Code, Error};
 use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
@@ -34,6 +35,8 @@ pub(super) enum Request {
     Ping,
     /// An event of the app, or about a room of its own.
     Socket(super::socket::Ticket),
+    /// An event of the queue.
+    Job(JobId),
     /// The answer does not matter.
     Notice,
 }
@@ -131,10 +134,10 @@ impl Wire {
     ) -> Result<(), Error> {
         let args = vec![self.encode(body)?];
         let main = self.main.clone();
-        self.emit(&main, event, args, request, timeout_ms, now, out)
+        self.emit(&main, event, args, request, timeout_ms, now, out).map(drop)
     }
 
-    /// Sends an event whose answer is awaited for `timeout_ms`, at `u64::MAX` as long as the connection lasts;
+    /// Sends an event, and returns the id of its answer, which is awaited for `timeout_ms`, at `u64::MAX` as long as the connection lasts;
     /// `too_large` if the server would not take it.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn emit(
@@ -146,14 +149,14 @@ impl Wire {
         timeout_ms: u64,
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         self.check_size(&args)?;
         self.last_id += 1;
         let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
         self.sent.insert(self.last_id, sent);
         let packet = Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) };
         out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
-        Ok(())
+        Ok(self.last_id)
     }
 
     /// Sends an event that is not answered; `too_large` if the server would not take it.

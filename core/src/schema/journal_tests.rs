@@ -54,7 +54,16 @@ fn recovered() -> Recovered {
         schema_version: None,
         installation: None,
     };
-    Recovered { identity, entries: vec![], outcomes: vec![], parked: vec![], damage: vec![] }
+    Recovered {
+        identity,
+        entries: vec![],
+        outcomes: vec![],
+        parked: vec![],
+        last_job: 0,
+        jobs: vec![],
+        ended_jobs: vec![],
+        damage: vec![],
+    }
 }
 
 fn migrations(steps: serde_json::Value) -> Vec<Migration> {

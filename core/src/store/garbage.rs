@@ -10,6 +10,7 @@ pub(super) struct LiveBytes {
     entries: HashMap<u64, u64>,
     outcomes: HashMap<u64, u64>,
     parked: HashMap<u64, u64>,
+    jobs: HashMap<u64, u64>,
     identity: u64,
     total: u64,
 }
@@ -45,6 +46,18 @@ impl LiveBytes {
                 self.total -= self.parked.remove(client_seq).unwrap_or(0);
                 self.add_entries(entry.as_slice(), bytes);
             }
+            Record::Jobs(jobs) => {
+                let share = (bytes / jobs.len().max(1) as u64).max(1);
+                jobs.iter().for_each(|job| self.add_job(job.id, share));
+            }
+            Record::JobEnded(ended) => self.add_job(ended.job.id, bytes),
+            Record::JobsGone(ids) => {
+                for id in ids {
+                    self.total -= self.jobs.remove(id).unwrap_or(0);
+                }
+            }
+            // Nothing to speak of.
+            Record::JobAttempted { .. } | Record::LastJob { .. } => {}
         }
     }
 
@@ -54,6 +67,12 @@ impl LiveBytes {
             let old = self.entries.insert(entry.mutation.client_seq, share);
             self.total = self.total + share - old.unwrap_or(0);
         }
+    }
+
+    /// A job's number stands for one record: that it waits, or how it ended.
+    fn add_job(&mut self, id: u64, bytes: u64) {
+        let old = self.jobs.insert(id, bytes).unwrap_or(0);
+        self.total = self.total + bytes - old;
     }
 
     fn remove_entry(&mut self, client_seq: u64) {

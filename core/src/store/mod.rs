@@ -29,6 +29,10 @@ mod sled_rewrite;
 mod conformance_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod locked_tests;
+#[cfg(test)]
+mod sealed_tests;
 
 pub(crate) use crypt::installation_hash;
 pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};
@@ -37,7 +41,7 @@ pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
-pub(crate) use recovery::queued_records;
+pub(crate) use recovery::{job_records, queued_records};
 pub use sled_cache::SledCache;
 
 use std::collections::BTreeSet;
@@ -47,6 +51,8 @@ use syncline_protocol::{
     Checksum, ClientId, Collection, ConflictKind, Document, DocumentId, HybridTime, Mutation, Path, Room,
     WireError,
 };
+
+use crate::engine::queue::job::{EndedJob, Job, JobId};
 
 /// One line of the journal. [`Recovered`] is what the lines add up to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +73,16 @@ pub enum Record {
     Parked(Parked),
     /// The app decided about the parked write that it knows by this number; the entry is what is sent of it.
     Resolved { client_seq: u64, entry: Option<Entry> },
+    /// Jobs accepted together, retried or edited. Each replaces whatever has its number.
+    Jobs(Vec<Job>),
+    /// A failed attempt used up one of the job's.
+    JobAttempted { id: JobId, attempts: u32 },
+    /// A job ended, and how is kept.
+    JobEnded(EndedJob),
+    /// Nothing is left of these jobs.
+    JobsGone(Vec<JobId>),
+    /// No job gets a number up to this one.
+    LastJob { id: JobId },
 }
 
 /// Who this installation is, and how far its numbers and its clock have come.
@@ -150,6 +166,12 @@ pub struct Recovered {
     pub outcomes: Vec<Outcome>,
     /// In the order of the numbers that the app knows.
     pub parked: Vec<Parked>,
+    /// No job gets a number up to this one.
+    pub last_job: JobId,
+    /// In the order of their numbers.
+    pub jobs: Vec<Job>,
+    /// In the order of their numbers.
+    pub ended_jobs: Vec<EndedJob>,
     /// Damage that was found, cut off or set aside, for the log and for the app.
     pub damage: Vec<String>,
 }

@@ -6,6 +6,7 @@ use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ClientId, ErrorCode, HybridTime, WireError};
 
 use super::{Entry, Identity, Outcome, Parked, Record, Recovered};
+use crate::engine::queue::job::{EndedJob, Job, JobId};
 
 /// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
 /// would take a new write under a used number for a repetition. More than an outbox ever holds.
@@ -26,6 +27,9 @@ pub(super) struct Fold {
     entries: BTreeMap<u64, Entry>,
     outcomes: BTreeMap<u64, Outcome>,
     parked: BTreeMap<u64, Parked>,
+    last_job: JobId,
+    jobs: BTreeMap<JobId, Job>,
+    ended_jobs: BTreeMap<JobId, EndedJob>,
 }
 
 /// Entries in one record of a journal written anew, in bytes: far below what a record may have.
@@ -37,7 +41,13 @@ impl Recovered {
         let queued = queued_records(self.entries.iter());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
-        std::iter::once(Record::Identity(self.identity)).chain(queued).chain(failed).chain(parked).collect()
+        let jobs = job_records(self.last_job, self.jobs.iter(), self.ended_jobs.iter());
+        std::iter::once(Record::Identity(self.identity))
+            .chain(queued)
+            .chain(failed)
+            .chain(parked)
+            .chain(jobs)
+            .collect()
     }
 }
 
@@ -57,6 +67,29 @@ pub(crate) fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Ve
         bytes += entry_bytes;
     }
     records.into_iter().map(Record::Queued).collect()
+}
+
+/// The records of a journal written anew that hold these jobs.
+pub(crate) fn job_records<'a>(
+    last_job: JobId,
+    jobs: impl Iterator<Item = &'a Job>,
+    ended: impl Iterator<Item = &'a EndedJob>,
+) -> Vec<Record> {
+    let mut batches: Vec<Vec<Job>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        match batches.last_mut().filter(|_| bytes + job.byte_len() <= QUEUED_RECORD_BYTES as u64) {
+            Some(last) => last.push(job.clone()),
+            None => {
+                bytes = 0;
+                batches.push(vec![job.clone()]);
+            }
+        }
+        bytes += job.byte_len();
+    }
+    let last = (last_job > 0).then_some(Record::LastJob { id: last_job });
+    let ended = ended.cloned().map(Record::JobEnded);
+    last.into_iter().chain(batches.into_iter().map(Record::Jobs)).chain(ended).collect()
 }
 
 /// What a restart begins with.
@@ -101,7 +134,32 @@ impl Fold {
                 self.parked.remove(&client_seq);
                 self.queue(entry);
             }
+            Record::Jobs(jobs) => jobs.into_iter().for_each(|job| self.add_job(job)),
+            Record::JobAttempted { id, attempts } => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.attempts = attempts;
+                }
+            }
+            Record::JobEnded(ended) => {
+                self.last_job = self.last_job.max(ended.job.id);
+                self.jobs.remove(&ended.job.id);
+                self.ended_jobs.insert(ended.job.id, ended);
+            }
+            Record::JobsGone(ids) => {
+                for id in ids {
+                    self.last_job = self.last_job.max(id);
+                    self.jobs.remove(&id);
+                    self.ended_jobs.remove(&id);
+                }
+            }
+            Record::LastJob { id } => self.last_job = self.last_job.max(id),
         }
+    }
+
+    fn add_job(&mut self, job: Job) {
+        self.last_job = self.last_job.max(job.id);
+        self.ended_jobs.remove(&job.id);
+        self.jobs.insert(job.id, job);
     }
 
     fn queue(&mut self, entries: impl IntoIterator<Item = Entry>) {
@@ -171,6 +229,9 @@ impl Fold {
             schema_version: self.schema_version,
             installation: self.installation,
         };
+        if !damage.is_empty() {
+            repairs.push(Record::LastJob { id: self.last_job });
+        }
         if self.client_id.is_none() || is_named || !damage.is_empty() {
             // Last: torn off, it comes again, and no entry is sent in its name before it failed.
             repairs.push(Record::Identity(identity));
@@ -180,6 +241,9 @@ impl Fold {
             entries: self.entries.into_values().collect(),
             outcomes: self.outcomes.into_values().collect(),
             parked: self.parked.into_values().collect(),
+            last_job: self.last_job,
+            jobs: self.jobs.into_values().collect(),
+            ended_jobs: self.ended_jobs.into_values().collect(),
             damage,
         };
         Outset { recovered, repairs }
@@ -209,6 +273,9 @@ impl Fold {
 
     fn skip(&mut self, count: u32) {
         self.last_client_seq = self.last_client_seq.saturating_add(count.into());
+        // What a lost number was is unknown to the app, too: it must not mean another job.
+        self.last_job = self.last_job.saturating_add(count.into());
+        // A job whose end was lost is done again, under its idempotency key.
         self.last_time = match self.last_time.counter.checked_add(count) {
             Some(counter) => HybridTime { counter, ..self.last_time },
             None => HybridTime { wall_ms: self.last_time.wall_ms.saturating_add(1), counter: count },

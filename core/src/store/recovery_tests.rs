@@ -3,6 +3,9 @@
 use super::*;
 use crate::store::fixtures::{CLIENT, OTHER_CLIENT, entry, identity, outcome, time};
 
+/// No number that a lost job may have had comes again.
+const LAST_JOB: Record = Record::LastJob { id: SKIPPED_AFTER_DAMAGE as u64 };
+
 fn finish(records: &[Record], spare: Option<Identity>, damage: &[&str]) -> Outset {
     let mut fold = Fold::default();
     records.iter().for_each(|record| fold.add(record.clone()));
@@ -25,7 +28,7 @@ fn the_spare_identity_takes_the_place_of_a_lost_one() {
     assert_eq!(recovered.identity.client_id, CLIENT);
     assert_eq!(recovered.entries, [entry(8)]);
     assert_eq!(recovered.damage.len(), 1);
-    assert_eq!(outset.repairs, [Record::Identity(recovered.identity)]);
+    assert_eq!(outset.repairs, [LAST_JOB, Record::Identity(recovered.identity)]);
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn after_damage_no_number_or_time_that_a_lost_record_may_have_used_comes_again()
     let identity = outset.recovered.identity;
     assert_eq!(identity.last_client_seq, 8 + u64::from(SKIPPED_AFTER_DAMAGE));
     assert_eq!(identity.last_time, HybridTime { counter: SKIPPED_AFTER_DAMAGE, ..time(8) });
-    assert_eq!(outset.repairs, [Record::Identity(identity)]);
+    assert_eq!(outset.repairs, [LAST_JOB, Record::Identity(identity)]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use syncline_protocol::{Collection, Document, Room};
@@ -13,19 +13,20 @@ use super::cached_document::{CachedRoom, Digest, Layout};
 use super::crypt::Keyring;
 use super::database::{Database, Failure, guarded};
 use super::envelope::{seal, unseal};
-use super::file_system::{FileSystem, OsFiles};
-use super::files::{harmless, remove_if_there, sync_parent};
+use super::file_system::OsFiles;
+use super::files::{harmless, remove_if_there};
 use super::free_space::FreeSpace;
 use super::room_change::RoomChange;
 use super::sled_index::ensure_index;
-use super::sled_rewrite::{Folders, copy, remove_folder};
-use super::{
-    Cache, DocumentKey, Index, IndexRange, Indexes, Retain, RoomState, RoomUpdate, StoreError, Without,
-};
+use super::sled_rewrite::{Folders, remove_folder};
+use super::{Cache, DocumentKey, Index, IndexRange, Indexes, Retain, RoomState, RoomUpdate, StoreError};
 
 /// After so many losses the cache stays away until the store is opened again: something is wrong that an empty
 /// database does not cure, and every loss leaks what the broken one held in memory.
 const LOSSES_MAX: u32 = 4;
+
+/// Rooms that are remembered to be empty; over it, all are forgotten.
+const EMPTY_ROOMS_MAX: usize = 1024;
 
 /// The file beside the database that holds how many changes were flushed. sled takes some damage for the end of its
 /// log, and silently goes back to an older state, with holes: then the database holds fewer.
@@ -35,8 +36,6 @@ const MARK_EXTENSION: &str = "mark";
 const HEADROOM_BYTES: u64 = 2 << 20;
 /// How many bytes the database may write for each byte that changes: it writes whole pages anew.
 const WRITE_AMPLIFICATION: u64 = 8;
-/// How many bytes a copy of the database takes for each byte of its documents.
-const COPY_AMPLIFICATION: u64 = 2;
 /// After so many changed bytes it is looked again whether there is room.
 const UNPROBED_BYTES_MAX: u64 = 128 << 10;
 /// After so many changed bytes the database is waited for: what a slow disk has not taken yet is held in memory.
@@ -73,6 +72,8 @@ struct State {
     mark: Option<File>,
     /// The rooms whose documents were found complete.
     verified: BTreeSet<Room>,
+    /// Rooms that were found to hold no document, so that a write there need not ask the database.
+    empty: BTreeSet<Room>,
     /// The rooms whose indexes were found complete, or built.
     indexed: BTreeSet<Room>,
     losses: u32,
@@ -121,6 +122,16 @@ impl SledCache {
         Ok(())
     }
 
+    /// Makes sure, once, that a room's documents are complete, for a reader. Returns whether there are any.
+    fn verify_for_reading(&self, database: &Database, room: &Room) -> Result<bool, Failure> {
+        let state = self.state.borrow();
+        if state.verified.contains(room) || state.empty.contains(room) {
+            return Ok(!state.empty.contains(room));
+        }
+        drop(state);
+        self.verify(database, room).map(|cached| cached.digest != Digest::default())
+    }
+
     /// Makes sure, once, that a room's documents are complete. Returns what is known of the room.
     fn verify(&self, database: &Database, room: &Room) -> Result<CachedRoom, Failure> {
         let cached = database.room(room)?;
@@ -136,8 +147,14 @@ impl SledCache {
         if found != cached.digest {
             return Err("documents are missing".into());
         }
+        let mut state = self.state.borrow_mut();
         if found != Digest::default() {
-            self.state.borrow_mut().verified.insert(room.clone());
+            state.verified.insert(room.clone());
+        } else {
+            if state.empty.len() >= EMPTY_ROOMS_MAX {
+                state.empty.clear();
+            }
+            state.empty.insert(room.clone());
         }
         Ok(cached)
     }
@@ -156,56 +173,6 @@ impl SledCache {
         ensured?;
         state.indexed.insert(room.clone());
         Ok(())
-    }
-
-    /// Copies what is kept into a fresh folder, which takes the place of the old one when the database is closed.
-    pub(super) fn copy(
-        &self,
-        schema_version: Option<u32>,
-        retain: &mut dyn Retain,
-    ) -> Result<(), StoreError> {
-        self.run(|database| self.copy_from(database, schema_version, retain))
-    }
-
-    fn copy_from(
-        &self,
-        database: &Database,
-        schema_version: Option<u32>,
-        retain: &mut dyn Retain,
-    ) -> Result<(), Failure> {
-        let folders = Folders::of(&self.folder);
-        let live_bytes: u64 = database.all_rooms()?.iter().map(|(_, room)| room.bytes).sum();
-        self.space.ensure(HEADROOM_BYTES + COPY_AMPLIFICATION * live_bytes)?;
-        folders.forget_others()?;
-        let fresh = Database::open(&folders.fresh, &self.keyring)?;
-        if let Some(version) = schema_version {
-            fresh.note_schema_version(version)?;
-        }
-        copy(database, &fresh, &self.indexes, &|bytes| Ok(self.ensure_room(bytes)?), retain)?;
-        fresh.flush()
-    }
-
-    /// Opens the database, and goes over to the key of today if it has another one.
-    fn open_database(&self) -> Result<Database, Failure> {
-        let database = Database::open(&self.folder, &self.keyring)?;
-        if !database.is_sealed_otherwise(&self.keyring) {
-            return Ok(database);
-        }
-        let schema_version = database.schema_version()?;
-        let copied = self.copy_from(&database, schema_version, &mut Without(&BTreeSet::new()));
-        drop(database);
-        let folders = Folders::of(&self.folder);
-        match copied {
-            Ok(()) => folders.switch()?,
-            // What it holds comes again from the server; as it is it must not stay.
-            Err(_) => {
-                folders.forget_others()?;
-                remove_if_there(&OsFiles, &self.mark)?;
-                remove_folder(&self.folder)?;
-            }
-        }
-        remove_folder(&self.quarantine)?;
-        Database::open(&self.folder, &self.keyring)
     }
 
     fn visit(
@@ -236,53 +203,12 @@ impl SledCache {
         result.map_err(|failure| self.give_up(failure))
     }
 
-    /// The open database; opens it if it is closed.
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
-        let state = self.state.borrow();
-        if let Some(database) = &state.database {
-            return Ok(Arc::clone(database));
-        }
-        if state.losses >= LOSSES_MAX {
-            return Err(StoreError::CacheLost { reason: "it was lost too often".to_owned() });
-        }
-        drop(state);
-        let opened = guarded(|| {
-            // Even an open writes.
-            self.space.prove(HEADROOM_BYTES)?;
-            Folders::of(&self.folder).settle()?;
-            let database = self.open_database()?;
-            let (mark, flushed) = open_mark(&self.mark)?;
-            // sled syncs what it writes, and not the names of its files.
-            OsFiles.sync_directory(&self.folder)?;
-            sync_parent(&OsFiles, &self.folder)?;
-            match (database.schema_version()?, self.schema_version.get()) {
-                (None, Some(version)) => database.note_schema_version(version)?,
-                (found, None) => self.schema_version.set(found),
-                (Some(_), Some(_)) => {}
-            }
-            let changes = database.changes()?;
-            if changes < flushed {
-                return Err(format!("only {changes} of {flushed} changes are left").into());
-            }
-            Ok((Arc::new(database), changes, mark))
-        });
-        let (database, changes, mark) = opened.map_err(|failure| self.give_up(failure))?;
-        let mut state = self.state.borrow_mut();
-        state.database = Some(Arc::clone(&database));
-        state.changes = changes;
-        state.mark = Some(mark);
-        Ok(database)
-    }
-
     /// Parts with a database that failed.
     fn give_up(&self, failure: Failure) -> StoreError {
         let reason = match failure {
             Failure::Full => return StoreError::Full,
-            Failure::Locked => {
-                // Nothing is wrong with it: it is opened again by the next call.
-                std::mem::forget(self.state.borrow_mut().database.take());
-                return StoreError::Locked;
-            }
+            // Nothing is wrong with it: it stays, open or not, for the next call.
+            Failure::Locked => return StoreError::Locked,
             Failure::Broken(reason) => reason,
         };
         let mut state = self.state.borrow_mut();
@@ -316,8 +242,10 @@ impl SledCache {
 impl Cache for SledCache {
     fn document(&self, document: &DocumentKey) -> Result<Option<Document>, StoreError> {
         self.run(|database| {
+            if !self.verify_for_reading(database, &document.room)? {
+                return Ok(None);
+            }
             let key = database.layout.key(document);
-            self.verify(database, &document.room)?;
             let Some(value) = database.documents.get(&key)? else { return Ok(None) };
             database.read(&key, &value).map(Some)
         })
@@ -437,7 +365,9 @@ impl Cache for SledCache {
         let change = RoomChange::new(&layout, room, update, &self.indexes)?;
         self.ensure_room(change.byte_len()).map_err(harmless)?;
         let changes = self.run(|database| {
-            let writes = change.writes(database, self.verify(database, room)?)?;
+            let cached = self.verify(database, room)?;
+            self.state.borrow_mut().empty.remove(room);
+            let writes = change.writes(database, cached)?;
             let changes = database.changes()? + 1;
             database.write(&writes, changes)?;
             Ok(changes)
@@ -488,17 +418,8 @@ impl Drop for SledCache {
     }
 }
 
-/// The mark, and how many changes it says were flushed; 0 if it is missing or torn.
-fn open_mark(path: &Path) -> io::Result<(File, u64)> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-    let mut sealed = Vec::new();
-    file.read_to_end(&mut sealed)?;
-    let flushed = unseal(&sealed).ok().and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
-    Ok((file, flushed))
-}
+#[path = "sled_open.rs"]
+mod open;
 
 #[cfg(test)]
 #[path = "sled_cache_tests.rs"]

@@ -329,6 +329,21 @@ fn what_waits_for_a_slow_disk_is_bounded() {
         cache.apply(&room("user:42"), &update).unwrap();
         assert!(cache.state.borrow().unflushed_bytes < 2 * UNFLUSHED_BYTES_MAX);
     }
-    let (_, flushed) = open_mark(&cache.mark).unwrap();
+    let (_, flushed) = open::open_mark(&cache.mark).unwrap();
     assert!(flushed > 0, "nobody asked for a flush");
+}
+
+#[test]
+fn a_cache_whose_files_are_locked_is_neither_lost_nor_set_aside() {
+    let directory = TempDir::new().unwrap();
+    let (mut cache, _) = open(directory.path());
+    fill(&mut cache);
+    for _ in 0..LOSSES_MAX + 1 {
+        let locked: Result<(), _> =
+            cache.run(|_| Err(io::Error::from(io::ErrorKind::PermissionDenied).into()));
+        assert!(matches!(locked, Err(StoreError::Locked)));
+    }
+    assert_eq!(contents(&cache).unwrap().len() as u64, DOCUMENTS);
+    assert_eq!(cache.take_loss(), None);
+    assert!(!directory.path().join("quarantine").exists());
 }

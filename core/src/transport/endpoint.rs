@@ -186,6 +186,10 @@ impl ConnectRequest {
         &self.limits
     }
 
+    pub(crate) fn tls_config(&self) -> &ClientConfig {
+        &self.tls
+    }
+
     pub(super) fn host(&self) -> &Host<String> {
         &self.host
     }

@@ -15,6 +15,7 @@
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`websocket`]: the one task that owns the socket.
+//! - [`http`]: requests beside the socket, under the same TLS rules.
 //! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
 //! - [`tls`]: which certificates are believed; [`pins`]: which keys a server must have.
@@ -24,6 +25,7 @@ pub mod codec;
 pub mod endpoint;
 pub mod engineio;
 mod error;
+pub mod http;
 mod messagepack;
 pub mod pins;
 pub mod proxy;
@@ -36,6 +38,7 @@ pub use codec::{DecodeLimits, Decoder, Frame, Message, encode};
 pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
 pub use engineio::Handshake;
 pub use error::CodecError;
+pub use http::HttpClient;
 pub use pins::{PinError, Pins};
 pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};

@@ -1,5 +1,5 @@
-import { EMPTY_QUEUE } from '../client.ts';
 import type { QueueStatus } from '../contract.ts';
+import { EMPTY_QUEUE } from '../jobs.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 

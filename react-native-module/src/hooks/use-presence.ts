@@ -1,18 +1,34 @@
-import { useEffect, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 
+import type { PresenceStatus } from '../contract.ts';
 import type { Fields } from '../ops.ts';
 import { toFields } from '../json.ts';
 import { NOBODY, type PresenceSnapshot } from '../presence.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
+export interface PresenceOptions {
+  /** What the others see of this client; the whole of it, unlike in `update`. */
+  state?: object;
+}
+
+export interface Presence extends PresenceSnapshot {
+  /** How the others see this client, once the server has let it in. */
+  readonly status: PresenceStatus | null;
+  /** Sets some fields beside those of `state`, and removes those that are null. Names of their own are best. */
+  readonly update: (fields: object) => Promise<void>;
+  /** Sets fields that vanish by themselves after `ms`, for everybody, unless set again: `setFor({ typing: true }, 4000)`. */
+  readonly setFor: (fields: object, ms: number) => Promise<void>;
+}
+
+const NO_OPTIONS: PresenceOptions = {};
 const NO_STATE = {};
 
 /**
  * Enters a room while mounted, with a small state for the others to see, and tells who is there. Entering is
  * repeated by itself after every reconnect.
  */
-export function usePresence(room: string, state: object = NO_STATE): PresenceSnapshot {
+export function usePresence(room: string, { state = NO_STATE }: PresenceOptions = NO_OPTIONS): Presence {
   const client = useSyncClient();
   const [holder] = useState(() => Symbol('presence'));
   // As text: an equal state in a new object is no change.
@@ -29,6 +45,15 @@ export function usePresence(room: string, state: object = NO_STATE): PresenceSna
     [client, room, holder],
   );
 
+  const update = useCallback((fields: object) => client.presences.update(room, fields), [client, room]);
+  const setFor = useCallback(
+    (fields: object, ms: number) => client.presences.update(room, fields, ms),
+    [client, room],
+  );
   const source = useMemo(() => client.presence(room), [client, room]);
-  return useObservable(source, NOBODY, all);
+  const snapshot = useObservable(source, NOBODY, all);
+  return useMemo(
+    () => ({ ...snapshot, status: snapshot.me?.status ?? null, update, setFor }),
+    [snapshot, update, setFor],
+  );
 }

@@ -1,7 +1,7 @@
 import { useCallback } from 'react';
 
-import { IDLE_CONNECTION } from '../client.ts';
-import type { ConnectionState, ConnectionStatus, ErrorBody } from '../contract.ts';
+import { IDLE_CONNECTION } from '../idle.ts';
+import type { ConnectionState, ConnectionStatus, DisconnectCause, ErrorBody } from '../contract.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
@@ -12,6 +12,12 @@ export interface SocketConnection {
   readonly state: ConnectionState;
   /** Why the connection is not open; null while nothing is wrong. */
   readonly reason: ErrorBody | null;
+  /** What ended the last connection or attempt, while none is open. */
+  readonly cause: DisconnectCause | null;
+  /** What the server sent with its refusal of the last attempt. */
+  readonly data: unknown;
+  /** Whether the server continued the session before, with the events missed since. */
+  readonly recovered: boolean;
   /** The wait before the next attempt, in milliseconds from when the state changed. */
   readonly nextRetryMs: number | null;
   /** Whom the server takes this client for. */
@@ -28,13 +34,16 @@ export function useSocketConnection<S>(
   return useObservable(useSyncClient().connection, IDLE_CONNECTION, selectStatus);
 }
 
-function toConnection({ state, reason, attempts, retryInMs, userId }: ConnectionStatus): SocketConnection {
+function toConnection({ state, attempts, retryInMs, ...status }: ConnectionStatus): SocketConnection {
   return {
     isConnected: state === 'open',
     reconnectAttempts: attempts,
     state,
-    reason,
+    reason: status.reason,
+    cause: status.cause,
+    data: status.data,
+    recovered: status.recovered,
     nextRetryMs: retryInMs,
-    userId,
+    userId: status.userId,
   };
 }

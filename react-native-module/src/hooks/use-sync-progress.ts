@@ -1,4 +1,4 @@
-import { IDLE_PROGRESS } from '../client.ts';
+import { IDLE_PROGRESS } from '../idle.ts';
 import type { Progress } from '../contract.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';

@@ -1,4 +1,5 @@
 import type { Command, ErrorBody, Event } from '../../src/contract.ts';
+import { EMPTY_QUEUE } from '../../src/jobs.ts';
 import type { EventsListener, Host } from '../../src/host.ts';
 
 type Answer = (command: Command, client: number) => unknown;
@@ -7,13 +8,28 @@ type Answer = (command: Command, client: number) => unknown;
 function nothing(command: Command): unknown {
   switch (command.type) {
     case 'connection':
-      return { state: 'idle', reason: null, attempts: 0, retryInMs: null, userId: null };
+      return {
+        state: 'idle',
+        reason: null,
+        cause: null,
+        data: null,
+        recovered: false,
+        attempts: 0,
+        retryInMs: null,
+        userId: null,
+      };
     case 'queue':
-      return { count: 0, bytes: 0, processing: false };
+      return EMPTY_QUEUE;
     case 'outcomes':
       return { outcomes: [] };
     case 'conflicts':
       return { conflicts: [] };
+    case 'emit':
+      return { sent: true, waiting: false };
+    case 'emitWithAck':
+      return { args: [] };
+    case 'joinRoom':
+      return { joined: true };
     case 'newId':
       return { id: 'new' };
     case 'write':

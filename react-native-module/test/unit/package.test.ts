@@ -9,11 +9,11 @@ interface Manifest {
   peerDependenciesMeta?: Record<string, { optional?: boolean }>;
 }
 
-/** The packages that the sources import, but for those of Node. */
-function imported(): string[] {
+/** The packages that the sources import, but for those of Node. Ready-made components are an entry of their own. */
+function imported(components: boolean): string[] {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
   const texts = files
-    .filter((file) => /\.tsx?$/.test(file))
+    .filter((file) => /\.tsx?$/.test(file) && file.startsWith('components') === components)
     .map((file) => readFileSync(join(ROOT, 'src', file), 'utf8'));
   const names = texts.flatMap((text) =>
     [...text.matchAll(/ from '([^.'][^']*)'/g)].map(([, name]) => name ?? ''),
@@ -24,9 +24,13 @@ function imported(): string[] {
 it('declares every package that it imports, as one that must be there', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
   const declared = { ...manifest.dependencies, ...manifest.peerDependencies };
-  expect(imported().sort()).toEqual(['expo', 'react']);
-  for (const name of imported()) {
+  expect(imported(false).sort()).toEqual(['expo', 'react']);
+  for (const name of imported(false)) {
     expect(Object.keys(declared)).toContain(name);
     expect(manifest.peerDependenciesMeta?.[name]?.optional).not.toBe(true);
   }
+});
+
+it('needs React Native for its ready-made components only', () => {
+  expect(imported(true).sort()).toEqual(['react', 'react-native']);
 });

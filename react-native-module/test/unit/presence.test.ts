@@ -32,17 +32,17 @@ it('shows why the server does not let it in, until it does', async () => {
   room.subscribe(listener);
   client.announce('r', holder, {});
   await turn();
-  host.emit(1, { type: 'presence', room: 'r', members: [], error: FORBIDDEN });
+  host.emit(1, { type: 'presence', room: 'r', members: [], users: [], error: FORBIDDEN });
   expect(room.get()).toMatchObject({ members: [], me: null, error: { code: 'forbidden' } });
   client.announce('r', holder, { cursor: 1 });
   await turn();
   expect(room.get().error).toMatchObject({ code: 'forbidden' });
 
   const before = listener.mock.calls.length;
-  host.emit(1, { type: 'presence', room: 'r', members: [], error: FORBIDDEN });
+  host.emit(1, { type: 'presence', room: 'r', members: [], users: [], error: FORBIDDEN });
   expect(listener).toHaveBeenCalledTimes(before);
-  host.emit(1, { type: 'presence', room: 'r', members: [ME], error: null });
-  expect(room.get()).toEqual({ members: [ME], me: ME, error: null });
+  host.emit(1, { type: 'presence', room: 'r', members: [ME], users: [], error: null });
+  expect(room.get()).toEqual({ members: [ME], users: [], me: ME, error: null });
 });
 
 it('empties a room for its observers when it is left, and fills it when it is entered again', async () => {
@@ -52,18 +52,18 @@ it('empties a room for its observers when it is left, and fills it when it is en
   room.subscribe(listener);
   client.announce('r', holder, {});
   await turn();
-  host.emit(1, { type: 'presence', room: 'r', members: [ME], error: null });
+  host.emit(1, { type: 'presence', room: 'r', members: [ME], users: [], error: null });
   client.withdraw('r', holder);
   await linger();
-  expect(room.get()).toEqual({ members: [], me: null, error: null });
+  expect(room.get()).toEqual({ members: [], users: [], me: null, error: null });
   // Sent before the core heard of the leaving.
-  host.emit(1, { type: 'presence', room: 'r', members: [ME], error: null });
+  host.emit(1, { type: 'presence', room: 'r', members: [ME], users: [], error: null });
   expect(room.get().members).toEqual([]);
 
   client.announce('r', holder, {});
   await turn();
   listener.mockClear();
-  host.emit(1, { type: 'presence', room: 'r', members: [ME], error: null });
+  host.emit(1, { type: 'presence', room: 'r', members: [ME], users: [], error: null });
   expect(listener).toHaveBeenCalledTimes(1);
   expect(room.get().members).toEqual([ME]);
 });
@@ -97,6 +97,6 @@ it('is in its rooms after it was closed in the middle of entering, and opened ag
   first.resolve({});
   await turn();
   expect(told()).toEqual(['presenceJoin', 'presenceJoin']);
-  host.emit(2, { type: 'presence', room: 'r', members: [ME], error: null });
+  host.emit(2, { type: 'presence', room: 'r', members: [ME], users: [], error: null });
   expect(room.get().members).toEqual([ME]);
 });

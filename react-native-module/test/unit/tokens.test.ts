@@ -14,7 +14,8 @@ function setUp(fetch: () => Promise<string | null>) {
   const fetched = jest.fn(fetch);
   const deliver = jest.fn(() => Promise.resolve());
   const report = jest.fn<undefined, [SynclineError]>();
-  return { fetched, deliver, report, tokens: new TokenSource(fetched, deliver, report) };
+  const fail = jest.fn<undefined, [SynclineError]>();
+  return { fetched, deliver, report, fail, tokens: new TokenSource(fetched, deliver, report, fail) };
 }
 
 it('fetches once for any number of requests', async () => {
@@ -35,32 +36,18 @@ it('joins a fetch under way', async () => {
   expect(fetched).toHaveBeenCalledTimes(1);
 });
 
-it('fetches ever more slowly while tokens are not accepted', async () => {
-  const { fetched, tokens } = setUp(() => Promise.resolve('bad'));
-  const delays: number[] = [];
-  for (let round = 0; round < 8; round += 1) {
-    tokens.request();
-    const asked = Date.now();
-    const before = fetched.mock.calls.length;
-    while (fetched.mock.calls.length === before) await jest.advanceTimersByTimeAsync(500);
-    delays.push(Date.now() - asked);
-  }
-  expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-
-  tokens.accepted();
-  tokens.request();
-  await jest.advanceTimersByTimeAsync(0);
-  expect(fetched).toHaveBeenCalledTimes(9);
-});
-
-it('reports a failed fetch, and tries again by itself', async () => {
-  const { fetched, deliver, report, tokens } = setUp(() => Promise.resolve('t'));
+it('reports a failed fetch, and tells the core, which asks again when it wants', async () => {
+  const { fetched, deliver, report, fail, tokens } = setUp(() => Promise.resolve('t'));
   fetched.mockRejectedValueOnce(new Error('no network'));
   tokens.request();
   await jest.advanceTimersByTimeAsync(0);
   expect(report.mock.calls[0]?.[0]).toMatchObject({ code: 'no_auth_token', retryable: true });
   expect(report.mock.calls[0]?.[0].message).toContain('no network');
-  await jest.advanceTimersByTimeAsync(1_000);
+  expect(fail.mock.calls[0]?.[0]).toMatchObject({ retryable: true });
+  await jest.advanceTimersByTimeAsync(120_000);
+  expect(fetched).toHaveBeenCalledTimes(1);
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
   expect(deliver).toHaveBeenCalledTimes(1);
 });
 
@@ -86,7 +73,8 @@ it('gives up a fetch that does not answer in time, and fetches again', async () 
   tokens.request();
   await jest.advanceTimersByTimeAsync(FETCH_TIMEOUT_MS);
   expect(report.mock.calls[0]?.[0]).toMatchObject({ code: 'no_auth_token', retryable: true });
-  await jest.advanceTimersByTimeAsync(1_000);
+  tokens.request();
+  await jest.advanceTimersByTimeAsync(0);
   expect(deliver.mock.calls).toEqual([['t']]);
 });
 

@@ -166,6 +166,17 @@ impl Agent {
         }
     }
 
+    /// The command's answer, if it comes within a time.
+    pub(crate) fn try_finish(&self, id: u64, wait: Duration) -> Option<Value> {
+        if !self.early.borrow().contains_key(&id) {
+            let line = self.answers.recv_timeout(wait).ok()?;
+            let message: Value = serde_json::from_str(&line).unwrap();
+            self.early.borrow_mut().insert(message["id"].as_u64().unwrap(), message);
+        }
+        let came = self.early.borrow().contains_key(&id);
+        came.then(|| self.finish(id))
+    }
+
     pub(crate) fn call(&self, command: &str, rest: Value) -> Value {
         self.finish(self.begin(command, rest))
     }

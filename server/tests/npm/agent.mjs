@@ -93,6 +93,8 @@ const commands = {
     Promise.resolve(sockets.get(name).socket.io.engine.transport.ws._socket.pause() && null),
   resume: ({ name }) =>
     Promise.resolve(sockets.get(name).socket.io.engine.transport.ws._socket.resume() && null),
+  // The transport breaks, without a farewell.
+  sever: ({ name }) => Promise.resolve(sockets.get(name).socket.io.engine.transport.ws.terminate() && null),
   disconnect: ({ name }) => Promise.resolve(sockets.get(name).socket.disconnect() && null),
 };
 

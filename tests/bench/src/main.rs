@@ -3,22 +3,26 @@
 //! - [`scenario`]: what a scenario is; [`SCENARIOS`] lists them.
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
-//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`drain`], [`footprint`]: the scenarios.
+//! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
+//!   [`footprint`], [`rtt`]: the scenarios.
 //! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
-//!   was told; [`memory`]: what a process holds.
+//!   was told; [`process`]: what a process takes.
 
 mod apply;
 mod contender;
 mod converge;
 mod device;
 mod drain;
+mod enqueue;
 mod footprint;
 mod live_query;
 mod local_write;
-mod memory;
 mod merge;
 mod node_server;
+mod process;
+mod reopen;
 mod report;
+mod rtt;
 mod run;
 mod scenario;
 mod server;
@@ -34,7 +38,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 7] = [
+const SCENARIOS: [&Scenario; 10] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -42,6 +46,9 @@ const SCENARIOS: [&Scenario; 7] = [
     &converge::SCENARIO,
     &drain::SCENARIO,
     &footprint::SCENARIO,
+    &enqueue::SCENARIO,
+    &reopen::SCENARIO,
+    &rtt::SCENARIO,
 ];
 
 const EXIT_USAGE: u8 = 2;
@@ -122,8 +129,11 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("local-write") => local_write::contend(name, directory),
         Some("live-query") => live_query::contend(name, directory),
         Some("apply") => apply::contend(name, directory, server),
+        Some("enqueue") => enqueue::contend(name, directory),
+        Some("reopen") => reopen::contend(name, directory),
         Some("merge") => merge::contend(name),
         Some("drain") => drain::contend(name, directory, server),
+        Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),

@@ -56,7 +56,12 @@ export class Sockets {
 
   /** A client of npm's socket.io-client, straight to the server. */
   async peer(namespace = '/', options = {}) {
-    const peer = io(this.url + namespace, { reconnection: false, forceNew: true, ...parserOf(this.parser), ...options });
+    const peer = io(this.url + namespace, {
+      reconnection: false,
+      forceNew: true,
+      ...parserOf(this.parser),
+      ...options,
+    });
     this.#peers.push(peer);
     await new Promise((resolve, reject) => peer.on('connect', resolve).on('connect_error', reject));
     return peer;

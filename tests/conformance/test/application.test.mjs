@@ -24,7 +24,7 @@ for (const variant of VARIANTS) {
     await until(() => heard.carol.length === 1 && heard.dave.length === 1);
     assert.deepEqual(heard.carol, [{ id: 'm1', from: 'ada', text: 'Hello' }]);
 
-    const { id } = await carol.emitWithAck('chat:send', { room, text: 'Hi' }, 'key-1');
+    const { id } = await carol.emitWithAck('chat:send', { room, text: 'Hi' }, { idempotencyKey: 'key-1' });
     await until(() => ada.rows(room, 'messages').has(id));
     const { from, text } = ada.documents(room, 'messages')[id];
     assert.deepEqual({ from, text }, { from: 'carol', text: 'Hi' });
@@ -43,7 +43,8 @@ for (const variant of VARIANTS) {
     const heard = [];
     dave.on('chat:message', (message) => heard.push(message));
     await dave.emitWithAck('room:join', { room });
-    const send = (peer, key) => peer.emitWithAck('chat:send', { room, text: 'once' }, key);
+    const send = (peer, idempotencyKey) =>
+      peer.emitWithAck('chat:send', { room, text: 'once' }, { idempotencyKey });
     const first = await Promise.all([send(carol, 'key'), send(carol, 'key')]);
     const later = await world.peer('carol');
     const answers = [...first, await send(later, 'key')];

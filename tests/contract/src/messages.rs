@@ -235,18 +235,32 @@ fn stopped() -> WireError {
 }
 
 fn presence() -> Vec<Vector> {
-    let shown = |state, status| Presence { room: room("list:9"), state: fields(state), status };
+    let shown = |state, status| Presence {
+        room: room("list:9"),
+        state: fields(state),
+        status,
+        expires_ms: BTreeMap::new(),
+        background_lease_ms: None,
+    };
     let active = shown(json!({"cursor": {"line": 3}, "name": "Ada"}), PresenceStatus::Active);
-    let away = shown(json!({}), PresenceStatus::Away);
+    let away = Presence { background_lease_ms: Some(300_000), ..shown(json!({}), PresenceStatus::Away) };
+    let typing = Presence {
+        expires_ms: BTreeMap::from([("typing".to_owned(), 4000)]),
+        ..shown(json!({"cursor": null, "typing": true}), PresenceStatus::Active)
+    };
     let members = Members { members: vec![ada_present(), bob_present()] };
     let heads = BTreeMap::from([(room("list:9"), 41), (room("user:ada"), 13)]);
     let ping = BTreeMap::<String, String>::new();
+    let pong = PresencePong { heads, lapsed: vec![] };
+    let lapsed = PresencePong { heads: BTreeMap::new(), lapsed: vec![room("list:9")] };
     vec![
         Vector::new("presence_join", ToServer, event::PRESENCE_JOIN, Both, active),
         Vector::new("members", ToClient, &ack_of(event::PRESENCE_JOIN), Both, members),
         Vector::new("presence_update", ToServer, event::PRESENCE_UPDATE, Both, away),
+        Vector::new("presence_update_expiring", ToServer, event::PRESENCE_UPDATE, Both, typing),
         Vector::new("presence_ping", ToServer, event::PRESENCE_PING, Both, ping),
-        Vector::new("presence_pong", ToClient, &ack_of(event::PRESENCE_PING), Both, PresencePong { heads }),
+        Vector::new("presence_pong", ToClient, &ack_of(event::PRESENCE_PING), Both, pong),
+        Vector::new("presence_pong_lapsed", ToClient, &ack_of(event::PRESENCE_PING), Both, lapsed),
     ]
 }
 
@@ -254,13 +268,22 @@ fn ada_present() -> Member {
     Member {
         client_id: ada(),
         user_id: "ada".to_owned(),
-        state: fields(json!({"name": "Ada"})),
+        state: fields(json!({"name": "Ada", "typing": true})),
         status: PresenceStatus::Active,
+        expires_ms: BTreeMap::from([("typing".to_owned(), 3500)]),
+        idle_ms: 500,
     }
 }
 
 fn bob_present() -> Member {
-    Member { client_id: bob(), user_id: "bob".to_owned(), state: Fields::new(), status: PresenceStatus::Away }
+    Member {
+        client_id: bob(),
+        user_id: "bob".to_owned(),
+        state: Fields::new(),
+        status: PresenceStatus::Away,
+        expires_ms: BTreeMap::new(),
+        idle_ms: 90_000,
+    }
 }
 
 fn events() -> Vec<Vector> {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -135,8 +135,14 @@ fn every_type_is_listed_with_its_fields_in_order() {
     let result =
         MutationResult { client_seq: 1, status, seq: None, document: None, fields: None, error: None };
     assert_eq!(listed("MutationResult"), names_of(&result));
-    let status = PresenceStatus::Active;
-    let member = Member { client_id: ada(), user_id: String::new(), state: Fields::new(), status };
+    let member = Member {
+        client_id: ada(),
+        user_id: String::new(),
+        state: Fields::new(),
+        status: PresenceStatus::Active,
+        expires_ms: BTreeMap::new(),
+        idle_ms: 0,
+    };
     assert_eq!(listed("Member"), names_of(&member));
 }
 

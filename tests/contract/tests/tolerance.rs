@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use serde::Serialize;
@@ -11,8 +12,8 @@ use syncline::transport::{Parser, Payload};
 use syncline_contract::messages;
 use syncline_contract::values::{ada, collection, id, room, shared_document, time};
 use syncline_protocol::message::{
-    Auth, Encoding, Failure, Hello, MutationResult, MutationStatus, Page, Presence, PresenceStatus, Push,
-    PushAnswer, Subscribe, decode_compact, event,
+    Auth, Encoding, Failure, Hello, Member, MutationResult, MutationStatus, Page, Presence, PresencePong,
+    PresenceStatus, Push, PushAnswer, Subscribe, decode_compact, event,
 };
 use syncline_protocol::{ErrorCode, Fields, Limits, Mutation, WireError, Write};
 
@@ -32,7 +33,7 @@ fn assert_compact<T: DeserializeOwned + PartialEq + Debug>(elements: &impl Seria
 /// Puts a field of a newer protocol into an object and all objects within that are made of named fields.
 fn with_unknown_fields(message: &Value) -> Value {
     /// Objects whose names are data.
-    const MAPS: [&str; 7] = ["fields", "version", "base", "state", "heads", "create", "update"];
+    const MAPS: [&str; 8] = ["fields", "version", "base", "state", "expires_ms", "heads", "create", "update"];
     let mut message = message.clone();
     match &mut message {
         Value::Object(fields) => {
@@ -101,6 +102,8 @@ fn a_field_that_has_a_default_may_be_absent_from_a_plain_message() {
     assert_plain(&json!({"results": []}), &PushAnswer { results: vec![], error: None });
     assert_plain(&json!({"client_seq": 3, "status": "applied"}), &result());
     assert_plain(&json!({"room": "r", "state": {}}), &presence());
+    assert_plain(&json!({"heads": {}}), &PresencePong::default());
+    assert_plain(&json!({"client_id": ada(), "user_id": "u", "state": {}, "status": "away"}), &member());
     assert_plain(&json!({"code": "internal", "message": ""}), &WireError::new(ErrorCode::Internal, ""));
 }
 
@@ -114,6 +117,8 @@ fn trailing_elements_that_have_a_default_may_be_absent_from_a_compact_message() 
     assert_compact(&(3, "applied"), &result());
     assert_compact(&(3, "applied", 12), &MutationResult { seq: Some(12), ..result() });
     assert_compact(&("r", Fields::new()), &presence());
+    assert_compact(&(BTreeMap::<String, u64>::new(),), &PresencePong::default());
+    assert_compact(&(ada(), "u", Fields::new(), "away"), &member());
     assert_compact(&("internal", ""), &WireError::new(ErrorCode::Internal, ""));
 }
 
@@ -205,6 +210,23 @@ fn result() -> MutationResult {
     MutationResult { client_seq: 3, status, seq: None, document: None, fields: None, error: None }
 }
 
+fn member() -> Member {
+    Member {
+        client_id: ada(),
+        user_id: "u".to_owned(),
+        state: Fields::new(),
+        status: PresenceStatus::Away,
+        expires_ms: BTreeMap::new(),
+        idle_ms: 0,
+    }
+}
+
 fn presence() -> Presence {
-    Presence { room: room("r"), state: Fields::new(), status: PresenceStatus::Active }
+    Presence {
+        room: room("r"),
+        state: Fields::new(),
+        status: PresenceStatus::Active,
+        expires_ms: BTreeMap::new(),
+        background_lease_ms: None,
+    }
 }

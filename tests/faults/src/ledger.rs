@@ -6,8 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
+use syncline::store::{EncryptionKey, KEY_BYTES};
 
 use crate::Shown;
+
+/// Rooms of directories that are encrypted, with another key now and then.
+pub const SEALED_ROOMS: &str = "kill:sealed:";
+/// Processes that use the same key. The first ones have none.
+const PROCESSES_PER_KEY: u64 = 5;
+
+/// What a process opens its directory with: its key, and those before it.
+pub fn keys(room: &str, process: u64) -> (Option<EncryptionKey>, Vec<EncryptionKey>) {
+    let number = if room.starts_with(SEALED_ROOMS) { process / PROCESSES_PER_KEY } else { 0 };
+    let mut keys: Vec<_> = (1..=number)
+        .map(|number| EncryptionKey::from_bytes([u8::try_from(number).unwrap(); KEY_BYTES]))
+        .collect();
+    (keys.pop(), keys)
+}
 
 /// Writes that a process has under way at once.
 pub const WRITERS: u64 = 4;

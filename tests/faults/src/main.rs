@@ -29,8 +29,11 @@ async fn main() {
     let work = async {
         match arguments.as_slice() {
             ["write", directory, url, room, token, process] => {
+                let process = process.parse().unwrap();
+                let (encryption_key, previous_encryption_keys) = ledger::keys(room, process);
                 let config = writer_config(directory, url, token);
-                write(config, room, process.parse().unwrap()).await;
+                let config = ClientConfig { encryption_key, previous_encryption_keys, ..config };
+                write(config, room, process).await;
             }
             ["hold", directory] => hold(directory).await,
             ["cycle", directory, url, cycles] => {

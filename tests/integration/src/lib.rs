@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
+use syncline::JobEvent;
 use syncline::engine::io::{
     ConnectionState, ParkedWrite, PresentMember, QueueStatus, RejectedWrite, Row, WatchId,
 };
@@ -89,6 +90,7 @@ pub struct Seen {
     /// The messages of `errors`.
     pub reports: Vec<String>,
     pub tokens_needed: u32,
+    pub jobs: Vec<JobEvent>,
 }
 
 impl Seen {
@@ -105,6 +107,7 @@ impl Seen {
                 rows.retain(|id, _| !removed.contains(id));
             }
             Event::Queue { status } => self.queue = status,
+            Event::Job { event } => self.jobs.push(event),
             Event::Presence { room, members, .. } => drop(self.members.insert(room.to_string(), members)),
             Event::Outcome { outcome } => self.outcomes.push(outcome),
             Event::Conflict { conflict } => self.conflicts.push(*conflict),

@@ -115,6 +115,7 @@ impl App {
             Event::TokenNeeded { .. } => self.token_needed = true,
             Event::Error { error } => self.hear_error(&error),
             Event::Progress { .. }
+            | Event::Job { .. }
             | Event::User { .. }
             | Event::Message(_)
             | Event::Namespace { .. }

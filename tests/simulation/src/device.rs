@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
 use syncline::engine::{Engine, EngineConfig};
-use syncline::store::{Record, Store, StoreError};
+use syncline::store::{EncryptionKey, KEY_BYTES, Record, Store, StoreError};
 use syncline::transport::{self, DecodeLimits, Decoder, Frame, Namespace, Parser};
 use syncline::{Code, Error};
 use syncline_protocol::{ClientId, Room};
@@ -104,14 +104,21 @@ pub enum Stimulus {
     Tick,
 }
 
+/// One device in so many is encrypted.
+const SEALED_ONE_IN: usize = 3;
+
 impl Device {
     pub fn new(number: usize, plan: &Plan, mut random: Random) -> Self {
+        let mut storage = SimulatedStorage::new(random.fork());
+        if number.is_multiple_of(SEALED_ONE_IN) {
+            storage.key = Some(EncryptionKey::from_bytes([7; KEY_BYTES]));
+        }
         Self {
             number,
             client: None,
             user: format!("user{number}"),
             life: None,
-            storage: SimulatedStorage::new(random.fork()),
+            storage,
             plan: plan.clone(),
             seed: random.number(),
             random,
@@ -368,6 +375,10 @@ impl Life {
                     if self.socket.take_if(|socket| socket.generation == generation).is_some() {
                         acts.push(Act::HangUp(generation));
                     }
+                }
+                // No user queues a request.
+                Output::Http { job, .. } => {
+                    return Err(Failure(format!("job {job} is a request that nobody made")));
                 }
                 Output::Reply(request, result) => {
                     ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");

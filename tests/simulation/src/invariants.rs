@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Now, Row};
 use syncline::store::{DocumentKey, Entry, Record, RoomState, Store};
+use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{ClientId, Collection, Document, Fields, Room, merge};
 
 use crate::app::Shown;
@@ -202,22 +203,39 @@ pub(crate) fn check_ledgers(
     Ok(())
 }
 
-/// Everybody present in a room knows of everybody there.
-pub(crate) fn check_presence(device: &Device, server: &Server) -> Result<(), Failure> {
+/// Whoever is present in a room knows of everybody there.
+pub(crate) fn check_presence(device: &Device, server: &Server, now_ms: u64) -> Result<(), Failure> {
     let Some(life) = &device.life else { return Ok(()) };
     for (room, state) in &life.present {
-        let expected: BTreeMap<String, Fields> = server
-            .roster
-            .members(room)
-            .into_iter()
-            .map(|member| (member.client_id.to_string(), member.state))
-            .collect();
-        let own = expected.get(&device.client().to_string());
+        let members = server.roster.members(room, now_ms).into_iter();
+        let expected: BTreeMap<String, (Fields, PresenceStatus)> =
+            members.map(|member| (member.client_id.to_string(), (member.state, member.status))).collect();
+        let own = expected.get(&device.client().to_string()).map(|(state, _)| state);
         ensure!(own == Some(state), "the server shows {own:?} of its presence in {room}, it said {state:?}");
         let members = life.app.members.get(room).into_iter().flatten();
-        let members: BTreeMap<String, Fields> =
-            members.map(|member| (member.client_id.clone(), member.state.clone())).collect();
+        let members: BTreeMap<String, (Fields, PresenceStatus)> =
+            members.map(|member| (member.client_id.clone(), (member.state.clone(), member.status))).collect();
         ensure!(members == expected, "it knows {members:?} in {room}, the server {expected:?}");
     }
+    Ok(())
+}
+
+/// In every room are those who say so, and no ghost; nobody is online who is not connected.
+pub(crate) fn check_no_ghosts(
+    devices: &[Device],
+    rooms: &[Room],
+    server: &Server,
+    now_ms: u64,
+) -> Result<(), Failure> {
+    for room in rooms {
+        let is_there =
+            |device: &&Device| device.life.as_ref().is_some_and(|life| life.present.contains_key(room));
+        let there: BTreeSet<_> = devices.iter().filter(is_there).map(Device::client).collect();
+        let members = server.roster.members(room, now_ms).into_iter();
+        let shown: BTreeSet<_> = members.map(|member| member.client_id).collect();
+        ensure!(shown == there, "the server shows {shown:?} in {room}, there are {there:?}");
+    }
+    let (connected, online) = (server.connected_users(), server.roster.user_count());
+    ensure!(connected == online, "{online} users are online, {connected} are connected");
     Ok(())
 }

@@ -5,10 +5,10 @@ use syncline::transport::{self, Frame, Message, Packet};
 use syncline_protocol::message::event;
 use syncline_server::presence::ConnectionId;
 
-use crate::device::Stimulus;
+use crate::device::{START_MS, Stimulus};
 use crate::failure::Failure;
 use crate::network::Pipe;
-use crate::server::{Broken, packet};
+use crate::server::{Broken, FAREWELL, packet};
 use crate::world::{Wake, World};
 
 /// Segments that a device reads in one turn.
@@ -235,7 +235,8 @@ impl World {
         } else {
             self.links.remove(&number);
         }
-        self.server.close(id);
+        let now_ms = self.server_ms();
+        self.server.close(id, broken.0 == FAREWELL, now_ms);
         self.pump()
     }
 
@@ -287,8 +288,27 @@ impl World {
         Ok(())
     }
 
+    /// Leases of the server may be over.
+    pub(crate) fn handle_leases(&mut self) -> Result<(), Failure> {
+        let now_ms = self.server_ms();
+        self.leases_us = None;
+        self.server.expire(now_ms);
+        self.pump()
+    }
+
+    /// Sees to it that the next lease ends in time.
+    fn watch_leases(&mut self) {
+        let Some(next_ms) = self.server.roster.next_expiry_ms() else { return };
+        let at_us = next_ms.saturating_sub(START_MS).saturating_mul(1000).max(self.now_us + 1);
+        if self.leases_us.is_none_or(|leases_us| at_us < leases_us) {
+            self.leases_us = Some(at_us);
+            self.wake(at_us, Wake::Leases);
+        }
+    }
+
     /// Hands on what waits in the mailboxes, as far as the readers keep up.
     pub(crate) fn pump(&mut self) -> Result<(), Failure> {
+        self.watch_leases();
         let open: Vec<_> =
             self.links.iter().filter_map(|(number, link)| Some((*number, link.session?))).collect();
         for (number, id) in open {

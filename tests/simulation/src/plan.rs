@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use syncline::transport::Parser;
 use syncline::{CollectionOptions, Collections, ConflictStrategy, Settings};
 use syncline_protocol::{Collection, Limits, Room};
-use syncline_server::config::HubConfig;
+use syncline_server::config::{HubConfig, PresenceConfig};
 
 use crate::random::Random;
 
@@ -33,6 +33,7 @@ pub struct Plan {
 pub struct ServerPlan {
     pub limits: Limits,
     pub hub: HubConfig,
+    pub presence: PresenceConfig,
     pub ping_interval_ms: u64,
     pub ping_timeout_ms: u64,
     pub events_queued_max: usize,
@@ -195,6 +196,7 @@ fn quick_settings(random: &mut Random) -> Settings {
         request_timeout_ms: random.one_of([1_500, 2_500]),
         probe_timeout_ms: random.one_of([500, 1_000]),
         presence_ping_ms: random.one_of([1_000, 2_000]),
+        presence_throttle_ms: random.one_of([0, 100, 1_000]),
         background_grace_ms: random.one_of([0, 2_000]),
         cache_flush_ms: random.one_of([20, 300, 1_000]),
         retry_delay_ms: random.one_of([100, 500]),
@@ -225,7 +227,15 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
     let limits = Limits {
         push_count_max: random.one_of([if slow { 5 } else { 2 }, 5, 500]),
         page_count_max: random.one_of([if slow { 10 } else { 2 }, 10, 1_000]),
+        presence_lease_ms: if quick { random.one_of([2_000, 5_000]) } else { 70_000 },
         ..Limits::default()
+    };
+    // Ghosts are gone before the ten seconds are over, whatever they asked for.
+    let presence = PresenceConfig {
+        grace_ms: random.one_of([0, 500, 3_000]),
+        background_lease_ms_max: random.one_of([1_000, 6_000]),
+        lost_connections_max: random.one_of([1, 10_000]),
+        ..PresenceConfig::default()
     };
     let hub = HubConfig {
         transaction_bytes_max: random.one_of([if slow { 8_000 } else { 400 }, 16 << 20]),
@@ -237,6 +247,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
     ServerPlan {
         limits,
         hub,
+        presence,
         ping_interval_ms,
         ping_timeout_ms,
         events_queued_max: random.one_of([if slow { 256 } else { 4 }, 256]),

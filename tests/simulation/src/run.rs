@@ -234,13 +234,14 @@ impl World {
         }
         self.trace.note(self.now_us, format_args!("quiet"));
         let keys = self.ledger_keys();
+        let now_ms = self.server_ms();
         for device in &mut self.devices {
             device.denied.clear();
             device.life.iter_mut().for_each(|life| life.app.denied.clear());
             let unanswered = device.life.iter().flat_map(|life| &life.waiting).next();
             ensure!(unanswered.is_none(), "device {}: nobody answered {unanswered:?}", device.number);
             invariants::check_equal(device, &self.server, &self.plan.rooms, self.now_us)
-                .and_then(|()| invariants::check_presence(device, &self.server))
+                .and_then(|()| invariants::check_presence(device, &self.server, now_ms))
                 .map_err(|failure| failure.of(device.number))?;
         }
         self.draining = false;
@@ -276,8 +277,13 @@ impl World {
             });
             let open = life.app.connection.state == ConnectionState::Open && life.waiting.is_empty();
             let idle = open && up_to_date && life.app.queue.count == 0;
-            idle && invariants::check_presence(device, &self.server).is_ok()
-        })
+            idle && invariants::check_presence(device, &self.server, self.server_ms()).is_ok()
+        }) && self.has_no_ghosts().is_ok()
+    }
+
+    fn has_no_ghosts(&self) -> Result<(), Failure> {
+        let now_ms = self.server_ms();
+        invariants::check_no_ghosts(&self.devices, &self.plan.rooms, &self.server, now_ms)
     }
 
     fn describe(&self) -> String {
@@ -291,7 +297,8 @@ impl World {
             });
             let rooms: Vec<String> = rooms.collect();
             let (connection, queue) = (&life.app.connection, life.app.queue.count);
-            let presence = invariants::check_presence(device, &self.server).err();
+            let presence = invariants::check_presence(device, &self.server, self.server_ms());
+            let presence = presence.and_then(|()| self.has_no_ghosts()).err();
             let presence = presence.map(|failure| failure.0).unwrap_or_default();
             let reason = connection.reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
             format!("{:?} {reason}, {queue} queued, {} {presence}", connection.state, rooms.join(", "))

@@ -9,12 +9,12 @@ use std::task::{Context, Poll, Waker};
 use syncline::transport::{
     DecodeLimits, Decoder, Frame, Handshake, Message, Namespace, Packet, Parser, Payload,
 };
-use syncline_protocol::message::{self, Auth, Changes, Encoding, Hello, PresenceDiff, UserStatus, event};
+use syncline_protocol::message::{self, Auth, Changes, Encoding, Hello, event};
 use syncline_protocol::{ClientId, Collection, Document, ErrorCode, Limits, Mutation, Room, WireError};
 use syncline_server::config::HubConfig;
 use syncline_server::fanout::{LocalFanout, Mail, Mailbox, News, head_hint};
 use syncline_server::hub::{self, Head, RoomStore};
-use syncline_server::presence::{ConnectionId, Roster};
+use syncline_server::presence::{ConnectionId, Notice, Roster};
 use syncline_server::storage::memory::MemoryStore;
 
 use crate::plan::ServerPlan;
@@ -82,6 +82,9 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Broken(pub String);
 
+/// Why a connection ends when its client says so.
+pub const FAREWELL: &str = "the client said goodbye";
+
 /// A token that any server of the simulation can read: whose it is, and until when it holds.
 pub fn token(user: &str, ends_ms: u64) -> String {
     format!("{user}|{ends_ms}")
@@ -90,11 +93,11 @@ pub fn token(user: &str, ends_ms: u64) -> String {
 impl Server {
     pub fn new(plan: ServerPlan) -> Self {
         Self {
+            roster: roster(&plan),
             store: MemoryStore::new(plan.rejections_kept_max),
             limits: plan.limits,
             config: plan.hub.clone(),
             fanout: LocalFanout::new(plan.hub.live_bytes_max),
-            roster: Roster::default(),
             sessions: BTreeMap::new(),
             plan,
             last_connection: 0,
@@ -162,7 +165,7 @@ impl Server {
                 session.inbox.push_back(Request { name, args, ack });
             }
             Message::Close | Message::Socket { packet: Packet::Disconnect, .. } => {
-                return Err(Broken("the client said goodbye".to_owned()));
+                return Err(Broken(FAREWELL.to_owned()));
             }
             other => return Err(Broken(format!("the client sent {other:?}"))),
         }
@@ -179,7 +182,7 @@ impl Server {
                 session.user.clone_from(&user);
                 session.ends_ms = ends_ms;
                 self.fanout.connect(id, Arc::clone(&session.mailbox));
-                self.roster.connect(id, &user);
+                self.roster.connect(id, &user, auth.client_id, now_ms);
                 let hello = Hello {
                     protocol: message::PROTOCOL_VERSION,
                     encoding: auth.encoding,
@@ -251,16 +254,28 @@ impl Server {
         self.plan.ping_interval_ms
     }
 
-    /// The connection is gone; the others are told.
-    pub fn close(&mut self, id: ConnectionId) {
+    /// The connection is gone, with or without a farewell; the others are told.
+    pub fn close(&mut self, id: ConnectionId, farewell: bool, now_ms: u64) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.fanout.disconnect(id, session.subscribed.into_keys());
-        let departure = self.roster.disconnect(id);
-        for (room, client) in &departure.left {
-            self.tell_left(id, room, *client);
-        }
-        let offline = News::Offline(UserStatus { user_id: session.user });
-        self.fanout.tell(departure.offline_to, offline);
+        let notices = if farewell { self.roster.disconnect(id) } else { self.roster.lose(id, now_ms) };
+        self.tell(notices);
+    }
+
+    /// Users with an open connection.
+    pub fn connected_users(&self) -> usize {
+        let greeted = self.sessions.values().filter(|session| session.greeted);
+        greeted.map(|session| session.user.as_str()).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Ends leases that are over.
+    pub fn expire(&mut self, now_ms: u64) {
+        let notices = self.roster.expire(now_ms);
+        self.tell(notices);
+    }
+
+    pub(crate) fn tell(&self, notices: Vec<Notice>) {
+        notices.into_iter().for_each(|Notice { to, news }| self.fanout.tell(to, news));
     }
 
     /// Purges all deletions of a room, some at a time: who has not seen them must read the room anew.
@@ -275,13 +290,8 @@ impl Server {
     pub fn restart(&mut self) {
         self.sessions.clear();
         self.fanout = LocalFanout::new(self.config.live_bytes_max);
-        self.roster = Roster::default();
+        self.roster = roster(&self.plan);
         self.trouble.clear();
-    }
-
-    pub(crate) fn tell_left(&self, id: ConnectionId, room: &Room, client: ClientId) {
-        let diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![client] };
-        self.fanout.tell(self.roster.present_in(room, id), News::Presence(diff));
     }
 
     pub fn parser(&self, id: ConnectionId) -> Option<Parser> {
@@ -312,6 +322,10 @@ impl Session {
         };
         Some(named(news.event(), body))
     }
+}
+
+fn roster(plan: &ServerPlan) -> Roster {
+    Roster::new(plan.presence.clone(), plan.limits)
 }
 
 fn poll_mail(mailbox: &Mailbox) -> Option<Mail> {

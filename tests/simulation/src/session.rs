@@ -3,13 +3,12 @@
 use serde::de::DeserializeOwned;
 use syncline::transport::{Message, Packet, Payload};
 use syncline_protocol::message::{
-    self, Changes, Done, Encoding, Failure, Member, Members, MutationStatus, Page, Presence, PresenceDiff,
-    PresencePong, Pull, Push, PushAnswer, RoomRequest, Subscribe, UserStatus, event,
+    self, Changes, Done, Encoding, Failure, Members, MutationStatus, Page, Presence, PresencePong, Pull,
+    Push, PushAnswer, RoomRequest, Subscribe, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
-use syncline_server::fanout::News;
 use syncline_server::hub::{self, Author, PageRequest, PushError};
-use syncline_server::presence::{Arrival, ConnectionId};
+use syncline_server::presence::ConnectionId;
 
 use crate::server::{Ruling, Server, Session, Verdict, packet, payload};
 
@@ -66,21 +65,15 @@ impl Server {
             }
             event::SYNC_PUSH => self.push(id, &decode(&request.args)?, now_ms).map(Answer::Pushed),
             event::PRESENCE_JOIN => {
-                let Presence { room, state, status } = decode(&request.args)?;
-                let member = self.member(id, &room, state, status)?;
-                self.show(id, &room, member)?;
-                Ok(Answer::Members(Members { members: self.roster.members(&room) }))
+                let presence: Presence = decode(&request.args)?;
+                self.show(id, &presence, now_ms)?;
+                Ok(Answer::Members(Members { members: self.roster.members(&presence.room, now_ms) }))
             }
             event::PRESENCE_UPDATE => {
-                let Presence { room, state, status } = decode(&request.args)?;
-                let member = self.member(id, &room, state, status)?;
-                if !self.roster.is_present(id, &room) {
-                    return Err(WireError::new(
-                        ErrorCode::NotFound,
-                        "the client is not present in this room",
-                    ));
-                }
-                self.show(id, &room, member)?;
+                let presence: Presence = decode(&request.args)?;
+                self.authorize(id, &presence.room)?;
+                let notices = self.roster.update(id, &presence, now_ms)?;
+                self.tell(notices);
                 Ok(Answer::Done)
             }
             event::PRESENCE_LEAVE => {
@@ -89,9 +82,12 @@ impl Server {
                 Ok(Answer::Done)
             }
             event::PRESENCE_PING => {
-                let rooms = self.session(id)?.subscribed.keys();
+                self.roster.renew(id, now_ms);
+                let session = self.session(id)?;
+                let lapsed = self.roster.lapsed(id, &session.present);
+                let rooms = session.subscribed.keys();
                 let heads = rooms.map(|room| (room.clone(), self.head(room).seq)).collect();
-                Ok(Answer::Heads(PresencePong { heads }))
+                Ok(Answer::Heads(PresencePong { heads, lapsed }))
             }
             _ => Err(WireError::new(ErrorCode::Invalid, "the server does not know this event")),
         }
@@ -119,7 +115,8 @@ impl Server {
         // Subscribed before the page is read: a change in between waits in the mailbox.
         self.fanout.subscribe(id, &room);
         self.session_mut(id)?.subscribed.insert(room.clone(), collections.clone());
-        self.enter(id, &room)?;
+        let notices = self.roster.enter(id, &room);
+        self.tell(notices);
         let limit = self.limits.page_count_max;
         Ok(self.page(&PageRequest { room, cursor, limit, collections, snapshot }))
     }
@@ -185,64 +182,34 @@ impl Server {
         }
     }
 
-    fn member(
-        &self,
-        id: ConnectionId,
-        room: &Room,
-        state: syncline_protocol::Fields,
-        status: message::PresenceStatus,
-    ) -> Result<Member, WireError> {
+    fn show(&mut self, id: ConnectionId, presence: &Presence, now_ms: u64) -> Result<(), WireError> {
+        let room = &presence.room;
         self.authorize(id, room)?;
-        let session = self.session(id)?;
-        let missing = || WireError::new(ErrorCode::Invalid, "the handshake named no client id");
-        let client_id = session.client.ok_or_else(missing)?;
-        Ok(Member { client_id, user_id: session.user.clone(), state, status })
-    }
-
-    fn show(&mut self, id: ConnectionId, room: &Room, member: Member) -> Result<(), WireError> {
-        self.enter(id, room)?;
-        self.session_mut(id)?.present.insert(room.clone());
-        let arrival = match self.roster.join(id, room, member.clone()) {
-            Ok(arrival) => arrival,
-            Err(error) => {
-                self.session_mut(id)?.present.remove(room);
-                self.exit_if_unused(id, room);
-                return Err(error);
-            }
-        };
-        let mut diff = PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![] };
-        match arrival {
-            Arrival::Joined => diff.joined.push(member),
-            Arrival::Updated => diff.updated.push(member),
-            Arrival::Outdated => return Ok(()),
+        let is_new = self.session_mut(id)?.present.insert(room.clone());
+        let notices = self.roster.enter(id, room);
+        self.tell(notices);
+        let joined = self.roster.join(id, presence, now_ms).map(|notices| self.tell(notices));
+        if joined.is_err() && is_new {
+            self.session_mut(id)?.present.remove(room);
+            self.exit_if_unused(id, room);
         }
-        self.fanout.tell(self.roster.present_in(room, id), News::Presence(diff));
-        Ok(())
+        joined
     }
 
     fn hide(&mut self, id: ConnectionId, room: &Room) {
         if let Ok(session) = self.session_mut(id) {
             session.present.remove(room);
         }
-        if let Some(client) = self.roster.leave(id, room) {
-            self.tell_left(id, room, client);
-        }
+        let notices = self.roster.leave(id, room);
+        self.tell(notices);
         self.exit_if_unused(id, room);
-    }
-
-    fn enter(&mut self, id: ConnectionId, room: &Room) -> Result<(), WireError> {
-        let see_it = self.roster.enter(id, room);
-        let user_id = self.session(id)?.user.clone();
-        self.fanout.tell(see_it, News::Online(UserStatus { user_id }));
-        Ok(())
     }
 
     fn exit_if_unused(&mut self, id: ConnectionId, room: &Room) {
         let Some(session) = self.sessions.get(&id) else { return };
         if !session.subscribed.contains_key(room) && !session.present.contains(room) {
-            let offline = News::Offline(UserStatus { user_id: session.user.clone() });
-            let lost = self.roster.exit(id, room);
-            self.fanout.tell(lost, offline);
+            let notices = self.roster.exit(id, room);
+            self.tell(notices);
         }
     }
 }

@@ -299,8 +299,15 @@ impl World {
                 Command::PresenceLeave { room }
             }
             (true, _) => {
-                life.present.insert(room.clone(), state.clone());
-                Command::PresenceUpdate { room, state }
+                // What it shows for a moment, nobody shows any more when it is quiet.
+                let expires_in_ms = self.random.percent(30).then(|| self.random.between(1, 3_000));
+                if expires_in_ms.is_some() {
+                    let state = Fields::from([("typing".to_owned(), true.into())]);
+                    Command::PresenceUpdate { room, state, expires_in_ms }
+                } else {
+                    life.present.insert(room.clone(), state.clone());
+                    Command::PresenceUpdate { room, state, expires_in_ms: None }
+                }
             }
             (false, _) => {
                 life.present.insert(room.clone(), state.clone());

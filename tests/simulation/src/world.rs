@@ -40,6 +40,8 @@ pub(crate) struct World {
     /// Time that everybody slept through: it does not count as simulated.
     pub(crate) slept_us: u64,
     pub(crate) turns: u64,
+    /// When the server looks after its leases next.
+    pub(crate) leases_us: Option<u64>,
     /// A fault is being done: what the app shows may lag behind its store.
     pub(crate) unchecked: bool,
     queue: BinaryHeap<Reverse<(u64, u64, Wake)>>,
@@ -64,6 +66,7 @@ pub(crate) enum Wake {
     Flap(usize, u64),
     User(usize),
     Fault,
+    Leases,
 }
 
 impl World {
@@ -86,6 +89,7 @@ impl World {
             draining: false,
             slept_us: 0,
             turns: 0,
+            leases_us: None,
             unchecked: false,
             queue: BinaryHeap::new(),
             events: 0,
@@ -140,6 +144,7 @@ impl World {
             Wake::Flap(device, left) => self.flap(device, left),
             Wake::User(device) => self.handle_user(device),
             Wake::Fault => self.handle_fault(),
+            Wake::Leases => self.handle_leases(),
         }
     }
 
@@ -279,5 +284,10 @@ fn summary(record: &Record) -> String {
         Record::Resolved { client_seq, entry } => {
             format!("{client_seq} as resolved to {:?}", numbers(entry.as_slice()))
         }
+        Record::Jobs(jobs) => format!("jobs {:?}", jobs.iter().map(|job| job.id).collect::<Vec<_>>()),
+        Record::JobAttempted { id, attempts } => format!("job {id} as tried {attempts} times"),
+        Record::JobEnded(ended) => format!("job {} as ended", ended.job.id),
+        Record::JobsGone(ids) => format!("jobs {ids:?} as gone"),
+        Record::LastJob { id } => format!("job {id} as the last"),
     }
 }

@@ -4,7 +4,7 @@ use crate::source::{code_only, literals, words};
 use crate::{File, Tree};
 
 /// Pure parts: no clock, socket, thread, randomness or async inside, so that a simulation can run them.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "core/src/engine/",
     "core/src/transport/codec",
     "core/src/transport/engineio",
@@ -12,6 +12,7 @@ const PURE: [&str; 7] = [
     "core/src/transport/socketio",
     "core/protocol/src/",
     "server/src/hub",
+    "server/src/presence",
 ];
 
 /// Words that pure code does not hold.

@@ -105,7 +105,9 @@ impl Engine {
         match ticket {
             Some(ticket) => {
                 // Its time is kept here: a late answer is no reason to end the connection.
-                self.wire.emit(&namespace, &event, args, Request::Socket(ticket), u64::MAX, now, out)
+                self.wire
+                    .emit(&namespace, &event, args, Request::Socket(ticket), u64::MAX, now, out)
+                    .map(drop)
             }
             None => self.wire.notify(&namespace, event, args, out),
         }

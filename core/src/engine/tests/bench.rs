@@ -4,21 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use syncline_protocol::message::{
-    Failure, Hello, Page, Presence, Pull, Push, PushAnswer, RoomRequest, Subscribe, event,
-};
-use syncline_protocol::{
-    ClientId, Collection, Document, DocumentId, ErrorCode, Fields, Limits, Op, Patch, Path, Room, Value,
-    WireError, Write,
-};
+use syncline_protocol::message::{Failure, Hello, Presence, Pull, Push, RoomRequest, Subscribe, event};
+use syncline_protocol::{ClientId, Limits, Value, WireError};
 
 use super::faulty_store::FaultyStore;
+use super::jobs::read_argument;
+pub(super) use super::samples::*;
+use crate::argument::Argument;
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{
     Command, ConnectionState, Event, Generation, Input, Now, Output, Reply, RequestId, Row, WriteRequest,
 };
+use crate::engine::queue::http::HttpRequest;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::store::{MemoryStore, Store};
@@ -49,7 +48,6 @@ pub(super) struct Bench {
     pub store: FaultyStore,
     pub settings: Settings,
     pub collections: Collections,
-    /// The socket that the engine wants open.
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
     pub socket: Option<Generation>,
@@ -57,7 +55,12 @@ pub(super) struct Bench {
     pub sent: VecDeque<(Namespace, Packet)>,
     /// Requests that the script has not looked at, with their ack ids.
     pub asked: VecDeque<(u64, Asked)>,
+    /// HTTP requests that the script has not looked at.
+    pub http: VecDeque<(u64, u64, HttpRequest)>,
+    /// Events of the queue that the script has not looked at, with their acks.
+    pub emitted: VecDeque<(u64, String, Vec<Argument>)>,
     pub greetings: usize,
+    pub farewells: u64,
     pub pongs: usize,
     /// What a test counts.
     pub tokens_given: usize,
@@ -101,7 +104,10 @@ impl Bench {
             max_payload_bytes: None,
             sent: VecDeque::new(),
             asked: VecDeque::new(),
+            http: VecDeque::new(),
+            emitted: VecDeque::new(),
             greetings: 0,
+            farewells: 0,
             pongs: 0,
             tokens_given: 0,
             replies: BTreeMap::new(),
@@ -144,6 +150,8 @@ impl Bench {
         self.engine = Engine::new(config(&self.settings, &self.collections, Some("token")), recovered, rooms);
         self.socket = None;
         self.asked.clear();
+        self.emitted.clear();
+        self.http.clear();
         self.events.clear();
     }
 
@@ -184,6 +192,7 @@ impl Bench {
                 Output::Close(generation) => {
                     self.socket.take_if(|open| *open == generation);
                 }
+                Output::Http { job, run, request } => self.http.push_back((job, run, *request)),
                 Output::Reply(request, result) => {
                     assert!(self.replies.insert(request, result).is_none(), "answered twice");
                 }
@@ -200,6 +209,12 @@ impl Bench {
             Message::Pong => self.pongs += 1,
             Message::Socket { namespace, packet: Packet::Connect { .. } } if namespace.is_root() => {
                 self.greetings += 1;
+            }
+            Message::Socket { namespace, packet: Packet::Disconnect } if namespace.is_root() => {
+                self.farewells += 1;
+            }
+            Message::Socket { packet: Packet::Event { name, args, ack }, .. } if name.starts_with("job:") => {
+                self.emitted.push_back((ack.unwrap(), name, args.iter().map(read_argument).collect()));
             }
             Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
                 if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>
@@ -304,6 +319,7 @@ impl Bench {
     pub(super) fn lose_connection(&mut self) {
         let generation = self.socket.take().expect("no socket");
         self.asked.clear();
+        self.emitted.clear();
         self.input(Input::SocketClosed(generation, Error::new(Code::Unreachable, "gone")));
     }
 
@@ -467,54 +483,4 @@ fn asked(name: &str, body: &Payload) -> Asked {
         event::PRESENCE_PING => Asked::Ping,
         other => panic!("unknown request {other}"),
     }
-}
-
-pub(super) fn room() -> Room {
-    Room::new("list:1").unwrap()
-}
-
-pub(super) fn collection() -> Collection {
-    Collection::new("todos").unwrap()
-}
-
-pub(super) fn document_id(id: &str) -> DocumentId {
-    DocumentId::new(id).unwrap()
-}
-
-pub(super) fn write(id: &str, write: Write) -> WriteRequest {
-    WriteRequest { room: room(), collection: collection(), id: document_id(id), write }
-}
-
-pub(super) fn count(n: i64) -> Fields {
-    Fields::from([("n".to_owned(), Value::Int(n))])
-}
-
-/// Creates a document with the field `n`.
-pub(super) fn create(id: &str, n: i64) -> WriteRequest {
-    write(id, Write::Create(count(n)))
-}
-
-pub(super) fn increment(id: &str, amount: i64) -> WriteRequest {
-    write(id, Write::Update(Patch::new().with(Path::field("n"), Op::Increment(amount.into()))))
-}
-
-pub(super) fn set(id: &str, field: &str, value: i64) -> WriteRequest {
-    write(id, Write::Update(Patch::new().with(Path::field(field), Op::Set(value.into()))))
-}
-
-pub(super) fn unavailable() -> WireError {
-    WireError::new(ErrorCode::Unavailable, "not now")
-}
-
-/// An answer without results: nothing of the push was tried.
-pub(super) fn not_tried(error: WireError) -> PushAnswer {
-    PushAnswer { results: vec![], error: Some(error) }
-}
-
-pub(super) fn numbers(push: &Push) -> Vec<u64> {
-    push.mutations.iter().map(|mutation| mutation.client_seq).collect()
-}
-
-pub(super) fn page(changes: Vec<Document>, cursor: u64) -> Page {
-    Page { changes, cursor, more: false, reset: false, checksum: None, snapshot: None }
 }

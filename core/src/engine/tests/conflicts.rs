@@ -318,6 +318,27 @@ fn after_a_crash_behind_the_answer_only_the_new_numbers_are_sent() {
 }
 
 #[test]
+fn a_refused_write_does_not_come_behind_the_one_that_made_its_purged_document_anew() {
+    for strategy in [LastWriteWins, FirstWriteWins, ServerWins, ClientWins, Manual] {
+        let mut log = ServerLog::of(vec![create("a", 10)]);
+        let mut bench = Bench::resolving(strategy, &log);
+        bench.write(vec![increment("a", 1), write("a", Write::Delete), create("a", 30)]);
+        log.purge("a");
+        let (_, push) = bench.expect_push();
+        let statuses: Vec<_> = log.push(&push).results.iter().map(|result| result.status).collect();
+        assert_eq!(statuses, [MutationStatus::Conflict, MutationStatus::Applied, MutationStatus::Applied]);
+        let mut scene = Scene { bench, log };
+        scene.restart();
+        assert_eq!(scene.serve(), [1, 2, 3], "answered as duplicates");
+        scene.bench.expect_silence();
+        assert_eq!(scene.settle(), both(30), "{strategy:?}");
+        let parked = scene.conflicts().len();
+        assert_eq!(parked, usize::from(strategy == Manual));
+        assert_eq!(scene.bench.outcomes().len() + parked, 1, "the app is told");
+    }
+}
+
+#[test]
 fn a_conflict_that_could_not_be_saved_is_taken_back_and_asked_for_again() {
     for (strategy, expected) in [(ClientWins, both(6)), (Manual, both(50))] {
         let mut scene = Scene::of(strategy, vec![set("a", "n", 1), increment("a", 5)]);

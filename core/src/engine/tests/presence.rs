@@ -1,7 +1,9 @@
 //! Who is in a room, as the app is told.
 
-use syncline_protocol::message::{Member, Members, PresenceDiff, PresenceStatus, event};
-use syncline_protocol::{ClientId, ErrorCode, WireError};
+use std::collections::BTreeMap;
+
+use syncline_protocol::message::{Member, Members, PresenceDiff, PresencePong, PresenceStatus, event};
+use syncline_protocol::{ClientId, ErrorCode, Fields, Value, WireError};
 
 use super::bench::*;
 use crate::engine::io::{AppState, Command, Event};
@@ -11,8 +13,19 @@ fn join(bench: &mut Bench) {
     bench.call(Command::PresenceJoin { room: room(), state: count(1) }).unwrap();
 }
 
+fn update(state: Fields, expires_in_ms: Option<u64>) -> Command {
+    Command::PresenceUpdate { room: room(), state, expires_in_ms }
+}
+
 fn member(client_id: ClientId) -> Member {
-    Member { client_id, user_id: "u".to_owned(), state: count(1), status: PresenceStatus::Active }
+    Member {
+        client_id,
+        user_id: "u".to_owned(),
+        state: count(1),
+        status: PresenceStatus::Active,
+        expires_ms: BTreeMap::new(),
+        idle_ms: 0,
+    }
 }
 
 #[track_caller]
@@ -74,7 +87,7 @@ fn a_presence_that_was_left_is_not_announced_again() {
     assert_eq!(told(&mut bench), None);
     bench.reconnect();
     bench.expect_silence();
-    bench.call(Command::PresenceUpdate { room: room(), state: count(2) }).unwrap_err();
+    bench.call(update(count(2), None)).unwrap_err();
 }
 
 #[test]
@@ -116,6 +129,160 @@ fn a_refused_presence_is_told_and_tried_again_if_that_can_help() {
     let ack = expect_join(&mut bench);
     bench.answer(ack, &Members { members: vec![member(ME)] });
     assert_eq!(refusal(&mut bench), None);
+}
+
+#[track_caller]
+fn expect_update(bench: &mut Bench) -> (Fields, BTreeMap<String, u64>) {
+    match bench.asked.pop_front() {
+        Some((_, Asked::PresenceUpdate(presence))) => (presence.state, presence.expires_ms),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fields(entries: &[(&str, Value)]) -> Fields {
+    entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// A client that is in the room, alone.
+fn joined() -> Bench {
+    let mut bench = Bench::opened();
+    join(&mut bench);
+    let ack = expect_join(&mut bench);
+    bench.answer(ack, &Members { members: vec![member(ME)] });
+    bench
+}
+
+#[test]
+fn of_quick_updates_the_first_goes_at_once_and_then_the_newest_values() {
+    let mut bench = joined();
+    bench.advance_ms(bench.settings.presence_throttle_ms);
+    bench.call(update(fields(&[("a", 1.into())]), None)).unwrap();
+    assert_eq!(expect_update(&mut bench).0, fields(&[("a", 1.into())]));
+    bench.call(update(fields(&[("a", 2.into()), ("b", 1.into())]), None)).unwrap();
+    bench.call(update(fields(&[("a", 3.into()), ("b", Value::Null)]), None)).unwrap();
+    bench.expect_silence();
+    bench.advance_ms(bench.settings.presence_throttle_ms);
+    assert_eq!(expect_update(&mut bench).0, fields(&[("a", 3.into()), ("b", Value::Null)]));
+    bench.advance_ms(bench.settings.presence_throttle_ms);
+    bench.expect_silence();
+}
+
+#[test]
+fn a_field_that_expires_vanishes_here_without_a_message() {
+    let mut bench = joined();
+    bench.advance_ms(bench.settings.presence_throttle_ms);
+    bench.call(update(fields(&[("typing", true.into())]), Some(2_000))).unwrap();
+    let (state, expires_ms) = expect_update(&mut bench);
+    assert_eq!((state.len(), expires_ms), (1, BTreeMap::from([("typing".to_owned(), 2_000)])));
+    assert!(own_state(&mut bench).unwrap().contains_key("typing"));
+    bench.advance_ms(1_999);
+    assert_eq!(own_state(&mut bench), None);
+    bench.advance_ms(1);
+    assert_eq!(own_state(&mut bench), Some(count(1)));
+    bench.expect_silence();
+}
+
+#[test]
+fn a_field_of_another_vanishes_after_what_was_left_of_its_time() {
+    let mut bench = joined();
+    let mut other = member(OTHER);
+    other.state.insert("typing".to_owned(), true.into());
+    other.expires_ms.insert("typing".to_owned(), 700);
+    let diff = PresenceDiff { room: room(), joined: vec![other], updated: vec![], left: vec![] };
+    bench.emit(event::PRESENCE_DIFF, &diff);
+    assert_eq!(states(&mut bench).map(|states| states.len()), Some(2));
+    bench.advance_ms(700);
+    assert_eq!(states(&mut bench), Some(vec![count(1), count(1)]));
+}
+
+#[test]
+fn a_reconnect_announces_the_state_as_it_was_updated_with_what_is_left_of_a_fields_time() {
+    let mut bench = joined();
+    bench.call(update(fields(&[("typing", true.into())]), Some(60_000))).unwrap();
+    bench.lose_connection();
+    bench.call(update(fields(&[("at", 3.into()), ("n", Value::Null)]), None)).unwrap();
+    bench.advance_ms(10_000);
+    bench.accept();
+    let Some((_, Asked::PresenceJoin(presence))) = bench.asked.pop_front() else { panic!() };
+    assert_eq!(presence.state, fields(&[("at", 3.into()), ("typing", true.into())]));
+    assert_eq!(presence.expires_ms, BTreeMap::from([("typing".to_owned(), 50_000)]));
+    bench.expect_silence();
+}
+
+#[test]
+fn a_presence_that_lapsed_is_announced_again() {
+    let mut bench = joined();
+    bench.advance_ms(bench.settings.presence_ping_ms);
+    let Some((ack, Asked::Ping)) = bench.asked.pop_front() else { panic!() };
+    bench.answer(ack, &PresencePong { heads: BTreeMap::new(), lapsed: vec![room()] });
+    expect_join(&mut bench);
+}
+
+#[test]
+fn an_update_that_came_too_often_is_told_whole_and_later_and_is_no_failure() {
+    let mut bench = joined();
+    bench.advance_ms(bench.settings.presence_throttle_ms);
+    bench.call(update(fields(&[("a", 1.into())]), None)).unwrap();
+    let Some((ack, _)) = bench.asked.pop_front() else { panic!() };
+    bench.events.clear();
+    let often = WireError { retry_after_ms: Some(3_000), ..WireError::new(ErrorCode::RateLimited, "often") };
+    bench.refuse(ack, often);
+    bench.call(update(fields(&[("a", 2.into())]), None)).unwrap();
+    assert_eq!(refusal(&mut bench), None);
+    bench.advance_ms(2_999);
+    bench.expect_silence();
+    bench.advance_ms(1);
+    let Some((_, Asked::PresenceJoin(presence))) = bench.asked.pop_front() else { panic!() };
+    assert_eq!(presence.state.get("a"), Some(&2.into()));
+}
+
+#[test]
+fn a_user_is_as_active_as_the_best_device_and_shows_what_the_last_active_one_does() {
+    let mut bench = joined();
+    let device = |number: u8, status, idle_ms| {
+        let client_id = ClientId::from_bytes([number; 16]);
+        let state = fields(&[("device", i64::from(number).into())]);
+        Member { user_id: "v".to_owned(), state, status, idle_ms, ..member(client_id) }
+    };
+    let (active, away) = (PresenceStatus::Active, PresenceStatus::Away);
+    let devices = vec![device(51, away, 0), device(52, active, 500), device(53, active, 400)];
+    let diff = PresenceDiff { room: room(), joined: devices, updated: vec![], left: vec![] };
+    bench.events.clear();
+    bench.emit(event::PRESENCE_DIFF, &diff);
+    let users = bench.events.drain(..).find_map(|event| match event {
+        Event::Presence { users, .. } => Some(users),
+        _ => None,
+    });
+    let users = users.unwrap();
+    let [me, other] = users.as_slice() else { panic!("{users:?}") };
+    assert!(me.me && me.devices == 1 && !other.me);
+    assert_eq!((other.status, other.devices), (active, 3));
+    assert_eq!(other.state, fields(&[("device", 53.into())]));
+}
+
+#[test]
+fn a_farewell_is_said_before_the_app_disconnects_and_not_when_it_goes_to_the_background() {
+    let mut bench = joined();
+    bench.call(Command::SetAppState { state: AppState::Background }).unwrap();
+    bench.advance_ms(bench.settings.background_grace_ms);
+    assert_eq!((bench.socket, bench.farewells), (None, 0));
+    bench.call(Command::SetAppState { state: AppState::Active }).unwrap();
+    bench.accept();
+    bench.call(Command::Disconnect).unwrap();
+    assert_eq!((bench.socket, bench.farewells), (None, 1));
+}
+
+/// What each member was last told to show.
+fn states(bench: &mut Bench) -> Option<Vec<Fields>> {
+    let last = std::mem::take(&mut bench.events).into_iter().rev().find_map(|event| match event {
+        Event::Presence { members, .. } => Some(members),
+        _ => None,
+    });
+    last.map(|members| members.into_iter().map(|member| member.state).collect())
+}
+
+fn own_state(bench: &mut Bench) -> Option<Fields> {
+    states(bench).and_then(|states| states.into_iter().next())
 }
 
 /// Why the newest presence event says that this client cannot be present.

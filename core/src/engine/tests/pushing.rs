@@ -4,7 +4,7 @@ use syncline_protocol::message::{MutationStatus, PushAnswer, event};
 use syncline_protocol::{ErrorCode, Fields, Value, WireError, Write};
 
 use super::bench::*;
-use super::server_log::{ServerLog, result};
+use super::server_log::{ServerLog, not_tried, result};
 use crate::config::Settings;
 use crate::engine::io::{Command, Event};
 use crate::error::Code;

@@ -141,7 +141,7 @@ fn a_head_beyond_the_cursor_is_pulled() {
     bench.call(Command::SyncNow).unwrap();
     let (ack, asked) = bench.asked.pop_front().unwrap();
     assert_eq!(asked, Asked::Ping);
-    bench.answer(ack, &PresencePong { heads: [(room(), 2)].into() });
+    bench.answer(ack, &PresencePong { heads: [(room(), 2)].into(), lapsed: vec![] });
     let (ack, pull) = bench.expect_pull();
     bench.answer(ack, &log.page(pull.cursor));
     assert!(bench.row("b").is_some());

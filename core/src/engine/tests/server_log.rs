@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::message::{Changes, MutationResult, MutationStatus, Page, Push, PushAnswer};
 use syncline_protocol::{
-    Checksum, ClientId, Document, DocumentId, ErrorCode, HybridTime, Mutation, WireError, merge,
+    Checksum, ClientId, Document, DocumentId, ErrorCode, HybridTime, Mutation, WireError, Write, merge,
 };
 
 use super::bench::{Asked, Bench, ME, OTHER, WALL_MS, room};
@@ -45,6 +45,11 @@ impl ServerLog {
         self.changes(self.head)
     }
 
+    /// The document was deleted, and its tombstone is purged.
+    pub(super) fn purge(&mut self, id: &str) {
+        self.documents.retain(|held, _| held.as_str() != id);
+    }
+
     /// Applies a push of the client under test.
     pub(super) fn push(&mut self, push: &Push) -> PushAnswer {
         let results = push.mutations.iter().map(|mutation| self.apply(ME, mutation));
@@ -65,17 +70,23 @@ impl ServerLog {
         }
         *last = mutation.client_seq;
         let current = self.documents.get(&mutation.id);
-        if let Some(current) = current
-            && let Some(fields) = fields_in_conflict(current, mutation, writer)
-        {
+        let of_purged = || matches!(mutation.write, Write::Update(_)) && mutation.base.is_some();
+        let conflict = match current {
+            Some(current) => fields_in_conflict(current, mutation, writer),
+            None => of_purged().then(Vec::new),
+        };
+        if let Some(fields) = conflict {
             self.conflicts.insert(mutation.client_seq);
             return MutationResult {
-                document: Some(current.clone().for_clients()),
+                document: current.cloned().map(Document::for_clients),
                 fields: Some(fields),
                 ..result(mutation.client_seq, MutationStatus::Conflict)
             };
         }
         let mut document = self.documents.remove(&mutation.id);
+        if document.is_none() && mutation.write == Write::Delete {
+            return MutationResult { seq: Some(0), ..result(mutation.client_seq, MutationStatus::Applied) };
+        }
         merge::apply(&mut document, mutation, writer, WALL_MS).unwrap();
         self.head += 1;
         let mut document = document.unwrap();
@@ -146,4 +157,9 @@ pub(super) fn result(client_seq: u64, status: MutationStatus) -> MutationResult 
 
 pub(super) fn rejected(client_seq: u64, error: WireError) -> MutationResult {
     MutationResult { error: Some(error), ..result(client_seq, MutationStatus::Rejected) }
+}
+
+/// An answer without results: nothing of the push was tried.
+pub(super) fn not_tried(error: WireError) -> PushAnswer {
+    PushAnswer { results: vec![], error: Some(error) }
 }

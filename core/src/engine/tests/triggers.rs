@@ -84,7 +84,7 @@ fn an_open_connection_is_asked_now_and_then_what_is_new() {
         bench.advance_ms(1);
         let (ack, asked) = bench.asked.pop_front().unwrap();
         assert_eq!(asked, Asked::Ping);
-        bench.answer(ack, &PresencePong { heads: [(room(), log.head)].into() });
+        bench.answer(ack, &PresencePong { heads: [(room(), log.head)].into(), lapsed: vec![] });
     }
 }
 

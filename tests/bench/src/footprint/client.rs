@@ -8,7 +8,7 @@ use syncline::{ClientConfig, Command};
 
 use super::SYNCLINE;
 use crate::device::Device;
-use crate::memory::memory_mib;
+use crate::process::memory_mib;
 use crate::scenario::BenchError;
 
 /// By which this program is told to be one.

@@ -4,8 +4,8 @@
 //! writes as many bytes as Syncline's journal took, over bytes that were written before, and calls `fdatasync`. The
 //! peer inserts the same document as JSON; it has one caller, so a group is a transaction in both kinds of group.
 
-mod raw;
-mod syncline;
+pub(crate) mod raw;
+pub(crate) mod syncline;
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 pub(crate) fn contend(name: &str, directory: &Path) -> Result<(), BenchError> {
     match name {
         "local-write/syncline" => {
-            let mut contender = syncline::Contender::open(directory)?;
+            let mut contender = syncline::Contender::open(directory, None)?;
             serve(|order| contender.run(order))
         }
         "local-write/raw" => {

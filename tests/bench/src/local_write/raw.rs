@@ -12,14 +12,14 @@ use crate::scenario::BenchError;
 const FILE_BYTES: usize = 8 << 20;
 
 #[derive(Debug)]
-pub(super) struct Contender {
+pub(crate) struct Contender {
     file: File,
     at: usize,
 }
 
 impl Contender {
     /// Makes a file whose every byte was written before, so that `fdatasync` has no metadata to write.
-    pub(super) fn open(directory: &Path) -> Result<Self, BenchError> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, BenchError> {
         let mut file = File::create(directory.join("raw"))?;
         file.write_all(&vec![0; FILE_BYTES])?;
         file.sync_all()?;
@@ -27,7 +27,7 @@ impl Contender {
         Ok(Self { file, at: 0 })
     }
 
-    pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+    pub(crate) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
         let operations = order.work.operations();
         let bytes: Vec<u8> = (1..=u8::MAX).cycle().take(order.bytes * operations).collect();
         let mut values = Vec::with_capacity(order.samples);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use syncline::engine::io::WriteRequest;
+use syncline::store::EncryptionKey;
 use syncline::{Client, ClientConfig, Command, Settings};
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Value, Write};
 use uuid::Uuid;
@@ -20,7 +21,7 @@ const QUEUE_COUNT_MAX: u64 = 100_000_000;
 const QUEUE_BYTES_MAX: u64 = 64 << 30;
 
 #[derive(Debug)]
-pub(super) struct Contender {
+pub(crate) struct Contender {
     runtime: tokio::runtime::Runtime,
     client: Client,
     directory: PathBuf,
@@ -28,25 +29,26 @@ pub(super) struct Contender {
 }
 
 impl Contender {
-    pub(super) fn open(directory: &Path) -> Result<Self, BenchError> {
+    pub(crate) fn open(directory: &Path, key: Option<EncryptionKey>) -> Result<Self, BenchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let settings = Settings {
-            queue_count_max: QUEUE_COUNT_MAX,
-            queue_bytes_max: QUEUE_BYTES_MAX,
-            ..Settings::default()
-        };
-        let config = ClientConfig {
-            directory: Some(directory.to_owned()),
-            auto_connect: false,
-            settings,
-            // Nobody is asked to connect.
-            ..ClientConfig::new("http://127.0.0.1:1")
-        };
+        let config = ClientConfig { encryption_key: key, ..config(directory) };
         let client = runtime.block_on(Client::open(config, |_| {})).map_err(failed)?;
         Ok(Self { runtime, client, directory: directory.to_owned(), written: 0 })
     }
 
-    pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
+    /// Queues so many documents, and closes.
+    pub(crate) fn fill(mut self, count: usize) -> Result<(), BenchError> {
+        const DOCUMENTS_PER_CALL: usize = 1000;
+        for from in (0..count).step_by(DOCUMENTS_PER_CALL) {
+            let writes = (from..count.min(from + DOCUMENTS_PER_CALL)).map(|_| self.next_write());
+            let command = Command::Write { writes: writes.collect::<Result<_, _>>()? };
+            self.runtime.block_on(self.client.execute(command)).map_err(failed)?;
+        }
+        self.runtime.block_on(self.client.execute(Command::Close)).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(crate) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {
         let operations = order.work.operations();
         let bytes_before = journal_bytes(&self.directory)?;
         let mut values = Vec::with_capacity(order.samples);
@@ -83,6 +85,21 @@ impl Contender {
             id: DocumentId::new(Uuid::now_v7().to_string()).map_err(failed)?,
             write: Write::Create(fields),
         })
+    }
+}
+
+/// A client that is never asked to connect.
+pub(crate) fn config(directory: &Path) -> ClientConfig {
+    let settings = Settings {
+        queue_count_max: QUEUE_COUNT_MAX,
+        queue_bytes_max: QUEUE_BYTES_MAX,
+        ..Settings::default()
+    };
+    ClientConfig {
+        directory: Some(directory.to_owned()),
+        auto_connect: false,
+        settings,
+        ..ClientConfig::new("http://127.0.0.1:1")
     }
 }
 

@@ -82,6 +82,11 @@ async fn a_damaged_store_with_large_documents_and_a_compacted_journal_comes_back
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_damaged_store_that_is_encrypted_comes_back() {
+    damaged(Variant::Sealed, cases(300, 3_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_damaged_store_of_a_killed_process_comes_back() {
     damaged(Variant::Killed, cases(500, 5_000)).await;
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use syncline::{ClientConfig, StoreKind};
 use syncline_faults::damage::copy;
-use syncline_faults::ledger::{Accepted, audit, collection};
+use syncline_faults::ledger::{Accepted, SEALED_ROOMS, audit, collection, keys};
 use syncline_faults::random::Random;
 use syncline_faults::{cases, drained, rows};
 use syncline_integration::{Device, TestServer, token};
@@ -140,9 +140,13 @@ fn spin(duration: Duration) {
     }
 }
 
-fn config(directory: &Path, url: &str) -> ClientConfig {
+/// As the process of this number opens it.
+fn config(directory: &Path, url: &str, room: &str, process: u64) -> ClientConfig {
+    let (encryption_key, previous_encryption_keys) = keys(room, process);
     ClientConfig {
         directory: Some(directory.to_path_buf()),
+        encryption_key,
+        previous_encryption_keys,
         token: Some(token("ada", &["kill:*"])),
         auto_connect: false,
         ..ClientConfig::new(url)
@@ -160,9 +164,9 @@ impl Tally {
     /// Opens what a killed process left, without a connection, and looks for its writes, and for those of an
     /// earlier one.
     async fn look(&mut self, directory: &Path, room: &str, lives: &BTreeMap<u64, Accepted>) {
-        let device =
-            Device::open(config(directory, "http://127.0.0.1:9")).await.expect("a killed store opens");
         let (&last, _) = lives.last_key_value().unwrap();
+        let config = config(directory, "http://127.0.0.1:9", room, last);
+        let device = Device::open(config).await.expect("a killed store opens");
         for process in [last, last / 2] {
             let shown = rows(&device, room, &collection(process)).await;
             let accepted = &lives[&process];
@@ -184,12 +188,14 @@ impl Tally {
 
 /// Sends what is left, and counts every process's writes in what the server holds.
 async fn recount(directory: &Path, url: &str, room: &str, lives: &BTreeMap<u64, Accepted>) {
-    let device = Device::open(ClientConfig { auto_connect: true, ..config(directory, url) }).await.unwrap();
+    let (&last, _) = lives.last_key_value().unwrap();
+    let config = ClientConfig { auto_connect: true, ..config(directory, url, room, last) };
+    let device = Device::open(config.clone()).await.unwrap();
     device.run(json!({"type": "subscribe", "room": room})).await.unwrap();
     drained(&device, &[room]).await;
     assert_eq!(device.seen(|seen| seen.outcomes.len()), 0, "{room}: the server refused writes");
     device.close().await;
-    let witness = ClientConfig { store: StoreKind::Memory, auto_connect: true, ..config(directory, url) };
+    let witness = ClientConfig { store: StoreKind::Memory, ..config };
     let witness = Device::open(witness).await.unwrap();
     witness.run(json!({"type": "subscribe", "room": room})).await.unwrap();
     drained(&witness, &[room]).await;
@@ -203,7 +209,7 @@ async fn recount(directory: &Path, url: &str, room: &str, lives: &BTreeMap<u64, 
 }
 
 /// Kills processes that work in one directory, one after the other, until the time comes for the next directory.
-async fn kill_again_and_again(kills: u64, online: bool, accepted_max: u64) -> Tally {
+async fn kill_again_and_again(rooms: &str, kills: u64, online: bool, accepted_max: u64) -> Tally {
     let data = TempDir::new().unwrap();
     let server = TestServer::start(data.path()).await;
     let url = if online { server.url() } else { String::new() };
@@ -211,7 +217,7 @@ async fn kill_again_and_again(kills: u64, online: bool, accepted_max: u64) -> Ta
     while tally.kills < kills {
         let directory = TempDir::new().unwrap();
         let number = tally.kills / LIVES;
-        let room = format!("kill:{number}");
+        let room = format!("{rooms}{number}");
         let mut random = Random::new(number);
         let mut lives = BTreeMap::new();
         for process in 0..LIVES.min(kills - tally.kills) {
@@ -234,7 +240,8 @@ async fn kill_again_and_again(kills: u64, online: bool, accepted_max: u64) -> Ta
 /// Makes a directory whose journal is full of what was confirmed, a few writes short of a compaction.
 async fn about_to_compact(directory: &Path, url: &str) {
     let room = "kill:before";
-    let device = Device::open(ClientConfig { auto_connect: true, ..config(directory, url) }).await.unwrap();
+    let config = ClientConfig { auto_connect: true, ..config(directory, url, room, 0) };
+    let device = Device::open(config).await.unwrap();
     device.run(json!({"type": "subscribe", "room": room})).await.unwrap();
     loop {
         drained(&device, &[room]).await;
@@ -254,12 +261,17 @@ async fn about_to_compact(directory: &Path, url: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_was_accepted_offline_survives_every_kill() {
-    kill_again_and_again(cases(400, 4_000), false, 24).await;
+    kill_again_and_again("kill:", cases(400, 4_000), false, 24).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_was_accepted_while_pushing_is_on_the_server_once() {
-    kill_again_and_again(cases(400, 4_000), true, 60).await;
+    kill_again_and_again("kill:", cases(400, 4_000), true, 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_accepted_survives_every_kill_while_the_keys_change() {
+    kill_again_and_again(SEALED_ROOMS, cases(200, 2_000), true, 24).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

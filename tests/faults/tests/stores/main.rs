@@ -4,6 +4,7 @@
 
 mod cycles;
 mod damage;
+mod encryption;
 mod kills;
 mod listener;
 mod ownership;

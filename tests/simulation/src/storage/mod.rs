@@ -10,7 +10,7 @@ mod names;
 
 use std::path::Path;
 
-use syncline::store::{DiskSettings, DiskStore, Recovered, StoreError};
+use syncline::store::{DiskSettings, DiskStore, EncryptionKey, Keyring, Recovered, StoreError};
 use syncline_protocol::ClientId;
 
 pub use cache::{CacheContents, CacheFault, Ending, SimulatedCache};
@@ -36,13 +36,15 @@ pub const JOURNAL: &str = "/app/store/journal";
 pub struct SimulatedStorage {
     pub disk: SimulatedDisk,
     pub cache: CacheContents,
+    /// What the journal is sealed with, if it is.
+    pub key: Option<EncryptionKey>,
     random: Random,
 }
 
 impl SimulatedStorage {
     /// An empty device, whose faults are drawn from `random`.
     pub fn new(mut random: Random) -> Self {
-        Self { disk: SimulatedDisk::new(random.fork()), cache: CacheContents::default(), random }
+        Self { disk: SimulatedDisk::new(random.fork()), cache: CacheContents::default(), key: None, random }
     }
 
     /// Opens the store, as a process does that starts. `fresh_client_id` becomes the client's if it has none.
@@ -53,6 +55,7 @@ impl SimulatedStorage {
         let settings = DiskSettings {
             preallocation_bytes: PREALLOCATION_BYTES,
             compaction_bytes_min: COMPACTION_BYTES_MIN,
+            keyring: Keyring::new(self.key.as_ref(), &[])?,
             ..DiskSettings::new(fresh_client_id, self.random.number())
         };
         let mount = self.disk.mount();

@@ -1,0 +1,326 @@
+//! Jobs being carried out: when one may start, how it is sent, and what its end means.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Run;
+use super::command::{JobEvent, JobReply};
+use super::http::HttpRequest;
+use super::job::{DeadReason, Job, JobId, JobKind, JobWork};
+use super::pass::Pass;
+use super::retry::{Category, Failure, JobError};
+use crate::argument::Argument;
+use crate::engine::Engine;
+use crate::engine::backoff::next_random;
+use crate::engine::io::{Event, Now, Output};
+use crate::engine::wire::Request;
+use crate::error::{Code, Error};
+use crate::store::Store;
+
+/// Keys of handlers that an app registers at most.
+const HANDLERS_MAX: usize = 1024;
+/// How much longer than its own time limit the engine waits for a request.
+const HTTP_GRACE_MS: u64 = 5_000;
+/// Connections that an event may lose without its lane being slowed down.
+const LOSSES_FORGIVEN: u32 = 2;
+
+/// What decides whether jobs may start.
+#[derive(Debug)]
+pub(in crate::engine) struct Drain {
+    auto: bool,
+    handlers: BTreeSet<String>,
+    /// Kinds that wait for another token.
+    pub(super) paused: BTreeSet<JobKind>,
+    /// How often the token has changed; each attempt, by its number, remembers with which it began.
+    pub(super) token_changes: u64,
+    pub(super) began_with: BTreeMap<u64, u64>,
+    pub(super) passes: Vec<Pass>,
+    /// While the system reports no network: when a request goes out all the same.
+    pub(super) probe_at_us: u64,
+    /// When time itself changes something: a time to live, or the next probe.
+    wake_at_us: Option<u64>,
+    /// Whether it was looked for jobs whose predecessor had failed when the client was last open.
+    pub(super) recovered: bool,
+}
+
+impl Drain {
+    pub(in crate::engine) fn new(auto: bool) -> Self {
+        Self {
+            auto,
+            handlers: BTreeSet::new(),
+            paused: BTreeSet::new(),
+            token_changes: 0,
+            began_with: BTreeMap::new(),
+            passes: Vec::new(),
+            probe_at_us: 0,
+            wake_at_us: None,
+            recovered: false,
+        }
+    }
+
+    pub(super) fn set_auto(&mut self, enabled: bool) {
+        self.auto = enabled;
+    }
+
+    pub(super) fn set_handlers(&mut self, keys: Vec<String>) -> Result<(), Error> {
+        if keys.len() > HANDLERS_MAX {
+            return Err(Error::new(Code::TooLarge, format!("more than {HANDLERS_MAX} handlers")));
+        }
+        self.handlers = keys.into_iter().collect();
+        Ok(())
+    }
+
+    /// The app wants it tried again as it is.
+    pub(super) fn resume(&mut self) {
+        self.paused.clear();
+    }
+
+    /// Whether jobs wait for another token.
+    pub(in crate::engine) fn needs_token(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
+    /// Whether anything waits for the app: for another token, or for being started.
+    pub(in crate::engine) fn is_paused(&self) -> bool {
+        !self.auto || !self.paused.is_empty()
+    }
+
+    pub(in crate::engine) fn handle_token_changed(&mut self, is_set: bool) {
+        self.token_changes += 1;
+        if is_set {
+            self.paused.clear();
+        }
+    }
+
+    /// The system reports no network from now on.
+    pub(in crate::engine) fn handle_offline(&mut self, probe_at_us: u64) {
+        self.probe_at_us = probe_at_us;
+    }
+
+    pub(super) fn note_forgotten(&mut self, id: JobId) {
+        self.passes.iter_mut().for_each(|pass| pass.forget(id));
+    }
+
+    pub(super) fn note_attempt(&mut self, id: JobId, succeeded: bool) {
+        self.passes.iter_mut().for_each(|pass| pass.note(id, succeeded));
+    }
+}
+
+impl Engine {
+    /// Starts what may start. Called at the end of each turn.
+    pub(in crate::engine) fn run_jobs(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+        self.bury_orphans(now, store);
+        self.jobs.handle_time(now.mono_us);
+        for id in self.jobs.overdue(now.mono_us) {
+            self.handle_overdue(now, id, store);
+        }
+        for id in self.jobs.expired(now.wall_ms) {
+            let error = JobError::new(Category::Unknown, "expired", "its time to live has passed");
+            self.bury_job(now, id, DeadReason::Expired, error, store);
+        }
+        if !self.closed {
+            while let Some(id) = self.next_job(&self.open_kinds(now), |id| self.is_wanted(id)) {
+                self.start_job(now, id, store, out);
+            }
+        }
+        self.end_passes(now, out);
+        self.plan_wake(now);
+    }
+
+    pub(in crate::engine) fn jobs_deadline(&self) -> Option<u64> {
+        self.jobs.next_deadline().into_iter().chain(self.drain.wake_at_us).min()
+    }
+
+    fn is_wanted(&self, id: JobId) -> bool {
+        self.drain.auto || self.drain.passes.iter().any(|pass| pass.is_to_try(id))
+    }
+
+    /// The most urgent job of these kinds that may start.
+    pub(super) fn next_job(&self, kinds: &[JobKind], is_wanted: impl Fn(JobId) -> bool) -> Option<JobId> {
+        self.jobs.next_ready(kinds, |job| {
+            let has_handler = match &job.work {
+                JobWork::Handler { key, .. } => self.drain.handlers.contains(key),
+                JobWork::Event { .. } | JobWork::Request { .. } => true,
+            };
+            has_handler && is_wanted(job.id)
+        })
+    }
+
+    /// The kinds of which a job may start now.
+    pub(super) fn open_kinds(&self, now: Now) -> Vec<JobKind> {
+        let is_open = |kind: &JobKind| {
+            self.running_of(*kind) < self.settings.jobs_parallel_max
+                && !self.drain.paused.contains(kind)
+                && match kind {
+                    JobKind::Event => self.session.is_open(),
+                    JobKind::Request => self.may_request(now),
+                    JobKind::Handler => true,
+                }
+        };
+        JobKind::ALL.into_iter().filter(is_open).collect()
+    }
+
+    fn running_of(&self, kind: JobKind) -> u64 {
+        let running = self.jobs.running().keys().filter_map(|id| self.jobs.held(*id));
+        running.filter(|held| held.job.kind() == kind).count() as u64
+    }
+
+    /// Whether a request may go out, apart from what the system says of the network.
+    fn may_request_at_all(&self) -> bool {
+        let has_token = self.session.token().is_some() || !self.settings.token_required;
+        has_token && !self.session.is_at_rest() && !self.drain.paused.contains(&JobKind::Request)
+    }
+
+    fn may_request(&self, now: Now) -> bool {
+        let probes = || self.drain.probe_at_us <= now.mono_us && self.running_of(JobKind::Request) == 0;
+        self.may_request_at_all() && (self.session.is_network_available() || probes())
+    }
+
+    /// Notes when time itself lets something happen.
+    fn plan_wake(&mut self, now: Now) {
+        let expiry = self.jobs.next_expiry_ms();
+        let expiry = expiry.map(|at_ms| now.after_ms(at_ms.saturating_sub(now.wall_ms).max(1)));
+        let probes = !self.session.is_network_available()
+            && self.may_request_at_all()
+            && self.running_of(JobKind::Request) == 0
+            && self.next_job(&[JobKind::Request], |id| self.is_wanted(id)).is_some();
+        let probe = probes.then_some(self.drain.probe_at_us).filter(|at_us| *at_us > now.mono_us);
+        self.drain.wake_at_us = expiry.into_iter().chain(probe).min();
+    }
+
+    fn start_job(&mut self, now: Now, id: JobId, store: &mut dyn Store, out: &mut Vec<Output>) {
+        let Some(job) = self.jobs.held(id).map(|held| held.job.clone()) else { return };
+        // Within what JavaScript's numbers hold exactly.
+        let number = next_random(&mut self.random) >> 11;
+        self.drain.began_with.insert(number, self.drain.token_changes);
+        let timeout_ms = match job.kind() {
+            JobKind::Event => self.settings.job_ack_timeout_ms,
+            JobKind::Request => self.settings.http_timeout_ms.saturating_add(HTTP_GRACE_MS),
+            JobKind::Handler => self.settings.job_lease_ms,
+        };
+        let run = Run { number, deadline_us: now.after_ms(timeout_ms), ack: None };
+        let started = match job.kind() {
+            JobKind::Event => self.emit_job(now, &job, out).map(|ack| Run { ack: Some(ack), ..run }),
+            JobKind::Request => self.request_job(now, &job, number, out).map(|()| run),
+            JobKind::Handler => {
+                self.lease_job(job, number);
+                Ok(run)
+            }
+        };
+        match started {
+            Ok(run) => self.jobs.start(id, run),
+            Err(failure) => {
+                self.jobs.start(id, run);
+                self.job_failed(now, id, failure, store);
+            }
+        }
+    }
+
+    fn emit_job(&mut self, now: Now, job: &Job, out: &mut Vec<Output>) -> Result<u64, Failure> {
+        let JobWork::Event { name, args, .. } = &job.work else { return Err(broken()) };
+        let key = Argument::String(job.idempotency_key.clone());
+        let key = Argument::Object([("idempotencyKey".to_owned(), key)].into());
+        let key = self.settings.job_idempotency_argument.then_some(&key);
+        let parser = self.wire.parser();
+        let payloads =
+            args.iter().chain(key).map(|arg| arg.to_payload(parser)).collect::<Result<Vec<_>, _>>();
+        let payloads =
+            payloads.map_err(|error| Failure::new(Category::Validation, "invalid", &error.to_string()))?;
+        // The attempt has a deadline of its own: an answer that does not come must not end the session.
+        let main = self.wire.main().clone();
+        let sent = self.wire.emit(&main, name, payloads, Request::Job(job.id), u64::MAX, now, out);
+        sent.map_err(|error| Failure::new(Category::Validation, error.code.as_str(), &error.message))
+    }
+
+    fn request_job(&mut self, now: Now, job: &Job, run: u64, out: &mut Vec<Output>) -> Result<(), Failure> {
+        let mut request = HttpRequest::of(&job.work, &job.idempotency_key).ok_or_else(broken)?;
+        request.token = self.session.token().cloned();
+        request.timeout_ms = self.settings.http_timeout_ms;
+        request.response_bytes_max = self.settings.http_response_bytes_max;
+        if !self.session.is_network_available() {
+            self.drain.probe_at_us = now.after_ms(self.settings.offline_probe_ms);
+        }
+        out.push(Output::Http { job: job.id, run, request: Box::new(request) });
+        Ok(())
+    }
+
+    fn lease_job(&mut self, job: Job, lease: u64) {
+        let JobWork::Handler { key, payload } = job.work else { return };
+        self.notices.push(Event::Job {
+            event: JobEvent::Leased {
+                job: job.id,
+                lease,
+                lease_ms: self.settings.job_lease_ms,
+                key,
+                payload,
+                idempotency_key: job.idempotency_key,
+                attempts: job.attempts,
+            },
+        });
+    }
+
+    /// Whatever was sent on a connection that is lost is sent again on the next.
+    pub(in crate::engine) fn reset_job_connection(&mut self, now: Now) {
+        let events: Vec<JobId> =
+            self.jobs.running().iter().filter(|(_, run)| run.ack.is_some()).map(|(id, _)| *id).collect();
+        for id in events {
+            let Some(run) = self.jobs.stop(id) else { continue };
+            self.drain.began_with.remove(&run.number);
+            self.drain.note_attempt(id, false);
+            let Some(held) = self.jobs.held(id) else { continue };
+            let (lane, attempts) = (held.job.lane.clone(), held.job.attempts);
+            let error =
+                JobError::new(Category::Network, Code::Unreachable.as_str(), "the connection was lost");
+            self.jobs.note_failure(id, error, attempts);
+            // It may be this very event that ends each connection.
+            let failures = self.jobs.count_failure(&lane);
+            if failures > LOSSES_FORGIVEN {
+                self.delay_lane(now, &lane, failures - LOSSES_FORGIVEN, None);
+            }
+        }
+    }
+
+    /// A handler's job belongs to whoever holds its lease.
+    pub(super) fn check_lease(&self, job: JobId, lease: u64) -> Result<(), Error> {
+        let holds = self.jobs.running().get(&job).is_some_and(|run| run.number == lease && run.ack.is_none());
+        let is_handler = self.jobs.held(job).is_some_and(|held| held.job.kind() == JobKind::Handler);
+        if holds && is_handler {
+            return Ok(());
+        }
+        Err(Error::new(Code::Conflict, format!("the lease of job {job} is over")))
+    }
+
+    pub(super) fn extend_lease(&mut self, now: Now, job: JobId, lease: u64) -> Result<JobReply, Error> {
+        self.check_lease(job, lease)?;
+        let lease_ms = self.settings.job_lease_ms;
+        self.jobs.extend(job, now.after_ms(lease_ms));
+        Ok(JobReply::Extended { lease_ms })
+    }
+
+    /// Whether every event and request up to this number has ended; an error if one of them cannot for now.
+    pub(in crate::engine) fn jobs_answered(&self, now: Now, through: JobId) -> Option<Result<(), Error>> {
+        if self.jobs.waiting() == self.jobs.count(JobKind::Handler) {
+            return Some(Ok(()));
+        }
+        let is_meant = |job: &Job| job.id <= through && job.kind() != JobKind::Handler;
+        let mut kinds = self.open_kinds(now);
+        kinds.retain(|kind| *kind != JobKind::Handler);
+        let mut running = self.jobs.running().keys().filter_map(|id| self.jobs.held(*id));
+        let goes_on = running.any(|held| is_meant(&held.job))
+            || self.next_job(&kinds, |id| id <= through && self.is_wanted(id)).is_some();
+        if goes_on {
+            return None;
+        }
+        let stuck = self.jobs.all_held().find(|held| is_meant(&held.job));
+        let Some(held) = stuck else { return Some(Ok(())) };
+        if held.job.kind() == JobKind::Event && !self.session.is_open() {
+            return None;
+        }
+        let reason = held.last_error.as_ref().map_or("it waits for its turn", |error| error.message.as_str());
+        Some(Err(Error::new(Code::Unavailable, format!("job {} is not done: {reason}", held.job.id))))
+    }
+}
+
+/// A job of a kind that it is not: cannot come from here.
+fn broken() -> Failure {
+    Failure::new(Category::Validation, Code::Internal.as_str(), "the job cannot be carried out")
+}

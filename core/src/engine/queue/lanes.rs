@@ -1,0 +1,170 @@
+//! Which lanes may go on, and when the others can.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::job::{JobId, JobKind};
+
+/// One lane: strict order, one job at a time.
+#[derive(Debug, Default)]
+struct Lane {
+    jobs: BTreeSet<JobId>,
+    /// Dead letters that the lane waits for.
+    holds: BTreeSet<JobId>,
+    running: bool,
+    /// Failures in a row.
+    failures: u32,
+    /// Nothing starts before, on the monotonic clock.
+    wait: Option<Wait>,
+    /// Where it stands among those that may go on.
+    filed: Option<Filed>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until_us: u64,
+    /// Whether news of the network, or of the app's wish, ends it.
+    can_be_hurried: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Filed {
+    Ready(JobKind, Place),
+    Waiting(u64),
+}
+
+type Place = (Reverse<i32>, JobId);
+
+/// What a lane must know of its first job.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) kind: JobKind,
+    pub(super) priority: i32,
+    /// Whether it is on disk, and all that it follows has succeeded.
+    pub(super) may_start: bool,
+}
+
+/// All lanes, by name.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: BTreeMap<String, Lane>,
+    ready: BTreeMap<JobKind, BTreeSet<Place>>,
+    waiting: BTreeSet<(u64, String)>,
+}
+
+impl Lanes {
+    pub(super) fn insert(&mut self, name: &str, id: JobId) {
+        self.lanes.entry(name.to_owned()).or_default().jobs.insert(id);
+    }
+
+    pub(super) fn remove(&mut self, name: &str, id: JobId) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.jobs.remove(&id);
+        }
+    }
+
+    pub(super) fn hold(&mut self, name: &str, id: JobId) {
+        self.lanes.entry(name.to_owned()).or_default().holds.insert(id);
+    }
+
+    pub(super) fn release(&mut self, name: &str, id: JobId) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.holds.remove(&id);
+        }
+    }
+
+    pub(super) fn set_running(&mut self, name: &str, running: bool) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.running = running;
+        }
+    }
+
+    /// The first job of a lane.
+    pub(super) fn first(&self, name: &str) -> Option<JobId> {
+        self.lanes.get(name)?.jobs.first().copied()
+    }
+
+    /// Counts a failure, and says how many there were in a row.
+    pub(super) fn count_failure(&mut self, name: &str) -> u32 {
+        let Some(lane) = self.lanes.get_mut(name) else { return 0 };
+        lane.failures = lane.failures.saturating_add(1);
+        lane.failures
+    }
+
+    pub(super) fn wait(&mut self, name: &str, until_us: u64, can_be_hurried: bool) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.wait = Some(Wait { until_us, can_be_hurried });
+        }
+    }
+
+    /// The lane works: its next failure is its first again.
+    pub(super) fn reset(&mut self, name: &str) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            (lane.failures, lane.wait) = (0, None);
+        }
+    }
+
+    /// Files a lane anew after a change, or forgets it when it is empty.
+    pub(super) fn refile(&mut self, name: &str, head: Option<Head>) {
+        let Some(lane) = self.lanes.get_mut(name) else { return };
+        match lane.filed.take() {
+            Some(Filed::Ready(kind, place)) => {
+                self.ready.entry(kind).or_default().remove(&place);
+            }
+            Some(Filed::Waiting(until_us)) => {
+                self.waiting.remove(&(until_us, name.to_owned()));
+            }
+            None => {}
+        }
+        let (Some(first), Some(head)) = (lane.jobs.first(), head) else {
+            if lane.jobs.is_empty() && lane.holds.is_empty() {
+                self.lanes.remove(name);
+            }
+            return;
+        };
+        if lane.running || !lane.holds.is_empty() || !head.may_start {
+            return;
+        }
+        if let Some(Wait { until_us, .. }) = lane.wait {
+            lane.filed = Some(Filed::Waiting(until_us));
+            self.waiting.insert((until_us, name.to_owned()));
+        } else {
+            let place = (Reverse(head.priority), *first);
+            lane.filed = Some(Filed::Ready(head.kind, place));
+            self.ready.entry(head.kind).or_default().insert(place);
+        }
+    }
+
+    /// The jobs of a kind that may start, the most urgent first.
+    pub(super) fn ready(&self, kind: JobKind) -> impl Iterator<Item = (i32, JobId)> {
+        let places = self.ready.get(&kind).into_iter().flatten();
+        places.map(|(Reverse(priority), id)| (*priority, *id))
+    }
+
+    /// When the first lane has waited long enough.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.waiting.first().map(|(until_us, _)| *until_us)
+    }
+
+    /// Ends the waiting of lanes whose time has come, and returns them.
+    pub(super) fn take_due(&mut self, now_us: u64) -> Vec<String> {
+        let due = self.waiting.iter().take_while(|(until_us, _)| *until_us <= now_us);
+        let due: Vec<String> = due.map(|(_, name)| name.clone()).collect();
+        due.iter().for_each(|name| self.end_wait(name));
+        due
+    }
+
+    /// Ends the waiting of lanes that wait without having been told to, and returns them.
+    pub(super) fn take_hurried(&mut self) -> Vec<String> {
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.wait.is_some_and(|wait| wait.can_be_hurried));
+        let hurried: Vec<String> = lanes.map(|(name, _)| name.clone()).collect();
+        hurried.iter().for_each(|name| self.end_wait(name));
+        hurried
+    }
+
+    fn end_wait(&mut self, name: &str) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.wait = None;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a failed attempt means: its category, whether it uses up an attempt, and when the next one may be made.
+
+use serde::{Deserialize, Serialize};
+use syncline_protocol::WireError;
+use syncline_protocol::error::Retry;
+
+use crate::engine::backoff::next_random;
+use crate::error::{Code, Error, RETRY_AFTER_MS_MAX};
+
+/// The longest code and message kept of an error, in bytes.
+const CODE_BYTES_MAX: usize = 64;
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Category {
+    /// No answer came. Never uses up an attempt.
+    Network,
+    /// The server could not do it now.
+    Server,
+    /// Another token is needed. Never uses up an attempt.
+    Auth,
+    /// Something else was there first; tried again.
+    Conflict,
+    /// It will not be taken as it is, ever.
+    Validation,
+    Unknown,
+}
+
+impl Category {
+    /// What helps after such a failure.
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::Network | Self::Server | Self::Conflict | Self::Unknown => Retry::Later,
+            Self::Auth => Retry::AfterAuth,
+            Self::Validation => Retry::Never,
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct JobError {
+    pub category: Category,
+    /// The server's or the handler's word for it, or one of [`Code`].
+    pub code: String,
+    pub message: String,
+    /// Of an HTTP response.
+    pub status: Option<u16>,
+}
+
+impl JobError {
+    /// Codes and messages come from elsewhere: they are cut.
+    pub fn new(category: Category, code: &str, message: &str) -> Self {
+        Self {
+            category,
+            code: cut(code, CODE_BYTES_MAX).to_owned(),
+            message: cut(message, MESSAGE_BYTES_MAX).to_owned(),
+            status: None,
+        }
+    }
+
+    pub fn byte_len(&self) -> usize {
+        self.code.len() + self.message.len() + 16
+    }
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub error: JobError,
+    /// The advice that came with it, at most [`RETRY_AFTER_MS_MAX`].
+    pub retry_after_ms: Option<u64>,
+    /// Whether it uses up an attempt, if its category does at all. Being asked to come later does not.
+    pub counts: bool,
+}
+
+impl Failure {
+    pub fn new(category: Category, code: &str, message: &str) -> Self {
+        Self { error: JobError::new(category, code, message), retry_after_ms: None, counts: true }
+    }
+
+    pub fn network(error: &Error) -> Self {
+        Self::new(Category::Network, error.code.as_str(), &error.message)
+    }
+
+    #[must_use]
+    pub fn with_advice(mut self, retry_after_ms: Option<u64>) -> Self {
+        self.retry_after_ms = retry_after_ms.map(|ms| ms.min(RETRY_AFTER_MS_MAX));
+        self
+    }
+
+    pub fn uses_up_an_attempt(&self) -> bool {
+        self.counts && !matches!(self.error.category, Category::Network | Category::Auth)
+    }
+
+    /// What an answer `{error: {code, message, retry_after_ms?}}` means.
+    pub fn of_answer(code: &str, message: &str, retry_after_ms: Option<u64>) -> Self {
+        let wire = syncline_protocol::ErrorCode::from_wire(code);
+        let known = wire.map(|code| Error::from(WireError::new(code, "")).code);
+        let category = match known {
+            Some(Code::Unauthorized | Code::NoAuthToken) => Category::Auth,
+            Some(Code::Conflict) => Category::Conflict,
+            Some(Code::RateLimited | Code::Unavailable | Code::Internal) => Category::Server,
+            // A backend that names an error means this event.
+            _ => Category::Validation,
+        };
+        let counts = known != Some(Code::RateLimited);
+        Self { counts, ..Self::new(category, code, message).with_advice(retry_after_ms) }
+    }
+}
+
+/// How long a lane waits after so many failures in a row: anything between nothing and a ceiling that doubles, so
+/// that clients which failed together come back apart.
+///
+/// Source: "full jitter" in Brooker, "Exponential Backoff And Jitter", 2015.
+pub fn delay_ms(failures: u32, delay_ms_min: u64, delay_ms_max: u64, random: &mut u64) -> u64 {
+    let doublings = failures.saturating_sub(1).min(u64::BITS - 1);
+    let ceiling = delay_ms_min.saturating_mul(1 << doublings).min(delay_ms_max.max(delay_ms_min));
+    next_random(random) % (ceiling.saturating_add(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_anything_up_to_a_ceiling_that_doubles() {
+        let mut random = 7;
+        for (failures, ceiling) in [(1, 1_000), (2, 2_000), (3, 4_000), (7, 60_000), (99, 60_000)] {
+            let delays: Vec<u64> = (0..200).map(|_| delay_ms(failures, 1_000, 60_000, &mut random)).collect();
+            assert!(delays.iter().all(|delay| *delay <= ceiling), "{failures}");
+            assert!(delays.iter().any(|delay| *delay < ceiling / 4), "{failures}");
+            assert!(delays.iter().any(|delay| *delay > ceiling / 2), "{failures}");
+        }
+        assert_eq!(delay_ms(1, 0, 0, &mut random), 0);
+        delay_ms(u32::MAX, u64::MAX, u64::MAX, &mut random);
+    }
+
+    #[test]
+    fn only_what_the_job_can_be_blamed_for_uses_up_an_attempt() {
+        let counted = |category| Failure::new(category, "x", "").uses_up_an_attempt();
+        assert!(!counted(Category::Network) && !counted(Category::Auth));
+        assert!(counted(Category::Server) && counted(Category::Conflict) && counted(Category::Unknown));
+        assert!(!Failure::of_answer("rate_limited", "", None).uses_up_an_attempt());
+    }
+
+    #[test]
+    fn an_answer_with_an_error_is_read_by_its_code() {
+        let category = |code| Failure::of_answer(code, "", None).error.category;
+        assert_eq!(category("unauthorized"), Category::Auth);
+        assert_eq!(category("unavailable"), Category::Server);
+        assert_eq!(category("conflict"), Category::Conflict);
+        assert_eq!(category("invalid"), Category::Validation);
+        assert_eq!(category("out_of_stock"), Category::Validation);
+    }
+
+    #[test]
+    fn advice_and_texts_from_elsewhere_are_cut() {
+        let failure = Failure::new(Category::Server, &"ü".repeat(99), &"x".repeat(9_999));
+        assert!(failure.error.code.len() <= CODE_BYTES_MAX && failure.error.byte_len() < 2_000);
+        assert_eq!(failure.with_advice(Some(u64::MAX)).retry_after_ms, Some(RETRY_AFTER_MS_MAX));
+    }
+}

@@ -1,0 +1,182 @@
+//! HTTP requests of the queue, over HTTP/1.1 or HTTP/2 as the server likes, under the TLS rules of the socket.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, Response};
+use url::Url;
+
+use super::endpoint::RequestError;
+use crate::engine::queue::http::{HttpRequest, HttpResponse, RESPONSE_HEADERS};
+use crate::error::{Code, Error};
+
+/// How long a connection that nobody uses is kept: longer, and a network change finds it dead.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+const IDLE_PER_HOST_MAX: usize = 4;
+/// The longest value of a response's header that is kept, in bytes.
+const HEADER_BYTES_MAX: usize = 1024;
+
+type Connector = HttpsConnector<HttpConnector>;
+
+/// Sends requests, reusing connections. Redirects are not followed.
+#[derive(Clone)]
+pub struct HttpClient {
+    base: Url,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("host", &self.base.host_str()).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient {
+    /// `base` is what relative addresses are relative to; `tls` is used by `https`.
+    pub fn new(base: &str, tls: &ClientConfig, connect_timeout_ms: u64) -> Result<Self, RequestError> {
+        let mut base = Url::parse(base).map_err(RequestError::Url)?;
+        let scheme = match base.scheme() {
+            "http" | "ws" => "http",
+            "https" | "wss" => "https",
+            _ => return Err(RequestError::Scheme),
+        };
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(RequestError::Credentials);
+        }
+        if !base.has_host() {
+            return Err(RequestError::MissingHost);
+        }
+        // Between special schemes this always succeeds.
+        base.set_scheme(scheme).map_err(|()| RequestError::Scheme)?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(Duration::from_millis(connect_timeout_ms)));
+        // The connector offers the protocols that it speaks itself.
+        let mut tls = tls.clone();
+        tls.alpn_protocols.clear();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            .build(connector);
+        Ok(Self { base, client })
+    }
+
+    /// The whole response, within the request's time and size.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
+        let timeout = Duration::from_millis(request.timeout_ms);
+        let bytes_max = usize::try_from(request.response_bytes_max).unwrap_or(usize::MAX);
+        let exchange = self.exchange(request, bytes_max);
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Code::Timeout, "the response did not come in time")))
+    }
+
+    async fn exchange(&self, request: HttpRequest, bytes_max: usize) -> Result<HttpResponse, Error> {
+        let request = self.prepare(request)?;
+        let response = self.client.request(request).await.map_err(|error| {
+            let what = if error.is_connect() { "no connection" } else { "no response" };
+            Error::new(Code::Unreachable, format!("{what}: {error}"))
+        })?;
+        let (status, headers) = (response.status().as_u16(), kept_headers(&response));
+        let body = Limited::new(response.into_body(), bytes_max).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Error::new(Code::TooLarge, format!("the response has more than {bytes_max} bytes"))
+            } else {
+                Error::new(Code::Unreachable, format!("the response broke off: {error}"))
+            }
+        })?;
+        Ok(HttpResponse { status, headers, body: body.to_bytes().to_vec() })
+    }
+
+    fn prepare(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, Error> {
+        let invalid = |what: &str| Error::new(Code::Invalid, format!("the request cannot be sent: {what}"));
+        let url = self.base.join(&request.url).map_err(|_| invalid("its URL"))?;
+        let mut built = Request::builder().method(request.method.as_str()).uri(url.as_str());
+        for (name, value) in &request.headers {
+            built = built.header(name, value);
+        }
+        let mut built = built.body(Full::new(Bytes::from(request.body))).map_err(|_| invalid("a header"))?;
+        // A token must never reach another origin than the one that it is for.
+        let is_ours = url.origin() == self.base.origin();
+        if let Some(token) = request.token.filter(|_| is_ours)
+            && !built.headers().contains_key(AUTHORIZATION)
+        {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+                .map_err(|_| invalid("the token"))?;
+            value.set_sensitive(true);
+            built.headers_mut().insert(AUTHORIZATION, value);
+        }
+        Ok(built)
+    }
+}
+
+fn kept_headers<B>(response: &Response<B>) -> BTreeMap<String, String> {
+    let value = |name: &str| {
+        let value = response.headers().get(name)?.to_str().ok()?;
+        (value.len() <= HEADER_BYTES_MAX).then(|| value.to_owned())
+    };
+    RESPONSE_HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::transport::TlsOptions;
+
+    fn client(base: &str) -> HttpClient {
+        HttpClient::new(base, &TlsOptions::default().client_config().unwrap(), 1_000).unwrap()
+    }
+
+    fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            url: url.to_owned(),
+            headers: BTreeMap::new(),
+            body: Vec::new(),
+            token: Some("secret".into()),
+            timeout_ms: 1_000,
+            response_bytes_max: 10,
+        };
+        client(base).prepare(request).unwrap()
+    }
+
+    #[test]
+    fn the_token_goes_to_the_servers_own_origin_and_nowhere_else() {
+        let is_sent = |base, url| prepared(base, url).headers().contains_key(AUTHORIZATION);
+        assert!(is_sent("https://a.example", "/items"));
+        assert!(is_sent("wss://a.example", "https://a.example/items"));
+        for other in ["https://b.example/", "http://a.example/", "https://a.example:444/", "//b.example/x"] {
+            assert!(!is_sent("https://a.example", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn relative_addresses_are_relative_to_the_base() {
+        assert_eq!(prepared("wss://a.example", "/items?x=1").uri(), "https://a.example/items?x=1");
+        assert_eq!(prepared("https://a.example/api/", "items").uri(), "https://a.example/api/items");
+    }
+
+    #[test]
+    fn a_client_is_printed_without_what_may_be_secret() {
+        assert!(!format!("{:?}", client("https://a.example/?key=canary")).contains("canary"));
+    }
+}

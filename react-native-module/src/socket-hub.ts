@@ -1,0 +1,141 @@
+import type { Channel } from './channel.ts';
+import type { SocketMessage } from './contract.ts';
+import { asSynclineError, type SynclineError } from './error.ts';
+import type { Unsubscribe } from './observable.ts';
+import { Subscriptions } from './subscriptions.ts';
+
+/** What a topic ends in that stands for all names that begin like it. */
+const WILDCARD = '*';
+
+export type MessageListener = (message: SocketMessage) => void;
+
+interface Topic {
+  readonly namespace?: string | undefined;
+  readonly event: string;
+}
+
+interface JoinedRoom {
+  readonly namespace: string | undefined;
+  readonly room: string;
+  joins: number;
+}
+
+export function isPattern(event: string): boolean {
+  return event.endsWith(WILDCARD);
+}
+
+/** The events of the server for the whole client: each topic is asked of the core once, for all who listen. */
+export class SocketHub {
+  readonly #channel: () => Promise<Channel>;
+  readonly #report: (error: SynclineError) => void;
+  /** What the client's own namespace is called by the core. */
+  readonly #main: string;
+  readonly #topics: Subscriptions;
+  readonly #listeners = new Map<string, Set<MessageListener>>();
+  /** Joined, by whatever view, and joined again when the client is opened again. */
+  readonly #rooms = new Map<string, JoinedRoom>();
+
+  constructor(
+    channel: () => Promise<Channel>,
+    report: (error: SynclineError) => void,
+    main: string | undefined,
+  ) {
+    this.#channel = channel;
+    this.#report = report;
+    this.#main = main ?? '/';
+    this.#topics = new Subscriptions(channel, report, {
+      begin: (key) => ({ type: 'on', ...parseTopic(key) }),
+      end: (key) => ({ type: 'off', ...parseTopic(key) }),
+    });
+  }
+
+  /** How many different events are listened to. */
+  get topicCount(): number {
+    return this.#listeners.size;
+  }
+
+  listen(topic: Topic, listener: MessageListener): Unsubscribe {
+    const key = topicKey(topic);
+    const listeners = this.#listeners.get(key) ?? new Set();
+    this.#listeners.set(key, listeners);
+    // Wrapped, so that one function that listens twice is called twice.
+    const entry: MessageListener = (message) => {
+      listener(message);
+    };
+    listeners.add(entry);
+    const end = this.#topics.subscribe(key);
+    return () => {
+      if (!listeners.delete(entry)) return;
+      if (listeners.size === 0 && this.#listeners.get(key) === listeners) this.#listeners.delete(key);
+      end();
+    };
+  }
+
+  handleMessage(message: SocketMessage): void {
+    for (const [key, listeners] of [...this.#listeners]) {
+      if (!this.#matches(parseTopic(key), message)) continue;
+      for (const listener of [...listeners]) {
+        try {
+          listener(message);
+        } catch (error) {
+          // One listener's mistake is not the others'.
+          this.#report(asSynclineError(error));
+        }
+      }
+    }
+  }
+
+  async join(namespace: string | undefined, room: string): Promise<boolean> {
+    const { joined } = await (await this.#channel()).call({ type: 'joinRoom', room, ...named(namespace) });
+    const key = JSON.stringify([namespace, room]);
+    const entry = this.#rooms.get(key) ?? { namespace, room, joins: 0 };
+    this.#rooms.set(key, entry);
+    entry.joins += 1;
+    return joined;
+  }
+
+  async leave(namespace: string | undefined, room: string): Promise<void> {
+    const key = JSON.stringify([namespace, room]);
+    const entry = this.#rooms.get(key);
+    if (entry) {
+      entry.joins -= 1;
+      if (entry.joins === 0) this.#rooms.delete(key);
+    }
+    await (await this.#channel()).call({ type: 'leaveRoom', room, ...named(namespace) });
+  }
+
+  /** The client was opened: what is listened to and joined is asked for again. */
+  attach(channel: Channel): void {
+    this.#topics.attach();
+    for (const { namespace, room, joins } of this.#rooms.values()) {
+      for (let count = 0; count < joins; count += 1) {
+        channel.call({ type: 'joinRoom', room, ...named(namespace) }).catch((error: unknown) => {
+          this.#report(asSynclineError(error));
+        });
+      }
+    }
+  }
+
+  detach(): void {
+    this.#topics.detach();
+  }
+
+  #matches({ namespace, event }: Topic, message: SocketMessage): boolean {
+    if ((namespace ?? this.#main) !== message.namespace) return false;
+    return isPattern(event) ? message.event.startsWith(event.slice(0, -1)) : message.event === event;
+  }
+}
+
+/** The namespace in a command, which names the client's own by leaving it out. */
+export function named(namespace: string | undefined): { namespace?: string } {
+  return namespace === undefined ? {} : { namespace };
+}
+
+function topicKey({ namespace, event }: Topic): string {
+  return JSON.stringify(namespace === undefined ? [event] : [event, namespace]);
+}
+
+function parseTopic(key: string): { event: string; namespace?: string } {
+  const [event = '', namespace] = JSON.parse(key) as string[];
+  return { event, ...named(namespace) };
+}

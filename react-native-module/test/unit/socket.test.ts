@@ -1,0 +1,177 @@
+import { createSocket, createSyncClient, onEntity } from '../../src/index.ts';
+import { ScriptedHost, turn } from '../support/scripted-host.ts';
+
+function setUp(answer?: ConstructorParameters<typeof ScriptedHost>[0]) {
+  const host = new ScriptedHost(answer);
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory' }, host);
+  const say = (event: string, args: unknown[] = [], more: object = {}) => {
+    host.emit(host.configs.length, { type: 'message', namespace: '/', event, args, ...more });
+  };
+  return { host, client, say, told: () => host.told('on', 'off') };
+}
+
+interface Server {
+  news: (item: { id: number }, bytes: Uint8Array) => void;
+  ask: (question: string, answer: (said: string) => void) => void;
+}
+
+interface Mine {
+  send: (text: string, file: Uint8Array) => void;
+  add: (a: number, b: number, answer: (sum: number) => void) => void;
+}
+
+it('listens once for all, and not any more after the last', async () => {
+  const { client, told, say } = setUp();
+  const heard: unknown[] = [];
+  const ends = [1, 2].map((n) => client.socket.on('news', (...args) => heard.push([n, ...args])));
+  await turn();
+  say('news', [7]);
+  say('other', [8]);
+  expect(heard).toEqual([
+    [1, 7],
+    [2, 7],
+  ]);
+  ends.forEach((end) => {
+    end();
+  });
+  await turn();
+  say('news', [9]);
+  expect(heard).toHaveLength(2);
+  expect(told()).toEqual([
+    { type: 'on', event: 'news' },
+    { type: 'off', event: 'news' },
+  ]);
+});
+
+it('asks the core nothing for a listener that is taken away and put back at once', async () => {
+  const { client, told } = setUp();
+  const end = client.socket.on('news', () => undefined);
+  await turn();
+  end();
+  client.socket.on('news', () => undefined);
+  await turn();
+  expect(told()).toEqual([{ type: 'on', event: 'news' }]);
+});
+
+it('listens again when the client is opened again, and joins its rooms again', async () => {
+  const { client, host } = setUp();
+  client.socket.on('news', () => undefined);
+  expect(await client.socket.joinRoom('r')).toBe(true);
+  await client.close();
+  await client.open();
+  await turn();
+  const told = host.calls.filter(({ command }) => ['on', 'joinRoom'].includes(command.type));
+  const each = told.map(({ client: number, command }) => `${number} ${command.type}`);
+  expect(each.sort()).toEqual(['1 joinRoom', '1 on', '2 joinRoom', '2 on']);
+});
+
+it('hears an event once, by the beginning of its name, or until off', async () => {
+  const { client, say } = setUp();
+  const heard: unknown[] = [];
+  client.socket.once('one', (...args) => heard.push(args));
+  client.socket.on('activity:*', (event, ...args) => heard.push([event, ...args]));
+  const listener = () => heard.push('off');
+  client.socket.on('two', listener);
+  client.socket.off('two', listener);
+  await turn();
+  ['one', 'one', 'two', 'activity:new'].forEach((event) => {
+    say(event, [event.length]);
+  });
+  expect(heard).toEqual([[3], ['activity:new', 12]]);
+});
+
+it('carries bytes both ways, also nested, and what only looks like them', async () => {
+  const args = [{ file: { $bytes: 'AQI=' } }, { $object: { $bytes: 'x' } }];
+  const { client, host } = setUp(({ type }) => (type === 'emitWithAck' ? { args } : undefined));
+  const answer = await client.socket.emitWithAck('e', { file: new Uint8Array([1, 2]) }, { $bytes: 'x' });
+  expect(host.told('emitWithAck')).toEqual([{ type: 'emitWithAck', event: 'e', args }]);
+  expect(answer).toEqual({ file: new Uint8Array([1, 2]) });
+  await expect(client.socket.emit('e', new Date())).rejects.toMatchObject({ code: 'invalid' });
+  await expect(client.socket.emit('e', Number.NaN)).rejects.toMatchObject({ code: 'invalid' });
+});
+
+it('says what became of an event', async () => {
+  const { client, host } = setUp(({ type }) =>
+    type === 'emit' ? { sent: false, waiting: true } : undefined,
+  );
+  expect(await client.socket.emit('e')).toBe('waiting');
+  await client.socket.volatile.emit('e');
+  await client.socket.timeout(50).emitWithAck('e');
+  expect(host.told('emit', 'emitWithAck').slice(1)).toEqual([
+    { type: 'emit', event: 'e', args: [], volatile: true },
+    { type: 'emitWithAck', event: 'e', args: [], timeoutMs: 50 },
+  ]);
+});
+
+it('answers a question of the server', async () => {
+  const { client, host, say } = setUp();
+  createSocket<Server, Mine>(client).on('ask', (question, answer) => {
+    answer(`${question}!`);
+  });
+  await turn();
+  say('ask', ['why'], { ack: 3 });
+  await turn();
+  expect(host.told('ack')).toEqual([{ type: 'ack', token: 3, args: ['why!'] }]);
+});
+
+it('does not show a listener what is not valid', async () => {
+  const { client, say } = setUp();
+  const errors: string[] = [];
+  client.on('error', ({ error }) => errors.push(error.message));
+  const schema = {
+    '~standard': {
+      version: 1 as const,
+      vendor: 'test',
+      validate: (value: unknown) =>
+        typeof value === 'number' ? { value: value + 1 } : { issues: [{ message: 'not a number' }] },
+    },
+  };
+  const heard: unknown[] = [];
+  const socket = createSocket(client, { validate: { n: schema } });
+  socket.on('n', (...args) => heard.push(args));
+  await turn();
+  say('n', ['x']);
+  say('n', [1, 'rest']);
+  expect(heard).toEqual([[2, 'rest']]);
+  expect(errors).toEqual(['the payload of n is not valid: not a number']);
+});
+
+it('does not take a mistake of one listener for one of the others', async () => {
+  const { client, say } = setUp();
+  const heard: unknown[] = [];
+  client.socket.on('n', () => {
+    throw new Error('mine');
+  });
+  client.socket.on('n', () => heard.push(1));
+  await turn();
+  say('n');
+  expect(heard).toEqual([1]);
+});
+
+it('keeps namespaces apart', async () => {
+  const { client, host, say } = setUp();
+  const heard: unknown[] = [];
+  createSocket(client, { namespace: '/chat' }).on('n', (...args) => heard.push(args));
+  await turn();
+  say('n', [1]);
+  say('n', [2], { namespace: '/chat' });
+  expect(heard).toEqual([[2]]);
+  expect(host.told('on')).toEqual([{ type: 'on', event: 'n', namespace: '/chat' }]);
+});
+
+it('tells what becomes of entities', async () => {
+  const { client, say } = setUp();
+  const heard: unknown[] = [];
+  onEntity<{ id: number }>(client.socket, 'activity', () => ({
+    created: ({ id }) => heard.push(['created', id]),
+    deleted: ({ id }) => heard.push(['deleted', id]),
+  }));
+  await turn();
+  ['activity:create', 'activity:updated', 'activity:deleted', 'activity:other'].forEach((event) => {
+    say(event, [{ id: 1 }]);
+  });
+  expect(heard).toEqual([
+    ['created', 1],
+    ['deleted', 1],
+  ]);
+});

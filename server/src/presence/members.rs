@@ -1,0 +1,196 @@
+//! Who is present in which room, and what they show there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syncline_protocol::message::{Member, Presence, PresenceDiff, PresenceStatus};
+use syncline_protocol::presence::ShownState;
+use syncline_protocol::{ClientId, ErrorCode, Room, WireError};
+
+use super::sight::notice;
+use super::{ConnectionId, Notice, Roster};
+use crate::fanout::News;
+
+/// A client in a room.
+#[derive(Debug)]
+pub(super) struct Present {
+    connection: ConnectionId,
+    user: String,
+    shown: ShownState,
+    status: PresenceStatus,
+    /// When it last said something while it was active.
+    active_at_ms: u64,
+}
+
+impl Present {
+    fn member(&self, client_id: ClientId, now_ms: u64) -> Member {
+        let (state, expires_ms) = self.shown.left(now_ms);
+        let idle_ms = now_ms.saturating_sub(self.active_at_ms);
+        Member { client_id, user_id: self.user.clone(), state, status: self.status, expires_ms, idle_ms }
+    }
+}
+
+impl Roster {
+    /// Makes the connection's client present in a room, with a state instead of any it has there. What an older
+    /// connection of the client says late changes nothing.
+    pub fn join(
+        &mut self,
+        id: ConnectionId,
+        presence: &Presence,
+        now_ms: u64,
+    ) -> Result<Vec<Notice>, WireError> {
+        let (user, client) = self.who(id)?;
+        let room = &presence.room;
+        let members = self.members.get(room);
+        let held = members.and_then(|members| members.get(&client));
+        match held {
+            Some(held) if held.user != user => return Err(self.not_yours(held.connection, now_ms)),
+            Some(held) if held.connection > id => return Ok(Vec::new()),
+            None if members.map_or(0, BTreeMap::len) >= self.limits.presence_members_max as usize => {
+                let message = format!("{} clients are present already", self.limits.presence_members_max);
+                return Err(WireError::new(ErrorCode::TooLarge, message));
+            }
+            _ => {}
+        }
+        let shown = ShownState::new(&presence.state, &presence.expires_ms, now_ms, &self.limits)?;
+        let status = presence.status;
+        let active_at_ms = match held {
+            Some(held) if status == PresenceStatus::Away => held.active_at_ms,
+            _ => now_ms,
+        };
+        let before = held.map(|held| held.connection);
+        let present = Present { connection: id, user, shown, status, active_at_ms };
+        let member = present.member(client, now_ms);
+        self.members.entry(room.clone()).or_default().insert(client, present);
+        if let Some(older) = before.and_then(|before| self.connections.get_mut(&before)) {
+            older.present.remove(room);
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.present.insert(room.clone(), client);
+        }
+        self.note_status(id, presence);
+        self.renew(id, now_ms);
+        let diff = match before {
+            Some(_) => updated(room, member),
+            None => PresenceDiff { joined: vec![member], ..empty(room) },
+        };
+        Ok(self.tell_members(diff, Some(id)))
+    }
+
+    /// Changes what the connection's client shows in a room.
+    pub fn update(
+        &mut self,
+        id: ConnectionId,
+        presence: &Presence,
+        now_ms: u64,
+    ) -> Result<Vec<Notice>, WireError> {
+        let (_, client) = self.who(id)?;
+        let room = &presence.room;
+        let held = self.members.get_mut(room).and_then(|members| members.get_mut(&client));
+        let Some(held) = held.filter(|held| held.connection == id) else {
+            return Err(WireError::new(ErrorCode::NotFound, "the client is not present in this room"));
+        };
+        held.shown = held.shown.with(&presence.state, &presence.expires_ms, now_ms, &self.limits)?;
+        held.status = presence.status;
+        if presence.status == PresenceStatus::Active {
+            held.active_at_ms = now_ms;
+        }
+        let diff = updated(room, held.member(client, now_ms));
+        self.note_status(id, presence);
+        self.renew(id, now_ms);
+        Ok(self.tell_members(diff, Some(id)))
+    }
+
+    /// Ends the presence of the connection's client in a room.
+    pub fn leave(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
+        let Ok((user, client)) = self.who(id) else { return Vec::new() };
+        let holders = self.ghosts_of(&user, Some(client)).into_iter().chain([id]);
+        let held = holders.into_iter().find(|holder| {
+            let holder = self.connections.get_mut(holder);
+            holder.is_some_and(|holder| holder.present.remove(room).is_some())
+        });
+        if held.is_none() {
+            return Vec::new();
+        }
+        self.remove_member(room, client);
+        self.tell_members(PresenceDiff { left: vec![client], ..empty(room) }, Some(id))
+    }
+
+    pub fn members(&self, room: &Room, now_ms: u64) -> Vec<Member> {
+        let members = self.members.get(room).into_iter().flatten();
+        members.map(|(client, present)| present.member(*client, now_ms)).collect()
+    }
+
+    /// Rooms of `announced` in which the connection does not hold its client's place.
+    pub fn lapsed(&self, id: ConnectionId, announced: &BTreeSet<Room>) -> Vec<Room> {
+        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
+        announced.iter().filter(|room| !connection.present.contains_key(*room)).cloned().collect()
+    }
+
+    /// The connection holds nobody's place any more.
+    pub(super) fn end_members(&mut self, id: ConnectionId) -> Vec<Notice> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
+        let left = std::mem::take(&mut connection.present);
+        left.iter().for_each(|(room, client)| self.remove_member(room, *client));
+        let diffs =
+            left.into_iter().map(|(room, client)| PresenceDiff { left: vec![client], ..empty(&room) });
+        diffs.flat_map(|diff| self.tell_members(diff, Some(id))).collect()
+    }
+
+    /// A lost connection's members are shown as away.
+    pub(super) fn tell_away(&mut self, id: ConnectionId, now_ms: u64) -> Vec<Notice> {
+        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
+        let mut diffs = Vec::new();
+        for (room, client) in &connection.present {
+            let held = self.members.get_mut(room).and_then(|members| members.get_mut(client));
+            let Some(held) = held.filter(|held| held.status != PresenceStatus::Away) else { continue };
+            held.status = PresenceStatus::Away;
+            diffs.push(updated(room, held.member(*client, now_ms)));
+        }
+        diffs.into_iter().flat_map(|diff| self.tell_members(diff, Some(id))).collect()
+    }
+
+    /// Tells the clients that are present in the diff's room.
+    fn tell_members(&self, diff: PresenceDiff, except: Option<ConnectionId>) -> Vec<Notice> {
+        let members = self.members.get(&diff.room).into_iter().flat_map(BTreeMap::values);
+        let ids = members.map(|present| present.connection).filter(|id| Some(*id) != except);
+        let is_open =
+            |id: &ConnectionId| self.connections.get(id).is_some_and(|found| !found.lease.is_lost());
+        notice(ids.filter(is_open).collect(), News::Presence(diff))
+    }
+
+    fn who(&self, id: ConnectionId) -> Result<(String, ClientId), WireError> {
+        let connection = self.connections.get(&id);
+        let connection = connection.ok_or_else(|| WireError::new(ErrorCode::Internal, "not connected"))?;
+        let missing = || WireError::new(ErrorCode::Invalid, "the handshake named no client id");
+        Ok((connection.user.clone(), connection.client.ok_or_else(missing)?))
+    }
+
+    /// The client id is another user's: for good, or until that user's lost connection is forgotten.
+    fn not_yours(&self, holder: ConnectionId, now_ms: u64) -> WireError {
+        let lease = self.connections.get(&holder).map(|holder| &holder.lease);
+        match lease.filter(|lease| lease.is_lost()) {
+            Some(lease) => WireError {
+                retry_after_ms: Some(lease.left_ms(now_ms)),
+                ..WireError::new(ErrorCode::Unavailable, "another user of this client was here just now")
+            },
+            None => WireError::new(ErrorCode::Forbidden, "the client id is another user's"),
+        }
+    }
+
+    fn remove_member(&mut self, room: &Room, client: ClientId) {
+        if let Some(members) = self.members.get_mut(room) {
+            members.remove(&client);
+            if members.is_empty() {
+                self.members.remove(room);
+            }
+        }
+    }
+}
+
+fn empty(room: &Room) -> PresenceDiff {
+    PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![] }
+}
+
+fn updated(room: &Room, member: Member) -> PresenceDiff {
+    PresenceDiff { updated: vec![member], ..empty(room) }
+}

@@ -1,0 +1,3 @@
+import { serveQueue } from './json_queue.mjs';
+
+await serveQueue(1000);

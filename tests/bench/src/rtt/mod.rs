@@ -1,0 +1,63 @@
+//! `rtt`: from an event to its answer, by an npm `socket.io` server on loopback, with the MessagePack parser.
+//!
+//! Syncline is asked through the client that an app holds; npm `socket.io-client` in its own process by
+//! `emitWithAck`. One at a time, each event waits for the answer to the one before; with 100 in flight, as many callers
+//! do that side by side.
+
+mod syncline;
+
+use std::path::Path;
+
+use crate::contender::serve;
+use crate::scenario::{BenchError, Block, Bound, Contender, Figure, Goal, Program, Scenario, Work};
+
+const SYNCLINE: &str = "Syncline";
+const SOCKET_IO: &str = "socket.io-client";
+
+const SINGLE: &str = "one at a time";
+const SINGLE_P99: &str = "one at a time, p99";
+const MANY: &str = "100 in flight";
+const CPU: &str = "client CPU, 100 in flight";
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "rtt",
+    description: "an event and its answer, one at a time and 100 in flight",
+    contenders: &[
+        Contender { name: SYNCLINE, program: Program::Own("rtt/syncline") },
+        Contender { name: SOCKET_IO, program: Program::Node("rtt_socketio.mjs") },
+    ],
+    blocks: &[
+        Block {
+            name: SINGLE,
+            samples: 1,
+            work: Work::Batch(2_000),
+            unit: "µs per answer",
+            also: &[Figure { name: SINGLE_P99, unit: "µs" }],
+        },
+        Block {
+            name: MANY,
+            samples: 1,
+            work: Work::Concurrent(10_000),
+            unit: "µs per answer",
+            also: &[Figure { name: CPU, unit: "µs per answer" }],
+        },
+    ],
+    rounds: 10,
+    goals: &[
+        Goal { figure: SINGLE, over: SOCKET_IO, under: Some(SYNCLINE), bound: Bound::AtLeast(1.6) },
+        Goal { figure: SINGLE_P99, over: SYNCLINE, under: Some(SOCKET_IO), bound: Bound::AtMost(0.6) },
+        Goal { figure: MANY, over: SOCKET_IO, under: Some(SYNCLINE), bound: Bound::AtLeast(3.0) },
+        Goal { figure: CPU, over: SOCKET_IO, under: Some(SYNCLINE), bound: Bound::AtLeast(3.0) },
+    ],
+};
+
+/// Runs the scenario's own contender until its orders end.
+pub(crate) fn contend(name: &str, directory: &Path, peers: &Path) -> Result<(), BenchError> {
+    match name {
+        "rtt/syncline" => {
+            let mut contender = syncline::Contender::open(directory, peers)?;
+            serve(|order| contender.run(order))
+        }
+        _ => Err(BenchError::failed(name, "is not known")),
+    }
+}
