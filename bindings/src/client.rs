@@ -7,6 +7,7 @@ use syncline::engine::query::selection::Selection;
 use syncline::{Client, Code, Command, Error, Event};
 use syncline_protocol::{Collection, DocumentId, Fields, Patch, Room, Write};
 
+use crate::cancel::{CancelHandle, Cancellable};
 use crate::error::SynclineError;
 use crate::listener::{ClientEvent, ClientListener};
 use crate::types::{
@@ -19,7 +20,7 @@ pub(crate) type Result<T> = std::result::Result<T, SynclineError>;
 /// One client of one server, with its data in one directory. Every call may fail with a [`SynclineError`].
 #[derive(Debug, uniffi::Object)]
 pub struct SynclineClient {
-    pub(crate) inner: Client,
+    pub(crate) inner: Cancellable,
 }
 
 #[uniffi::export]
@@ -32,7 +33,12 @@ impl SynclineClient {
             listener.on_events(events.into_iter().map(ClientEvent::from).collect());
         };
         let inner = Client::open(config, sink).await?;
-        Ok(Arc::new(Self { inner }))
+        Ok(Arc::new(Self { inner: inner.into() }))
+    }
+
+    /// The same client, whose calls that wait for the server end with `Cancelled` when the handle is cancelled.
+    pub fn with_cancel(&self, handle: Arc<CancelHandle>) -> Arc<Self> {
+        Arc::new(Self { inner: self.inner.with(handle) })
     }
 
     /// Returns when the session is open, or fails with the first attempt, after which attempts go on.
@@ -256,7 +262,7 @@ impl SynclineClient {
 }
 
 impl SynclineClient {
-    pub(crate) fn inner(&self) -> &Client {
+    pub(crate) fn inner(&self) -> &Cancellable {
         &self.inner
     }
 

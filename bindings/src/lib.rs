@@ -1,11 +1,13 @@
 //! The only crate that knows UniFFI.
 //!
-//! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`]: the typed API for Swift, Kotlin and Python.
+//! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`], [`cancel`]: the typed API for Swift, Kotlin
+//!   and Python.
 //! - [`jobs`]: jobs in the typed API.
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
 //! - `contract`: the TypeScript declarations of that façade.
 
+pub mod cancel;
 pub mod client;
 #[cfg(feature = "contract")]
 pub mod contract;

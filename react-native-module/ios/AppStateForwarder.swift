@@ -15,7 +15,7 @@ final class AppStateForwarder {
     forward(UIApplication.didBecomeActiveNotification, as: .active)
     forward(UIApplication.willResignActiveNotification, as: .inactive)
     // The app may have been launched in the background.
-    DispatchQueue.main.async { [weak self] in
+    Task { @MainActor [weak self] in
       guard let self, !self.observers.isEmpty else { return }
       setAppState(state: Self.current())
     }
@@ -33,6 +33,7 @@ final class AppStateForwarder {
     observers.append(observer)
   }
 
+  @MainActor
   private static func current() -> AppState {
     switch UIApplication.shared.applicationState {
     case .active: return .active

@@ -24,13 +24,24 @@ build_fast() {
 # features, so that what both depend on is compiled once.
 build_library() {
   say "building the UniFFI library and its generator"
-  local options=(--manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --features bindgen)
-  cargo rustc "${options[@]}" --lib --crate-type cdylib >&2
-  cargo build "${options[@]}" --bin uniffi-bindgen >&2
+  cargo rustc "${ffi_options[@]}" --lib --crate-type cdylib >&2
+  build_bindgen
   export SYNCLINE_LIBRARY="$fast/libsyncline_ffi.so"
+}
+
+ffi_options=(--manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --features bindgen)
+
+# build_bindgen: the generator alone.
+build_bindgen() {
+  cargo build "${ffi_options[@]}" --bin uniffi-bindgen >&2
 }
 
 # generate_bindings LANGUAGE OUT_DIR: the binding of the library that build_library left.
 generate_bindings() {
-  "$fast/uniffi-bindgen" generate "$SYNCLINE_LIBRARY" --language "$1" --config "$root/uniffi.toml" --out-dir "$2" >&2
+  generate_binding "$SYNCLINE_LIBRARY" "$@"
+}
+
+# generate_binding LIBRARY LANGUAGE OUT_DIR: the binding of any library whose symbols are not stripped.
+generate_binding() {
+  "$fast/uniffi-bindgen" generate "$1" --language "$2" --config "$root/uniffi.toml" --out-dir "$3" >&2
 }

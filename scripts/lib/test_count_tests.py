@@ -38,6 +38,21 @@ class CountTests(unittest.TestCase):
     def test_unittest_all_passed(self):
         self.assertEqual(outcomes("Ran 2 tests in 0.001s\n\nOK\n"), (2, 0, 0))
 
+    def test_maven_counts_its_sum_and_no_class_twice(self):
+        log = (
+            "[ERROR] Tests run: 8, Failures: 1, Errors: 1, Skipped: 0, Time elapsed: 7.4 s <<< FAILURE! -- in a.Test\n"
+            "[ERROR] Tests run: 8, Failures: 1, Errors: 1, Skipped: 2\n"
+        )
+        self.assertEqual(outcomes(log), (4, 2, 2))
+
+    def test_xctest_is_counted_case_by_case(self):
+        log = (
+            "Test Case 'SyncTests.testOne' started at 2026-11-28 12:00:00.000\n"
+            "Test Case 'SyncTests.testOne' passed (0.5 seconds)\n"
+            "Test Case 'SyncTests.testTwo' failed (1.25 seconds)\n"
+        )
+        self.assertEqual(outcomes(log), (1, 1, 0))
+
     def test_the_simulation_counts_its_seeds_and_each_bug(self):
         log = (
             "seed 7 failed: a tag stands twice\n"

@@ -74,9 +74,10 @@ impl Roster {
             present: BTreeMap::new(),
             lease: Lease::default(),
         };
-        // What it does not take over is not kept for longer than if it had been lost only now.
-        for ghost in self.ghosts_of(user, client) {
-            self.shorten_to_grace(ghost, now_ms);
+        // A client has one connection: what this one does not take over of older ones, lost or about to be found so,
+        // is not kept for longer than if they had been lost only now.
+        for older in self.connections_of(user, client) {
+            self.shorten_to_grace(older, now_ms);
         }
         self.connections.insert(id, connection);
         self.users.entry(user.to_owned()).or_default().insert(id);
@@ -92,12 +93,17 @@ impl Roster {
 
     /// Ghosts of the same client, which are as good as itself.
     fn ghosts_of(&self, user: &str, client: Option<ClientId>) -> Vec<ConnectionId> {
+        let mut ids = self.connections_of(user, client);
+        ids.retain(|id| self.connections.get(id).is_some_and(|found| found.lease.is_lost()));
+        ids
+    }
+
+    fn connections_of(&self, user: &str, client: Option<ClientId>) -> Vec<ConnectionId> {
         let ids = self.users.get(user).into_iter().flatten().copied();
-        let is_ghost = |id: &ConnectionId| {
-            let found = self.connections.get(id);
-            found.is_some_and(|found| found.lease.is_lost() && client.is_some() && found.client == client)
+        let is_of_client = |id: &ConnectionId| {
+            client.is_some() && self.connections.get(id).is_some_and(|found| found.client == client)
         };
-        ids.filter(is_ghost).collect()
+        ids.filter(is_of_client).collect()
     }
 
     /// Takes a connection out of everything.

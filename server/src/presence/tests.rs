@@ -169,6 +169,15 @@ fn a_client_that_comes_back_and_leaves_takes_its_ghost_along() {
 }
 
 #[test]
+fn a_client_that_comes_back_before_its_loss_is_noticed_takes_the_grace_for_what_it_left() {
+    let mut roster = both_present();
+    roster.renew(B, 1_000);
+    roster.connect(A2, "a", Some(client(1)), 1_000);
+    assert_eq!(roster.expire(1_000 + GRACE_MS - 1), []);
+    assert_eq!(heard(roster.expire(1_000 + GRACE_MS), B), ["left"]);
+}
+
+#[test]
 fn a_silent_client_is_no_member_after_its_lease_and_is_told_so() {
     let mut roster = both_present();
     roster.renew(A, 10_000);

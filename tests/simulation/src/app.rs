@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::ErrorBody;
 use syncline::engine::io::{
-    ConnectionState, ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus,
-    Row, WatchId,
+    ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus, Row, WatchId,
 };
 use syncline::engine::query::selection::Selection;
 use syncline_protocol::{Collection, DocumentId, Room};
@@ -88,7 +87,6 @@ impl App {
                 return shown.replay(reset, upserted, &removed, indexes);
             }
             Event::Connection { status } => {
-                self.token_needed &= status.state == ConnectionState::Unauthorized;
                 self.connection = status;
             }
             Event::Room { status } => {

@@ -41,6 +41,8 @@ pub struct Device {
     pub frozen_until_us: u64,
     /// Whether its monotonic clock does so while it is frozen.
     pub stands_still: bool,
+    /// Whether it has a token to hand over, which it got while it was frozen.
+    pub token_waits: bool,
     pub slow_until_us: u64,
     pub busy_until_us: u64,
     /// When the world is to look at its deadline next.
@@ -125,6 +127,7 @@ impl Device {
             skew_ms: 0,
             stood_still_us: 0,
             frozen_until_us: 0,
+            token_waits: false,
             stands_still: false,
             slow_until_us: 0,
             busy_until_us: 0,

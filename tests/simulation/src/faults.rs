@@ -240,9 +240,11 @@ impl World {
         let revoked_ms = self.server.revoked_through_ms.get(&self.devices[device].user).copied().unwrap_or(0);
         let token = token(&self.devices[device].user, ends_ms.max(revoked_ms + 1));
         self.devices[device].set_token(token.clone());
-        let phone = &self.devices[device];
-        if phone.is_frozen(self.now_us) {
-            self.wake(phone.frozen_until_us, Wake::Token(device));
+        let phone = &mut self.devices[device];
+        phone.token_waits = phone.is_frozen(self.now_us);
+        if phone.token_waits {
+            let at_us = phone.frozen_until_us;
+            self.wake(at_us, Wake::Token(device));
             return Ok(());
         }
         self.turn(
@@ -302,6 +304,11 @@ impl World {
             device.tick_us = None;
             device.storage.disk.die_at(NEVER);
             device.storage.disk.set_space(Space::Free);
+        }
+        for device in 0..self.devices.len() {
+            if std::mem::take(&mut self.devices[device].token_waits) {
+                self.wake(self.now_us, Wake::Token(device));
+            }
         }
         for number in self.links.keys().copied().collect::<Vec<_>>() {
             self.wake_up(number);

@@ -184,7 +184,9 @@ pub fn other_versions(tree: &Tree) -> Vec<String> {
         }
     }
     for file in tree.files.iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
-        if !file.text.contains("version.workspace = true") {
+        // What is never published, and has no version at all, says nothing else.
+        let private = file.text.contains("publish = false") && !file.text.contains("\nversion");
+        if !file.text.contains("version.workspace = true") && !private {
             found.push(format!("{}: does not take the workspace's version", file.path));
         }
     }
@@ -257,6 +259,7 @@ mod tests {
             ("b/package.json", r#"{"version": "1.2.4"}"#),
             ("c/package.json", r#"{"private": true}"#),
             ("d/Cargo.toml", "[package]\nversion = \"1.2.3\"\n"),
+            ("e/Cargo.toml", "[package]\npublish = false\n"),
         ]);
         let expected = [
             "b/package.json: 1.2.4, the workspace is at 1.2.3",

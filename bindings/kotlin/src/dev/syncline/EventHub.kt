@@ -1,0 +1,203 @@
+package dev.syncline
+
+import dev.syncline.core.ClientEvent
+import dev.syncline.core.ClientListener
+import dev.syncline.core.ConnectionInfo
+import dev.syncline.core.Member
+import dev.syncline.core.ProgressInfo
+import dev.syncline.core.QueueInfo
+import dev.syncline.core.State
+import dev.syncline.core.Watching
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.channels.BufferOverflow
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableSharedFlow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.asSharedFlow
+import kotlinx.coroutines.flow.filterNotNull
+import kotlinx.coroutines.flow.takeWhile
+
+private const val EVENTS_KEPT = 256
+
+/** Takes the core's events, on a thread of the core, and keeps what the flows show. Runs no code of the app. */
+internal class EventHub : ClientListener {
+  val connection = MutableStateFlow(UNKNOWN_CONNECTION)
+  val queue = MutableStateFlow(EMPTY_QUEUE)
+  val progress = MutableStateFlow<ProgressInfo?>(null)
+
+  /** Whoever falls behind by more than these misses the oldest; what lasts is in the states. */
+  private val all = MutableSharedFlow<ClientEvent>(0, EVENTS_KEPT, BufferOverflow.DROP_OLDEST)
+  val events = all.asSharedFlow()
+
+  private val lock = Any()
+  private val live = HashMap<ULong, LiveRows>()
+  private val members = HashMap<String, Presence>()
+
+  /** Watches that are beginning, and what came for watches nobody has claimed meanwhile. */
+  private var beginning = 0
+  private val unclaimed = ArrayList<ClientEvent>()
+
+  override fun onEvents(events: List<ClientEvent>) {
+    for (event in events) {
+      synchronized(lock) { take(event) }
+      all.tryEmit(event)
+    }
+  }
+
+  private fun take(event: ClientEvent) {
+    when (event) {
+      is ClientEvent.Connection -> connection.value = event.status
+      is ClientEvent.Queue -> queue.value = event.status
+      is ClientEvent.Progress -> progress.value = event.progress
+      is ClientEvent.Presence -> members[event.room]?.members?.value = event
+      is ClientEvent.Rows -> live[event.watch]?.apply(event) ?: keep(event)
+      is ClientEvent.Room -> {
+        live.values.forEach { it.apply(event.status) }
+        keep(event)
+      }
+      else -> Unit
+    }
+  }
+
+  private fun keep(event: ClientEvent) {
+    if (beginning > 0) unclaimed += event
+  }
+
+  /** Begins a watch. Its first events may overtake the answer to [watch]: they are kept until it is here. */
+  suspend fun begin(watch: suspend () -> Watching): LiveRows {
+    synchronized(lock) { beginning += 1 }
+    var started: LiveRows? = null
+    try {
+      val watching = watch()
+      started = LiveRows(watching)
+    } finally {
+      synchronized(lock) {
+        started?.let { rows ->
+          live[rows.watch] = rows
+          for (event in unclaimed) {
+            when (event) {
+              is ClientEvent.Rows -> if (event.watch == rows.watch) rows.apply(event)
+              is ClientEvent.Room -> rows.apply(event.status)
+              else -> Unit
+            }
+          }
+        }
+        beginning -= 1
+        if (beginning == 0) unclaimed.clear()
+      }
+    }
+    return checkNotNull(started)
+  }
+
+  fun end(rows: LiveRows) = synchronized(lock) { live.remove(rows.watch) }
+
+  /** Whether it is the first of the room; each needs its [leave]. */
+  fun join(room: String): Boolean = synchronized(lock) {
+    val presence = members.getOrPut(room) { Presence() }
+    presence.count += 1
+    presence.count == 1
+  }
+
+  /** Whether it was the last. */
+  fun leave(room: String): Boolean = synchronized(lock) {
+    val presence = members[room] ?: return false
+    presence.count -= 1
+    if (presence.count == 0) members.remove(room)
+    presence.count == 0
+  }
+
+  fun membersOf(room: String): Flow<ClientEvent.Presence> = synchronized(lock) {
+    val presence = members[room] ?: throw CancellationException("not present in $room")
+    presence.members.filterNotNull()
+  }
+
+  /** Nothing comes any more: the flows of rows end. */
+  fun close() = synchronized(lock) {
+    connection.value = connection.value.copy(state = State.CLOSED)
+    live.values.forEach { it.close() }
+    live.clear()
+    members.clear()
+  }
+
+  private class Presence {
+    var count = 0
+    val members = MutableStateFlow<ClientEvent.Presence?>(null)
+  }
+
+  companion object {
+    val UNKNOWN_CONNECTION = ConnectionInfo(
+      state = State.IDLE,
+      reason = null,
+      attempts = 0u,
+      retryInMs = null,
+      userId = null,
+      cause = null,
+      dataJson = null,
+      recovered = false,
+    )
+    val EMPTY_QUEUE = QueueInfo(
+      count = 0u,
+      bytes = 0u,
+      processing = false,
+      writes = 0u,
+      events = 0u,
+      requests = 0u,
+      handlers = 0u,
+      deadLetters = 0u,
+      paused = false,
+    )
+  }
+}
+
+/** The rows of one watch, kept as the core describes it at `ClientEvent.Rows`. */
+internal class LiveRows(watching: Watching) {
+  val watch = watching.watch
+  private val states = MutableStateFlow<Results?>(
+    Results(watching.rows.map { it.toDocument() }, watching.count, watching.room),
+  )
+
+  /** Ends when the client closes. Who is slow sees the newest only. */
+  fun results(): Flow<Results> = states.takeWhile { it != null }.filterNotNull()
+
+  fun apply(event: ClientEvent.Rows) {
+    val before = states.value ?: return
+    val upserted = event.upserted.map { it.toDocument() }
+    val documents = if (event.reset) upserted else merged(before.documents, upserted, event)
+    states.value = before.copy(documents = documents, count = event.count ?: before.count)
+  }
+
+  fun apply(room: dev.syncline.core.RoomInfo) {
+    val before = states.value ?: return
+    if (before.room.room == room.room) states.value = before.copy(room = room)
+  }
+
+  fun close() {
+    states.value = null
+  }
+
+  private fun merged(before: List<Document>, upserted: List<Document>, event: ClientEvent.Rows): List<Document> {
+    val gone = HashSet(event.removed)
+    upserted.mapTo(gone) { it.id }
+    val stay = before.filterNot { it.id in gone }
+    val indexes = event.indexes ?: return (stay + upserted).sortedWith { a, b -> compareCodePoints(a.id, b.id) }
+    val merged = ArrayList<Document>(stay.size + upserted.size)
+    val rest = stay.iterator()
+    for ((document, index) in upserted.zip(indexes)) {
+      while (merged.size.toULong() < index && rest.hasNext()) merged += rest.next()
+      merged += document
+    }
+    rest.forEachRemaining { merged += it }
+    return merged
+  }
+}
+
+/** The core orders ids by code points; Kotlin compares UTF-16, where a surrogate pair sorts before U+E000. */
+private fun compareCodePoints(a: String, b: String): Int {
+  val left = a.codePoints().iterator()
+  val right = b.codePoints().iterator()
+  while (left.hasNext() && right.hasNext()) {
+    val order = left.nextInt().compareTo(right.nextInt())
+    if (order != 0) return order
+  }
+  return left.hasNext().compareTo(right.hasNext())
+}

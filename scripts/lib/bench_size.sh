@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# scripts/bench size [--abi ABI]... [--json]
+# Builds the library that an Android app carries (profile `release`), and prints the size of each stripped one and
+# which crates it is made of. Without an NDK, it links against stubs of the system's libraries: the size is the same.
+set -euo pipefail
+# shellcheck source=scripts/lib/phone.sh
+source "$(dirname "${BASH_SOURCE[0]}")/phone.sh"
+
+abis=() options=()
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    -h | --help) print_help "$0" && exit ;;
+    --json) options+=(--json) ;;
+    --abi)
+      [[ $# -ge 2 ]] || usage_error "$1 wants a value"
+      abis+=(--abi "$2")
+      shift
+      ;;
+    *) usage_error "unknown option $1 (see --help)" ;;
+  esac
+  shift
+done
+[[ ${#abis[@]} -gt 0 ]] || abis=(--abi arm64-v8a)
+
+if [[ -z "${ANDROID_NDK_HOME-}${ANDROID_HOME-}" ]]; then
+  install_stub_tools || fail "neither an NDK nor the packages that stand in for it"
+  abis+=(--stubs)
+fi
+out="$phone_target/size"
+rm -rf "$out"
+# What the build says is not the result.
+"$root/scripts/build-android" --profile release --out "$out" "${abis[@]}" >&2
+python3 "$root/scripts/lib/size.py" "$out/jniLibs" --nm "llvm-nm-$LLVM" \
+  --unstripped "$phone_target/$(android_triple "${abis[1]}")/release/libsyncline_ffi.so" "${options[@]}"

@@ -1,0 +1,41 @@
+# The Kotlin tests: the binding generated into target/kotlin, and Maven. Sourced, after build.sh.
+# shellcheck shell=bash
+# shellcheck source=scripts/lib/common.sh
+[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+kotlin_work="$root/target/kotlin"
+
+# prepare_kotlin: the library that build_library left and its Kotlin binding, where tests/kotlin looks for them.
+prepare_kotlin() {
+  rm -rf "${kotlin_work:?}/generated" "${kotlin_work:?}/lib"
+  mkdir -p "$kotlin_work/generated" "$kotlin_work/lib"
+  generate_bindings kotlin "$kotlin_work/generated"
+  cp "$SYNCLINE_LIBRARY" "$kotlin_work/lib/"
+}
+
+# run_maven ARG...: in tests/kotlin. First without asking a registry: it is asked only for what is not here yet.
+run_maven() {
+  local maven=(mvn --batch-mode --no-transfer-progress --file "$root/tests/kotlin/pom.xml")
+  if ! "${maven[@]}" --offline --quiet test-compile surefire:help >/dev/null 2>&1; then
+    "${maven[@]}" --quiet test-compile surefire:help >&2
+  fi
+  "${maven[@]}" --offline "$@"
+}
+
+# find_kotlin_compiler: sets kotlin_compiler to the class path of the compiler that Maven uses, and kotlin_libraries to
+# that of what the binding needs.
+# shellcheck disable=SC2034 # The suites read both.
+find_kotlin_compiler() {
+  run_maven --quiet validate
+  local repository="${HOME}/.m2/repository" version
+  version="$(sed -n 's|.*<kotlin.version>\(.*\)</kotlin.version>|\1|p' "$root/tests/kotlin/pom.xml")"
+  jars_of() { find "$repository/$1" -name '*.jar' ! -name '*-sources.jar' | sort -V | tail -n 1; }
+  local kotlin=org/jetbrains/kotlin coroutines standard reflect
+  coroutines="$(jars_of org/jetbrains/kotlinx/kotlinx-coroutines-core-jvm)"
+  standard="$(jars_of "$kotlin/kotlin-stdlib/$version")"
+  reflect="$(jars_of "$kotlin/kotlin-reflect")"
+  kotlin_compiler="$(jars_of "$kotlin/kotlin-compiler-embeddable/$version"):$(jars_of "$kotlin/kotlin-script-runtime/$version")"
+  kotlin_compiler+=":$(jars_of "$kotlin/kotlin-daemon-embeddable/$version"):$(jars_of org/jetbrains/annotations)"
+  kotlin_compiler+=":$standard:$reflect:$coroutines"
+  kotlin_libraries="$standard:$reflect:$coroutines:$(jars_of net/java/dev/jna/jna)"
+}

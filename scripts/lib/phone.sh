@@ -1,0 +1,157 @@
+# Shared by build-android, build-ios, gen-bindings and the suite `phone`: targets, versions, profiles, and the
+# tool chain that compiles for phones on Linux without their SDKs. Sourced, after `set -euo pipefail`.
+# shellcheck shell=bash
+# shellcheck source=scripts/lib/build.sh
+source "$(dirname "${BASH_SOURCE[0]}")/build.sh"
+
+# The oldest systems that are supported: Expo's own. The Gradle file and the podspec say the same.
+readonly ANDROID_API=24
+readonly IOS_MIN=16.4
+
+readonly CARGO_NDK_VERSION=4.1.2
+readonly LLVM=22
+
+# shellcheck disable=SC2034 # The scripts that source this read it.
+readonly android_abis=(arm64-v8a armeabi-v7a x86_64 x86)
+# shellcheck disable=SC2034
+readonly ios_targets=(aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios)
+
+# Of its own: another compiler than the host's would make cargo start over each time.
+phone_target="$root/target/phone"
+phone_stubs="$phone_target/stubs"
+# shellcheck disable=SC2034
+stub_ndk="$phone_stubs/ndk"
+
+android_triple() {
+  case "$1" in
+    arm64-v8a) echo aarch64-linux-android ;;
+    armeabi-v7a) echo armv7-linux-androideabi ;;
+    x86_64) echo x86_64-linux-android ;;
+    x86) echo i686-linux-android ;;
+    *) usage_error "unknown ABI $1; there are: ${android_abis[*]}" ;;
+  esac
+}
+
+# profile_dir PROFILE: where cargo puts what it builds in that profile.
+profile_dir() {
+  if [[ "$1" == dev ]]; then echo debug; else echo "$1"; fi
+}
+
+# missing TOOL HOW: says what is missing and how to get it; need_all_found ends the script if anything was.
+missing_count=0
+missing() {
+  say "missing: $1"
+  say "    $2"
+  missing_count=$((missing_count + 1))
+}
+
+need_all_found() {
+  [[ $missing_count -eq 0 ]] || fail "$missing_count of the tools needed are missing"
+}
+
+# need_rust_target TRIPLE: with a real SDK, rustup's compiler is used.
+need_rust_target() {
+  local triple="$1"
+  command -v rustc >/dev/null || return 0
+  if [[ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple/lib" ]]; then
+    missing "the Rust target $triple" "rustup target add $triple"
+  fi
+}
+
+# install_cargo_ndk: into target/tools, and into PATH.
+install_cargo_ndk() {
+  local dir="$tools/cargo-ndk-$CARGO_NDK_VERSION"
+  if [[ ! -x "$dir/bin/cargo-ndk" ]]; then
+    say "installing cargo-ndk $CARGO_NDK_VERSION"
+    cargo install --quiet --locked --root "$dir" --version "$CARGO_NDK_VERSION" cargo-ndk >&2
+  fi
+  export PATH="$dir/bin:$PATH"
+}
+
+# stub_tools_found: whether the packages of install_stub_tools are there.
+stub_tools_found() {
+  [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -d /usr/lib/rustlib/src/rust/library ]] || return 1
+  command -v "clang-$LLVM" "ld.lld-$LLVM" "llvm-ar-$LLVM" >/dev/null
+}
+
+# install_stub_tools: a Rust with the sources of its standard library, so that it compiles for any target, and clang,
+# which does so anyway. Fails where apt cannot.
+install_stub_tools() {
+  if stub_tools_found; then
+    return
+  fi
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    return 1
+  fi
+  say "installing Rust with its sources, and clang $LLVM"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2
+  apt-get install -y -qq --no-install-recommends \
+    cargo-web rustc-web rust-web-src "clang-$LLVM" "lld-$LLVM" "llvm-$LLVM" >&2
+  stub_tools_found
+}
+
+# use_stub_tools: the compilers above, and the options that let them compile for phones. Sets build_std.
+use_stub_tools() {
+  stub_tools_found || fail "the stub tool chain is missing: as root on Debian, ./scripts/test phone installs it"
+  python3 "$root/scripts/lib/phone_stubs.py" --api "$ANDROID_API" --llvm "$LLVM" --out "$phone_stubs"
+  # Not the proxies of rustup, which would choose another compiler.
+  export PATH="/usr/bin:/bin:$PATH" CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
+  unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER
+  # The standard library is compiled too, which is an unstable option of cargo.
+  export RUSTC_BOOTSTRAP=1
+  # shellcheck disable=SC2034,SC2054
+  build_std=(-Zbuild-std=std,panic_unwind)
+  # ring compiles without the headers of a C library.
+  local no_libc="-nostdlibinc -isystem $phone_stubs/include -DRING_CORE_NOSTDLIBINC=1 -D__MM_MALLOC_H=1"
+  local target
+  for target in "${ios_targets[@]}"; do
+    target="${target//-/_}"
+    export "CC_$target=clang-$LLVM" "AR_$target=llvm-ar-$LLVM" "CFLAGS_$target=$no_libc"
+  done
+}
+
+# use_stub_sdk TARGET: the SDK for an iOS target. That it is set keeps rustc and cc from asking xcrun.
+use_stub_sdk() {
+  case "$1" in
+    *-sim | x86_64-*) export SDKROOT="$phone_stubs/iPhoneSimulator.sdk" ;;
+    *) export SDKROOT="$phone_stubs/iPhoneOS.sdk" ;;
+  esac
+}
+
+# android_library MANIFEST PACKAGE ABI PROFILE: a shared library, in which every symbol must be found at link time.
+android_library() {
+  # cargo-ndk looks for a manifest only from where it stands.
+  (
+    cd "$(dirname "$1")" || exit
+    CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" rustc --locked --profile "$4" \
+      -p "$2" --lib --crate-type cdylib "${build_std[@]}" \
+      -- -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384
+  ) >&2
+}
+
+# ios_library MANIFEST PACKAGE TARGET PROFILE [STUBS]: a static library; with STUBS also linked, into a library beside
+# it (.linked.dylib), in which every symbol must be found.
+ios_library() {
+  local target="$3" static
+  static="$phone_target/$target/$(profile_dir "$4")/lib${2//-/_}.a"
+  if [[ -n "${5-}" ]]; then
+    use_stub_sdk "$target"
+  fi
+  CARGO_TARGET_DIR="$phone_target" IPHONEOS_DEPLOYMENT_TARGET="$IOS_MIN" cargo rustc --manifest-path "$1" --locked \
+    --profile "$4" -p "$2" --lib --crate-type staticlib --target "$target" "${build_std[@]}" >&2
+  if [[ -n "${5-}" ]]; then
+    link_apple "$static" "$target" >&2
+  fi
+}
+
+# link_apple STATIC_LIBRARY TARGET: what an app would keep of it, against the SDK in SDKROOT. Only what the binding calls is
+# exported: everything else that nobody refers to goes, with the system symbols that it needs.
+link_apple() {
+  local arch=arm64 platform=ios
+  [[ "$2" != x86_64-* ]] || arch=x86_64
+  [[ "$SDKROOT" != *Simulator* ]] || platform=ios-simulator
+  "ld64.lld-$LLVM" -dylib -arch "$arch" -platform_version "$platform" "$IOS_MIN" "$IOS_MIN" -syslibroot "$SDKROOT" \
+    -lSystem -framework CoreFoundation -framework Security -dead_strip -exported_symbol '_uniffi_*' \
+    -exported_symbol '_ffi_*' -exported_symbol '_plants_*' -force_load "$1" -o "$1.linked.dylib"
+}

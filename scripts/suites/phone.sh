@@ -1,0 +1,11 @@
+# Full: The libraries for Android and iOS: compiled, linked against stub system libraries, and checked.
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck source=scripts/lib/phone.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/phone.sh"
+
+if ! install_stub_tools; then
+  export SYNCLINE_PHONE_SKIP="the compilers for phones could not be installed: apt packages rustc-web, rust-web-src, clang-$LLVM"
+  say "SKIPPED: $SYNCLINE_PHONE_SKIP"
+fi
+python3 -m unittest discover --verbose --start-directory tests/phone --pattern 'test_*.py'

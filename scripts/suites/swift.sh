@@ -1,0 +1,20 @@
+# Full: The Swift binding and what is built on it, against a real server; skipped where there is no Swift.
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck source=scripts/lib/build.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/build.sh"
+# shellcheck source=scripts/lib/swift.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/swift.sh"
+
+if ! prepare_swift; then
+  # As unittest says it, for the count.
+  printf 'Ran 1 test in 0.000s\n\nOK (skipped=1)\n'
+  exit
+fi
+build_fast
+build_library
+assemble_swift_package
+"${swift_run[@]}" env SYNCLINE_SERVER_BIN="$swift_root/target/fast/syncline-server" \
+  LD_LIBRARY_PATH="$swift_root/target/swift/lib" \
+  swift test --package-path "$swift_root/target/swift" -Xlinker -L"$swift_root/target/swift/lib" \
+  -Xlinker -lsyncline_ffi

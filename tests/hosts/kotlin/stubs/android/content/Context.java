@@ -1,0 +1,11 @@
+package android.content;
+
+import java.io.File;
+
+public abstract class Context {
+  public abstract Context getApplicationContext();
+
+  public abstract File getFilesDir();
+
+  public abstract <T> T getSystemService(Class<T> service);
+}

@@ -1,0 +1,12 @@
+package androidx.lifecycle;
+
+public class ProcessLifecycleOwner implements LifecycleOwner {
+  public static LifecycleOwner get() {
+    return null;
+  }
+
+  @Override
+  public Lifecycle getLifecycle() {
+    return null;
+  }
+}
