@@ -105,6 +105,7 @@ impl Latency {
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct QueueDepth {
+    /// `mutation`, `event`, `request` or `handler`.
     pub kind: String,
     pub count: u64,
     /// How long the oldest has waited, in milliseconds.

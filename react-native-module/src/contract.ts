@@ -1040,7 +1040,11 @@ export type Latency = { p50: number, p95: number, p99: number, count: number, };
 /**
  * What waits of one kind.
  */
-export type QueueDepth = { kind: string, count: number, 
+export type QueueDepth = { 
+/**
+ * `mutation`, `event`, `request` or `handler`.
+ */
+kind: string, count: number, 
 /**
  * How long the oldest has waited, in milliseconds.
  */

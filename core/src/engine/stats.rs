@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::io::Now;
+use super::queue::job::JobKind;
 use crate::metrics::{Histogram, Latency, Quantiles, QueueDepth, Stats};
 use crate::store::Store;
 
@@ -33,17 +34,23 @@ impl Engine {
             rejected: counters.rejected,
             conflicts: counters.conflicts,
             dropped_notices: self.notices.dropped(),
-            queue: vec![self.mutations_queued(now)],
+            queue: self.queued(now),
         }
     }
 
-    fn mutations_queued(&self, now: Now) -> QueueDepth {
-        let oldest_ms = self.outbox.entries().map(|entry| entry.mutation.time.wall_ms).min();
-        QueueDepth {
-            kind: "mutation".to_owned(),
-            count: self.outbox.len(),
+    /// Of each kind, also where nothing waits.
+    fn queued(&self, now: Now) -> Vec<QueueDepth> {
+        let depth = |kind: &str, count: u64, oldest_ms: Option<u64>| QueueDepth {
+            kind: kind.to_owned(),
+            count,
             oldest_ms: oldest_ms.map(|at_ms| now.wall_ms.saturating_sub(at_ms)),
-        }
+        };
+        let oldest_write_ms = self.outbox.entries().map(|entry| entry.queued_at_ms).min();
+        let jobs = JobKind::ALL.into_iter().map(|kind| {
+            let held = self.jobs.all_held().filter(|held| held.job.kind() == kind);
+            depth(kind.as_str(), self.jobs.count(kind), held.map(|held| held.job.queued_at_ms).min())
+        });
+        std::iter::once(depth("mutation", self.outbox.len(), oldest_write_ms)).chain(jobs).collect()
     }
 }
 

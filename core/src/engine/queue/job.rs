@@ -36,6 +36,14 @@ pub enum JobKind {
 
 impl JobKind {
     pub const ALL: [Self; 3] = [Self::Event, Self::Request, Self::Handler];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Request => "request",
+            Self::Handler => "handler",
+        }
+    }
 }
 
 /// What a job does.

@@ -425,3 +425,19 @@ fn a_flush_waits_for_jobs() {
     respond(&mut bench, 500);
     bench.replies.remove(&flush).unwrap().unwrap_err();
 }
+
+#[test]
+fn the_figures_tell_how_much_of_each_kind_waits_and_since_when() {
+    let mut bench = Bench::new();
+    bench.write(vec![super::bench::create("a", 1)]);
+    bench.advance_ms(1_000);
+    enqueue(&mut bench, event("like", 1));
+    bench.advance_ms(500);
+    let Reply::Stats(stats) = bench.call(Command::Stats).unwrap() else { panic!("no figures") };
+    let depths: Vec<_> =
+        stats.queue.iter().map(|depth| (depth.kind.as_str(), depth.count, depth.oldest_ms)).collect();
+    let nothing = |kind| (kind, 0, None);
+    let expected =
+        [("mutation", 1, Some(1_500)), ("event", 1, Some(500)), nothing("request"), nothing("handler")];
+    assert_eq!(depths, expected);
+}
