@@ -286,6 +286,8 @@ impl Life {
                 if let Err(error) = &result {
                     // What a full disk refused is nowhere; what a failed sync left behind, nobody knows.
                     book.not_written(!matches!(error, StoreError::Full));
+                    // At once: the process may have no other turn.
+                    book.shake();
                 }
                 let input = result.map_or_else(Input::CommitFailed, |()| Input::Committed);
                 self.engine.handle(now, input, &mut self.store, &mut outputs);
