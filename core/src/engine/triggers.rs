@@ -72,11 +72,11 @@ impl Engine {
         self.outbox.hurry(self.identity.last_client_seq);
         self.jobs.hurry();
         self.triggers.sync_at_us = None;
+        // Also where a task has opened the session, which would end with the task.
+        let step = self.session.handle_sync_now(now);
+        self.apply_step(now, step, out);
         if self.session.is_open() {
             self.ask_for_news(now, out);
-        } else {
-            let step = self.session.handle_sync_now(now);
-            self.apply_step(now, step, out);
         }
     }
 

@@ -375,6 +375,18 @@ fn two_rounds_share_a_connection_and_the_last_one_lets_it_go() {
 }
 
 #[test]
+fn a_connection_that_is_asked_for_during_a_round_outlasts_it() {
+    let mut bench = Bench::new();
+    bench.write(vec![create("a", 1)]);
+    let round = bench.start(Command::SyncOnce { deadline_ms: 1_000 });
+    bench.accept();
+    bench.call(Command::SyncNow).unwrap();
+    bench.advance_ms(1_000);
+    assert!(!synced(&mut bench, round).0);
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
 fn who_waits_when_the_client_closes_is_told() {
     let mut bench = Bench::new();
     bench.write(vec![create("a", 1)]);
