@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const READY_MS_MAX = 20_000;
+/** The server's own 15 s are for phones, which lose their connections all the time. */
+const GRACE_MS = 500;
 const READY_LINE = /^listening on (http:\/\/\S+)$/;
 
 const running = new Set();
@@ -31,9 +33,13 @@ export class Server {
 
   static async start(binary, directory) {
     const child = track(
-      spawn(binary, ['--dev', '--listen', '127.0.0.1:0', '--data', directory], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      }),
+      spawn(
+        binary,
+        ['--dev', '--listen', '127.0.0.1:0', '--data', directory, '--presence-grace-ms', String(GRACE_MS)],
+        {
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      ),
     );
     let log = '';
     child.stderr.on('data', (data) => (log = (log + data).slice(-4000)));
