@@ -4,7 +4,12 @@
 [[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly SWIFT_RELEASE=trixie
-readonly SWIFT_MIRROR=http://deb.debian.org/debian
+
+# debian_mirror: where this system gets its own packages from.
+debian_mirror() {
+  # shellcheck disable=SC2016  # The format is apt's to expand.
+  apt-get indextargets --format '$(REPO_URI)' | grep -v security | sort -u | head -n 1
+}
 
 swift_tree="$root/target/swift-tree"
 # Where the checkout lies in the tree.
@@ -44,7 +49,7 @@ make_swift_tree() {
   fi
   say "installing swift into $swift_tree"
   rm -rf "$swift_tree"
-  if ! debootstrap --variant=minbase "$SWIFT_RELEASE" "$swift_tree" "$SWIFT_MIRROR" >"$root/target/swift-tree.log" 2>&1 ||
+  if ! debootstrap --variant=minbase "$SWIFT_RELEASE" "$swift_tree" "$(debian_mirror)" >"$root/target/swift-tree.log" 2>&1 ||
     ! unshare --mount --fork "$root/scripts/lib/in_swift_tree.sh" "$swift_tree" "$root" "$SWIFT_MOUNT" \
       env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       swiftlang libc6-dev libstdc++-14-dev git ca-certificates >>"$root/target/swift-tree.log" 2>&1; then
