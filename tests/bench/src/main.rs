@@ -6,12 +6,13 @@
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
 //!   [`footprint`], [`rtt`]: the scenarios.
 //! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
-//!   was told; [`process`]: what a process takes.
+//!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
 mod apply;
 mod contender;
 mod converge;
 mod device;
+mod document;
 mod drain;
 mod enqueue;
 mod footprint;

@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use syncline::{ClientConfig, Settings, StoreKind};
-use syncline_protocol::{Fields, Value, Write};
+use syncline_protocol::Write;
 use uuid::Uuid;
 
 use super::pull::{NAME, Pull, Pulled, Shown};
 use super::{DOCUMENTS, ROOM};
 use crate::contender::{Answer, Order, in_new_process};
 use crate::device::Device;
+use crate::document::fields;
 use crate::scenario::BenchError;
 use crate::server::Server;
 
-/// Fills the document up to 206 bytes of JSON, as the goals were measured with.
-const TEXT_BYTES: usize = 164;
 /// Documents in one call, when the server is filled.
 const CALL_COUNT: usize = 1000;
 
@@ -70,12 +69,4 @@ impl Contender {
         std::fs::remove_dir_all(&directory)?;
         Ok(pulled)
     }
-}
-
-fn fields(number: usize) -> Fields {
-    Fields::from([
-        ("done".to_owned(), Value::Bool(false)),
-        ("position".to_owned(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
-        ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
-    ])
 }

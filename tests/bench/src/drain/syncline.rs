@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use syncline::{ClientConfig, Command};
-use syncline_protocol::{Fields, Value, Write};
+use syncline_protocol::Write;
 use uuid::Uuid;
 
 use crate::contender::{Answer, Order};
 use crate::device::Device;
+use crate::document::fields;
 use crate::scenario::BenchError;
 use crate::server::Server;
 
-/// Fills the document up to 206 bytes of JSON.
-const TEXT_BYTES: usize = 164;
 /// Writes in one call, while offline.
 const CALL_WRITES: usize = 500;
 
@@ -58,12 +57,4 @@ impl Contender {
         std::fs::remove_dir_all(&directory)?;
         Ok(elapsed.as_secs_f64() * 1e3)
     }
-}
-
-fn fields(number: usize) -> Fields {
-    Fields::from([
-        ("done".to_owned(), Value::Bool(false)),
-        ("position".to_owned(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
-        ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
-    ])
 }

@@ -3,18 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use syncline_protocol::{Fields, Value, Write};
+use syncline_protocol::Write;
 use uuid::Uuid;
 
 use super::client::{NAME, config};
 use crate::contender::{Answer, Order, in_new_process};
 use crate::device::Device;
+use crate::document::fields;
 use crate::node_server::NodeServer;
 use crate::scenario::BenchError;
 
 pub(super) const ROOM: &str = "list:bench";
-/// Fills the document up to 206 bytes of JSON.
-const TEXT_BYTES: usize = 164;
 const CALL_WRITES: usize = 1000;
 
 #[derive(Debug)]
@@ -49,12 +48,4 @@ impl Contender {
         }
         device.run(syncline::Command::Close).map(drop)
     }
-}
-
-fn fields(number: usize) -> Fields {
-    Fields::from([
-        ("done".to_owned(), Value::Bool(false)),
-        ("position".to_owned(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
-        ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
-    ])
 }

@@ -7,14 +7,12 @@ use futures_util::future::try_join_all;
 use syncline::engine::io::WriteRequest;
 use syncline::store::EncryptionKey;
 use syncline::{Client, ClientConfig, Command, Settings};
-use syncline_protocol::{Collection, DocumentId, Fields, Room, Value, Write};
+use syncline_protocol::{Collection, DocumentId, Room, Write};
 use uuid::Uuid;
 
 use crate::contender::{Answer, Order};
+use crate::document::fields;
 use crate::scenario::{BenchError, Work};
-
-/// Fills the document up to 206 bytes of JSON, as the goals were measured with.
-const TEXT_BYTES: usize = 164;
 
 /// More than a run queues: nothing is sent here, so nothing leaves the queue.
 const QUEUE_COUNT_MAX: u64 = 100_000_000;
@@ -25,7 +23,7 @@ pub(crate) struct Contender {
     runtime: tokio::runtime::Runtime,
     client: Client,
     directory: PathBuf,
-    written: i64,
+    written: usize,
 }
 
 impl Contender {
@@ -74,16 +72,11 @@ impl Contender {
 
     fn next_write(&mut self) -> Result<WriteRequest, BenchError> {
         self.written += 1;
-        let fields = Fields::from([
-            ("done".to_owned(), Value::Bool(false)),
-            ("position".to_owned(), Value::Int(self.written)),
-            ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
-        ]);
         Ok(WriteRequest {
             room: Room::new("user:bench").map_err(failed)?,
             collection: Collection::new("notes").map_err(failed)?,
             id: DocumentId::new(Uuid::now_v7().to_string()).map_err(failed)?,
-            write: Write::Create(fields),
+            write: Write::Create(fields(self.written)),
         })
     }
 }
