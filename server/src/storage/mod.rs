@@ -2,6 +2,7 @@
 
 mod codec;
 pub mod memory;
+mod opening;
 pub mod sled;
 mod sweep;
 pub(crate) mod tables;

@@ -25,6 +25,7 @@ use super::codec::{
     chunk_key, client_key, decode, encode, log_key, read_first_chunk, read_last_number, read_room,
     rejection_key, room_end, split,
 };
+use super::opening::open_unlocked;
 use crate::hub::{Commit, Compaction, DocumentKey, Head, RoomStore, Tombstone, Written};
 
 /// sled's log, which [`Tables::flush`] syncs itself.
@@ -85,9 +86,7 @@ impl Tables {
         std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
         remove_interrupted_snapshots(path).map_err(|error| failed(error.to_string()))?;
         // A damaged file can make sled panic.
-        let opened = std::panic::catch_unwind(|| {
-            sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None).open()
-        });
+        let opened = std::panic::catch_unwind(|| open_unlocked(path, cache_bytes));
         let db = match opened {
             Ok(Ok(db)) => db,
             Ok(Err(error)) => return Err(failed(error.to_string())),
