@@ -76,13 +76,14 @@ fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> C
     let endpoint = config.endpoint().unwrap();
     let http = config.http(&endpoint).unwrap();
     let runtime = runtime().unwrap();
+    let handle = runtime.handle().clone();
     spawn("syncline", DRIVER_STACK_BYTES, move || {
         let mut driver = prepare(config, endpoint, http, inbox, sink).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, armed });
         run(driver, runtime);
     })
     .unwrap();
-    Client { calls }
+    Client { calls, runtime: handle }
 }
 
 fn write(id: &str) -> Command {

@@ -216,6 +216,15 @@ jobBytesMax: number,
  */
 jobsParallelMax: number, 
 /**
+ * Events of one lane sent and not yet acknowledged, where they need not wait for each other.
+ */
+jobStreamMax: number, 
+/**
+ * How long the journal may wait to be told that an event is done, while more of the queue is under way. What was done
+ * within before a crash is sent again, under the same key.
+ */
+jobEndDelayMs: number, 
+/**
  * The pause of a lane after its first failure is anything up to this; doubles with each failure in a row.
  */
 jobRetryDelayMs: number, jobRetryDelayMsMax: number, 
@@ -749,7 +758,7 @@ export type JobKind = "event" | "request" | "handler";
 /**
  * What becomes of a lane when one of its jobs fails for good.
  */
-export type LanePolicy = "continue" | "hold";
+export type LanePolicy = "continue" | "hold" | "stream";
 
 /**
  * The answer to a [`JobCommand`].

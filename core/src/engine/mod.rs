@@ -198,7 +198,12 @@ impl Engine {
             outbox,
             outcomes,
             parked,
-            jobs: Jobs::recover(recovered.last_job, recovered.jobs, recovered.ended_jobs),
+            jobs: Jobs::recover(
+                recovered.last_job,
+                recovered.jobs,
+                recovered.ended_jobs,
+                config.settings.job_stream_max,
+            ),
             drain: Drain::new(config.settings.job_auto),
             replica,
             waiting_page: None,

@@ -14,7 +14,7 @@
 //! - [`socketio`]: the packets of the application, in the JSON and in the MessagePack notation.
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
-//! - [`websocket`]: the one task that owns the socket.
+//! - [`websocket`]: the socket, polled by the driver.
 //! - [`http`]: requests beside the socket, under the same TLS rules.
 //! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.

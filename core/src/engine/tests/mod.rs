@@ -22,6 +22,7 @@ mod samples;
 mod server_log;
 mod session_properties;
 mod socket;
+mod streaming;
 mod tokens;
 mod triggers;
 mod watching;
