@@ -387,6 +387,7 @@ impl From<CloseReason> for Error {
             CloseReason::Protocol(_) | CloseReason::TooLarge => Code::Protocol,
             CloseReason::Timeout => Code::Timeout,
             CloseReason::Tls(TlsFailure::Pin) => Code::TlsPinMismatch,
+            CloseReason::Tls(TlsFailure::NoSystemCheck) => Code::TlsNotReady,
             _ => Code::Unreachable,
         };
         let retry_after_ms = reason.retry_after_ms().map(|ms| ms.min(RETRY_AFTER_MS_MAX));

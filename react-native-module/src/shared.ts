@@ -2,6 +2,7 @@
 export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
+  BackgroundOptions,
   Code as ErrorCode,
   CollectionOptions,
   ConflictKind,
