@@ -19,14 +19,14 @@ done
 "${swift[@]}" -emit-module -parse-as-library -module-name Syncline \
   -emit-module-path "$work/modules/Syncline.swiftmodule" "$binding/Syncline.swift"
 
-type_checks() { "${swift[@]}" -typecheck -parse-as-library -module-name ExpoSyncline "$1"/*.swift; }
+type_check=("${swift[@]}" -typecheck -parse-as-library -module-name ExpoSyncline)
 
 report() {
   echo "host $1: swift: $2"
   [[ "$1" == ok ]] || status=1
 }
 
-if type_checks "$sources"; then report ok "the module"; else report "not ok" "the module"; fi
+if "${type_check[@]}" "$sources"/*.swift; then report ok "the module"; else report "not ok" "the module"; fi
 
 # refused NAME FILE SED: the module with one mistake.
 refused() {
@@ -38,7 +38,7 @@ refused() {
   if cmp -s "$copy/$2" "$sources/$2"; then
     echo "the mistake is not in $2: mend this check" >&2
     report "not ok" "refused: $1"
-  elif type_checks "$copy" >"$work/wrong.log" 2>&1; then
+  elif "${type_check[@]}" "$copy"/*.swift >"$work/wrong.log" 2>&1; then
     report "not ok" "refused: $1"
   else
     report ok "refused: $1"
