@@ -47,7 +47,7 @@ pub struct Socket {
 
 enum State {
     Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, CloseReason>> + Send>>),
-    Open(OpenSocket),
+    Open(Box<OpenSocket>),
     Ended,
 }
 
@@ -135,7 +135,7 @@ impl Socket {
             State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                 Ok(socket) => {
                     let open = OpenSocket { socket, is_unflushed: false, ending: None, deadline: None };
-                    self.state = State::Open(open);
+                    self.state = State::Open(Box::new(open));
                     SocketEvent::Opened
                 }
                 Err(reason) => SocketEvent::Closed(reason),

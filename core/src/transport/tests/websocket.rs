@@ -22,6 +22,8 @@ use crate::transport::{CloseReason, ConnectRequest, Frame, Socket, SocketEvent, 
 
 /// No step of a test takes as long; only a fault does.
 const STEP: Duration = Duration::from_secs(20);
+/// Events that a test may leave waiting.
+const EVENTS_MAX: usize = 64;
 const MIB: usize = 1024 * 1024;
 
 /// The timeouts are longer than a step may take, so that a test which passes did not wait for one.
@@ -31,7 +33,7 @@ pub(super) const LIMITS: SocketLimits =
 /// A socket that a task of its own polls, and its events.
 pub(super) struct Client {
     pub(super) socket: Owned,
-    events: mpsc::UnboundedReceiver<SocketEvent>,
+    events: mpsc::Receiver<SocketEvent>,
 }
 
 /// The test's end of that task, which ends with it.
@@ -65,7 +67,7 @@ impl Drop for Owned {
 
 impl Client {
     pub(super) fn open(request: ConnectRequest) -> Self {
-        let (sender, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
         let socket = Arc::new(Mutex::new(Socket::open(request)));
         let more = Arc::new(Notify::new());
         let (polled, woken) = (Arc::clone(&socket), Arc::clone(&more));
@@ -77,7 +79,7 @@ impl Client {
                     () = woken.notified() => continue,
                 };
                 let is_last = matches!(event, SocketEvent::Closed(_));
-                if sender.send(event).is_err() || is_last {
+                if sender.send(event).await.is_err() || is_last {
                     return;
                 }
             }
