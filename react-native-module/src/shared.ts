@@ -35,6 +35,7 @@ export type {
   QueueStatus,
   RejectedWrite,
   Resolution,
+  RetryClass,
   RoomStatus,
   Schema,
   Settings,
