@@ -26,6 +26,7 @@ use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
 use syncline::{ClientConfig, Code, CollectionOptions, ConflictStrategy, ErrorBody, Settings, StoreKind};
+use syncline_protocol::error::Retry;
 use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{ConflictKind, Op, Write};
 use ts_rs::{Config, TS};
@@ -131,6 +132,7 @@ pub fn typescript() -> String {
         LogLine,
         Event,
         ErrorBody,
+        Retry,
         Code,
     );
     text

@@ -1,6 +1,6 @@
 //! The façade for JavaScript: every host (Expo Swift, Expo Kotlin, Node) carries these functions and strings.
 //!
-//! A reply is `{"ok": ...}` or `{"error": {"code", "message", "retryable"}}`; nothing here throws or panics.
+//! A reply is `{"ok": ...}` or `{"error": {"code", "message", "retryable", "retry"}}`; nothing here throws or panics.
 //! The shapes are [`syncline::Command`], [`syncline::Reply`] and [`syncline::Event`].
 
 use std::collections::BTreeMap;
@@ -280,7 +280,7 @@ fn envelope<T: Serialize>(result: Result<T, Error>) -> String {
         Err(error) => Envelope::Error(error.into()),
     };
     serde_json::to_string(&envelope).unwrap_or_else(|_| {
-        r#"{"error":{"code":"internal","message":"the reply could not be encoded","retryable":false}}"#
+        r#"{"error":{"code":"internal","message":"the reply could not be encoded","retryable":false,"retry":"never"}}"#
             .to_owned()
     })
 }

@@ -152,18 +152,22 @@ impl Error {
     }
 }
 
-/// `{code, message, retryable}`: how an error reaches JavaScript.
+/// How an error reaches JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct ErrorBody {
     pub code: Code,
     pub message: String,
+    /// Whether the same request may succeed later without a change to it: `retry` is not `never`.
     pub retryable: bool,
+    /// What helps.
+    pub retry: Retry,
 }
 
 impl From<Error> for ErrorBody {
     fn from(error: Error) -> Self {
-        Self { code: error.code, retryable: error.retryable(), message: error.message }
+        let retry = error.code.retry();
+        Self { code: error.code, retryable: error.retryable(), retry, message: error.message }
     }
 }
 

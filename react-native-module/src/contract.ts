@@ -1154,9 +1154,22 @@ users: Array<PresentUser>,
 error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, request: number, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
 
 /**
- * `{code, message, retryable}`: how an error reaches JavaScript.
+ * How an error reaches JavaScript.
  */
-export type ErrorBody = { code: Code, message: string, retryable: boolean, };
+export type ErrorBody = { code: Code, message: string, 
+/**
+ * Whether the same request may succeed later without a change to it: `retry` is not `never`.
+ */
+retryable: boolean, 
+/**
+ * What helps.
+ */
+retry: RetryClass, };
+
+/**
+ * What a sender does after an error.
+ */
+export type RetryClass = "later" | "after_auth" | "never";
 
 /**
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every

@@ -11,7 +11,7 @@ export type Logger = (line: LogLine) => void;
 export function setHostLogger(host: Host, level: LogLevel, logger: Logger | null): void {
   if (!host.setLogSink) {
     const message = 'this host does not carry the log';
-    throw new SynclineError({ code: 'unavailable', message, retryable: false });
+    throw new SynclineError({ code: 'unavailable', message, retry: 'never' });
   }
   const sink =
     logger &&

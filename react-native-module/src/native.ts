@@ -30,7 +30,7 @@ function findModule(): SynclineModule {
     return requireNativeModule<SynclineModule>('Syncline');
   } catch (cause) {
     const message = 'The native module Syncline is missing: build the app anew (Expo Go cannot load it)';
-    throw new SynclineError({ code: 'unavailable', message, retryable: false }, { cause });
+    throw new SynclineError({ code: 'unavailable', message, retry: 'never' }, { cause });
   }
 }
 

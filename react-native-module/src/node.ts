@@ -72,7 +72,7 @@ function load(file: string | undefined): Addon {
 }
 
 function unavailable(message: string, cause?: unknown): SynclineError {
-  return new SynclineError({ code: 'unavailable', message, retryable: false }, { cause });
+  return new SynclineError({ code: 'unavailable', message, retry: 'never' }, { cause });
 }
 
 let defaultHost: Host | null = null;

@@ -36,6 +36,7 @@ export type {
   QueueStatus,
   RejectedWrite,
   Resolution,
+  RetryClass,
   RoomStatus,
   Schema,
   Settings,
