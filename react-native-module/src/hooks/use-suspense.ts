@@ -8,8 +8,9 @@ import { toCoreSelection } from '../queries.ts';
 import type { CollectionName, DocumentOf, Known, UndeclaredFields } from '../register.ts';
 import type { CollectionSnapshot, DataStatus } from '../watches.ts';
 import { useSyncClient } from './context.ts';
-import { type CollectionQuery, useCollection, type UseCollection } from './use-collection.ts';
+import { type CollectionQuery, type UseCollection, useSelected } from './use-collection.ts';
 import { type DeclaredDocument, useDocument, type UseDocument } from './use-document.ts';
+import { all } from './use-observable.ts';
 
 /** How long the rows wait for the component that was suspended. */
 const HOLD_MS = 5_000;
@@ -20,6 +21,9 @@ type Ready<Hook> = Omit<Hook, 'status'> & { readonly status: Exclude<DataStatus,
 
 export type UseSuspenseCollection<T extends object> = Ready<UseCollection<T>>;
 export type UseSuspenseDocument<T extends object> = Ready<UseDocument<T>>;
+
+/** A promise that React knows to be resolved, so that it suspends nothing. */
+const KNOWN: Promise<void> = Object.assign(Promise.resolve(), { status: 'fulfilled', value: undefined });
 
 /** A component that is suspended before it was ever shown keeps nothing: what it waits for is kept here. */
 const waits = new WeakMap<SyncClient, Map<string, Promise<void>>>();
@@ -37,7 +41,7 @@ export function useSuspenseCollection<T extends object = UndeclaredFields>(
 export function useSuspenseCollection(query: CollectionQuery): UseSuspenseCollection<Fields> {
   const { room, collection, ...selected } = query;
   const client = useSyncClient();
-  const shown = useCollection(query);
+  const shown = useSelected(query, all).whole;
   const hasNothing = shown.data.length === 0;
   const ref = { room, collection, ...toCoreSelection(selected) };
   useWait(client, shown, hasNothing, JSON.stringify(ref), () => client.watch(query));
@@ -78,7 +82,8 @@ function useWait(
     throw new SynclineError({ code: 'unavailable', message, retryable: false });
   }
   if (status === 'error' && error && hasNothing) throw error;
-  if (status === 'loading') use(wait(client, key, watch));
+  // Called in any case: a render that is repeated must use as much as the one that was suspended.
+  use(status === 'loading' ? wait(client, key, watch) : KNOWN);
 }
 
 /** Resolves when there is something to show; until then, and a little longer, the rows are watched. */
