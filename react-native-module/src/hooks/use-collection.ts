@@ -49,19 +49,27 @@ export function useCollection(
   query: CollectionQuery,
   select?: (snapshot: CollectionSnapshot<object>) => unknown,
 ): unknown {
+  const { selected, whole } = useSelected(query, select ?? all);
+  return select ? selected : whole;
+}
+
+/** What is selected of a collection, and the same with the ways to change it, for a selection of everything. */
+export function useSelected(
+  query: CollectionQuery,
+  select: (snapshot: CollectionSnapshot<object>) => unknown,
+): { readonly selected: unknown; readonly whole: UseCollection<Fields> } {
   const { room, collection } = query;
   const client = useSyncClient();
   const source = useWatch(client, query);
-  const snapshot: unknown = useObservable(source, LOADING, select ?? all);
+  const selected: unknown = useObservable(source, LOADING, select);
   const actions = useMemo(
     () => collectionActions<Fields>(client, { room, collection }),
     [client, room, collection],
   );
-  const result = useMemo(
-    () => ({ ...(snapshot as CollectionSnapshot<object>), ...actions }),
-    [snapshot, actions],
+  return useMemo(
+    () => ({ selected, whole: { ...(selected as CollectionSnapshot<Fields>), ...actions } }),
+    [selected, actions],
   );
-  return select ? snapshot : result;
 }
 
 /** The same observable for equal queries: one that is written down in the component is another object each time. */

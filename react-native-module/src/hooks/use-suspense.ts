@@ -8,8 +8,9 @@ import { toCoreSelection } from '../queries.ts';
 import type { CollectionName, DocumentOf, Known, UndeclaredFields } from '../register.ts';
 import type { CollectionSnapshot, DataStatus } from '../watches.ts';
 import { useSyncClient } from './context.ts';
-import { type CollectionQuery, useCollection, type UseCollection } from './use-collection.ts';
+import { type CollectionQuery, type UseCollection, useSelected } from './use-collection.ts';
 import { type DeclaredDocument, useDocument, type UseDocument } from './use-document.ts';
+import { all } from './use-observable.ts';
 
 /** How long the rows wait for the component that was suspended. */
 const HOLD_MS = 5_000;
@@ -21,8 +22,16 @@ type Ready<Hook> = Omit<Hook, 'status'> & { readonly status: Exclude<DataStatus,
 export type UseSuspenseCollection<T extends object> = Ready<UseCollection<T>>;
 export type UseSuspenseDocument<T extends object> = Ready<UseDocument<T>>;
 
+/** A promise that React knows to be resolved, so that it suspends nothing. */
+const KNOWN: Promise<void> = Object.assign(Promise.resolve(), { status: 'fulfilled', value: undefined });
+
+interface Wait {
+  readonly promise: Promise<void>;
+  isOver: boolean;
+}
+
 /** A component that is suspended before it was ever shown keeps nothing: what it waits for is kept here. */
-const waits = new WeakMap<SyncClient, Map<string, Promise<void>>>();
+const waits = new WeakMap<SyncClient, Map<string, Wait>>();
 
 /**
  * As `useCollection`; suspends until there is something to show, and throws what hinders that. A server renders the
@@ -37,7 +46,7 @@ export function useSuspenseCollection<T extends object = UndeclaredFields>(
 export function useSuspenseCollection(query: CollectionQuery): UseSuspenseCollection<Fields> {
   const { room, collection, ...selected } = query;
   const client = useSyncClient();
-  const shown = useCollection(query);
+  const shown = useSelected(query, all).whole;
   const hasNothing = shown.data.length === 0;
   const ref = { room, collection, ...toCoreSelection(selected) };
   useWait(client, shown, hasNothing, JSON.stringify(ref), () => client.watch(query));
@@ -78,37 +87,40 @@ function useWait(
     throw new SynclineError({ code: 'unavailable', message, retryable: false });
   }
   if (status === 'error' && error && hasNothing) throw error;
-  if (status === 'loading') use(wait(client, key, watch));
-}
-
-/** Resolves when there is something to show; until then, and a little longer, the rows are watched. */
-function wait(
-  client: SyncClient,
-  key: string,
-  watch: () => Observable<CollectionSnapshot<Fields>>,
-): Promise<void> {
-  const waiting = waits.get(client) ?? new Map<string, Promise<void>>();
+  // Called in any case, and with the same promise: a render that is repeated must be like the one that was suspended.
+  const waiting = waits.get(client) ?? new Map<string, Wait>();
   waits.set(client, waiting);
   const known = waiting.get(key);
-  if (known) return known;
-  const source = watch();
-  const promise = new Promise<void>((resolve) => {
-    const end = (holdMs: number) => {
-      clearTimeout(timer);
-      if (waiting.get(key) === promise) waiting.delete(key);
-      setTimeout(unsubscribe, holdMs);
-      resolve();
-    };
-    const check = () => {
-      if (source.get().status !== 'loading') end(HOLD_MS);
-    };
-    const timer = setTimeout(() => {
-      end(0);
-    }, WAIT_MS);
-    const unsubscribe = source.subscribe(check);
+  const isKnown = status !== 'loading' || (known && !known.isOver);
+  use(isKnown ? (known?.promise ?? KNOWN) : begin(waiting, key, watch()).promise);
+}
+
+/** Begins to wait: the rows are watched until there is something to show, and a little longer. */
+function begin(
+  waiting: Map<string, Wait>,
+  key: string,
+  source: Observable<CollectionSnapshot<Fields>>,
+): Wait {
+  let resolve: () => void = () => undefined;
+  const wait: Wait = { promise: new Promise<void>((settle) => (resolve = settle)), isOver: false };
+  const end = (holdMs: number) => {
+    if (wait.isOver) return;
+    wait.isOver = true;
+    clearTimeout(timer);
+    setTimeout(() => {
+      unsubscribe();
+      if (waiting.get(key) === wait) waiting.delete(key);
+    }, holdMs);
+    resolve();
+  };
+  const timer = setTimeout(() => {
+    end(0);
+  }, WAIT_MS);
+  const unsubscribe = source.subscribe(() => {
+    if (source.get().status !== 'loading') end(HOLD_MS);
   });
-  waiting.set(key, promise);
-  return promise;
+  waiting.set(key, wait);
+  return wait;
 }
 
 const never = () => () => undefined;
