@@ -48,7 +48,7 @@ internal class Secrets(private val folder: File) {
 
   fun forget(name: String) = synchronized(lock) {
     val file = File(folder, name)
-    if (file.exists() && !file.delete()) throw IOException("the secret could not be removed")
+    if (file.exists() && !file.delete()) throw IOException("the secret is still there")
   }
 
   /** Bound to the name: one secret cannot be put in another's place. */
