@@ -32,8 +32,9 @@ use crate::transport::{
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
-/// The driver's stack. Values nest at most 64 deep, and sled needs little.
-const DRIVER_STACK_BYTES: usize = 1 << 20;
+/// The driver's stack, of which only what is used takes memory. Values nest at most 64 deep, and sled needs little; TLS,
+/// with the platform's verifier, runs on it as well.
+const DRIVER_STACK_BYTES: usize = 2 << 20;
 const EVENTS_STACK_BYTES: usize = 512 << 10;
 
 /// How a client is opened.

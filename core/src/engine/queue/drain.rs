@@ -102,6 +102,11 @@ impl Drain {
         self.probe_at_us = probe_at_us;
     }
 
+    /// Whether nothing is left to be done, told or waited for.
+    fn is_idle(&self) -> bool {
+        self.passes.is_empty() && self.ends.is_empty() && self.wake_at_us.is_none()
+    }
+
     pub(super) fn note_forgotten(&mut self, id: JobId) {
         self.passes.iter_mut().for_each(|pass| pass.forget(id));
     }
@@ -115,6 +120,9 @@ impl Engine {
     /// Starts what may start. Called at the end of each turn.
     pub(in crate::engine) fn run_jobs(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
         self.bury_orphans(now, store);
+        if self.jobs.waiting() == 0 && self.drain.is_idle() {
+            return;
+        }
         self.jobs.handle_time(now.mono_us);
         for id in self.jobs.overdue(now.mono_us) {
             self.handle_overdue(now, id, store);
