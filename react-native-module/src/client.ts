@@ -44,6 +44,7 @@ import { Socket } from './socket.ts';
 import { SocketHub } from './socket-hub.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
+import { admissionTo, validDocument } from './validation.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
 
@@ -76,7 +77,7 @@ export class SyncClient {
   });
   /** What waits to be done: an observable status, and everything an app can do about it. */
   readonly queue = new JobQueue(() => this.#open(), this.#state.queue);
-  readonly #watches = new Watches(() => this.#open());
+  readonly #watches: Watches;
   readonly presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
     () => this.#open(),
@@ -109,8 +110,13 @@ export class SyncClient {
     this.#host = host;
     this.#before = before;
     this.name = this.#options.name;
+    const { validate } = this.#options;
+    this.#watches = new Watches(() => this.#open(), admissionTo(validate, this.#report));
     this.#hub = new SocketHub(() => this.#open(), this.#report, this.#options.config.namespace);
-    this.socket = new Socket({ hub: this.#hub, channel: () => this.#open(), report: this.#report });
+    this.socket = new Socket(
+      { hub: this.#hub, channel: () => this.#open(), report: this.#report },
+      validate.events && { validate: validate.events },
+    );
     this.#auth = this.#options.auth;
     this.#token = fixedToken(this.#auth);
   }
@@ -278,10 +284,13 @@ export class SyncClient {
     await this.#writeOne(checkDocumentRef(ref), 'delete');
   }
 
-  /** Reads a document as this client sees it, pending changes included; null when there is none. */
+  /** Reads a document as this client sees it, pending changes included; null when there is none. Rejects when it is not valid. */
   async document<T extends object = Fields>(ref: DocumentRef): Promise<Document<T> | null> {
     const { row } = await this.#call({ type: 'document', ...checkDocumentRef(ref) });
-    return row && ({ ...row.fields, id: row.id } as unknown as Document<T>);
+    if (!row) return null;
+    const validator = this.#options.validate.collections?.[ref.collection];
+    const fields = validator ? validDocument(validator, ref.collection, row.id, row.fields) : row.fields;
+    return { ...fields, id: row.id } as unknown as Document<T>;
   }
 
   /** The documents of a collection, those selected, or one of them, live while there is a subscriber. */

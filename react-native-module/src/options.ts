@@ -1,5 +1,6 @@
 import type { ClientConfig, DeviceOptions } from './contract.ts';
 import { invalid } from './error.ts';
+import type { Validation } from './validation.ts';
 
 /** A fixed token, or a function that fetches one: it is called whenever the core needs another. */
 export type Auth =
@@ -26,6 +27,8 @@ export interface SyncOptions extends Omit<ClientConfig, 'token'>, DeviceOptions 
   /** Tells several clients of one app apart, such as one per account. `default` when absent. */
   readonly name?: string;
   readonly auth?: Auth;
+  /** Checks what comes in. What is not valid becomes an error event, and is shown to nobody. */
+  readonly validate?: Validation;
 }
 
 const NAME_DEFAULT = 'default';
@@ -49,6 +52,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
     '1 to 64 letters, digits, dots, dashes and underscores',
   ],
   auth: [isAuth, '{ token: string } or { getToken: () => Promise<string | null> }'],
+  validate: [isObject, '{ collections?, events? } of schemas or functions by name'],
   directory: [isString, 'a path'],
   store: [oneOf('disk', 'memory'), '"disk" or "memory"'],
   path: [isString, 'a path such as "/socket.io/"'],
@@ -86,6 +90,7 @@ export type OpenOptions = ClientConfig & DeviceOptions;
 export interface CheckedOptions {
   readonly name: string;
   readonly auth: Auth | null;
+  readonly validate: Validation;
   /** All that the core is told, but for the token and the default directory. */
   readonly config: OpenOptions;
 }
@@ -98,9 +103,9 @@ export function checkOptions(options: SyncOptions): CheckedOptions {
     const [isRight, expected] = CHECKS[key as keyof SyncOptions];
     if (value !== undefined && !isRight(value)) throw invalid(`option ${key} must be ${expected}`);
   }
-  const { name = NAME_DEFAULT, auth = null, ...config } = options;
+  const { name = NAME_DEFAULT, auth = null, validate = {}, ...config } = options;
   if ((config.url as string | undefined) === undefined) {
     throw invalid(`option url must be ${CHECKS.url[1]}`);
   }
-  return { name, auth, config };
+  return { name, auth, validate, config };
 }

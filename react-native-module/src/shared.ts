@@ -93,7 +93,7 @@ export {
   type SocketOptions,
   type TopicOf,
 } from './socket.ts';
-export type { StandardSchema, Validator } from './validation.ts';
+export type { StandardSchema, Validation, Validator } from './validation.ts';
 export type { PagesSnapshot } from './pages.ts';
 export type { StatsDelta } from './user-data.ts';
 export type { CollectionSnapshot, DataStatus } from './watches.ts';
