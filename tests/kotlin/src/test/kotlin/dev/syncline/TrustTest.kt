@@ -109,25 +109,31 @@ class TrustTest : Fixture() {
     serverSocketFactory
   }
 
-  /** Believes the certificate of these keys, and no other. */
+  /** Believes the authority of these keys, and no other. */
   private fun managerFor(keys: KeyStore): X509TrustManager {
     val believed = KeyStore.getInstance(KeyStore.getDefaultType()).apply { load(null) }
-    believed.setCertificateEntry("server", keys.getCertificate("server"))
+    believed.setCertificateEntry("authority", keys.getCertificate("authority"))
     val factory = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm())
     factory.init(believed)
     return factory.trustManagers.filterIsInstance<X509TrustManager>().first()
   }
 
+  /** A server's key, and the authority of its own that signed it. */
   private fun keys(host: String, vararg more: String): KeyStore {
     val file = File.createTempFile("keys", ".p12", folder).apply { delete() }
+    makeKey(file, "authority", "CN=An authority", "-ext", "bc:c")
+    makeKey(file, "server", "CN=$host", "-ext", "san=dns:$host", "-signer", "authority", *more)
+    return KeyStore.getInstance("PKCS12").apply { file.inputStream().use { load(it, PASSWORD.toCharArray()) } }
+  }
+
+  private fun makeKey(file: File, alias: String, name: String, vararg more: String) {
     val tool = File(System.getProperty("java.home"), "bin/keytool").path
     val command = listOf(
-      tool, "-genkeypair", "-alias", "server", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=$host",
-      "-ext", "san=dns:$host", "-storetype", "PKCS12", "-keystore", file.path, "-storepass", PASSWORD,
+      tool, "-genkeypair", "-alias", alias, "-keyalg", "EC", "-groupname", "secp256r1", "-dname", name,
+      "-storetype", "PKCS12", "-keystore", file.path, "-storepass", PASSWORD,
     )
     val making = ProcessBuilder(command + more).redirectErrorStream(true).start()
     val output = making.inputStream.bufferedReader().readText()
     check(making.waitFor() == 0) { output }
-    return KeyStore.getInstance("PKCS12").apply { file.inputStream().use { load(it, PASSWORD.toCharArray()) } }
   }
 }
