@@ -24,5 +24,6 @@ mod session_properties;
 mod socket;
 mod tokens;
 mod triggers;
+mod unreadable;
 mod watching;
 mod writes;
