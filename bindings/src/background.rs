@@ -5,8 +5,9 @@
 //! a process: a client that is open does the round itself, and one that opens takes over from the round.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use syncline::engine::io::{AppState, ConnectionState, WatchId};
@@ -26,6 +27,8 @@ const RECORDS_MAX: usize = 8;
 const RECORDS_BYTES_MAX: usize = 64 << 10;
 /// Rooms that a round looks after.
 const ROOMS_MAX: usize = 64;
+/// Owners of a directory that one round follows.
+const OWNERS_MAX: usize = 4;
 
 /// How to open a client when nobody is there to say it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -237,7 +240,7 @@ async fn round(cancel: &CancelHandle) -> Result<BackgroundOutcome, Error> {
             return Ok(BackgroundOutcome::Incomplete);
         }
         let directory = record.place.path(&*device)?;
-        match sync(record, directory, cancel).await {
+        match sync(&record, &directory, cancel).await {
             Ok(true) => {}
             Ok(false) => outcome = BackgroundOutcome::Incomplete,
             Err(error) => {
@@ -249,15 +252,32 @@ async fn round(cancel: &CancelHandle) -> Result<BackgroundOutcome, Error> {
     Ok(outcome)
 }
 
-/// Whether nothing is left to do for this client.
-async fn sync(record: Record, directory: PathBuf, cancel: &CancelHandle) -> Result<bool, Error> {
-    let command = Command::SyncOnce { deadline_ms: record.options.deadline_ms };
+/// Whether nothing is left to do for this client. Where somebody takes its directory over, as JavaScript that starts does, the
+/// round goes on with theirs.
+async fn sync(record: &Record, directory: &Path, cancel: &CancelHandle) -> Result<bool, Error> {
+    let started = Instant::now();
+    for _ in 0..OWNERS_MAX {
+        let passed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let deadline_ms = record.options.deadline_ms.saturating_sub(passed_ms);
+        match sync_with_owner(record, directory, deadline_ms, cancel).await {
+            Err(error) if error.code == Code::Closed && !cancel.is_cancelled() => {}
+            result => return result,
+        }
+    }
+    Ok(false)
+}
+
+/// The same, until the directory has another owner: then it fails with `closed`.
+async fn sync_with_owner(
+    record: &Record,
+    directory: &Path,
+    deadline_ms: u64,
+    cancel: &CancelHandle,
+) -> Result<bool, Error> {
     let opening = json::LIFECYCLE.lock().await;
-    if let Some(client) = json::client_of(&directory) {
+    if let Some(client) = json::client_of(directory) {
         drop(opening);
-        return Ok(until(cancel, None, client.execute(command))
-            .await
-            .is_some_and(|reply| is_complete(&reply)));
+        return outcome(until(cancel, None, sync_once(&client, &[], deadline_ms)).await);
     }
     if record.lacks_token() {
         return Ok(true);
@@ -265,22 +285,27 @@ async fn sync(record: Record, directory: PathBuf, cancel: &CancelHandle) -> Resu
     if !directory.is_dir() {
         // Of an installation before this one, whose secrets the system has kept.
         drop(opening);
-        forget(&directory);
+        forget(directory);
         return Ok(true);
     }
     let (refused, refusal) = watch::channel(false);
-    let client = open(record.clone(), directory, refused).await?;
+    let headless = open(record, directory, refused).await?;
     drop(opening);
-    for room in record.rooms {
-        client.client.execute(Command::Subscribe { room }).await?;
-    }
-    let reply = until(cancel, Some(refusal), client.client.execute(command)).await;
-    client.end().await;
-    Ok(reply.is_some_and(|reply| is_complete(&reply)))
+    let work = sync_once(&headless.client, &record.rooms, deadline_ms);
+    let result = until(cancel, Some(refusal), work).await;
+    headless.end().await;
+    outcome(result)
 }
 
-fn is_complete(reply: &Result<Reply, Error>) -> bool {
-    matches!(reply, Ok(Reply::SyncedOnce { complete: true, .. }))
+async fn sync_once(client: &Client, rooms: &[Room], deadline_ms: u64) -> Result<Reply, Error> {
+    for room in rooms {
+        client.execute(Command::Subscribe { room: room.clone() }).await?;
+    }
+    client.execute(Command::SyncOnce { deadline_ms }).await
+}
+
+fn outcome(result: Option<Result<Reply, Error>>) -> Result<bool, Error> {
+    Ok(matches!(result.transpose()?, Some(Reply::SyncedOnce { complete: true, .. })))
 }
 
 /// What the work comes to, unless it is called off or the server wants a token that nobody can fetch.
@@ -303,8 +328,9 @@ async fn until<T>(
     }
 }
 
-async fn open(record: Record, directory: PathBuf, refused: watch::Sender<bool>) -> Result<Headless, Error> {
-    let mut config = ClientConfig { directory: Some(directory), auto_connect: false, ..record.config };
+async fn open(record: &Record, directory: &Path, refused: watch::Sender<bool>) -> Result<Headless, Error> {
+    let directory = Some(directory.to_path_buf());
+    let mut config = ClientConfig { directory, auto_connect: false, ..record.config.clone() };
     if record.encryption.is_some() {
         config.encryption_key = Some(device::encryption_key()?);
     }

@@ -208,18 +208,23 @@ async fn a_client_that_is_open_does_the_round_itself_and_stays_open() {
 }
 
 #[tokio::test]
-async fn javascript_that_opens_during_a_round_takes_over() {
+async fn javascript_that_opens_during_a_round_takes_over_and_the_round_goes_on_with_its_client() {
     let bench = Bench::new().await;
+    let data = TempDir::new().unwrap();
+    let server = TestServer::start(data.path()).await;
     let (listener, url) = silent();
     let mut options = bench.options(&url);
     options["background"]["deadlineMs"] = json!(LONG_MS);
     bench.app_came_and_went(&options).await;
     let running = tokio::spawn(round());
     let _silent = until_dialed(listener).await;
+    options["url"] = json!(server.url());
     let client = open(&options).await;
-    assert_eq!(running.await.unwrap(), BackgroundOutcome::Incomplete);
+    assert_eq!(running.await.unwrap(), BackgroundOutcome::Complete);
     assert!(holds(client, "from the phone").await);
+    assert_eq!(call(client, json!({"type": "queue"})).await["count"], 0);
     json::close_all().await;
+    server.stop().await;
 }
 
 /// Waits until the round has opened the directory and dials.
