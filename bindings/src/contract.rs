@@ -31,6 +31,8 @@ use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{ConflictKind, Op, Write};
 use ts_rs::{Config, TS};
 
+use crate::device::{BackgroundOptions, DeviceOptions, Encryption};
+
 const HEAD: &str = "\
 // Generated from the Rust types by scripts/gen-contract. Do not edit.
 
@@ -53,6 +55,9 @@ pub fn typescript() -> String {
     }
     declare!(
         ClientConfig,
+        DeviceOptions,
+        Encryption,
+        BackgroundOptions,
         Settings,
         RoomArgument,
         ConflictStrategy,

@@ -26,6 +26,8 @@ pub enum Code {
     Unreachable,
     /// The server's certificate is believed, but none of its keys is pinned.
     TlsPinMismatch,
+    /// No certificate can be judged: on Android, the system's own check was not set up.
+    TlsNotReady,
     InvalidUrl,
     /// The request is malformed: an id, a path, a setting, a patch.
     Invalid,
@@ -67,6 +69,7 @@ impl Code {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
             Self::TlsPinMismatch => "tls_pin_mismatch",
+            Self::TlsNotReady => "tls_not_ready",
             Self::InvalidUrl => "invalid_url",
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
@@ -95,6 +98,7 @@ impl Code {
             Self::Offline
             | Self::Unreachable
             | Self::TlsPinMismatch
+            | Self::TlsNotReady
             | Self::QueueFull
             | Self::InUse
             | Self::DiskFull
@@ -202,6 +206,7 @@ impl From<StoreError> for Error {
             StoreError::TooNew { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)
+            | StoreError::Unreadable(_)
             | StoreError::Encode(_) => Code::Storage,
         };
         Self::new(code, error.to_string())

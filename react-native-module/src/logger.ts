@@ -15,8 +15,8 @@ export function setHostLogger(host: Host, level: LogLevel, logger: Logger | null
   }
   const sink =
     logger &&
-    ((line: string) => {
-      logger(JSON.parse(line) as LogLine);
+    ((lines: string) => {
+      for (const line of JSON.parse(lines) as LogLine[]) logger(line);
     });
   const reply = JSON.parse(host.setLogSink(level, sink)) as object;
   if ('error' in reply) throw new SynclineError(reply.error as SynclineError['body']);

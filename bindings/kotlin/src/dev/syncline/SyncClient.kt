@@ -45,6 +45,7 @@ class SyncClient private constructor(private val core: SynclineClient, private v
 
     /** [begin] is what is done before anybody holds the client. */
     internal suspend fun open(options: ClientOptions, begin: suspend (SynclineClient, EventHub) -> Unit): SyncClient {
+      calling { SystemTrust.installOnAndroid() }
       val hub = EventHub()
       // Not cut short: a client that nobody holds would keep its directory.
       val client = withContext(NonCancellable) { SyncClient(calling { SynclineClient.open(options, hub) }, hub) }
