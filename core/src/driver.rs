@@ -279,7 +279,7 @@ impl Running {
         self.handle(result.map_or_else(Input::CommitFailed, |()| Input::Committed));
         if committed {
             let engine = &self.engine;
-            if let Err(error) = self.store.compact_if_worthwhile(&mut || engine.live_records()) {
+            if let Err(error) = self.store.compact_if_worthwhile(&mut || engine.live()) {
                 tracing::warn!(%error, "journal not compacted");
             }
         }

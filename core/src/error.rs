@@ -206,6 +206,7 @@ impl From<StoreError> for Error {
             StoreError::TooNew { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)
+            | StoreError::Unreadable(_)
             | StoreError::Encode(_) => Code::Storage,
         };
         Self::new(code, error.to_string())

@@ -10,12 +10,12 @@ readonly CARGO_CYCLONEDX_VERSION=0.5.9
 # Those that others depend on, in the order of their dependencies.
 readonly published_crates=(syncline-protocol syncline syncline-ffi syncline-server)
 
-# cargo_tool NAME VERSION ARG...: runs a tool, installed once.
+# cargo_tool NAME VERSION ARG...: runs a tool, installed once; not optimised, since it has a second's work to do.
 cargo_tool() {
   local dir="$tools/$1-$2" name="$1"
   if [[ ! -x "$dir/bin/$name" ]]; then
     say "installing $name $2"
-    cargo install --quiet --locked --root "$dir" --version "$2" "$name" >&2
+    cargo install --quiet --locked --debug --root "$dir" --version "$2" "$name" >&2
   fi
   shift 2
   "$dir/bin/$name" "$@"

@@ -8,6 +8,7 @@ import functools
 import os
 import pathlib
 import plistlib
+import signal
 import struct
 import subprocess
 import sys
@@ -32,11 +33,17 @@ BUILD_S_MAX = 3_000
 
 
 def run(*command):
-    """The exit code of a command, and all that it said."""
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=BUILD_S_MAX
+    """The exit code of a command, and all that it said. One that takes too long is ended, with all that it started."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
-    return done.returncode, done.stdout
+    try:
+        said, _ = process.communicate(timeout=BUILD_S_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        said += f"\nended after {BUILD_S_MAX} s"
+    return process.returncode, said
 
 
 @functools.cache

@@ -25,5 +25,6 @@ mod socket;
 mod streaming;
 mod tokens;
 mod triggers;
+mod unreadable;
 mod watching;
 mod writes;
