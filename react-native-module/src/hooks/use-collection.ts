@@ -13,10 +13,10 @@ import { all, useObservable } from './use-observable.ts';
 /** Writes to one collection. Each resolves when the change is on disk, and rejects with a `SynclineError`. */
 export interface CollectionActions<T extends object> {
   /** Creates a document, with a fresh id unless one is given. Resolves to its id. */
-  insert(fields: T, id?: string): Promise<string>;
-  update(id: string, changes: Changes<T>): Promise<void>;
-  increment(id: string, path: NumberPath<T>, by?: number): Promise<void>;
-  remove(id: string): Promise<void>;
+  readonly insert: (fields: T, id?: string) => Promise<string>;
+  readonly update: (id: string, changes: Changes<T>) => Promise<void>;
+  readonly increment: (id: string, path: NumberPath<T>, by?: number) => Promise<void>;
+  readonly remove: (id: string) => Promise<void>;
 }
 
 export interface UseCollection<T extends object> extends CollectionSnapshot<T>, CollectionActions<T> {}

@@ -20,9 +20,9 @@ export interface DocumentSnapshot<T> {
 
 /** Writes to one document. Each resolves when the change is on disk, and rejects with a `SynclineError`. */
 export interface DocumentActions<T extends object> {
-  update(changes: Changes<T>): Promise<void>;
-  increment(path: NumberPath<T>, by?: number): Promise<void>;
-  remove(): Promise<void>;
+  readonly update: (changes: Changes<T>) => Promise<void>;
+  readonly increment: (path: NumberPath<T>, by?: number) => Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 export interface UseDocument<T extends object> extends DocumentSnapshot<T>, DocumentActions<T> {}
