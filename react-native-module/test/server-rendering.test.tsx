@@ -6,11 +6,17 @@ import {
   useCollection,
   useConflicts,
   useDocument,
+  useInfiniteCollection,
+  useOfflineMutation,
   useOfflineQueueStatus,
   useOutcomes,
   usePresence,
   useSocketConnection,
+  useSocketEmit,
+  useSyncHealth,
   useSyncProgress,
+  useTyping,
+  useUserDataSync,
 } from '../src/index.ts';
 
 /** A server has no core: whoever touches it fails. */
@@ -30,6 +36,12 @@ function Screen() {
     phase: useSyncProgress().phase,
     outcomes: useOutcomes().outcomes,
     conflicts: useConflicts().conflicts,
+    pages: useInfiniteCollection({ room: 'list:1', collection: 'tasks' }).hasMore,
+    health: useSyncHealth().level,
+    typing: useTyping('list:1').users,
+    mutation: useOfflineMutation({ endpoint: '/orders' }).status,
+    emit: useSocketEmit('news').isPending,
+    user: useUserDataSync('ada').loading,
   };
   return JSON.stringify(shown);
 }
@@ -49,5 +61,11 @@ it('renders the state before anything is known, without a core', () => {
     phase: 'idle',
     outcomes: [],
     conflicts: [],
+    pages: false,
+    health: 'offline',
+    typing: [],
+    mutation: 'idle',
+    emit: false,
+    user: true,
   });
 });

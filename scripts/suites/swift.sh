@@ -15,6 +15,7 @@ build_fast
 build_library
 assemble_swift_package
 "${swift_run[@]}" env SYNCLINE_SERVER_BIN="$swift_root/target/fast/syncline-server" \
+  SYNCLINE_BACKEND_BIN="$swift_root/target/fast/contract-backend" SYNCLINE_CONTRACT="$swift_root/tests/contract" \
   LD_LIBRARY_PATH="$swift_root/target/swift/lib" \
   swift test --package-path "$swift_root/target/swift" -Xlinker -L"$swift_root/target/swift/lib" \
   -Xlinker -lsyncline_ffi
