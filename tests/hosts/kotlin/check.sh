@@ -52,6 +52,7 @@ else
 fi
 
 # Each mistake in a copy of its own line of the module; all are looked for in one run.
+# shellcheck disable=SC2016 # What looks like a variable is Kotlin's.
 mistakes=(
   'SynclineModule.kt|sendEvent(event, body)|sendEvent(7, body)|an event without its name'
   'SynclineModule.kt|AsyncFunction("closeAll") Coroutine|AsyncFuntion("closeAll") Coroutine|a misspelt definition'
