@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -11,6 +12,8 @@ import urllib.request
 import syncline_ffi as syncline
 
 PATIENCE_S = 20
+THREADS_MORE_MAX = 8
+GROWTH_KB_MAX = 16 * 1024
 ROOM = "user:ada"
 
 
@@ -84,11 +87,9 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
 
     async def open(self, name, **options):
         listener = Listener()
-        options = {"token": self.server.token("ada"), "auto_connect": True, **options}
+        options = {"url": self.server.url, "token": self.server.token("ada"), "auto_connect": True, **options}
         client = await syncline.SynclineClient.open(
-            syncline.ClientOptions(
-                url=self.server.url, directory=f"{self.folder.name}/{name}", **options
-            ),
+            syncline.ClientOptions(directory=f"{self.folder.name}/{name}", **options),
             listener,
         )
         return client, listener
@@ -140,6 +141,85 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(refused.exception.code, "invalid")
         self.assertFalse(refused.exception.retryable)
         await a.close()
+
+    async def test_an_error_says_what_helps(self):
+        a, listener = await self.open("a", auto_connect=False, token=None)
+        retry = syncline.RetryClass
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.connect()
+        self.assertEqual((refused.exception.code, refused.exception.retry), ("no_auth_token", retry.AFTER_AUTH))
+        await listener.until(lambda: listener.connection is not None and listener.connection.reason is not None)
+        self.assertEqual(listener.connection.reason.retry, retry.AFTER_AUTH)
+        await a.set_token(self.server.token("ada"), None)
+        self.server.stop()
+        await a.disconnect()
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.connect()
+        self.assertEqual((refused.exception.code, refused.exception.retry), ("unreachable", retry.LATER))
+        await a.close()
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.new_id()
+        self.assertEqual((refused.exception.code, refused.exception.retry), ("closed", retry.NEVER))
+
+    async def test_a_cancel_handle_ends_a_call_that_waits_and_no_write(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            a, _ = await self.open("a", auto_connect=False, token="any", url=url)
+            handle = syncline.CancelHandle()
+            cancellable = a.with_cancel(handle)
+            connecting = asyncio.ensure_future(cancellable.connect())
+            await asyncio.to_thread(silent.accept)
+            self.assertFalse(connecting.done())
+            handle.cancel()
+            with self.assertRaises(syncline.SynclineError.Cancelled):
+                await connecting
+            self.assertTrue(handle.is_cancelled())
+            await cancellable.create(ROOM, "notes", "n", "{}")
+            self.assertIsNotNone(await a.document(ROOM, "notes", "n"))
+            await a.close()
+
+    async def test_a_cancelled_task_leaves_the_client_usable(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            a, _ = await self.open("a", auto_connect=False, token="any", url=url)
+            for _ in range(20):
+                connecting = asyncio.ensure_future(a.connect())
+                await asyncio.sleep(0)
+                connecting.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await connecting
+            await a.create(ROOM, "notes", "n", "{}")
+            self.assertTrue((await a.document(ROOM, "notes", "n")).pending)
+            await a.close()
+
+    async def test_another_key_opens_nothing(self):
+        a, _ = await self.open("a", auto_connect=False, encryption_key=bytes(32))
+        await a.create(ROOM, "notes", "n", "{}")
+        await a.close()
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await self.open("a", auto_connect=False, encryption_key=bytes([1] * 32))
+        self.assertEqual((refused.exception.code, refused.exception.retry), ("wrong_key", syncline.RetryClass.NEVER))
+
+    async def test_a_thousand_clients_leave_nothing_behind(self):
+        async def cycle():
+            options = syncline.ClientOptions(url="http://127.0.0.1:9", directory=None, token=None, auto_connect=False)
+            client = await syncline.SynclineClient.open(options, Listener())
+            await client.create(ROOM, "notes", "n", "{}")
+            await client.close()
+
+        def resources():
+            with open("/proc/self/status", encoding="utf-8") as status:
+                fields = dict(line.split(":", 1) for line in status)
+            return int(fields["Threads"]), int(fields["VmRSS"].split()[0])
+
+        for _ in range(100):
+            await cycle()
+        threads, resident_kb = resources()
+        for _ in range(1000):
+            await cycle()
+        threads_after, resident_kb_after = resources()
+        self.assertLessEqual(threads_after, threads + THREADS_MORE_MAX)
+        self.assertLess(resident_kb_after - resident_kb, GROWTH_KB_MAX)
 
     async def test_one_round_in_the_background_brings_and_fetches_everything(self):
         a, _ = await self.open("a", auto_connect=False)

@@ -16,6 +16,7 @@
 //! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it.
 //! - `collation`: the order of values, which watches and indexes share.
 //! - [`secret`]: text that nothing prints. [`logging`]: where the log goes.
+//! - `numbered`: a map by numbers that mostly follow each other.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod error;
 pub mod logging;
 pub mod metrics;
+mod numbered;
 pub mod schema;
 pub mod secret;
 pub mod store;

@@ -9,7 +9,7 @@ const TEXT_LENGTH_MAX = 4000;
 const KEYS_MAX = 10_000;
 
 /** Adds the backend's events to a Socket.IO server. */
-export function addBackend(io, { secret, store }) {
+export function addBackend(io, { secret, store, graceMs }) {
   io.use((socket, next) => {
     try {
       socket.data.claims = verify(socket.handshake.auth.token, secret);
@@ -50,6 +50,7 @@ export function addBackend(io, { secret, store }) {
     store,
     userOf,
     allows,
+    graceMs,
     objection(room, { collection, write }, user) {
       if (collection !== 'messages') return undefined;
       const { from, text } = write.create ?? {};

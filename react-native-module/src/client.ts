@@ -2,7 +2,6 @@ import { Channel, type Results, type SyncReport } from './channel.ts';
 import { ClientState } from './client-state.ts';
 import type {
   Command,
-  ClientConfig,
   ConnectionStatus,
   Event,
   ParkedWrite,
@@ -28,6 +27,7 @@ import {
   type CheckedOptions,
   fetches,
   fixedToken,
+  type OpenOptions,
   type SyncOptions,
 } from './options.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
@@ -418,7 +418,7 @@ export class SyncClient {
     this.queue.detach();
   }
 
-  #config(host: Host): ClientConfig {
+  #config(host: Host): OpenOptions {
     const { config, name } = this.#options;
     const directory = config.directory ?? (config.store === 'memory' ? null : host.defaultDirectory(name));
     return {

@@ -1,4 +1,4 @@
-import type { ClientConfig } from './contract.ts';
+import type { ClientConfig, DeviceOptions } from './contract.ts';
 import { invalid } from './error.ts';
 import type { Validation } from './validation.ts';
 
@@ -23,7 +23,7 @@ export function fixedToken(auth: Auth | null): string | null {
   return auth === null || fetches(auth) ? null : auth.token;
 }
 
-export interface SyncOptions extends Omit<ClientConfig, 'token'> {
+export interface SyncOptions extends Omit<ClientConfig, 'token'>, DeviceOptions {
   /** Tells several clients of one app apart, such as one per account. `default` when absent. */
   readonly name?: string;
   readonly auth?: Auth;
@@ -61,10 +61,12 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],
   encryptionKey: [isString, 'the base64 of 32 bytes'],
+  encryption: [oneOf('device'), '"device"'],
   previousEncryptionKeys: [(value) => Array.isArray(value) && value.every(isString), 'a list of keys'],
   installationId: [isString, 'a string'],
   pins: [(value) => Array.isArray(value) && value.every(isString), 'a list of "sha256/BASE64", at least two'],
   proxy: [isString, 'a URL such as "http://proxy.example.com:3128"'],
+  background: [isObject, '{ everyMs?, deadlineMs? }'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
   conflict: [
     oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),
@@ -81,13 +83,16 @@ function isAuth(value: unknown): boolean {
   return 'token' in value && isString(value.token);
 }
 
+/** What a client of the core is opened with. */
+export type OpenOptions = ClientConfig & DeviceOptions;
+
 /** Options that have been checked. */
 export interface CheckedOptions {
   readonly name: string;
   readonly auth: Auth | null;
   readonly validate: Validation;
   /** All that the core is told, but for the token and the default directory. */
-  readonly config: ClientConfig;
+  readonly config: OpenOptions;
 }
 
 /** Checks the options' shapes. Throws a `SynclineError` with the code `invalid` that names the wrong one. */

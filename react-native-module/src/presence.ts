@@ -84,7 +84,7 @@ export class Presences {
     const entry = this.#rooms.get(checkText(room, 'room'));
     const state = toFields(fields, 'the presence state');
     if (!entry?.announced) {
-      throw new SynclineError({ code: 'not_found', message: `${room} is not entered`, retryable: false });
+      throw new SynclineError({ code: 'not_found', message: `${room} is not entered`, retry: 'never' });
     }
     const time = expiresInMs === undefined ? {} : { expiresInMs };
     const error = await this.#send(entry, { type: 'presenceUpdate', room, state, ...time });

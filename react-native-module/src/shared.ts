@@ -2,6 +2,7 @@
 export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
+  BackgroundOptions,
   Code as ErrorCode,
   CollectionOptions,
   ConflictKind,
@@ -35,6 +36,7 @@ export type {
   QueueStatus,
   RejectedWrite,
   Resolution,
+  RetryClass,
   RoomStatus,
   Schema,
   Settings,

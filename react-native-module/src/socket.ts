@@ -220,7 +220,7 @@ export class Socket<In extends EventsMap = ListenEvents, Out extends EventsMap =
     const refuse = (error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       const text = `the payload of ${message.event} is not valid: ${why}`;
-      this.#host.report(new SynclineError({ code: 'invalid', message: text, retryable: false }));
+      this.#host.report(new SynclineError({ code: 'invalid', message: text, retry: 'never' }));
     };
     let value: unknown;
     try {

@@ -41,7 +41,7 @@ it('shows why the last event failed, until one succeeds', async () => {
   let refuse = true;
   const host = new ScriptedHost(({ type }) => {
     if (type === 'emit' && refuse) {
-      throw new Refusal({ code: 'queue_full', message: 'too many wait', retryable: true });
+      throw new Refusal({ code: 'queue_full', message: 'too many wait', retryable: true, retry: 'later' });
     }
     return undefined;
   });

@@ -22,6 +22,23 @@ run_maven() {
   "${maven[@]}" --offline "$@"
 }
 
+# prepare_kotlin_contender: the program that is Kotlin in the benchmark `ffi`, after prepare_kotlin. Exports where it is.
+prepare_kotlin_contender() {
+  local class_path="$kotlin_work/class-path" contender="$kotlin_work/ffi-contender"
+  run_maven --quiet test-compile >&2
+  if [[ ! -f "$class_path" || "$root/tests/kotlin/pom.xml" -nt "$class_path" ]]; then
+    mvn --batch-mode --no-transfer-progress --quiet --file "$root/tests/kotlin/pom.xml" \
+      dependency:build-classpath -Dmdep.outputFile="$class_path" >&2
+  fi
+  cat >"$contender" <<EOF
+#!/usr/bin/env bash
+exec java -Djna.library.path="$kotlin_work/lib" \\
+  -cp "$kotlin_work/maven/classes:$kotlin_work/maven/test-classes:$(cat "$class_path")" dev.syncline.FfiContenderKt "\$@"
+EOF
+  chmod +x "$contender"
+  export SYNCLINE_BENCH_KOTLIN="$contender"
+}
+
 # find_kotlin_compiler: sets kotlin_compiler to the class path of the compiler that Maven uses, and kotlin_libraries to
 # that of what the binding needs.
 # shellcheck disable=SC2034 # The suites read both.

@@ -15,12 +15,36 @@ public final class SyncClient: Sendable {
 
   /// Opens the data and starts the client.
   public static func open(_ options: ClientOptions) async throws -> SyncClient {
+    try await open(options, begin: readStates)
+  }
+
+  /// `begin` is what is done before anybody holds the client.
+  static func open(
+    _ options: ClientOptions, begin: (SynclineClient, EventHub) async throws -> Void
+  ) async throws -> SyncClient {
     let hub = EventHub()
     let core = try await translating { try await SynclineClient.open(options: options, listener: hub) }
-    hub.connection.sendFirst(try await translating { try await core.connection() })
-    hub.queue.sendFirst(try await translating { try await core.queue() })
-    return SyncClient(core: core, hub: hub)
+    let client = SyncClient(core: core, hub: hub)
+    do {
+      try await translating { try await begin(core, hub) }
+    } catch {
+      // Nobody holds it, and it would keep its directory.
+      try? await client.close()
+      throw error
+    }
+    return client
   }
+
+  private static func readStates(_ core: SynclineClient, _ hub: EventHub) async throws {
+    hub.connection.sendFirst(try await core.connection())
+    hub.queue.sendFirst(try await core.queue())
+  }
+
+  /// What is carried out when it can be.
+  public var jobs: JobQueue { JobQueue(core: core) }
+
+  /// The app's own events over the connection.
+  public var socket: Socket { Socket(core: core) }
 
   /// The state now, and each that follows.
   public var connection: AsyncStream<ConnectionInfo> { hub.connection.stream() }
@@ -36,7 +60,7 @@ public final class SyncClient: Sendable {
 
   /// Returns when the session is open, or fails with the first attempt, after which attempts go on.
   public func connect() async throws {
-    try await cancellable { try await $0.connect() }
+    try await cancellable(core) { try await $0.connect() }
   }
 
   public func disconnect() async throws {
@@ -46,6 +70,13 @@ public final class SyncClient: Sendable {
   /// Answers `tokenNeeded`, or comes by itself. `nil` forgets the token.
   public func setToken(_ token: String?) async throws {
     try await translating { try await core.setToken(token: token) }
+  }
+
+  /// Answers `tokenNeeded`: there is none now. Asked again later, if `retryable`.
+  public func tokenFailed(_ request: UInt64, _ message: String, retryable: Bool = true) async throws {
+    try await translating {
+      try await core.tokenFailed(request: request, message: message, retryable: retryable)
+    }
   }
 
   public func setAppState(_ state: AppState) async throws {
@@ -140,9 +171,7 @@ public final class SyncClient: Sendable {
           let stateJson = try json(state)
           try await translating { try await core.presenceJoin(room: room, stateJson: stateJson) }
           for await case .presence(_, let members, _, let error) in members.stream() {
-            if let error {
-              throw SyncError(code: error.code, retry: error.retryable ? .later : .never, message: error.message)
-            }
+            if let error { throw SyncError(code: error.code, retry: error.retry, message: error.message) }
             continuation.yield(members)
           }
           continuation.finish()
@@ -153,6 +182,14 @@ public final class SyncClient: Sendable {
         try? await core.presenceLeave(room: room)
       }
       continuation.onTermination = { _ in task.cancel() }
+    }
+  }
+
+  /// Sets fields of the state, and removes those that are null; with `expiresInMs` they vanish by themselves.
+  public func updatePresence(room: String, _ state: some Encodable, expiresInMs: UInt64? = nil) async throws {
+    let stateJson = try json(state)
+    try await cancellable(core) {
+      try await $0.presenceUpdate(room: room, stateJson: stateJson, expiresInMs: expiresInMs)
     }
   }
 
@@ -176,38 +213,37 @@ public final class SyncClient: Sendable {
 
   /// Connects without backoff, pulls and drains.
   public func syncNow() async throws {
-    try await cancellable { try await $0.syncNow() }
+    try await cancellable(core) { try await $0.syncNow() }
   }
 
   /// Asks the server what is new in one room, or in all that are subscribed; returns when that is here.
   public func pull(_ room: String? = nil) async throws {
-    try await cancellable { try await $0.pull(room: room) }
+    try await cancellable(core) { try await $0.pull(room: room) }
   }
 
   /// Sends at once what waits to be sent; returns when the server has answered everything written before.
   public func flush() async throws {
-    try await cancellable { try await $0.flush() }
+    try await cancellable(core) { try await $0.flush() }
   }
 
   /// For a background task: connects if need be, pulls and drains; returns at the latest after the deadline.
   public func syncOnce(deadlineMs: UInt64) async throws -> SyncReport {
-    try await cancellable { try await $0.syncOnce(deadlineMs: deadlineMs) }
+    try await cancellable(core) { try await $0.syncOnce(deadlineMs: deadlineMs) }
+  }
+
+  /// What the client did since it was opened: counts, sizes, times; a JSON object.
+  public func statsJson() async throws -> String {
+    try await translating { try await core.statsJson() }
+  }
+
+  /// The last events of the synchronization, oldest first: a JSON array of `{atMs, kind, detail}`.
+  public func traceJson() async throws -> String {
+    try await translating { try await core.traceJson() }
   }
 
   /// Makes everything durable and ends the client. The directory may be opened again when it returns.
   public func close() async throws {
     defer { hub.close() }
     try await translating { try await core.close() }
-  }
-
-  /// A cancelled task does not reach Rust by itself: a handle does.
-  private func cancellable<Value>(_ call: (SynclineClient) async throws -> Value) async throws -> Value {
-    let handle = CancelHandle()
-    let core = self.core.withCancel(handle: handle)
-    return try await withTaskCancellationHandler {
-      try await translating { try await call(core) }
-    } onCancel: {
-      handle.cancel()
-    }
   }
 }

@@ -19,3 +19,16 @@ func translating<Value>(_ call: () async throws -> Value) async throws -> Value 
     throw CancellationError()
   }
 }
+
+/// Runs a call that waits for others, and ends it with its task: a cancelled task does not reach Rust by itself.
+func cancellable<Value>(
+  _ core: SynclineClient, _ call: (SynclineClient) async throws -> Value
+) async throws -> Value {
+  let handle = CancelHandle()
+  let core = core.withCancel(handle: handle)
+  return try await withTaskCancellationHandler {
+    try await translating { try await call(core) }
+  } onCancel: {
+    handle.cancel()
+  }
+}

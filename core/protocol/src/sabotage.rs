@@ -76,6 +76,10 @@ bugs! {
     OlderStampWins "older_stamp_wins",
     /// What a client has read does not move its clock.
     ClockNotObserved "clock_not_observed",
+    /// Queued writes are looked for where they stood before the journal was written anew.
+    BodiesNotMoved "bodies_not_moved",
+    /// A write that could not be written to the journal is looked for there.
+    BodiesNotRolledBack "bodies_not_rolled_back",
 }
 
 #[cfg(feature = "sabotage")]

@@ -14,11 +14,12 @@
 //! - [`socketio`]: the packets of the application, in the JSON and in the MessagePack notation.
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
-//! - [`websocket`]: the one task that owns the socket.
+//! - [`websocket`]: the socket, polled by the driver.
 //! - [`http`]: requests beside the socket, under the same TLS rules.
 //! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
-//! - [`tls`]: which certificates are believed; [`pins`]: which keys a server must have.
+//! - [`tls`]: which certificates are believed; [`system_trust`]: by the system's rules; [`pins`]: which keys a server must
+//!   have.
 
 pub mod close;
 pub mod codec;
@@ -30,6 +31,7 @@ mod messagepack;
 pub mod pins;
 pub mod proxy;
 pub mod socketio;
+pub mod system_trust;
 pub mod tls;
 pub mod websocket;
 
@@ -42,6 +44,7 @@ pub use http::HttpClient;
 pub use pins::{PinError, Pins};
 pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
+pub use system_trust::{Distrust, SystemJudge, set_system_judge};
 pub use tls::{Roots, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};
 

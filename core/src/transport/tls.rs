@@ -9,10 +9,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
 use super::pins::{PinVerifier, Pins};
+use super::system_trust::SystemVerifier;
 
 /// What the upgrade needs, offered so that a server which also speaks HTTP/2 does not choose that.
 const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
@@ -23,7 +23,7 @@ pub(super) const PROTOCOL_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TL
 /// The authorities whose certificates are believed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Roots {
-    /// Those of the operating system, by its own verifier.
+    /// Those of the operating system, by its own rules.
     #[default]
     Platform,
     /// Those in a PEM text and no others: who runs an authority for one server has no reason to believe the
@@ -81,7 +81,7 @@ impl TlsOptions {
             .with_protocol_versions(PROTOCOL_VERSIONS)
             .map_err(TlsError::Unsupported)?;
         let mut verifier: Arc<dyn ServerCertVerifier> = match &self.roots {
-            Roots::Platform => Arc::new(Verifier::new(provider).map_err(TlsError::Platform)?),
+            Roots::Platform => Arc::new(SystemVerifier::new(provider).map_err(TlsError::Platform)?),
             Roots::PrivateCa { pem } => {
                 let roots = Arc::new(read_roots(pem)?);
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();

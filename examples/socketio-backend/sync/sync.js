@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { LIMITS, checkCursor, checkMutation, checkPush, checkRoom, isClientId } from './check.js';
+import { addPresence } from './presence.js';
 import { applyPush, forClients } from './push.js';
 import { Refusal, invalid } from './refusal.js';
 
@@ -23,11 +24,14 @@ const SUBSCRIBERS = '\u0001sync:';
  * - `allows(socket, room)`: whether that user may read and write the room; may be a promise.
  * - `objection(room, mutation, user)`: why a mutation is never to be applied, undefined for none.
  * - `onChanges(room, documents, user)`: called with what was written, once it is durable.
+ * - `graceMs`: how long a client whose connection broke is away, rather than gone; 15 s if not given.
  *
  * Returns `write(room, writes)`, for writes of the server's own: each `{ collection, id, write }`.
  */
-export function addSync(io, { store, userOf, allows, objection = () => {}, onChanges = () => {} }) {
+export function addSync(io, options) {
+  const { store, userOf, allows, objection = () => {}, onChanges = () => {}, graceMs } = options;
   const clock = serverClock();
+  const presence = addPresence(io, { userOf, allowed, graceMs });
 
   async function push(request, author) {
     const { answer, changes } = await store.transaction(request.room, (tx) =>
@@ -50,6 +54,8 @@ export function addSync(io, { store, userOf, allows, objection = () => {}, onCha
   }
 
   const handlers = {
+    ...presence.handlers,
+
     'sync:subscribe': async ({ socket }, request) => {
       const room = await allowed(socket, checkRoom(request));
       const cursor = checkCursor(request);
@@ -109,7 +115,9 @@ export function addSync(io, { store, userOf, allows, objection = () => {}, onCha
 
   io.on('connection', (socket) => {
     const client = socket.handshake.auth.client_id ?? null;
-    serve(handlers, { socket, client, pushed: new Map() });
+    const session = { socket, client, pushed: new Map(), present: new Set() };
+    serve(handlers, session);
+    socket.on('disconnect', (reason) => presence.lose(session, reason));
     const hello = { protocol: PROTOCOL, encoding: 'plain', limits: LIMITS, server_time_ms: Date.now() };
     socket.emit('sync:hello', { ...hello, user_id: userOf(socket) });
   });

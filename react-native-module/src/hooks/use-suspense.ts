@@ -84,7 +84,7 @@ function useWait(
   const isServer = useSyncExternalStore(never, onDevice, onServer);
   if (isServer) {
     const message = 'what suspends until the device knows it is not rendered on a server';
-    throw new SynclineError({ code: 'unavailable', message, retryable: false });
+    throw new SynclineError({ code: 'unavailable', message, retry: 'never' });
   }
   if (status === 'error' && error && hasNothing) throw error;
   // Called in any case, and with the same promise: a render that is repeated must be like the one that was suspended.

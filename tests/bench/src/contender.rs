@@ -30,6 +30,8 @@ const END_S_MAX: u64 = 5;
 /// Run one block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
+    /// Its name, for contenders that do different things in different blocks.
+    pub(crate) block: String,
     pub(crate) samples: usize,
     pub(crate) work: Work,
     /// What Syncline wrote to disk per operation, for whoever writes the same bytes.
@@ -60,12 +62,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a contender with its data in `directory`, which exists.
+    /// Starts a contender with its data in `directory`, which exists. `None` where it is not to be had.
     pub(crate) fn start(
         contender: &Contender,
         directory: &Path,
         programs: &Programs,
-    ) -> Result<Self, BenchError> {
+    ) -> Result<Option<Self>, BenchError> {
         let mut command = match contender.program {
             Program::Own(name) => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -76,6 +78,12 @@ impl Process {
             Program::Node(script) => {
                 let mut command = Command::new("node");
                 command.arg(programs.peers.join(script)).arg(directory);
+                command
+            }
+            Program::Given(variable) => {
+                let Some(program) = std::env::var_os(variable) else { return Ok(None) };
+                let mut command = Command::new(program);
+                command.arg(directory);
                 command
             }
         };
@@ -91,7 +99,7 @@ impl Process {
                 }
             }
         });
-        Ok(Self { name: contender.name, child, orders: Some(orders), answers })
+        Ok(Some(Self { name: contender.name, child, orders: Some(orders), answers }))
     }
 
     /// Has the contender run one block.

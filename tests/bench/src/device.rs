@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 use syncline::engine::io::{ConnectionStatus, QueueStatus, RoomPhase, WriteRequest};
 use syncline::engine::query::selection::Selection;
 use syncline::metrics::Stats;
-use syncline::{Client, ClientConfig, Command, Event, Reply};
+use syncline::{Client, ClientConfig, Command, Event, Reply, Settings, StoreKind};
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
+use uuid::Uuid;
 
+use crate::document::fields;
 use crate::scenario::BenchError;
+use crate::server::Server;
 
 /// How long a device may take to see what is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 const COLLECTION: &str = "notes";
+/// Documents in one call, when a server is filled.
+const CALL_COUNT: usize = 1000;
 
 /// What one watch and one room have come to.
 #[derive(Debug, Default)]
@@ -157,6 +162,25 @@ impl Device {
             None => Ok(()),
         }
     }
+}
+
+/// Writes so many documents to a room of the server.
+pub(crate) fn fill(server: &Server, room: &str, documents: usize) -> Result<(), BenchError> {
+    let config = ClientConfig {
+        store: StoreKind::Memory,
+        token: Some(Server::token("writer")?),
+        settings: Settings { queue_count_max: documents as u64, ..Settings::default() },
+        ..ClientConfig::new(server.url())
+    };
+    let writer = Device::open(config, room)?;
+    writer.run(Command::Connect)?;
+    for first in (0..documents).step_by(CALL_COUNT) {
+        let write = |number| (Uuid::now_v7().to_string(), Write::Create(fields(number)));
+        writer.write((first..documents.min(first + CALL_COUNT)).map(write))?;
+        writer.until("room in the queue", |seen| seen.queue.count < (10 * CALL_COUNT) as u64)?;
+    }
+    writer.until("an empty queue", |seen| seen.queue.count == 0)?;
+    writer.run(Command::Close).map(drop)
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {

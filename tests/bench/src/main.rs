@@ -4,17 +4,19 @@
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
-//!   [`footprint`], [`rtt`]: the scenarios.
+//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`]: the scenarios.
 //! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
 //!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
 mod apply;
+mod cold_start;
 mod contender;
 mod converge;
 mod device;
 mod document;
 mod drain;
 mod enqueue;
+mod ffi;
 mod footprint;
 mod live_query;
 mod local_write;
@@ -39,7 +41,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 10] = [
+const SCENARIOS: [&Scenario; 12] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -50,6 +52,8 @@ const SCENARIOS: [&Scenario; 10] = [
     &enqueue::SCENARIO,
     &reopen::SCENARIO,
     &rtt::SCENARIO,
+    &cold_start::SCENARIO,
+    &ffi::SCENARIO,
 ];
 
 const EXIT_USAGE: u8 = 2;
@@ -133,7 +137,9 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("enqueue") => enqueue::contend(name, directory),
         Some("reopen") => reopen::contend(name, directory),
         Some("merge") => merge::contend(name),
-        Some("drain") => drain::contend(name, directory, server),
+        Some("drain") => drain::contend(name, directory, server, peers),
+        Some("cold-start") => cold_start::contend(name, directory, server),
+        Some("ffi") => ffi::contend(name),
         Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
         Some("converge") => converge::contend(name, directory, server),

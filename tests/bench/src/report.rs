@@ -40,6 +40,10 @@ impl Report {
         for (place, figure) in scenario.figures().enumerate() {
             for (index, contender) in scenario.contenders.iter().enumerate() {
                 let values = samples.of(index, place);
+                // Of a contender that was not to be had.
+                if values.is_empty() {
+                    continue;
+                }
                 rows.push(Row {
                     name: format!("{}: {}", figure.name, contender.name),
                     unit: figure.unit,
@@ -54,11 +58,14 @@ impl Report {
     }
 }
 
-/// `None` when a goal names nobody.
+/// `None` when a goal names nobody, or somebody who was not to be had.
 fn ratio(scenario: &Scenario, samples: &Samples, goal: &Goal) -> Option<Ratio> {
     let contender = |name| scenario.contenders.iter().position(|contender| contender.name == name);
     let figure = scenario.figures().position(|figure| figure.name == goal.figure)?;
     let over = samples.of(contender(goal.over)?, figure);
+    if over.is_empty() {
+        return None;
+    }
     let (median, under) = match goal.under {
         Some(name) => {
             let under = samples.of(contender(name)?, figure);

@@ -42,12 +42,13 @@ pub(crate) fn rounds(
         std::fs::create_dir(&directory)?;
         processes.push(Process::start(contender, &directory, programs)?);
     }
-    let mut turns: Vec<(usize, usize)> = (0..processes.len())
-        .flat_map(|contender| (0..scenario.blocks.len()).map(move |block| (contender, block)))
-        .collect();
+    let there = (0..processes.len()).filter(|&contender| processes[contender].is_some());
+    let mut turns: Vec<(usize, usize)> =
+        there.flat_map(|contender| (0..scenario.blocks.len()).map(move |block| (contender, block))).collect();
     let mut bytes = vec![0; scenario.blocks.len()];
     for &(contender, block) in &turns {
-        let answer = processes[contender].run(&order(scenario, block, bytes[block]))?;
+        let Some(process) = &mut processes[contender] else { continue };
+        let answer = process.run(&order(scenario, block, bytes[block]))?;
         bytes[block] = answer.bytes.unwrap_or(bytes[block]);
     }
     let mut samples = Samples::new(processes.len(), scenario.figures().count());
@@ -55,7 +56,8 @@ pub(crate) fn rounds(
     for _ in 0..rounds {
         shuffle.shuffle(&mut turns);
         for &(contender, block) in &turns {
-            let answer = processes[contender].run(&order(scenario, block, bytes[block]))?;
+            let Some(process) = &mut processes[contender] else { continue };
+            let answer = process.run(&order(scenario, block, bytes[block]))?;
             let also = &scenario.blocks[block].also;
             if answer.also.len() != also.len() {
                 let reason = format!("{} further figures of {}", answer.also.len(), also.len());
@@ -73,7 +75,7 @@ pub(crate) fn rounds(
 
 fn order(scenario: &Scenario, block: usize, bytes: usize) -> Order {
     let block = &scenario.blocks[block];
-    Order { samples: block.samples, work: block.work, bytes }
+    Order { block: block.name.to_owned(), samples: block.samples, work: block.work, bytes }
 }
 
 /// Another one each time: no order is special.

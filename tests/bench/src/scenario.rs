@@ -28,6 +28,8 @@ pub(crate) enum Program {
     Own(&'static str),
     /// A script in the folder of peers.
     Node(&'static str),
+    /// What a variable of the environment names; left out where it names nothing.
+    Given(&'static str),
 }
 
 /// A kind of work, measured as one value per round: the median over its samples.

@@ -21,6 +21,8 @@ export class Device {
   messages = [];
   connections = [];
   namespaces = [];
+  /** What was told of who is present, in order: `{room, members}`. */
+  presences = [];
   #number;
   #rooms = new Map();
   /** `room/collection` -> id -> row. */
@@ -131,6 +133,12 @@ export class Device {
     return this.namespaces.findLast(({ namespace }) => namespace === name);
   }
 
+  /** Who is present in a room, as told last: client ids, as in `presences`, to members. */
+  members(room) {
+    const told = this.presences.findLast((event) => event.room === room);
+    return new Map((told?.members ?? []).map((member) => [member.userId, member]));
+  }
+
   /** The arguments of the messages with this name, so far. */
   heard(event, namespace = '/') {
     const heard = this.messages.filter(
@@ -166,6 +174,9 @@ export class Device {
         break;
       case 'tokenNeeded':
         this.tokensNeeded.push(event.reason);
+        break;
+      case 'presence':
+        this.presences.push(event);
         break;
       case 'message':
         this.messages.push(event);

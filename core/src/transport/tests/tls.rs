@@ -42,7 +42,7 @@ impl TestCa {
         TlsOptions { roots, pins }.client_config().unwrap()
     }
 
-    fn server(&self, params: &CertificateParams) -> TlsAcceptor {
+    pub(super) fn server(&self, params: &CertificateParams) -> TlsAcceptor {
         self.server_with(&KeyPair::generate().unwrap(), params)
     }
 

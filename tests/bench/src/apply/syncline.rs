@@ -2,20 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use syncline::{ClientConfig, Settings, StoreKind};
-use syncline_protocol::Write;
-use uuid::Uuid;
-
 use super::pull::{NAME, Pull, Pulled, Shown};
 use super::{DOCUMENTS, ROOM};
 use crate::contender::{Answer, Order, in_new_process};
-use crate::device::Device;
-use crate::document::fields;
+use crate::device::fill;
 use crate::scenario::BenchError;
 use crate::server::Server;
-
-/// Documents in one call, when the server is filled.
-const CALL_COUNT: usize = 1000;
 
 #[derive(Debug)]
 pub(super) struct Contender {
@@ -28,27 +20,8 @@ pub(super) struct Contender {
 impl Contender {
     pub(super) fn open(directory: &Path, binary: &Path, shown: Shown) -> Result<Self, BenchError> {
         let server = Server::start(binary, directory)?;
-        let contender = Self { server, directory: directory.to_owned(), samples: 0, shown };
-        contender.fill()?;
-        Ok(contender)
-    }
-
-    fn fill(&self) -> Result<(), BenchError> {
-        let config = ClientConfig {
-            store: StoreKind::Memory,
-            token: Some(Server::token("writer")?),
-            settings: Settings { queue_count_max: DOCUMENTS as u64, ..Settings::default() },
-            ..ClientConfig::new(self.server.url())
-        };
-        let writer = Device::open(config, ROOM)?;
-        writer.run(syncline::Command::Connect)?;
-        for first in (0..DOCUMENTS).step_by(CALL_COUNT) {
-            let write = |number| (Uuid::now_v7().to_string(), Write::Create(fields(number)));
-            writer.write((first..first + CALL_COUNT).map(write))?;
-            writer.until("room in the queue", |seen| seen.queue.count < (10 * CALL_COUNT) as u64)?;
-        }
-        writer.until("an empty queue", |seen| seen.queue.count == 0)?;
-        writer.run(syncline::Command::Close).map(drop)
+        fill(&server, ROOM, DOCUMENTS)?;
+        Ok(Self { server, directory: directory.to_owned(), samples: 0, shown })
     }
 
     pub(super) fn run(&mut self, order: &Order) -> Result<Answer, BenchError> {

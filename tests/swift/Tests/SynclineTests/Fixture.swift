@@ -15,16 +15,16 @@ struct Note: Codable, Equatable, Sendable {
   var likes: Int
 }
 
-/// A server process in development mode, on a port of its own.
-final class Server {
+/// A process that says where it listens.
+class Service {
   let url: String
   private let process = Process()
 
-  init(data: String) throws {
-    let binary = try XCTUnwrap(ProcessInfo.processInfo.environment["SYNCLINE_SERVER_BIN"])
+  init(variable: String, arguments: [String]) throws {
+    let binary = try XCTUnwrap(ProcessInfo.processInfo.environment[variable], "\(variable) names no program")
     let output = Pipe()
     process.executableURL = URL(fileURLWithPath: binary)
-    process.arguments = ["--listen", "127.0.0.1:0", "--data", data, "--dev"]
+    process.arguments = arguments
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice
     try process.run()
@@ -36,6 +36,31 @@ final class Server {
     url = String(try XCTUnwrap(line.split(whereSeparator: \.isWhitespace).last))
   }
 
+  /// Where it listens, as the program takes it.
+  var address: String { String(url.dropFirst("http://".count)) }
+
+  /// Ends the process as a crash would: one that was started on a thread of Swift's pool has inherited that it is deaf to
+  /// SIGTERM.
+  func stop() {
+    guard process.isRunning else { return }
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
+}
+
+/// A server process in development mode, by default on a port of its own.
+final class Server: Service {
+  init(data: String, listen: String? = nil) throws {
+    // The same from start to start, so that tokens stay good.
+    let secret = "\(data).secret"
+    if !FileManager.default.fileExists(atPath: secret) {
+      try (UUID().uuidString + UUID().uuidString).write(toFile: secret, atomically: true, encoding: .utf8)
+    }
+    try super.init(
+      variable: "SYNCLINE_SERVER_BIN",
+      arguments: ["--listen", listen ?? "127.0.0.1:0", "--data", data, "--dev", "--jwt-secret-file", secret])
+  }
+
   func token(_ user: String, rooms: [String] = []) async throws -> String {
     var request = URLRequest(url: try XCTUnwrap(URL(string: "\(url)/dev/token")))
     request.httpMethod = "POST"
@@ -43,12 +68,6 @@ final class Server {
     request.httpBody = try JSONSerialization.data(withJSONObject: ["sub": user, "rooms": rooms])
     let (body, _) = try await URLSession.shared.data(for: request)
     return try XCTUnwrap(JSONDecoder().decode([String: String].self, from: body)["token"])
-  }
-
-  func stop() {
-    guard process.isRunning else { return }
-    process.terminate()
-    process.waitUntilExit()
   }
 }
 
@@ -85,6 +104,28 @@ class ServerTestCase: XCTestCase {
       return error
     }
     throw NothingFailed()
+  }
+}
+
+/// The Socket.IO backend without sync, and a client of it without a token.
+class BackendTestCase: ServerTestCase {
+  private var backend: Service!
+
+  override func setUpWithError() throws {
+    try super.setUpWithError()
+    backend = try Service(variable: "SYNCLINE_BACKEND_BIN", arguments: [])
+  }
+
+  override func tearDownWithError() throws {
+    backend.stop()
+    try super.tearDownWithError()
+  }
+
+  func plain() async throws -> SyncClient {
+    try await SyncClient.open(
+      ClientOptions(
+        url: backend.url, directory: folder.appendingPathComponent("plain").path, token: nil, autoConnect: false,
+        settingsJson: #"{"tokenRequired": false, "jobRetryDelayMs": 10}"#))
   }
 }
 

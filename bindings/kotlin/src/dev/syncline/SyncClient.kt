@@ -15,6 +15,8 @@ import dev.syncline.core.SyncReport
 import dev.syncline.core.SynclineClient
 import kotlin.time.Duration
 import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
@@ -24,8 +26,10 @@ import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.withContext
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.encodeToJsonElement
+import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 
 /**
@@ -37,15 +41,35 @@ import kotlinx.serialization.json.jsonObject
 class SyncClient private constructor(private val core: SynclineClient, private val hub: EventHub) {
   companion object {
     /** Opens the data and starts the client. */
-    suspend fun open(options: ClientOptions): SyncClient = calling {
+    suspend fun open(options: ClientOptions): SyncClient = open(options, ::readStates)
+
+    /** [begin] is what is done before anybody holds the client. */
+    internal suspend fun open(options: ClientOptions, begin: suspend (SynclineClient, EventHub) -> Unit): SyncClient {
+      calling { SystemTrust.installOnAndroid() }
       val hub = EventHub()
       // Not cut short: a client that nobody holds would keep its directory.
-      val core = withContext(NonCancellable) { SynclineClient.open(options, hub) }
+      val client = withContext(NonCancellable) { SyncClient(calling { SynclineClient.open(options, hub) }, hub) }
+      try {
+        calling { begin(client.core, hub) }
+        currentCoroutineContext().ensureActive()
+      } catch (failure: Throwable) {
+        client.quietly { client.close() }
+        throw failure
+      }
+      return client
+    }
+
+    private suspend fun readStates(core: SynclineClient, hub: EventHub) {
       hub.connection.compareAndSet(EventHub.UNKNOWN_CONNECTION, core.connection())
       hub.queue.compareAndSet(EventHub.EMPTY_QUEUE, core.queue())
-      SyncClient(core, hub)
     }
   }
+
+  /** What is carried out when it can be. */
+  val jobs = JobQueue(core)
+
+  /** The app's own events over the connection. */
+  val socket = Socket(core)
 
   val connection: StateFlow<ConnectionInfo> = hub.connection.asStateFlow()
 
@@ -138,7 +162,7 @@ class SyncClient private constructor(private val core: SynclineClient, private v
 
   /** Sets fields of the state, and removes those that are null; with [expiresIn] they vanish by themselves. */
   suspend fun updatePresence(room: String, state: JsonObject, expiresIn: Duration? = null) = calling {
-    core.presenceUpdate(room, state.toString(), expiresIn?.inWholeMilliseconds?.coerceAtLeast(0)?.toULong())
+    core.presenceUpdate(room, state.toString(), expiresIn?.toMilliseconds())
   }
 
   /** Writes that the server refused and the app has not acknowledged. */
@@ -163,7 +187,13 @@ class SyncClient private constructor(private val core: SynclineClient, private v
 
   /** For a background task: connects if need be, pulls and drains; returns at the latest after [deadline]. */
   suspend fun syncOnce(deadline: Duration): SyncReport =
-    calling { core.syncOnce(deadline.inWholeMilliseconds.coerceAtLeast(0).toULong()) }
+    calling { core.syncOnce(deadline.toMilliseconds()) }
+
+  /** What the client did since it was opened: counts, sizes, times. */
+  suspend fun stats(): JsonObject = Json.parseToJsonElement(calling { core.statsJson() }).jsonObject
+
+  /** The last events of the synchronization, oldest first: `{atMs, kind, detail}` each. */
+  suspend fun trace(): JsonArray = Json.parseToJsonElement(calling { core.traceJson() }).jsonArray
 
   /** Makes everything durable and ends the client. The directory may be opened again when it returns. */
   suspend fun close() = withContext(NonCancellable) {

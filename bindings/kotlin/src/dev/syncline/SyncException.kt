@@ -34,5 +34,4 @@ internal suspend fun <T> calling(call: suspend () -> T): T =
     throw SyncException("closed", RetryClass.NEVER, "the client is closed")
   }
 
-internal fun ErrorInfo.asException() =
-  SyncException(code, if (retryable) RetryClass.LATER else RetryClass.NEVER, message)
+internal fun ErrorInfo.asException() = SyncException(code, retry, message)

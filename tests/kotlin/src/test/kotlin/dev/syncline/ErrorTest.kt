@@ -12,6 +12,7 @@ import kotlin.test.assertFalse
 import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.launch
@@ -52,6 +53,7 @@ class ErrorTest : Fixture() {
     val a = open("a")
     val denied = a.watch(Query("list:7", "notes")).until { it.room.error != null }
     assertEquals("forbidden", denied.room.error?.code)
+    assertEquals(RetryClass.NEVER, denied.room.error?.retry)
   }
 
   @Test
@@ -69,6 +71,24 @@ class ErrorTest : Fixture() {
   fun `a directory in use is refused`() = scenario {
     open("a", connect = false)
     assertEquals("in_use", assertFailsWith<SyncException> { open("a", connect = false) }.code)
+  }
+
+  @Test
+  fun `a client whose opening was cut short leaves its directory free`() = scenario {
+    repeat(20) {
+      val opening = launch(Dispatchers.Default, CoroutineStart.UNDISPATCHED) { open("a", connect = false) }
+      opening.cancelAndJoin()
+      open("a", connect = false).close()
+    }
+  }
+
+  @Test
+  fun `a client whose first calls fail leaves its directory free`() = scenario {
+    val failed = assertFailsWith<SyncException> {
+      SyncClient.open(options("a", connect = false)) { _, _ -> throw SyncException("internal", RetryClass.LATER, "no") }
+    }
+    assertEquals("internal", failed.code)
+    open("a", connect = false)
   }
 
   @Test

@@ -1,12 +1,18 @@
 package dev.syncline
 
+import dev.syncline.core.ClientEvent
 import dev.syncline.core.ClientOptions
 import dev.syncline.core.ConflictStrategy
 import java.io.File
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.ReceiveChannel
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.Serializable
@@ -25,6 +31,8 @@ abstract class Fixture {
   lateinit var folder: File
 
   private val opened = mutableListOf<SyncClient>()
+  private val services = mutableListOf<AutoCloseable>()
+  private val hearing = mutableListOf<Job>()
   private var running: Server? = null
 
   val server: Server
@@ -36,7 +44,12 @@ abstract class Fixture {
     running = null
   }
 
-  fun scenario(body: suspend CoroutineScope.() -> Unit) = runBlocking { withTimeout(PATIENCE * 2, body) }
+  fun scenario(body: suspend CoroutineScope.() -> Unit) = runBlocking {
+    withTimeout(PATIENCE * 2) {
+      body()
+      hearing.forEach { it.cancel() }
+    }
+  }
 
   fun options(
     name: String,
@@ -58,8 +71,25 @@ abstract class Fixture {
 
   suspend fun open(name: String, connect: Boolean = true): SyncClient = open(options(name, connect))
 
+  /** A process that ends with the test. */
+  fun <T : AutoCloseable> opening(service: T): T = service.also { services += it }
+
   /** The first value that fits, within a bound. */
-  suspend fun <T> Flow<T>.until(fits: (T) -> Boolean): T = withTimeout(PATIENCE) { first { fits(it) } }
+  suspend fun <T> Flow<T>.until(fits: (T) -> Boolean): T = waiting { first { fits(it) } }
+
+  suspend fun <T> waiting(body: suspend () -> T): T = withTimeout(PATIENCE) { body() }
+
+  /** Everything that the client tells from now on. Ends with the scenario. */
+  fun CoroutineScope.heard(client: SyncClient): ReceiveChannel<ClientEvent> {
+    val events = Channel<ClientEvent>(Channel.UNLIMITED)
+    val listening = launch(start = CoroutineStart.UNDISPATCHED) { client.events.collect(events::send) }
+    hearing += listening
+    return events
+  }
+
+  suspend inline fun <reified E : ClientEvent> ReceiveChannel<ClientEvent>.firstOf(): E {
+    while (true) (receive() as? E)?.let { return it }
+  }
 
   @AfterEach
   fun closeAll() {
@@ -72,6 +102,7 @@ abstract class Fixture {
         }
       }
     }
+    services.forEach { it.close() }
     stopServer()
   }
 }

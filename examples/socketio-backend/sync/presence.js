@@ -1,0 +1,128 @@
+// Who is present in a room: the section "Presence" of docs/protocol.md, in the memory of this process.
+
+import { LIMITS, checkFields, checkRoom, fieldsByteLength } from './check.js';
+import { Refusal, invalid, tooLarge } from './refusal.js';
+
+/** How long a client whose connection broke is away, rather than gone. */
+const GRACE_MS = 15_000;
+/** The longest time that an app in the background may ask for in its place. */
+const BACKGROUND_LEASE_MS_MAX = 15 * 60_000;
+
+/** Begins the Socket.IO rooms of those that are present. */
+const PRESENT = '\u0001presence:';
+
+/** The handlers of the events, and `lose` for a connection that ended. A dead one is found by Socket.IO's heartbeat. */
+export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
+  /** Room -> client id -> who is there. */
+  const rooms = new Map();
+
+  const tell = (room, socket, news) =>
+    io
+      .to(PRESENT + room)
+      .except(socket.id)
+      .emit('presence:diff', { room, joined: [], updated: [], left: [], ...news });
+
+  /** The client's own entry, unless a newer connection has taken it over. */
+  function find({ socket, client }, room) {
+    const seen = rooms.get(room)?.get(client);
+    return seen?.socket === socket ? seen : undefined;
+  }
+
+  function remove(room, { socket, client, timer }) {
+    clearTimeout(timer);
+    rooms.get(room).delete(client);
+    if (rooms.get(room).size === 0) rooms.delete(room);
+    tell(room, socket, { left: [client] });
+  }
+
+  function show(session, request, state) {
+    const { status = 'active', background_lease_ms = null } = request;
+    const { socket, client } = session;
+    const now = Date.now();
+    const active = status === 'active' ? now : (state.activeAt ?? now);
+    return { ...state, socket, client, user: userOf(socket), status, background_lease_ms, activeAt: active };
+  }
+
+  const handlers = {
+    'presence:join': async (session, request) => {
+      const room = await allowed(session.socket, checkRoom(request));
+      if (session.client === null) throw new Refusal('forbidden', 'a connection without a client id');
+      const seen = show(session, request, merge({}, request));
+      const members = rooms.get(room) ?? rooms.set(room, new Map()).get(room);
+      const before = members.get(session.client);
+      clearTimeout(before?.timer);
+      members.set(session.client, seen);
+      session.socket.join(PRESENT + room);
+      session.present.add(room);
+      tell(room, session.socket, { [before ? 'updated' : 'joined']: [describe(seen)] });
+      return { members: [...members.values()].map(describe) };
+    },
+
+    'presence:update': async (session, request) => {
+      const room = await allowed(session.socket, checkRoom(request));
+      const before = find(session, room);
+      if (before === undefined) throw new Refusal('not_found', 'it is not present there');
+      const seen = show(session, request, merge(before, request));
+      rooms.get(room).set(session.client, seen);
+      tell(room, session.socket, { updated: [describe(seen)] });
+      return { ok: true };
+    },
+
+    'presence:leave': (session, request) => {
+      const room = checkRoom(request);
+      const seen = find(session, room);
+      session.socket.leave(PRESENT + room);
+      session.present.delete(room);
+      if (seen !== undefined) remove(room, seen);
+      return { ok: true };
+    },
+  };
+
+  /** The client said goodbye, or may come back. */
+  function lose(session, reason) {
+    for (const room of session.present) {
+      const seen = find(session, room);
+      if (seen === undefined) continue;
+      if (reason === 'client namespace disconnect') {
+        remove(room, seen);
+        continue;
+      }
+      seen.status = 'away';
+      const ms = Math.min(seen.background_lease_ms ?? graceMs, BACKGROUND_LEASE_MS_MAX);
+      seen.timer = setTimeout(() => remove(room, seen), ms).unref();
+      tell(room, session.socket, { updated: [describe(seen)] });
+    }
+  }
+
+  return { handlers, lose };
+}
+
+/** A state with what a request changes in it: null removes a field, and some fields vanish by themselves. */
+function merge({ fields = {}, endsAt = {}, activeAt }, { state, expires_ms = {} }) {
+  checkFields(state);
+  if (Object.keys(expires_ms).some((name) => !Object.hasOwn(state, name))) {
+    throw invalid('a field expires, and is not set');
+  }
+  const now = Date.now();
+  const standing = Object.entries(fields).filter(([name]) => !(endsAt[name] <= now));
+  const merged = Object.entries({ ...Object.fromEntries(standing), ...state });
+  const left = Object.fromEntries(merged.filter(([, value]) => value !== null));
+  if (fieldsByteLength(left) > LIMITS.presence_state_bytes_max) throw tooLarge('the presence state');
+  const kept = Object.entries(endsAt).filter(([name]) => !Object.hasOwn(state, name));
+  const set = Object.entries(expires_ms).map(([name, ms]) => [name, now + Number(ms)]);
+  return { fields: left, endsAt: Object.fromEntries([...kept, ...set]), activeAt };
+}
+
+function describe({ client, user, fields, endsAt, status, activeAt }) {
+  const now = Date.now();
+  const isThere = ([name]) => !(endsAt[name] <= now);
+  const ending = Object.entries(endsAt).filter(([name, at]) => at > now && Object.hasOwn(fields, name));
+  return {
+    client_id: client,
+    user_id: user,
+    state: Object.fromEntries(Object.entries(fields).filter(isThere)),
+    status,
+    expires_ms: Object.fromEntries(ending.map(([name, at]) => [name, at - now])),
+    idle_ms: now - activeAt,
+  };
+}
