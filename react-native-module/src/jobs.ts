@@ -103,6 +103,8 @@ export class JobQueue implements Observable<QueueStatus> {
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
   #enqueuing = 0;
+  /** Keeps jobs in the order in which they were asked for, as hosts may reorder concurrent calls. */
+  #lastSent: Promise<unknown> = Promise.resolve();
   /** The open channel. */
   #attached: Channel | null = null;
 
@@ -146,10 +148,10 @@ export class JobQueue implements Observable<QueueStatus> {
   async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void): Promise<Enqueued> {
     this.#enqueuing += 1;
     try {
-      const { enqueued } = await this.#call({
-        type: 'enqueue',
-        jobs: [{ ...job, work: encodeWork(job.work) }],
-      });
+      const jobs = [{ ...job, work: encodeWork(job.work) }];
+      const sent = this.#lastSent.then(() => this.#call({ type: 'enqueue', jobs }));
+      this.#lastSent = sent.catch(() => undefined);
+      const { enqueued } = await sent;
       const [accepted] = enqueued as [Enqueued];
       if (onEnd) this.#await(accepted.job, onEnd);
       this.#jobs.refresh();

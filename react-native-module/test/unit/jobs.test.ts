@@ -2,6 +2,7 @@ import type { Channel } from '../../src/channel.ts';
 import type { Command, DeadLetter, JobCommand, JobEvent } from '../../src/contract.ts';
 import { EMPTY_QUEUE, JobFailure, JobQueue } from '../../src/jobs.ts';
 import { Store } from '../../src/observable.ts';
+import { turn } from '../support/scripted-host.ts';
 
 /** A core that answers what the test says, and notes what it was asked. */
 function scripted(answer: (command: JobCommand) => unknown) {
@@ -149,4 +150,32 @@ test('who waits for the end of a job hears that it was dropped or cleared', asyn
   expect(ends).toEqual(['a dropped']);
   await queue.clear();
   expect(ends).toEqual(['a dropped', 'b dropped']);
+});
+
+it('queues jobs in the order in which they were asked for, one after the other', async () => {
+  const answers: (() => void)[] = [];
+  let next = 0;
+  const { queue, sent } = scripted((command) =>
+    command.type === 'enqueue'
+      ? new Promise((resolve) => {
+          answers.push(() => {
+            resolve({ enqueued: [{ job: (next += 1), duplicate: false }] });
+          });
+        })
+      : {},
+  );
+  const first = queue.emit('a');
+  const second = queue.emit('b');
+  await turn();
+  // A host with many threads might otherwise overtake the first with the second.
+  expect(sent('enqueue')).toHaveLength(1);
+  answers[0]?.();
+  expect(await first).toMatchObject({ job: 1 });
+  await turn();
+  answers[1]?.();
+  expect(await second).toMatchObject({ job: 2 });
+  expect(sent('enqueue')).toMatchObject([
+    { jobs: [{ work: { event: { name: 'a' } } }] },
+    { jobs: [{ work: { event: { name: 'b' } } }] },
+  ]);
 });
