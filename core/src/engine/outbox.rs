@@ -48,15 +48,58 @@ impl Stage {
     }
 }
 
+/// A pending write without its body. As many are held as a queue takes, so this is flat and small.
 #[derive(Debug, Clone, Copy)]
 pub struct Pending {
-    head: Head,
-    pub stage: Stage,
+    scope: Scope,
+    id: IdHash,
+    bytes: u32,
+    stage: Kind,
+    /// What comes with the stage.
+    at: u64,
     /// See [`accepted_us`](Self::accepted_us).
     accepted_us: Option<NonZeroU64>,
+    queued_at_ms: u64,
+}
+
+/// A [`Stage`], without what comes with it.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Unsent,
+    Waiting,
+    Applied,
 }
 
 impl Pending {
+    fn new(head: Head, stage: Stage, accepted_us: Option<NonZeroU64>) -> Self {
+        let Head { scope, id, bytes, queued_at_ms } = head;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut new = Self { scope, id, bytes, stage: Kind::Waiting, at: 0, accepted_us, queued_at_ms };
+        new.set_stage(stage);
+        new
+    }
+
+    fn head(&self) -> Head {
+        let Self { scope, id, bytes, queued_at_ms, .. } = *self;
+        Head { scope, id, bytes: bytes.into(), queued_at_ms }
+    }
+
+    pub fn stage(&self) -> Stage {
+        match self.stage {
+            Kind::Unsent => Stage::Unsent { due_us: self.at },
+            Kind::Waiting => Stage::Waiting,
+            Kind::Applied => Stage::Applied { seq: self.at },
+        }
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
+        (self.stage, self.at) = match stage {
+            Stage::Unsent { due_us } => (Kind::Unsent, due_us),
+            Stage::Waiting => (Kind::Waiting, 0),
+            Stage::Applied { seq } => (Kind::Applied, seq),
+        };
+    }
+
     /// When it was accepted, on the monotonic clock; `None` for one recovered from the journal. Of several that
     /// became one, when the first was that still leaves a stamp.
     pub fn accepted_us(&self) -> Option<u64> {
@@ -64,7 +107,7 @@ impl Pending {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.head.bytes
+        self.bytes.into()
     }
 }
 
@@ -130,7 +173,7 @@ impl Outbox {
         let mut by_document = Vec::new();
         for (number, head) in heads {
             by_document.push((head.scope, head.id, number));
-            outbox.line_up(number, &Pending { head, stage: Stage::Waiting, accepted_us: None });
+            outbox.line_up(number, &Pending::new(head, Stage::Waiting, None));
         }
         outbox.by_document = by_document.into_iter().collect();
         outbox
@@ -159,7 +202,7 @@ impl Outbox {
 
     /// When the oldest was queued, in milliseconds since the epoch.
     pub fn oldest_ms(&self) -> Option<u64> {
-        self.pending.iter().map(|(_, pending)| pending.head.queued_at_ms).min()
+        self.pending.iter().map(|(_, pending)| pending.queued_at_ms).min()
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = &Room> {
@@ -181,7 +224,7 @@ impl Outbox {
 
     /// The room and the collection of a pending write.
     pub fn scope(&self, client_seq: u64) -> Option<(&Room, &Collection)> {
-        self.scopes.names(self.pending.get(client_seq)?.head.scope)
+        self.scopes.names(self.pending.get(client_seq)?.scope)
     }
 
     /// A pending write with its body.
@@ -216,7 +259,7 @@ impl Outbox {
     pub fn oldest_of_each(&self, room: &Room, collection: &Collection) -> impl Iterator<Item = u64> {
         let scope = self.scopes.find(room.as_str(), collection.as_str());
         let oldest = move |(number, pending): (u64, &Pending)| {
-            let Head { scope: found, id, .. } = pending.head;
+            let Pending { scope: found, id, .. } = *pending;
             let is_oldest = Some(found) == scope && self.likely(found, id).next() == Some(number);
             is_oldest.then_some(number)
         };
@@ -241,7 +284,7 @@ impl Outbox {
     pub fn insert(&mut self, entry: &Entry, accepted_us: Option<u64>) {
         let head = Head::of(entry, &mut self.scopes);
         let accepted_us = accepted_us.and_then(moment);
-        self.put(entry.mutation.client_seq, Pending { head, stage: Stage::Waiting, accepted_us });
+        self.put(entry.mutation.client_seq, Pending::new(head, Stage::Waiting, accepted_us));
     }
 
     /// Adds a write accepted at `now_us`, which may wait until `due_us` for others to be sent with. It is pushed
@@ -250,14 +293,14 @@ impl Outbox {
         let head = Head::of(&entry, &mut self.scopes);
         let number = entry.mutation.client_seq;
         self.in_hand.insert(number, entry);
-        self.put(number, Pending { head, stage: Stage::Unsent { due_us }, accepted_us: moment(now_us) });
+        self.put(number, Pending::new(head, Stage::Unsent { due_us }, moment(now_us)));
     }
 
     /// Puts back what was taken out, as if it were accepted earlier.
     pub fn put_back(&mut self, removed: Removed) {
         let Removed { client_seq, room, collection, pending } = removed;
-        let head = Head { scope: self.scopes.hold(&room, &collection), ..pending.head };
-        self.put(client_seq, Pending { head, stage: Stage::Waiting, ..pending });
+        let head = Head { scope: self.scopes.hold(&room, &collection), ..pending.head() };
+        self.put(client_seq, Pending::new(head, Stage::Waiting, pending.accepted_us));
     }
 
     /// The bodies of what was accepted, which the store is given now.
@@ -266,12 +309,12 @@ impl Outbox {
     }
 
     fn put(&mut self, number: u64, pending: Pending) {
-        self.by_document.insert((pending.head.scope, pending.head.id, number));
+        self.by_document.insert((pending.scope, pending.id, number));
         self.line_up(number, &pending);
     }
 
     fn line_up(&mut self, number: u64, pending: &Pending) {
-        let Some(room) = self.scopes.room(pending.head.scope) else { return };
+        let Some(room) = self.scopes.room(pending.scope) else { return };
         let lane = match self.lanes.get_mut(room) {
             Some(lane) => lane,
             None => self.lanes.entry(room.clone()).or_default(),
@@ -279,7 +322,7 @@ impl Outbox {
         // What waits behind a backlog goes with it.
         let waits_for_nothing = lane.gathering == Gathering::Done && lane.has_unpushed();
         lane.unanswered.insert(number);
-        match pending.stage.due_us() {
+        match pending.stage().due_us() {
             0 => lane.gathering = Gathering::Done,
             due_us if !waits_for_nothing => lane.gathering.add(due_us, pending.bytes()),
             _ => {}
@@ -302,7 +345,7 @@ impl Outbox {
             Stage::Waiting => sabotage::is_active(Sabotage::CoalescedSent),
             Stage::Applied { .. } => false,
         };
-        let Some(pending) = self.pending.get(number).filter(|pending| may_change(pending.stage)) else {
+        let Some(pending) = self.pending.get(number).filter(|pending| may_change(pending.stage())) else {
             return Ok(None);
         };
         let entry = self.entry(number, store)?;
@@ -315,8 +358,8 @@ impl Outbox {
         let number = entry.mutation.client_seq;
         let pending = self.pending.get_mut(number)?;
         let bytes = entry.mutation.byte_len() as u64;
-        let head = Head { bytes, ..pending.head };
-        let new = Pending { head, accepted_us: accepted_us.and_then(moment), ..*pending };
+        let head = Head { bytes, ..pending.head() };
+        let new = Pending::new(head, pending.stage(), accepted_us.and_then(moment));
         let old = std::mem::replace(pending, new);
         self.bytes = self.bytes - old.bytes() + bytes;
         self.folds_not_durable += 1;
@@ -342,13 +385,13 @@ impl Outbox {
     pub fn remove(&mut self, client_seq: u64) -> Option<Removed> {
         let pending = self.pending.remove(client_seq)?;
         self.bytes -= pending.bytes();
-        let Head { scope, id, .. } = pending.head;
+        let Pending { scope, id, .. } = pending;
         self.by_document.remove(&(scope, id, client_seq));
         let (room, collection) = self.scopes.names(scope)?;
         let (room, collection) = (room.clone(), collection.clone());
         self.scopes.release(scope);
         if let Some(lane) = self.lanes.get_mut(&room) {
-            match pending.stage {
+            match pending.stage() {
                 Stage::Unsent { .. } | Stage::Waiting => lane.unanswered.remove(client_seq),
                 Stage::Applied { seq } => drop(lane.unconfirmed.remove(&(seq, client_seq))),
             }
@@ -378,7 +421,7 @@ impl Outbox {
 
     /// Whether the server has not answered one of these.
     pub fn awaits_any(&self, client_seqs: &[u64]) -> bool {
-        let is_awaited = |pending: &Pending| !pending.stage.is_applied();
+        let is_awaited = |pending: &Pending| !pending.stage().is_applied();
         client_seqs.iter().any(|number| self.pending.get(*number).is_some_and(is_awaited))
     }
 
@@ -390,11 +433,11 @@ impl Outbox {
     /// The server has the write in its log. It stays visible as pending until it is confirmed.
     pub fn mark_applied(&mut self, client_seq: u64, seq: u64) {
         let Some(pending) = self.pending.get_mut(client_seq) else { return };
-        if pending.stage.is_applied() {
+        if pending.stage().is_applied() {
             return;
         }
-        pending.stage = Stage::Applied { seq };
-        let room = self.scopes.room(pending.head.scope);
+        pending.set_stage(Stage::Applied { seq });
+        let room = self.scopes.room(pending.scope);
         if let Some(lane) = room.and_then(|room| self.lanes.get_mut(room)) {
             lane.unanswered.remove(client_seq);
             lane.unconfirmed.insert((seq, client_seq));
@@ -412,7 +455,7 @@ impl Outbox {
         for (_, number) in lost {
             lane.unanswered.insert(number);
             if let Some(pending) = self.pending.get_mut(number) {
-                pending.stage = Stage::Waiting;
+                pending.set_stage(Stage::Waiting);
             }
         }
         self.start_over(room, at_us);
@@ -429,5 +472,15 @@ impl Outbox {
         if self.lanes.get(room).is_some_and(Lane::is_idle) {
             self.lanes.remove(room);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_thousand_pending_writes_take_four_megabytes() {
+        assert_eq!(size_of::<Option<Pending>>(), 40);
     }
 }

@@ -152,7 +152,7 @@ impl Engine {
     }
 
     fn is_applied(&self, write: &Entry) -> bool {
-        self.outbox.pending(write.mutation.client_seq).is_some_and(|pending| pending.stage.is_applied())
+        self.outbox.pending(write.mutation.client_seq).is_some_and(|pending| pending.stage().is_applied())
     }
 
     /// Whether an earlier write of the same document has no answer, and will be refused, too.

@@ -71,7 +71,7 @@ impl Outbox {
         self.in_flight_bytes += bytes;
         for number in &client_seqs {
             if let Some(pending) = self.pending.get_mut(*number) {
-                pending.stage = Stage::Waiting;
+                pending.set_stage(Stage::Waiting);
             }
         }
         self.gather_rest(&room);
@@ -88,7 +88,7 @@ impl Outbox {
             return;
         }
         for pending in rest.filter_map(|number| self.pending.get(number)) {
-            lane.gathering.add(pending.stage.due_us(), pending.bytes());
+            lane.gathering.add(pending.stage().due_us(), pending.bytes());
         }
     }
 
