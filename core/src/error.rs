@@ -26,6 +26,8 @@ pub enum Code {
     Unreachable,
     /// The server's certificate is believed, but none of its keys is pinned.
     TlsPinMismatch,
+    /// The system has no certificates by which a server could be believed; an authority of the app's own needs none.
+    TlsUnavailable,
     InvalidUrl,
     /// The request is malformed: an id, a path, a setting, a patch.
     Invalid,
@@ -67,6 +69,7 @@ impl Code {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
             Self::TlsPinMismatch => "tls_pin_mismatch",
+            Self::TlsUnavailable => "tls_unavailable",
             Self::InvalidUrl => "invalid_url",
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
@@ -95,6 +98,7 @@ impl Code {
             Self::Offline
             | Self::Unreachable
             | Self::TlsPinMismatch
+            | Self::TlsUnavailable
             | Self::QueueFull
             | Self::InUse
             | Self::DiskFull

@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syncline_protocol::Room;
 use syncline_protocol::message::{self, Encoding, Failure};
+use tracing::Span;
 
 use super::io::{Now, Output};
 use super::outbox::Batch;
-use super::queue::job::JobId;
+use super::trace::span_of;
 use crate::error::{Code, Error};
+use crate::job::JobId;
 use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
 /// What a packet adds to its argument at most: the event's name, the ack id, the notation around them.
@@ -46,6 +48,8 @@ struct Sent {
     request: Request,
     sent_us: u64,
     deadline_us: u64,
+    /// Ends with the answer, or with the connection.
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -152,7 +156,8 @@ impl Wire {
     ) -> Result<u64, Error> {
         self.check_size(&args)?;
         self.last_id += 1;
-        let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
+        let span = span_of(&request);
+        let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms), span };
         self.sent.insert(self.last_id, sent);
         let packet = Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) };
         out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
@@ -191,6 +196,7 @@ impl Wire {
     pub(super) fn take(&mut self, id: u64, now: Now) -> Option<(Request, u64)> {
         self.heard = true;
         let sent = self.sent.remove(&id)?;
+        sent.span.record("answered", true);
         Some((sent.request, now.mono_us.saturating_sub(sent.sent_us)))
     }
 

@@ -52,7 +52,7 @@ use syncline_protocol::{
     WireError,
 };
 
-use crate::engine::queue::job::{EndedJob, Job, JobId};
+use crate::job::{EndedJob, Job, JobId};
 
 /// One line of the journal. [`Recovered`] is what the lines add up to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

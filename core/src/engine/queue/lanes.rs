@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::job::{JobId, JobKind};
+use syncline_protocol::sabotage::{Sabotage, is_active};
+
+use crate::job::{JobId, JobKind};
 
 /// One lane: strict order, one job at a time.
 #[derive(Debug, Default)]
@@ -44,6 +46,15 @@ pub(super) struct Head {
     pub(super) may_start: bool,
 }
 
+impl Lane {
+    fn first(&self) -> Option<JobId> {
+        if is_active(Sabotage::LaneReversed) {
+            return self.jobs.iter().next_back().copied();
+        }
+        self.jobs.first().copied()
+    }
+}
+
 /// All lanes, by name.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
@@ -81,7 +92,7 @@ impl Lanes {
 
     /// The first job of a lane.
     pub(super) fn first(&self, name: &str) -> Option<JobId> {
-        self.lanes.get(name)?.jobs.first().copied()
+        self.lanes.get(name)?.first()
     }
 
     /// Counts a failure, and says how many there were in a row.
@@ -116,7 +127,7 @@ impl Lanes {
             }
             None => {}
         }
-        let (Some(first), Some(head)) = (lane.jobs.first(), head) else {
+        let (Some(first), Some(head)) = (lane.first(), head) else {
             if lane.jobs.is_empty() && lane.holds.is_empty() {
                 self.lanes.remove(name);
             }
@@ -129,7 +140,7 @@ impl Lanes {
             lane.filed = Some(Filed::Waiting(until_us));
             self.waiting.insert((until_us, name.to_owned()));
         } else {
-            let place = (Reverse(head.priority), *first);
+            let place = (Reverse(head.priority), first);
             lane.filed = Some(Filed::Ready(head.kind, place));
             self.ready.entry(head.kind).or_default().insert(place);
         }
