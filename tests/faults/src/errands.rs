@@ -75,7 +75,7 @@ impl Backend {
         }
         match seen.by_key.get(key).copied() {
             Some(other) if other != errand => {
-                seen.wrong.push(format!("{key} is of {other:?} and {errand:?}"))
+                seen.wrong.push(format!("{key} is of {other:?} and {errand:?}"));
             }
             Some(_) => {
                 seen.repetitions += 1;
