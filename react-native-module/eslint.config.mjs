@@ -18,6 +18,6 @@ export default tseslint.config(
   {
     // Mistakes are its subject.
     files: ['types/**'],
-    rules: { 'react-hooks/immutability': 'off' },
+    rules: { 'react-hooks/immutability': 'off', '@typescript-eslint/no-unused-vars': 'off' },
   },
 );

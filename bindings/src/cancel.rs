@@ -34,7 +34,7 @@ impl CancelHandle {
 }
 
 impl CancelHandle {
-    async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let mut cancelled = self.cancelled.subscribe();
         // Cannot fail: the sender is borrowed here.
         drop(cancelled.wait_for(|cancelled| *cancelled).await);

@@ -25,9 +25,12 @@ use syncline::schema::{Migration, MigrationStep, Schema};
 use syncline::store::{Conflict, Index};
 use syncline::transport::Parser;
 use syncline::{ClientConfig, Code, CollectionOptions, ConflictStrategy, ErrorBody, Settings, StoreKind};
+use syncline_protocol::error::Retry;
 use syncline_protocol::message::PresenceStatus;
 use syncline_protocol::{ConflictKind, Op, Write};
 use ts_rs::{Config, TS};
+
+use crate::device::{BackgroundOptions, DeviceOptions, Encryption};
 
 const HEAD: &str = "\
 // Generated from the Rust types by scripts/gen-contract. Do not edit.
@@ -51,6 +54,9 @@ pub fn typescript() -> String {
     }
     declare!(
         ClientConfig,
+        DeviceOptions,
+        Encryption,
+        BackgroundOptions,
         Settings,
         RoomArgument,
         ConflictStrategy,
@@ -125,6 +131,7 @@ pub fn typescript() -> String {
         LogLine,
         Event,
         ErrorBody,
+        Retry,
         Code,
     );
     text

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use syncline::argument::{Argument, portable};
 use syncline::engine::io::Reply;
 use syncline::engine::queue::command::{self, JobCommand, JobEvent, JobReply, NewJob};
-use syncline::job::{Category, DeadReason, JobError, JobKind, JobWork, LanePolicy};
+use syncline::job::{self, Category, DeadReason, JobError, JobKind, JobWork};
 use syncline::{Code, Command, Error};
 
 use crate::client::{Result, SynclineClient, unexpected};
@@ -86,12 +86,34 @@ pub struct JobRequest {
     pub never_expires: bool,
     #[uniffi(default = None)]
     pub attempts_max: Option<u32>,
-    /// Whether its lane waits for the app when it fails for good.
-    #[uniffi(default = false)]
-    pub holds_lane: bool,
+    /// How its lane goes on behind it; `continue` when absent.
+    #[uniffi(default = None)]
+    pub policy: Option<LanePolicy>,
     /// Whether its result stays until it is acknowledged.
     #[uniffi(default = false)]
     pub keep_outcome: bool,
+}
+
+/// How a lane goes on behind one of its jobs.
+#[derive(Debug, Clone, Copy, uniffi::Enum)]
+pub enum LanePolicy {
+    /// With the next one, however it ended.
+    Continue,
+    /// If it fails for good, when the app has retried or dropped it.
+    Hold,
+    /// As `Continue`, and an event is sent without waiting for the answers to those before it. They arrive in order; one
+    /// that the server cannot take for now is sent again behind those that were already under way.
+    Stream,
+}
+
+impl From<LanePolicy> for job::LanePolicy {
+    fn from(policy: LanePolicy) -> Self {
+        match policy {
+            LanePolicy::Continue => Self::Continue,
+            LanePolicy::Hold => Self::Hold,
+            LanePolicy::Stream => Self::Stream,
+        }
+    }
 }
 
 impl TryFrom<JobRequest> for NewJob {
@@ -107,7 +129,7 @@ impl TryFrom<JobRequest> for NewJob {
             after: request.after,
             ttl_ms: if request.never_expires { Some(None) } else { request.ttl_ms.map(Some) },
             attempts_max: request.attempts_max,
-            policy: if request.holds_lane { LanePolicy::Hold } else { LanePolicy::Continue },
+            policy: request.policy.unwrap_or(LanePolicy::Continue).into(),
             keep_outcome: request.keep_outcome,
         })
     }

@@ -1,6 +1,6 @@
 //! The façade for JavaScript: every host (Expo Swift, Expo Kotlin, Node) carries these functions and strings.
 //!
-//! A reply is `{"ok": ...}` or `{"error": {"code", "message", "retryable"}}`; nothing here throws or panics.
+//! A reply is `{"ok": ...}` or `{"error": {"code", "message", "retryable", "retry"}}`; nothing here throws or panics.
 //! The shapes are [`syncline::Command`], [`syncline::Reply`] and [`syncline::Event`].
 
 use std::collections::BTreeMap;
@@ -13,8 +13,11 @@ use once_cell::sync::Lazy;
 use serde::Serialize;
 use syncline::engine::io::Network;
 use syncline::logging::{self, LogLine};
-use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event};
+use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event, Secret};
 use tokio::sync::Mutex as AsyncMutex;
+
+use crate::background::{self, Followed, Note, Record};
+use crate::device;
 
 pub use syncline::engine::io::AppState;
 
@@ -38,12 +41,14 @@ struct Opened {
     client: Client,
     /// Where it keeps its data.
     directory: Option<PathBuf>,
+    /// If it is for the background.
+    followed: Option<Followed>,
 }
 
 static REGISTRY: Lazy<Mutex<Registry>> = Lazy::new(Mutex::default);
 
 /// Held while a client opens or closes, so that nobody finds a directory half closed.
-static LIFECYCLE: AsyncMutex<()> = AsyncMutex::const_new(());
+pub(crate) static LIFECYCLE: AsyncMutex<()> = AsyncMutex::const_new(());
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,7 +62,7 @@ struct OpenReply {
     client: u64,
 }
 
-/// Opens a client from a JSON [`ClientConfig`]; replies `{"ok": {"client": number}}`. A client of the same directory
+/// Opens a client from a JSON [`ClientConfig`], with [`device::DeviceOptions`] among its members; replies `{"ok": {"client": number}}`. A client of the same directory
 /// in this process is closed first: it belongs to JavaScript that was reloaded.
 pub async fn open(config: String, sink: Arc<dyn EventSink>) -> String {
     envelope(guarded(open_client(config, sink)).await)
@@ -72,6 +77,11 @@ pub async fn call(client: u64, command: String) -> String {
 pub fn set_app_state(state: AppState) {
     registry().app_state = state;
     post_all(&Command::SetAppState { state });
+    if state == AppState::Background {
+        // What is followed now is what to look after until the app is seen again.
+        let handles: Vec<u64> = registry().clients.keys().copied().collect();
+        handles.into_iter().for_each(keep_record);
+    }
 }
 
 /// Tells every client of the process what the system says of the network. `kind` is `wifi`, `cellular`,
@@ -82,7 +92,7 @@ pub fn set_network(available: bool, expensive: bool, kind: String) {
     post_all(&Command::SetNetwork { network });
 }
 
-/// Takes the log: a JSON [`LogLine`](syncline::logging::LogLine) at a time.
+/// Takes the log: a JSON array of [`LogLine`](syncline::logging::LogLine)s at a time.
 pub type LogSink = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Sets where the log of this process goes, and from which level on: `off`, `error`, `warn`, `info`, `debug` or `trace`.
@@ -90,13 +100,19 @@ pub type LogSink = Arc<dyn Fn(String) + Send + Sync>;
 pub fn set_log_sink(level: &str, sink: Option<LogSink>) -> String {
     let level = serde_json::from_value(level.into()).map_err(|error| invalid("level", &error));
     let sink = sink.map(|sink| {
-        let sink: Arc<dyn logging::LogSink> = Arc::new(move |line: LogLine| {
-            // A line of text and numbers always has a JSON form.
-            sink(serde_json::to_string(&line).unwrap_or_default());
-        });
+        let sink: Arc<dyn logging::LogSink> = Arc::new(JsonLog(sink));
         sink
     });
     envelope(level.and_then(|level| logging::set_log_sink(level, sink)).map(|()| syncline::Reply::Done {}))
+}
+
+struct JsonLog(LogSink);
+
+impl logging::LogSink for JsonLog {
+    fn lines(&self, lines: Vec<LogLine>) {
+        // Text and numbers always have a JSON form.
+        (self.0)(serde_json::to_string(&lines).unwrap_or_default());
+    }
 }
 
 /// Closes every client of the process; no event is sent after it returns to a client that was closed.
@@ -109,29 +125,57 @@ pub async fn close_all() {
 }
 
 async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenReply, Error> {
-    let mut config: ClientConfig =
-        serde_json::from_str(&config).map_err(|error| invalid("config", &error))?;
+    let (mut config, options) = device::read_options(&config)?;
     let _alone = LIFECYCLE.lock().await;
+    let record = Record::of(&config, &options)?;
+    if options.encryption.is_some() {
+        config.encryption_key = Some(device::encryption_key()?);
+    }
     if let Some(former) = take_client_of(config.directory.as_deref()) {
         close(&former).await;
     }
+    let directory = config.directory.clone();
+    let deliver_to = |handle| move |events: Vec<Event>| deliver(&*sink, handle, &events);
+    let is_recorded = record.is_some();
+    let (handle, _) = start(config, record, None, deliver_to).await?;
+    match directory {
+        _ if is_recorded => keep_record(handle),
+        Some(directory) => background::forget(&directory),
+        None => {}
+    }
+    Ok(OpenReply { client: handle })
+}
+
+/// Opens a client of a directory that nobody has open, under [`LIFECYCLE`], and registers it. It is told of an app state of its
+/// own, if one is given, or else of the app's.
+pub(crate) async fn start<S: syncline::EventSink>(
+    mut config: ClientConfig,
+    record: Option<Record>,
+    app_state: Option<AppState>,
+    sink: impl FnOnce(u64) -> S,
+) -> Result<(u64, Client), Error> {
     let connects = std::mem::replace(&mut config.auto_connect, false);
     let directory = config.directory.clone();
     let (handle, hints) = {
         let mut registry = registry();
         registry.last_handle += 1;
-        let state = Command::SetAppState { state: registry.app_state };
+        let state = Command::SetAppState { state: app_state.unwrap_or(registry.app_state) };
         (registry.last_handle, [state, Command::SetNetwork { network: registry.network.clone() }])
     };
-    let client = Client::open(config, move |events: Vec<Event>| deliver(&*sink, handle, &events)).await?;
+    let client = Client::open(config, sink(handle)).await?;
     for hint in hints {
         client.execute(hint).await?;
     }
     if connects {
         client.post(Command::Connect)?;
     }
-    registry().clients.insert(handle, Opened { client, directory: directory.map(canonical) });
-    Ok(OpenReply { client: handle })
+    let opened = Opened {
+        client: client.clone(),
+        directory: directory.map(canonical),
+        followed: record.map(Followed::new),
+    };
+    registry().clients.insert(handle, opened);
+    Ok((handle, client))
 }
 
 /// The same for every spelling of a path that exists.
@@ -140,15 +184,27 @@ fn canonical(directory: PathBuf) -> PathBuf {
 }
 
 fn take_client_of(directory: Option<&Path>) -> Option<Client> {
-    let directory = canonical(directory?.to_path_buf());
-    let mut registry = registry();
-    let of_directory =
-        registry.clients.iter().find(|(_, opened)| opened.directory.as_ref() == Some(&directory));
-    let handle = *of_directory?.0;
-    registry.clients.remove(&handle).map(|opened| opened.client)
+    remove(handle_of(directory?)?)
 }
 
-async fn close(client: &Client) {
+/// The client that has a directory open.
+pub(crate) fn client_of(directory: &Path) -> Option<Client> {
+    find(handle_of(directory)?).ok()
+}
+
+fn handle_of(directory: &Path) -> Option<u64> {
+    let directory = canonical(directory.to_path_buf());
+    let registry = registry();
+    let mut clients = registry.clients.iter();
+    clients.find(|(_, opened)| opened.directory.as_ref() == Some(&directory)).map(|(handle, _)| *handle)
+}
+
+/// Takes a client out, to be closed.
+pub(crate) fn remove(handle: u64) -> Option<Client> {
+    registry().clients.remove(&handle).map(|opened| opened.client)
+}
+
+pub(crate) async fn close(client: &Client) {
     if let Err(error) = client.execute(Command::Close).await {
         tracing::debug!(%error, "client was closed already");
     }
@@ -158,10 +214,32 @@ async fn execute(handle: u64, command: String) -> Result<syncline::Reply, Error>
     let command: Command = serde_json::from_str(&command).map_err(|error| invalid("command", &error))?;
     if command == Command::Close {
         let _alone = LIFECYCLE.lock().await;
-        let opened = registry().clients.remove(&handle);
-        return opened.ok_or_else(|| not_open(handle))?.client.execute(command).await;
+        return remove(handle).ok_or_else(|| not_open(handle))?.execute(command).await;
     }
-    find(handle)?.execute(command).await
+    let client = find(handle)?;
+    if let Command::SetToken { token, .. } = &command
+        && with_followed(handle, |followed| followed.set_token(token.as_ref().map(Secret::expose))).is_some()
+    {
+        // Before anything else: one that was taken back must not be used again, however this call ends.
+        keep_record(handle);
+    }
+    let note = Note::of(&command);
+    let reply = client.execute(command).await?;
+    if let Some(note) = note {
+        with_followed(handle, |followed| followed.take(note, &reply));
+    }
+    Ok(reply)
+}
+
+fn with_followed<T>(handle: u64, work: impl FnOnce(&mut Followed) -> T) -> Option<T> {
+    Some(work(registry().clients.get_mut(&handle)?.followed.as_mut()?))
+}
+
+/// Has the device keep what is known of a client, if it is for the background.
+fn keep_record(handle: u64) {
+    if with_followed(handle, |_| ()).is_some() {
+        background::keep(|| with_followed(handle, |followed| followed.now()));
+    }
 }
 
 fn find(handle: u64) -> Result<Client, Error> {
@@ -189,7 +267,7 @@ fn post_all(command: &Command) {
 }
 
 /// A panic on the way becomes an error: none crosses into the host.
-async fn guarded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
@@ -202,7 +280,7 @@ fn envelope<T: Serialize>(result: Result<T, Error>) -> String {
         Err(error) => Envelope::Error(error.into()),
     };
     serde_json::to_string(&envelope).unwrap_or_else(|_| {
-        r#"{"error":{"code":"internal","message":"the reply could not be encoded","retryable":false}}"#
+        r#"{"error":{"code":"internal","message":"the reply could not be encoded","retryable":false,"retry":"never"}}"#
             .to_owned()
     })
 }

@@ -1,16 +1,20 @@
 //! The only crate that knows UniFFI.
 //!
-//! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`], [`cancel`]: the typed API for Swift, Kotlin
-//!   and Python.
+//! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`], [`cancel`], [`trust`]: the typed API for
+//!   Swift, Kotlin and Python.
 //! - [`jobs`]: jobs in the typed API.
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
+//! - [`device`]: what the façade wants of the device: secrets kept, and to be woken up. [`background`]: what it does then,
+//!   without JavaScript.
 //! - `contract`: the TypeScript declarations of that façade.
 
+pub mod background;
 pub mod cancel;
 pub mod client;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod device;
 pub mod error;
 pub mod jobs;
 pub mod json;
@@ -18,6 +22,7 @@ pub mod listener;
 pub mod logging;
 pub mod progress;
 pub mod socket;
+pub mod trust;
 pub mod types;
 
 uniffi::setup_scaffolding!();

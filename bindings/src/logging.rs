@@ -81,10 +81,10 @@ pub fn set_logger(level: LogLevel, listener: Option<Arc<dyn LogListener>>) -> Re
     Ok(logging::set_log_sink(level.into(), sink)?)
 }
 
-/// Takes the façade's log: a JSON object per line.
+/// Takes the façade's log: a JSON array of lines, on a thread of its own.
 #[uniffi::export(with_foreign)]
 pub trait JsonLogListener: Send + Sync {
-    fn on_line(&self, line: String);
+    fn on_lines(&self, lines: String);
 }
 
 /// See [`crate::json::set_log_sink`].
@@ -93,7 +93,7 @@ pub trait JsonLogListener: Send + Sync {
 #[uniffi::export]
 pub fn json_set_log_sink(level: String, listener: Option<Arc<dyn JsonLogListener>>) -> String {
     let sink = listener.map(|listener| {
-        let sink: crate::json::LogSink = Arc::new(move |line| listener.on_line(line));
+        let sink: crate::json::LogSink = Arc::new(move |lines| listener.on_lines(lines));
         sink
     });
     crate::json::set_log_sink(&level, sink)

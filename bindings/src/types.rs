@@ -8,7 +8,7 @@ use syncline::store::{EncryptionKey, InvalidKey};
 use syncline::{Error, ErrorBody, StoreKind};
 use syncline_protocol::message::PresenceStatus;
 
-use crate::error::SynclineError;
+use crate::error::{RetryClass, SynclineError};
 
 pub use crate::progress::{Phase, ProgressInfo};
 pub use crate::socket::ConnectionInfo;
@@ -166,12 +166,16 @@ impl From<io::Row> for Row {
 pub struct ErrorInfo {
     pub code: String,
     pub message: String,
+    /// Whether `retry` is not `Never`.
     pub retryable: bool,
+    /// What helps.
+    pub retry: RetryClass,
 }
 
 impl From<ErrorBody> for ErrorInfo {
     fn from(error: ErrorBody) -> Self {
-        Self { code: error.code.as_str().to_owned(), message: error.message, retryable: error.retryable }
+        let ErrorBody { code, message, retryable, retry } = error;
+        Self { code: code.as_str().to_owned(), message, retryable, retry: retry.into() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, Collection};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -32,8 +32,9 @@ use crate::transport::{
 
 /// Calls that wait for the driver; beyond, callers wait.
 const CALLS_QUEUED_MAX: usize = 1024;
-/// The driver's stack. Values nest at most 64 deep, and sled needs little.
-const DRIVER_STACK_BYTES: usize = 1 << 20;
+/// The driver's stack, of which only what is used takes memory. Values nest at most 64 deep, and sled needs little; TLS,
+/// with the platform's verifier, runs on it as well.
+const DRIVER_STACK_BYTES: usize = 2 << 20;
 const EVENTS_STACK_BYTES: usize = 512 << 10;
 
 /// How a client is opened.
@@ -244,6 +245,7 @@ impl<F: FnMut(Vec<Event>) + Send + 'static> EventSink for F {
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
+    runtime: Handle,
 }
 
 impl Client {
@@ -257,6 +259,7 @@ impl Client {
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();
         let auto_connect = config.auto_connect;
+        let handle = runtime.handle().clone();
         spawn("syncline", DRIVER_STACK_BYTES, move || {
             let driver = match prepare(config, endpoint, http, inbox, sink) {
                 Ok(driver) => driver,
@@ -270,7 +273,7 @@ impl Client {
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
-        let client = Self { calls };
+        let client = Self { calls, runtime: handle };
         if auto_connect {
             client.post(Command::Connect)?;
         }
@@ -294,7 +297,7 @@ impl Client {
             Err(TrySendError::Closed(_)) => Err(Error::closed()),
             Err(TrySendError::Full(call)) => {
                 let calls = self.calls.clone();
-                runtime()?.spawn(async move { calls.send(call).await });
+                self.runtime.spawn(async move { calls.send(call).await });
                 Ok(())
             }
         }
@@ -303,10 +306,12 @@ impl Client {
 
 /// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
 /// told why. What it accepted is on the disk for the next one.
-fn run(driver: Driver, runtime: &Runtime) {
+fn run(driver: Driver, runtime: Runtime) {
     let events = driver.events.clone();
     let span = tracing::info_span!("syncline.client");
     let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
     if ended.is_err() {
         let error = Error::new(Code::Internal, "the client ended by a panic");
         tracing::error!(%error, "the client ended by a panic");

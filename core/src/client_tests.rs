@@ -9,7 +9,7 @@ use std::time::Duration;
 use syncline_protocol::Room;
 
 use super::*;
-use crate::store::{Cache, Record, Retain, RoomUpdate, StoreStats};
+use crate::store::{Cache, Entry, Live, Record, Retain, RoomUpdate, StoreStats};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,12 +33,16 @@ impl Store for PanickingStore {
         self.inner.commit()
     }
 
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+    fn entry(&self, client_seq: u64) -> Result<Entry, StoreError> {
+        self.inner.entry(client_seq)
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {
         self.inner.compact_if_worthwhile(live)
     }
 
-    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.inner.replace_journal(records)
+    fn replace_journal(&mut self, live: &Live) -> Result<(), StoreError> {
+        self.inner.replace_journal(live)
     }
 
     fn rewrite_cache(&mut self, version: Option<u32>, retain: &mut dyn Retain) -> Result<(), StoreError> {
@@ -76,13 +80,14 @@ fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> C
     let endpoint = config.endpoint().unwrap();
     let http = config.http(&endpoint).unwrap();
     let runtime = runtime().unwrap();
+    let handle = runtime.handle().clone();
     spawn("syncline", DRIVER_STACK_BYTES, move || {
         let mut driver = prepare(config, endpoint, http, inbox, sink).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, armed });
         run(driver, runtime);
     })
     .unwrap();
-    Client { calls }
+    Client { calls, runtime: handle }
 }
 
 fn write(id: &str) -> Command {

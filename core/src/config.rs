@@ -75,6 +75,11 @@ pub struct Settings {
     pub job_bytes_max: u64,
     /// Jobs of one kind under way at once, each of another lane.
     pub jobs_parallel_max: u64,
+    /// Events of one lane sent and not yet acknowledged, where they need not wait for each other.
+    pub job_stream_max: u64,
+    /// How long the journal may wait to be told that an event is done, while more of the queue is under way. What was done
+    /// within before a crash is sent again, under the same key.
+    pub job_end_delay_ms: u64,
     /// The pause of a lane after its first failure is anything up to this; doubles with each failure in a row.
     pub job_retry_delay_ms: u64,
     pub job_retry_delay_ms_max: u64,
@@ -184,6 +189,8 @@ impl Default for Settings {
             job_attempts_max: 3,
             job_bytes_max: 1 << 20,
             jobs_parallel_max: 8,
+            job_stream_max: 64,
+            job_end_delay_ms: 20,
             job_retry_delay_ms: 1_000,
             job_retry_delay_ms_max: 60_000,
             job_ack_timeout_ms: 20_000,

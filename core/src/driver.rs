@@ -1,12 +1,13 @@
 //! The loop that owns everything impure of one client: the clock, the socket, the timer, the store.
 //!
-//! It runs on a thread of its own, because the store blocks; sockets and timers live on the runtime that all
-//! clients of the process share. Each turn goes: events, store, transmit, timer, notify.
+//! It runs on a thread of its own, because the store blocks; its socket, requests and timers live on the same thread, so
+//! that a message needs no other one on its way. Each turn goes: events, store, transmit, timer, notify.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -28,20 +29,13 @@ use crate::transport::{
 const COMMANDS_PER_TURN_MAX: usize = 1024;
 /// Socket events taken in one turn.
 const SOCKET_EVENTS_PER_TURN_MAX: usize = 64;
-/// Socket events that wait for the driver; beyond, nothing is read from the network.
-pub(crate) const SOCKET_EVENTS_QUEUED_MAX: usize = 64;
 
-/// The runtime that all clients of the process share.
-pub(crate) fn runtime() -> Result<&'static Runtime, Error> {
-    static RUNTIME: OnceCell<Runtime> = OnceCell::new();
-    RUNTIME.get_or_try_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("syncline-io")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(Code::Internal, format!("no runtime: {error}")))
-    })
+/// The runtime of one client, for the driver's thread.
+pub(crate) fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::Internal, format!("no runtime: {error}")))
 }
 
 /// A command on its way to the driver.
@@ -86,7 +80,6 @@ struct Running {
     store: Box<dyn Store>,
     endpoint: ConnectRequest,
     parser: Parser,
-    socket_events: mpsc::Sender<(Generation, SocketEvent)>,
     http: HttpClient,
     /// Requests under way. They end with the driver.
     exchanges: JoinSet<Exchange>,
@@ -108,13 +101,11 @@ impl Driver {
     /// Runs until the client is closed or its last handle is gone.
     pub(crate) async fn run(self) {
         let Self { engine, store, endpoint, parser, http, mut calls, events } = self;
-        let (socket_events, mut socket_inbox) = mpsc::channel(SOCKET_EVENTS_QUEUED_MAX);
         let mut running = Running {
             engine,
             store,
             endpoint,
             parser,
-            socket_events,
             http,
             exchanges: JoinSet::new(),
             connection: None,
@@ -128,37 +119,58 @@ impl Driver {
             bytes_sent: 0,
             bytes_received: 0,
         };
-        let (mut call_batch, mut socket_batch) = (Vec::new(), Vec::new());
+        let mut inputs = Inputs::default();
         let mut app_is_busy = false;
+        let mut alarm = std::pin::pin!(tokio::time::sleep_until(running.deadline().into()));
         while !running.engine.is_closed() {
-            let deadline = running.deadline();
-            tokio::select! {
-                count = calls.recv_many(&mut call_batch, COMMANDS_PER_TURN_MAX) => {
-                    if count == 0 {
-                        running.take_command(Command::Close);
-                    }
-                }
-                _ = socket_inbox.recv_many(&mut socket_batch, SOCKET_EVENTS_PER_TURN_MAX) => {}
-                Some(ended) = running.exchanges.join_next() => running.take_exchange(ended),
-                _ = events.reserve(), if app_is_busy => {}
-                () = tokio::time::sleep_until(deadline.into()) => running.handle(Input::Tick),
+            let deadline = running.deadline().into();
+            // One that goes off too early costs less than setting it anew with each message.
+            if deadline < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(deadline);
             }
-            for call in call_batch.drain(..) {
-                running.take_call(call);
+            {
+                let mut app = std::pin::pin!(app_is_busy.then(|| events.reserve()));
+                poll_fn(|cx| {
+                    let mut is_ready = running.poll_inputs(cx, &mut inputs);
+                    is_ready |= calls
+                        .poll_recv_many(cx, &mut inputs.calls, COMMANDS_PER_TURN_MAX)
+                        .map(|count| {
+                            inputs.is_abandoned = count == 0;
+                        })
+                        .is_ready();
+                    inputs.is_due = alarm.as_mut().poll(cx).is_ready();
+                    is_ready |= inputs.is_due;
+                    is_ready |= app.as_mut().as_pin_mut().is_some_and(|app| app.poll(cx).is_ready());
+                    if is_ready { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
             }
-            for (generation, event) in socket_batch.drain(..) {
-                running.take_socket_event(generation, event);
-            }
+            running.take(&mut inputs);
             running.commit();
             running.transmit();
             app_is_busy = running.notify(&events).is_err();
         }
+        // The last frames go out before the store, which blocks, is closed.
+        poll_fn(|cx| Poll::Ready(running.poll_inputs(cx, &mut inputs))).await;
         let Running { store, last_replies, .. } = running;
         drop(store);
         for (waiting, result) in last_replies {
             let _unheard = waiting.reply.send(result);
         }
     }
+}
+
+/// What came for one turn.
+#[derive(Debug, Default)]
+struct Inputs {
+    calls: Vec<Call>,
+    /// Of the connection.
+    socket: Vec<SocketEvent>,
+    exchanges: Vec<Result<Exchange, tokio::task::JoinError>>,
+    /// The alarm has gone off.
+    is_due: bool,
+    /// Nobody holds the client any more.
+    is_abandoned: bool,
 }
 
 /// The app has not taken the last events yet.
@@ -187,6 +199,47 @@ impl Running {
         self.engine.handle(now, input, &mut *self.store, &mut self.outputs);
     }
 
+    /// Writes what was sent, and reads. Returns whether anything came.
+    fn poll_inputs(&mut self, cx: &mut Context<'_>, inputs: &mut Inputs) -> bool {
+        while let Some(closing) = &mut self.closing
+            && let Poll::Ready(event) = closing.poll_event(cx)
+        {
+            if matches!(event, SocketEvent::Closed(_)) {
+                self.closing = None;
+            }
+        }
+        if let Some(connection) = &mut self.connection {
+            while inputs.socket.len() < SOCKET_EVENTS_PER_TURN_MAX
+                && let Poll::Ready(event) = connection.socket.poll_event(cx)
+            {
+                inputs.socket.push(event);
+            }
+        }
+        while let Poll::Ready(Some(ended)) = self.exchanges.poll_join_next(cx) {
+            inputs.exchanges.push(ended);
+        }
+        !inputs.socket.is_empty() || !inputs.exchanges.is_empty()
+    }
+
+    fn take(&mut self, inputs: &mut Inputs) {
+        // What came on the connection that there is now, before a call may end it.
+        for event in inputs.socket.drain(..) {
+            self.take_socket_event(event);
+        }
+        for call in inputs.calls.drain(..) {
+            self.take_call(call);
+        }
+        for ended in inputs.exchanges.drain(..) {
+            self.take_exchange(ended);
+        }
+        if std::mem::take(&mut inputs.is_abandoned) {
+            self.take_command(Command::Close);
+        }
+        if std::mem::take(&mut inputs.is_due) && self.deadline() <= Instant::now() {
+            self.handle(Input::Tick);
+        }
+    }
+
     fn take_call(&mut self, call: Call) {
         let is_write = matches!(call.command, Command::Write { .. });
         let request = self.take_command(call.command);
@@ -199,10 +252,9 @@ impl Running {
         self.last_request
     }
 
-    fn take_socket_event(&mut self, generation: Generation, event: SocketEvent) {
-        let Some(connection) = self.connection.as_mut().filter(|open| open.generation == generation) else {
-            return;
-        };
+    fn take_socket_event(&mut self, event: SocketEvent) {
+        let Some(connection) = &mut self.connection else { return };
+        let generation = connection.generation;
         let input = match event {
             SocketEvent::Opened => Input::SocketOpened(generation),
             SocketEvent::Closed(reason) => Input::SocketClosed(generation, reason.into()),
@@ -230,7 +282,7 @@ impl Running {
         self.handle(result.map_or_else(Input::CommitFailed, |()| Input::Committed));
         if committed {
             let engine = &self.engine;
-            if let Err(error) = self.store.compact_if_worthwhile(&mut || engine.live_records()) {
+            if let Err(error) = self.store.compact_if_worthwhile(&mut || engine.live()) {
                 tracing::warn!(%error, "journal not compacted");
             }
         }
@@ -257,10 +309,8 @@ impl Running {
     }
 
     fn exchange(&mut self, job: JobId, run: u64, request: HttpRequest) {
-        let Ok(runtime) = runtime() else { return };
         let http = self.http.clone();
-        let exchange = async move { (job, run, http.send(request).await) };
-        self.exchanges.spawn_on(exchange, runtime.handle());
+        self.exchanges.spawn(async move { (job, run, http.send(request).await) });
     }
 
     fn take_exchange(&mut self, ended: Result<Exchange, tokio::task::JoinError>) {
@@ -272,7 +322,7 @@ impl Running {
     }
 
     fn send(&mut self, frames: Vec<Frame>) {
-        if let Some(connection) = &self.connection
+        if let Some(connection) = &mut self.connection
             && !frames.is_empty()
         {
             self.bytes_sent += frames.iter().map(|frame| frame.byte_len() as u64).sum::<u64>();
@@ -281,15 +331,14 @@ impl Running {
     }
 
     fn open(&mut self, generation: Generation) {
-        let Ok(runtime) = runtime() else { return };
         let request = self.endpoint.clone();
-        let socket = Socket::open(runtime.handle(), request, self.socket_events.clone(), generation);
+        let socket = Socket::open(request);
         let decoder = Decoder::new(self.parser, DecodeLimits::DEFAULT);
         self.connection = Some(Connection { generation, socket, decoder });
     }
 
     fn close(&mut self, generation: Generation) {
-        if let Some(connection) = self.connection.take_if(|open| open.generation == generation) {
+        if let Some(mut connection) = self.connection.take_if(|open| open.generation == generation) {
             connection.socket.close();
             self.closing = Some(connection.socket);
         }
@@ -341,7 +390,7 @@ impl From<CloseReason> for Error {
             CloseReason::Protocol(_) | CloseReason::TooLarge => Code::Protocol,
             CloseReason::Timeout => Code::Timeout,
             CloseReason::Tls(TlsFailure::Pin) => Code::TlsPinMismatch,
-            CloseReason::Tls(TlsFailure::Unavailable) => Code::TlsUnavailable,
+            CloseReason::Tls(TlsFailure::NoSystemCheck) => Code::TlsNotReady,
             _ => Code::Unreachable,
         };
         let retry_after_ms = reason.retry_after_ms().map(|ms| ms.min(RETRY_AFTER_MS_MAX));

@@ -26,8 +26,8 @@ pub enum Code {
     Unreachable,
     /// The server's certificate is believed, but none of its keys is pinned.
     TlsPinMismatch,
-    /// The system has no certificates by which a server could be believed; an authority of the app's own needs none.
-    TlsUnavailable,
+    /// No certificate can be judged: on Android, the system's own check was not set up; elsewhere, it has no authorities.
+    TlsNotReady,
     InvalidUrl,
     /// The request is malformed: an id, a path, a setting, a patch.
     Invalid,
@@ -69,7 +69,7 @@ impl Code {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
             Self::TlsPinMismatch => "tls_pin_mismatch",
-            Self::TlsUnavailable => "tls_unavailable",
+            Self::TlsNotReady => "tls_not_ready",
             Self::InvalidUrl => "invalid_url",
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
@@ -98,7 +98,7 @@ impl Code {
             Self::Offline
             | Self::Unreachable
             | Self::TlsPinMismatch
-            | Self::TlsUnavailable
+            | Self::TlsNotReady
             | Self::QueueFull
             | Self::InUse
             | Self::DiskFull
@@ -152,18 +152,22 @@ impl Error {
     }
 }
 
-/// `{code, message, retryable}`: how an error reaches JavaScript.
+/// How an error reaches JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct ErrorBody {
     pub code: Code,
     pub message: String,
+    /// Whether the same request may succeed later without a change to it: `retry` is not `never`.
     pub retryable: bool,
+    /// What helps.
+    pub retry: Retry,
 }
 
 impl From<Error> for ErrorBody {
     fn from(error: Error) -> Self {
-        Self { code: error.code, retryable: error.retryable(), message: error.message }
+        let retry = error.code.retry();
+        Self { code: error.code, retryable: error.retryable(), retry, message: error.message }
     }
 }
 
@@ -202,6 +206,7 @@ impl From<StoreError> for Error {
             StoreError::TooNew { .. }
             | StoreError::Journal(_)
             | StoreError::Io(_)
+            | StoreError::Unreadable(_)
             | StoreError::Encode(_) => Code::Storage,
         };
         Self::new(code, error.to_string())

@@ -214,6 +214,9 @@ pub enum LanePolicy {
     Continue,
     /// They wait until the app has retried or dropped the dead letter.
     Hold,
+    /// As `continue`, and an event is sent without waiting for the answers to those before it. They arrive in order; one
+    /// that the server cannot take for now is sent again behind those that were already under way.
+    Stream,
 }
 
 /// An accepted job.
@@ -247,6 +250,11 @@ pub struct Job {
 impl Job {
     pub fn kind(&self) -> JobKind {
         self.work.kind()
+    }
+
+    /// Whether it need not wait for the answers to those before it.
+    pub fn streams(&self) -> bool {
+        self.policy == LanePolicy::Stream && self.kind() == JobKind::Event
     }
 
     /// What it counts against the caps, in bytes.

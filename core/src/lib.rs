@@ -17,6 +17,7 @@
 //! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it.
 //! - `collation`: the order of values, which watches and indexes share.
 //! - [`secret`]: text that nothing prints. [`logging`]: where the log goes.
+//! - `numbered`: a map by numbers that mostly follow each other.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - `clock`: the clock that goes on while the device sleeps.
 //! - `http_date`: dates in HTTP headers.
@@ -35,6 +36,7 @@ mod http_date;
 pub mod job;
 pub mod logging;
 pub mod metrics;
+mod numbered;
 pub mod schema;
 pub mod secret;
 pub mod store;

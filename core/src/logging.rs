@@ -20,6 +20,8 @@ use crate::error::{Code, Error};
 
 /// Lines that wait for the host.
 pub const LINES_QUEUED_MAX: usize = 1024;
+/// Lines handed over at once.
+pub const LINES_BATCH_MAX: usize = 128;
 /// The longest line, in bytes.
 pub const LINE_BYTES_MAX: usize = 2048;
 const STACK_BYTES: usize = 256 << 10;
@@ -72,14 +74,15 @@ pub struct LogLine {
     pub dropped: u64,
 }
 
-/// Takes lines on a thread that does nothing else. Blocking or panicking there delays or loses lines, and nothing more.
+/// Takes lines, all that wait at once, on a thread that does nothing else. Blocking or panicking there delays or loses lines,
+/// and nothing more.
 pub trait LogSink: Send + Sync + 'static {
-    fn line(&self, line: LogLine);
+    fn lines(&self, lines: Vec<LogLine>);
 }
 
 impl<F: Fn(LogLine) + Send + Sync + 'static> LogSink for F {
-    fn line(&self, line: LogLine) {
-        self(line);
+    fn lines(&self, lines: Vec<LogLine>) {
+        lines.into_iter().for_each(self);
     }
 }
 
@@ -124,12 +127,14 @@ fn install() -> Result<Installed, Error> {
 }
 
 fn hand_over(shared: &Shared, inbox: &Receiver<LogLine>) {
-    while let Ok(mut line) = inbox.recv() {
-        line.dropped = shared.dropped.swap(0, Ordering::Relaxed);
+    while let Ok(mut first) = inbox.recv() {
+        first.dropped = shared.dropped.swap(0, Ordering::Relaxed);
+        let mut lines = vec![first];
+        lines.extend(inbox.try_iter().take(LINES_BATCH_MAX - 1));
         let sink = shared.sink.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(sink) = sink {
             // The host's mistake is not to be logged: that would end up here again.
-            let _panicked = std::panic::catch_unwind(AssertUnwindSafe(|| sink.line(line)));
+            let _panicked = std::panic::catch_unwind(AssertUnwindSafe(|| sink.lines(lines)));
         }
     }
 }

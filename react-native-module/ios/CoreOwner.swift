@@ -19,12 +19,13 @@ final class CoreOwner: @unchecked Sendable {
     owner = ObjectIdentifier(relay)
   }
 
-  /// Closes every client, unless the core has a new owner.
+  /// Closes every client and ends the log, unless the core has a new owner.
   func leave(_ relay: EventRelay) {
     lock.lock()
     defer { lock.unlock() }
     guard owner == ObjectIdentifier(relay) else { return }
     owner = nil
+    _ = jsonSetLogSink(level: "off", listener: nil)
     closing = Task.detached { await jsonCloseAll() }
   }
 

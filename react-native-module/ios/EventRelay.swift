@@ -4,12 +4,15 @@ import Foundation
   import Syncline
 #endif
 
-/// Hands the core's events to the module, from whatever thread, until stopped.
-final class EventRelay: JsonListener, @unchecked Sendable {
-  private let lock = NSLock()
-  private var send: ((Int, String) -> Void)?
+let eventsName = "onEvents"
+let logName = "onLog"
 
-  func start(_ send: @escaping (Int, String) -> Void) {
+/// Hands what the core tells, its log too, to the module, from whatever thread, until stopped.
+final class EventRelay: JsonListener, JsonLogListener, @unchecked Sendable {
+  private let lock = NSLock()
+  private var send: ((String, [String: Any]) -> Void)?
+
+  func start(_ send: @escaping (String, [String: Any]) -> Void) {
     lock.lock()
     defer { lock.unlock() }
     self.send = send
@@ -23,9 +26,17 @@ final class EventRelay: JsonListener, @unchecked Sendable {
   }
 
   func onEvents(client: UInt64, events: String) {
+    pass(eventsName, ["client": Int(clamping: client), "events": events])
+  }
+
+  func onLines(lines: String) {
+    pass(logName, ["lines": lines])
+  }
+
+  private func pass(_ event: String, _ body: [String: Any]) {
     // Sent under the lock, which is what makes `stop` final. Sending only schedules: it cannot come back here.
     lock.lock()
     defer { lock.unlock() }
-    send?(Int(clamping: client), events)
+    send?(event, body)
   }
 }

@@ -21,7 +21,7 @@ Pod::Spec.new do |s|
   s.source_files = '**/*.swift'
   s.exclude_files = 'Frameworks/**/*'
   s.vendored_frameworks = 'Frameworks/SynclineFFI.xcframework'
-  s.frameworks = 'Network', 'Security', 'UIKit'
+  s.frameworks = 'BackgroundTasks', 'Network', 'Security', 'UIKit'
   s.resource_bundles = { 'ExpoSyncline_Privacy' => ['PrivacyInfo.xcprivacy'] }
   s.pod_target_xcconfig = { 'DEFINES_MODULE' => 'YES' }
 end

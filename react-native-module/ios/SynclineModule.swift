@@ -5,8 +5,6 @@ import Foundation
   import Syncline
 #endif
 
-private let eventsName = "onEvents"
-
 /// Carries strings between JavaScript and the core, and tells the core what the system says about app and network.
 public final class SynclineModule: Module {
   private let relay = EventRelay()
@@ -16,13 +14,14 @@ public final class SynclineModule: Module {
   public func definition() -> ModuleDefinition {
     Name("Syncline")
 
-    Events(eventsName)
+    Events(eventsName, logName)
 
     OnCreate {
-      relay.start { [weak self] client, events in
-        self?.sendEvent(eventsName, ["client": client, "events": events])
+      relay.start { [weak self] event, body in
+        self?.sendEvent(event, body)
       }
       CoreOwner.shared.take(relay)
+      SystemDevice.install()
       appState.start()
       network.start()
     }
@@ -35,9 +34,12 @@ public final class SynclineModule: Module {
     }
 
     Function("defaultDirectory") { (name: String) throws -> String in
-      let support = try FileManager.default.url(
-        for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
-      return support.appendingPathComponent("syncline").appendingPathComponent(name).path
+      let folder = try SystemDevice.install().directory()
+      return URL(fileURLWithPath: folder, isDirectory: true).appendingPathComponent(name).path
+    }
+
+    Function("setLogSink") { [relay] (level: String, isWanted: Bool) -> String in
+      jsonSetLogSink(level: level, listener: isWanted ? relay : nil)
     }
 
     AsyncFunction("open") { [relay] (config: String) async -> String in

@@ -1,7 +1,6 @@
 import type {
   Answered,
   Command,
-  ClientConfig,
   ConnectionStatus,
   ErrorBody,
   JobReply,
@@ -18,6 +17,7 @@ import type {
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import type { Unsubscribe } from './observable.ts';
+import type { OpenOptions } from './options.ts';
 
 type Nothing = Readonly<Record<string, never>>;
 
@@ -103,7 +103,7 @@ export class Channel {
   /** Opens a client. */
   static async open(
     host: Host,
-    config: ClientConfig,
+    config: OpenOptions,
     { onEvents, onClosed }: ChannelListener,
   ): Promise<Channel> {
     // Events may overtake the reply that says which client they belong to.

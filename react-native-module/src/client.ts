@@ -1,7 +1,7 @@
 import { Channel, type Results, type SyncReport } from './channel.ts';
+import { ClientState } from './client-state.ts';
 import type {
   Command,
-  ClientConfig,
   ConnectionStatus,
   Event,
   ParkedWrite,
@@ -15,11 +15,10 @@ import type {
 } from './contract.ts';
 import { asSynclineError, closed, type SynclineError } from './error.ts';
 import type { Host } from './host.ts';
-import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
+import { IDLE_CONNECTION } from './idle.ts';
 import { toFields } from './json.ts';
 import { JobQueue } from './jobs.ts';
-import { KeptWrites } from './kept-writes.ts';
-import { type Observable, readInto, Store, type Unsubscribe } from './observable.ts';
+import type { Observable, Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
   type Auth,
@@ -28,6 +27,7 @@ import {
   type CheckedOptions,
   fetches,
   fixedToken,
+  type OpenOptions,
   type SyncOptions,
 } from './options.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
@@ -44,6 +44,7 @@ import { Socket } from './socket.ts';
 import { SocketHub } from './socket-hub.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
+import { admissionTo, validDocument } from './validation.ts';
 import { type CollectionSnapshot, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
 
@@ -71,13 +72,12 @@ export class SyncClient {
   #auth: Auth | null;
   #token: string | null;
 
-  readonly #connection = new Store(IDLE_CONNECTION);
+  readonly #state = new ClientState((error) => {
+    this.#report(error);
+  });
   /** What waits to be done: an observable status, and everything an app can do about it. */
-  readonly queue = new JobQueue(() => this.#open());
-  readonly #progress = new Store(IDLE_PROGRESS);
-  readonly #outcomes = new KeptWrites<RejectedWrite>();
-  readonly #conflicts = new KeptWrites<ParkedWrite>();
-  readonly #watches = new Watches(() => this.#open());
+  readonly queue = new JobQueue(() => this.#open(), this.#state.queue);
+  readonly #watches: Watches;
   readonly presences = new Presences(() => this.#open());
   readonly #subscriptions = new Subscriptions(
     () => this.#open(),
@@ -110,28 +110,33 @@ export class SyncClient {
     this.#host = host;
     this.#before = before;
     this.name = this.#options.name;
+    const { validate } = this.#options;
+    this.#watches = new Watches(() => this.#open(), admissionTo(validate, this.#report));
     this.#hub = new SocketHub(() => this.#open(), this.#report, this.#options.config.namespace);
-    this.socket = new Socket({ hub: this.#hub, channel: () => this.#open(), report: this.#report });
+    this.socket = new Socket(
+      { hub: this.#hub, channel: () => this.#open(), report: this.#report },
+      validate.events && { validate: validate.events },
+    );
     this.#auth = this.#options.auth;
     this.#token = fixedToken(this.#auth);
   }
 
   get connection(): Observable<ConnectionStatus> {
-    return this.#connection;
+    return this.#state.connection;
   }
 
   get progress(): Observable<Progress> {
-    return this.#progress;
+    return this.#state.progress;
   }
 
   /** Writes that the server has rejected and the app has not acknowledged. */
   get outcomes(): Observable<readonly RejectedWrite[]> {
-    return this.#outcomes.observable;
+    return this.#state.outcomes.observable;
   }
 
   /** Writes in conflict that wait for `resolveConflict`. */
   get conflicts(): Observable<readonly ParkedWrite[]> {
-    return this.#conflicts.observable;
+    return this.#state.conflicts.observable;
   }
 
   /** How many watches this client holds in the core. */
@@ -156,7 +161,7 @@ export class SyncClient {
     if (opened) {
       this.#detach();
       this.#ended = opened.then((channel) => channel.close()).catch(() => undefined);
-      this.#connection.set({ ...IDLE_CONNECTION, state: 'closed' });
+      this.#state.connection.set({ ...IDLE_CONNECTION, state: 'closed' });
     }
     await this.#ended;
   }
@@ -199,7 +204,7 @@ export class SyncClient {
     this.setToken(token)
       .then(() => {
         // The core has asked already, when there was nobody to ask.
-        if (fetches(auth) && this.#connection.get().state === 'unauthorized') this.#tokens.request();
+        if (fetches(auth) && this.#state.connection.get().state === 'unauthorized') this.#tokens.request();
       })
       .catch((error: unknown) => {
         this.#report(asSynclineError(error));
@@ -279,10 +284,13 @@ export class SyncClient {
     await this.#writeOne(checkDocumentRef(ref), 'delete');
   }
 
-  /** Reads a document as this client sees it, pending changes included; null when there is none. */
+  /** Reads a document as this client sees it, pending changes included; null when there is none. Rejects when it is not valid. */
   async document<T extends object = Fields>(ref: DocumentRef): Promise<Document<T> | null> {
     const { row } = await this.#call({ type: 'document', ...checkDocumentRef(ref) });
-    return row && ({ ...row.fields, id: row.id } as unknown as Document<T>);
+    if (!row) return null;
+    const validator = this.#options.validate.collections?.[ref.collection];
+    const fields = validator ? validDocument(validator, ref.collection, row.id, row.fields) : row.fields;
+    return { ...fields, id: row.id } as unknown as Document<T>;
   }
 
   /** The documents of a collection, those selected, or one of them, live while there is a subscriber. */
@@ -305,9 +313,13 @@ export class SyncClient {
     return this.presences.observe(checkText(room, 'room'));
   }
 
-  /** Enters a room on behalf of `holder`, with a state for the others to see, or changes that state. */
-  announce(room: string, holder: symbol, state: object): void {
-    this.presences.announce(checkText(room, 'room'), holder, toFields(state, 'the presence state'));
+  /**
+   * Enters a room on behalf of `holder`, with a state for the others to see, or changes that state; with null, it only
+   * enters.
+   */
+  announce(room: string, holder: symbol, state: object | null): void {
+    const fields = state && toFields(state, 'the presence state');
+    this.presences.announce(checkText(room, 'room'), holder, fields);
   }
 
   /** Ends what `announce` began; the client leaves the room after its last holder. */
@@ -318,7 +330,7 @@ export class SyncClient {
   /** The app has seen the outcome of this write: it is forgotten. */
   async acknowledge(clientSeq: number): Promise<void> {
     await this.#call({ type: 'acknowledgeOutcome', clientSeq });
-    this.#outcomes.handleDone(clientSeq);
+    this.#state.outcomes.handleDone(clientSeq);
   }
 
   /** Decides about a write in conflict. Resolves when the decision is on disk; what is to be sent of it is then sent. */
@@ -328,7 +340,7 @@ export class SyncClient {
         ? resolution
         : { merged: toFields(resolution.merged, 'the merged document') };
     await this.#call({ type: 'resolveConflict', clientSeq, resolution: checked });
-    this.#conflicts.handleDone(clientSeq);
+    this.#state.conflicts.handleDone(clientSeq);
   }
 
   /** Listens to one kind of the core's events. */
@@ -361,7 +373,11 @@ export class SyncClient {
         },
         (error: unknown) => {
           if (this.#channel === opening) this.#channel = null;
-          this.#connection.set({ ...IDLE_CONNECTION, state: 'closed', reason: asSynclineError(error).body });
+          this.#state.connection.set({
+            ...IDLE_CONNECTION,
+            state: 'closed',
+            reason: asSynclineError(error).body,
+          });
         },
       );
     }
@@ -371,8 +387,7 @@ export class SyncClient {
   async #start(): Promise<Channel> {
     await Promise.all([this.#before(), this.#ended]);
     const host = this.#host();
-    this.#outcomes.awaitList();
-    this.#conflicts.awaitList();
+    this.#state.awaitLists();
     return Channel.open(host, this.#config(host), {
       onEvents: (events) => {
         this.#handle(events);
@@ -388,13 +403,14 @@ export class SyncClient {
     if (this.#attached !== channel) return;
     this.#channel = null;
     this.#detach();
-    this.#connection.set({ ...IDLE_CONNECTION, state: 'closed', reason: closed().body });
+    this.#state.connection.set({ ...IDLE_CONNECTION, state: 'closed', reason: closed().body });
     // What is to last is repeated by opening.
     if (LASTING.includes(command.type)) this.#open().catch(() => undefined);
   }
 
   #detach(): void {
     this.#attached = null;
+    this.#state.detach();
     this.#watches.detach();
     this.presences.detach();
     this.#subscriptions.detach();
@@ -402,7 +418,7 @@ export class SyncClient {
     this.queue.detach();
   }
 
-  #config(host: Host): ClientConfig {
+  #config(host: Host): OpenOptions {
     const { config, name } = this.#options;
     const directory = config.directory ?? (config.store === 'memory' ? null : host.defaultDirectory(name));
     return {
@@ -418,28 +434,8 @@ export class SyncClient {
     this.presences.attach();
     this.#subscriptions.attach();
     this.#hub.attach(channel);
-    void readInto(this.#connection, () => channel.call({ type: 'connection' }), this.#report);
     this.queue.attach(channel);
-    void readInto(this.queue.status, () => channel.call({ type: 'queue' }), this.#report);
-    const outcomes = async () => (await channel.call({ type: 'outcomes' })).outcomes;
-    const conflicts = async () => (await channel.call({ type: 'conflicts' })).conflicts;
-    void this.#readKept(channel, this.#outcomes, outcomes);
-    void this.#readKept(channel, this.#conflicts, conflicts);
-  }
-
-  async #readKept<T extends { clientSeq: number }>(
-    channel: Channel,
-    kept: KeptWrites<T>,
-    list: () => Promise<T[]>,
-  ): Promise<void> {
-    try {
-      const listed = await list();
-      if (this.#attached === channel) kept.handleList(listed);
-    } catch (error) {
-      if (this.#attached !== channel) return;
-      kept.handleList(null);
-      this.#report(asSynclineError(error));
-    }
+    this.#state.attach(channel);
   }
 
   #handle(events: Event[]): void {
@@ -452,17 +448,11 @@ export class SyncClient {
 
   #apply(event: Event): void {
     switch (event.type) {
-      case 'connection':
-        this.#connection.set(event.status);
-        break;
       case 'room':
         this.#watches.handleRoom(event.status);
         break;
       case 'rows':
         this.#watches.handleRows(event);
-        break;
-      case 'queue':
-        this.queue.status.set(event.status);
         break;
       case 'job':
         this.queue.handleEvent(event.event);
@@ -471,25 +461,14 @@ export class SyncClient {
       case 'user':
         this.presences.handleEvent(event);
         break;
-      case 'progress':
-        this.#progress.set(event.progress);
-        break;
-      case 'outcome':
-        this.#outcomes.handleKept(event.outcome);
-        break;
-      case 'conflict':
-        this.#conflicts.handleKept(event.conflict);
-        break;
       case 'tokenNeeded':
         if (fetches(this.#auth)) this.#tokens.request();
         break;
       case 'message':
         this.#hub.handleMessage(event);
         break;
-      case 'namespace':
-      case 'joinRefused':
-      case 'error':
-        break;
+      default:
+        this.#state.handleEvent(event);
     }
   }
 

@@ -84,6 +84,34 @@ collections?: Record<string, CollectionOptions>,
 schema?: Schema, settings?: Partial<Settings>, };
 
 /**
+ * Options of opening a client that the core does not know.
+ */
+export type DeviceOptions = { 
+/**
+ * Who makes and keeps the encryption key, in place of `encryptionKey`.
+ */
+encryption?: Encryption, 
+/**
+ * Synchronize in the background, without JavaScript, for as long as clients of this directory are opened with it.
+ */
+background?: BackgroundOptions, };
+
+export type Encryption = "device";
+
+/**
+ * When and how long to synchronize in the background.
+ */
+export type BackgroundOptions = { 
+/**
+ * How long at least between two rounds; the system decides.
+ */
+everyMs?: number, 
+/**
+ * How long a round may take.
+ */
+deadlineMs?: number, };
+
+/**
  * Limits and times of the client. Names end in their unit; JavaScript sees them in camel case.
  */
 export type Settings = { 
@@ -215,6 +243,15 @@ jobBytesMax: number,
  * Jobs of one kind under way at once, each of another lane.
  */
 jobsParallelMax: number, 
+/**
+ * Events of one lane sent and not yet acknowledged, where they need not wait for each other.
+ */
+jobStreamMax: number, 
+/**
+ * How long the journal may wait to be told that an event is done, while more of the queue is under way. What was done
+ * within before a crash is sent again, under the same key.
+ */
+jobEndDelayMs: number, 
 /**
  * The pause of a lane after its first failure is anything up to this; doubles with each failure in a row.
  */
@@ -749,7 +786,7 @@ export type JobKind = "event" | "request" | "handler";
 /**
  * What becomes of a lane when one of its jobs fails for good.
  */
-export type LanePolicy = "continue" | "hold";
+export type LanePolicy = "continue" | "hold" | "stream";
 
 /**
  * The answer to a [`JobCommand`].
@@ -1117,12 +1154,25 @@ users: Array<PresentUser>,
 error: ErrorBody | null, } | { "type": "progress", progress: Progress, } | { "type": "outcome", outcome: RejectedWrite, } | { "type": "conflict", conflict: ParkedWrite, } | { "type": "tokenNeeded", reason: ErrorBody, request: number, } | { "type": "user", userId: string, online: boolean, } | { "type": "message" } & SocketMessage | { "type": "namespace", status: NamespaceStatus, } | { "type": "joinRefused", namespace: string, room: string, error: ErrorBody, } | { "type": "error", error: ErrorBody, };
 
 /**
- * `{code, message, retryable}`: how an error reaches JavaScript.
+ * How an error reaches JavaScript.
  */
-export type ErrorBody = { code: Code, message: string, retryable: boolean, };
+export type ErrorBody = { code: Code, message: string, 
+/**
+ * Whether the same request may succeed later without a change to it: `retry` is not `never`.
+ */
+retryable: boolean, 
+/**
+ * What helps.
+ */
+retry: RetryClass, };
+
+/**
+ * What a sender does after an error.
+ */
+export type RetryClass = "later" | "after_auth" | "never";
 
 /**
  * What went wrong, as far as a caller can act on it. The spelling in [`Code::as_str`] is the same in every
  * language.
  */
-export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "tls_unavailable" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";
+export type Code = "no_auth_token" | "unauthorized" | "forbidden" | "offline" | "unreachable" | "tls_pin_mismatch" | "tls_not_ready" | "invalid_url" | "invalid" | "too_large" | "not_found" | "queue_full" | "in_use" | "disk_full" | "storage" | "wrong_key" | "locked" | "schema_too_new" | "protocol" | "unsupported_protocol" | "timeout" | "closed" | "rate_limited" | "conflict" | "unavailable" | "internal";

@@ -11,6 +11,6 @@ export interface Host {
   /** Where a client of this name keeps its files. */
   defaultDirectory(name: string): string;
   addEventsListener(listener: EventsListener): Unsubscribe;
-  /** Sets where the log of the process goes, a JSON object per line; null ends it. Returns the reply envelope. */
-  setLogSink?(level: string, sink: ((line: string) => void) | null): string;
+  /** Sets where the log of the process goes, a JSON array of lines at a time; null ends it. Returns the reply envelope. */
+  setLogSink?(level: string, sink: ((lines: string) => void) | null): string;
 }

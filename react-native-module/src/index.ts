@@ -15,7 +15,7 @@ export function setLogger(level: LogLevel, logger: Logger | null, host?: Host): 
   setHostLogger(host ?? nativeHost(), level, logger);
 }
 
-export { useSyncClient } from './hooks/context.ts';
+export { type QueryInvalidator, type QueryKey, useSyncClient } from './hooks/context.ts';
 export { SynclineProvider, type SynclineProviderProps } from './hooks/provider.tsx';
 export {
   type CollectionActions,
@@ -25,11 +25,17 @@ export {
 } from './hooks/use-collection.ts';
 export { useConflicts, type UseConflicts } from './hooks/use-conflicts.ts';
 export {
+  type DeclaredDocument,
   type DocumentActions,
   type DocumentSnapshot,
   useDocument,
   type UseDocument,
 } from './hooks/use-document.ts';
+export {
+  type InfiniteQuery,
+  useInfiniteCollection,
+  type UseInfiniteCollection,
+} from './hooks/use-infinite-collection.ts';
 export { useDeadLetters, type UseDeadLetters } from './hooks/use-dead-letters.ts';
 export {
   type OfflineMutation,
@@ -42,13 +48,30 @@ export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
 export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
 export { usePresence } from './hooks/use-presence.ts';
 export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
+export { type SocketEmit, type SocketEmitOptions, useSocketEmit } from './hooks/use-socket-emit.ts';
 export {
-  type QueryInvalidator,
   type SocketEventOptions,
+  type SocketEventSpec,
   useEntityEvents,
   useSocketEvent,
 } from './hooks/use-socket-event.ts';
+export {
+  useSuspenseCollection,
+  type UseSuspenseCollection,
+  useSuspenseDocument,
+  type UseSuspenseDocument,
+} from './hooks/use-suspense.ts';
+export { type HealthLevel, type SyncHealth, useSyncHealth } from './hooks/use-sync-health.ts';
 export { useSyncProgress } from './hooks/use-sync-progress.ts';
 export { useSyncStats, useSyncTrace } from './hooks/use-sync-trace.ts';
+export { type Typing, type TypingOptions, useTyping } from './hooks/use-typing.ts';
+export {
+  type UserData,
+  type UserDataOptions,
+  UserDataProvider,
+  type UserDataProviderProps,
+  useUserData,
+  useUserDataSync,
+} from './hooks/use-user-data.tsx';
 export { useUserOnline } from './hooks/use-user-online.ts';
 export * from './shared.ts';

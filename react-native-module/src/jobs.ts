@@ -15,8 +15,9 @@ import type {
   QueueStatus,
 } from './contract.ts';
 import { SynclineError } from './error.ts';
+import { JobList } from './job-list.ts';
 import { encodeWork, withDecodedResult, withDecodedWork } from './job-values.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { combine, type Observable, Store, type Unsubscribe } from './observable.ts';
 import { fromPortable, portable } from './portable.ts';
 
 export const EMPTY_QUEUE: QueueStatus = {
@@ -94,8 +95,8 @@ type ResultOf<Type extends JobCommand['type']> = Type extends keyof JobResults ?
 /** The durable queue: what waits, as an observable, and everything an app can do about it. */
 export class JobQueue implements Observable<QueueStatus> {
   readonly #open: () => Promise<Channel>;
-  /** For the client, which reads it anew when it opens. */
-  readonly status = new Store(EMPTY_QUEUE);
+  readonly #status: Observable<QueueStatus>;
+  readonly #jobs: JobList;
   readonly #deadLetters = new Store<readonly DeadLetter[]>([]);
   readonly #handlers = new Map<string, JobHandler>();
   readonly #waiting = new Map<number, (end: JobEnd) => void>();
@@ -105,17 +106,40 @@ export class JobQueue implements Observable<QueueStatus> {
   /** The open channel. */
   #attached: Channel | null = null;
 
-  constructor(open: () => Promise<Channel>) {
+  constructor(open: () => Promise<Channel>, status: Observable<QueueStatus>) {
     this.#open = open;
+    this.#status = status;
+    // Writes are no jobs.
+    const figures = combine([status], ({ events, requests, handlers, processing }: QueueStatus) =>
+      [events, requests, handlers, processing].join(),
+    );
+    this.#jobs = new JobList(() => this.list(), figures);
   }
 
-  readonly get = (): QueueStatus => this.status.get();
+  readonly get = (): QueueStatus => this.#status.get();
 
-  readonly subscribe = (listener: () => void): Unsubscribe => this.status.subscribe(listener);
+  readonly subscribe = (listener: () => void): Unsubscribe => this.#status.subscribe(listener);
 
   /** Jobs that were given up, until they are retried or dropped. */
   get deadLetters(): Observable<readonly DeadLetter[]> {
     return this.#deadLetters;
+  }
+
+  /** Jobs that have not ended, read anew with every change of the queue while somebody looks. */
+  get jobs(): Observable<readonly JobInfo[]> {
+    return this.#jobs;
+  }
+
+  /**
+   * Hears of the end of a job that was queued earlier, as before a restart, and is among `jobs`. False when it is not, or
+   * when somebody hears of it already.
+   */
+  adopt(job: number, onEnd: (end: JobEnd) => void): boolean {
+    // One that is being queued belongs to whoever queues it.
+    if (this.#enqueuing > 0 || this.#waiting.has(job)) return false;
+    if (!this.#jobs.get().some((known) => known.job === job)) return false;
+    this.#waiting.set(job, onEnd);
+    return true;
   }
 
   /** Resolves when the job is on disk, connected or not. `onEnd` hears of its end while this client is open. */
@@ -128,6 +152,7 @@ export class JobQueue implements Observable<QueueStatus> {
       });
       const [accepted] = enqueued as [Enqueued];
       if (onEnd) this.#await(accepted.job, onEnd);
+      this.#jobs.refresh();
       return accepted;
     } finally {
       this.#enqueuing -= 1;
@@ -169,6 +194,7 @@ export class JobQueue implements Observable<QueueStatus> {
     const letter = this.#letter(job);
     await this.#call({ type: 'retry', job, ...(work && { work: encodeWork(work) }) });
     this.#forgetLetter(letter);
+    this.#jobs.refresh();
   }
 
   /** A job that waits does this instead. */
@@ -233,6 +259,7 @@ export class JobQueue implements Observable<QueueStatus> {
     this.#attached = channel;
     if (this.#handlers.size > 0) this.#register(channel);
     this.#refreshLetters().catch(() => undefined);
+    this.#jobs.refresh();
   }
 
   /** The client is closing. */
@@ -252,6 +279,7 @@ export class JobQueue implements Observable<QueueStatus> {
         this.#handleDead(withDecodedWork(event.letter));
         break;
       case 'failed':
+        this.#jobs.refresh();
         break;
     }
   }
@@ -294,6 +322,7 @@ export class JobQueue implements Observable<QueueStatus> {
   }
 
   #end(job: number, end: JobEnd): void {
+    this.#jobs.handleEnd(job);
     if (this.#enqueuing > 0) this.#early.set(job, end);
     const waiting = this.#waiting.get(job);
     this.#waiting.delete(job);

@@ -11,12 +11,12 @@ export type Logger = (line: LogLine) => void;
 export function setHostLogger(host: Host, level: LogLevel, logger: Logger | null): void {
   if (!host.setLogSink) {
     const message = 'this host does not carry the log';
-    throw new SynclineError({ code: 'unavailable', message, retryable: false });
+    throw new SynclineError({ code: 'unavailable', message, retry: 'never' });
   }
   const sink =
     logger &&
-    ((line: string) => {
-      logger(JSON.parse(line) as LogLine);
+    ((lines: string) => {
+      for (const line of JSON.parse(lines) as LogLine[]) logger(line);
     });
   const reply = JSON.parse(host.setLogSink(level, sink)) as object;
   if ('error' in reply) throw new SynclineError(reply.error as SynclineError['body']);

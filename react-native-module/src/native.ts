@@ -3,15 +3,18 @@ import { requireNativeModule } from 'expo';
 import { SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 
+type Listen<Event extends string, Payload> = (
+  event: Event,
+  listener: (payload: Payload) => void,
+) => { remove(): void };
+
 interface SynclineModule {
   open(config: string): Promise<string>;
   call(client: number, command: string): Promise<string>;
   closeAll(): Promise<void>;
   defaultDirectory(name: string): string;
-  addListener(
-    event: 'onEvents',
-    listener: (payload: { client: number; events: string }) => void,
-  ): { remove(): void };
+  setLogSink(level: string, isWanted: boolean): string;
+  addListener: Listen<'onEvents', { client: number; events: string }> & Listen<'onLog', { lines: string }>;
 }
 
 let host: Host | null = null;
@@ -27,16 +30,26 @@ function findModule(): SynclineModule {
     return requireNativeModule<SynclineModule>('Syncline');
   } catch (cause) {
     const message = 'The native module Syncline is missing: build the app anew (Expo Go cannot load it)';
-    throw new SynclineError({ code: 'unavailable', message, retryable: false }, { cause });
+    throw new SynclineError({ code: 'unavailable', message, retry: 'never' }, { cause });
   }
 }
 
 function adapt(module: SynclineModule): Host {
+  let log: { remove(): void } | null = null;
   return {
     open: (config) => module.open(config),
     call: (client, command) => module.call(client, command),
     closeAll: () => module.closeAll(),
     defaultDirectory: (name) => module.defaultDirectory(name),
+    setLogSink(level, sink) {
+      log?.remove();
+      log =
+        sink &&
+        module.addListener('onLog', ({ lines }) => {
+          sink(lines);
+        });
+      return module.setLogSink(level, sink !== null);
+    },
     addEventsListener(listener) {
       const subscription = module.addListener('onEvents', ({ client, events }) => {
         listener(client, events);

@@ -18,7 +18,7 @@ interface Addon {
   setAppState(state: 'active' | 'inactive' | 'background'): void;
   setNetwork(available: boolean, expensive: boolean, kind: string): void;
   closeAll(): Promise<void>;
-  setLogSink(level: string, onLine: ((line: string) => void) | null): string;
+  setLogSink(level: string, onLines: ((lines: string) => void) | null): string;
 }
 
 /** The core within this process. What a phone tells the core by itself, a Node program tells it here. */
@@ -72,7 +72,7 @@ function load(file: string | undefined): Addon {
 }
 
 function unavailable(message: string, cause?: unknown): SynclineError {
-  return new SynclineError({ code: 'unavailable', message, retryable: false }, { cause });
+  return new SynclineError({ code: 'unavailable', message, retry: 'never' }, { cause });
 }
 
 let defaultHost: Host | null = null;

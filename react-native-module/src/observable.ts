@@ -42,6 +42,29 @@ export class Store<T> implements Observable<T> {
   }
 }
 
+/** What is made of several observables: made anew only when one of them changes. */
+export function combine<Parts extends readonly unknown[], T>(
+  sources: { readonly [Index in keyof Parts]: Observable<Parts[Index]> },
+  make: (...parts: Parts) => T,
+): Observable<T> {
+  let last: { readonly parts: readonly unknown[]; readonly value: T } | null = null;
+  return {
+    get() {
+      const parts = sources.map((source: Observable<unknown>) => source.get());
+      if (!last?.parts.every((part, index) => Object.is(part, parts[index]))) {
+        last = { parts, value: make(...(parts as unknown as Parts)) };
+      }
+      return last.value;
+    },
+    subscribe(listener) {
+      const ends = sources.map((source: Observable<unknown>) => source.subscribe(listener));
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+  };
+}
+
 /** Reads a first value, unless an event brings a newer one meanwhile. */
 export async function readInto<T>(
   store: Store<T>,

@@ -1,5 +1,6 @@
-import type { ClientConfig } from './contract.ts';
+import type { ClientConfig, DeviceOptions } from './contract.ts';
 import { invalid } from './error.ts';
+import type { Validation } from './validation.ts';
 
 /** A fixed token, or a function that fetches one: it is called whenever the core needs another. */
 export type Auth =
@@ -22,10 +23,12 @@ export function fixedToken(auth: Auth | null): string | null {
   return auth === null || fetches(auth) ? null : auth.token;
 }
 
-export interface SyncOptions extends Omit<ClientConfig, 'token'> {
+export interface SyncOptions extends Omit<ClientConfig, 'token'>, DeviceOptions {
   /** Tells several clients of one app apart, such as one per account. `default` when absent. */
   readonly name?: string;
   readonly auth?: Auth;
+  /** Checks what comes in. What is not valid becomes an error event, and is shown to nobody. */
+  readonly validate?: Validation;
 }
 
 const NAME_DEFAULT = 'default';
@@ -49,6 +52,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
     '1 to 64 letters, digits, dots, dashes and underscores',
   ],
   auth: [isAuth, '{ token: string } or { getToken: () => Promise<string | null> }'],
+  validate: [isObject, '{ collections?, events? } of schemas or functions by name'],
   directory: [isString, 'a path'],
   store: [oneOf('disk', 'memory'), '"disk" or "memory"'],
   path: [isString, 'a path such as "/socket.io/"'],
@@ -57,10 +61,12 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   parser: [oneOf('msgpack', 'json'), '"msgpack" or "json"'],
   caPem: [isString, 'a certificate in PEM'],
   encryptionKey: [isString, 'the base64 of 32 bytes'],
+  encryption: [oneOf('device'), '"device"'],
   previousEncryptionKeys: [(value) => Array.isArray(value) && value.every(isString), 'a list of keys'],
   installationId: [isString, 'a string'],
   pins: [(value) => Array.isArray(value) && value.every(isString), 'a list of "sha256/BASE64", at least two'],
   proxy: [isString, 'a URL such as "http://proxy.example.com:3128"'],
+  background: [isObject, '{ everyMs?, deadlineMs? }'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
   conflict: [
     oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),
@@ -77,12 +83,16 @@ function isAuth(value: unknown): boolean {
   return 'token' in value && isString(value.token);
 }
 
+/** What a client of the core is opened with. */
+export type OpenOptions = ClientConfig & DeviceOptions;
+
 /** Options that have been checked. */
 export interface CheckedOptions {
   readonly name: string;
   readonly auth: Auth | null;
+  readonly validate: Validation;
   /** All that the core is told, but for the token and the default directory. */
-  readonly config: ClientConfig;
+  readonly config: OpenOptions;
 }
 
 /** Checks the options' shapes. Throws a `SynclineError` with the code `invalid` that names the wrong one. */
@@ -93,9 +103,9 @@ export function checkOptions(options: SyncOptions): CheckedOptions {
     const [isRight, expected] = CHECKS[key as keyof SyncOptions];
     if (value !== undefined && !isRight(value)) throw invalid(`option ${key} must be ${expected}`);
   }
-  const { name = NAME_DEFAULT, auth = null, ...config } = options;
+  const { name = NAME_DEFAULT, auth = null, validate = {}, ...config } = options;
   if ((config.url as string | undefined) === undefined) {
     throw invalid(`option url must be ${CHECKS.url[1]}`);
   }
-  return { name, auth, config };
+  return { name, auth, validate, config };
 }

@@ -29,8 +29,8 @@ export const NOBODY: PresenceSnapshot = { users: [], members: [], me: null, erro
 interface Room {
   readonly name: string;
   readonly store: Store<PresenceSnapshot>;
-  /** Those who hold the presence, and the state each announces; the last to announce is heard. */
-  readonly holders: Map<symbol, Fields>;
+  /** Those who hold the presence, and the state each announces, if any; the last to announce is heard. */
+  readonly holders: Map<symbol, Fields | null>;
   linger: ReturnType<typeof setTimeout> | null;
   /** What the core was told, or is about to be. */
   announced: Fields | null;
@@ -65,8 +65,8 @@ export class Presences {
     };
   }
 
-  /** Enters the room for `holder`, or changes what it announces. */
-  announce(room: string, holder: symbol, state: Fields): void {
+  /** Enters the room for `holder`, or changes what it announces; with null, it adds nothing to what others show. */
+  announce(room: string, holder: symbol, state: Fields | null): void {
     const entry = this.#room(room);
     if (entry.linger) clearTimeout(entry.linger);
     entry.linger = null;
@@ -84,7 +84,7 @@ export class Presences {
     const entry = this.#rooms.get(checkText(room, 'room'));
     const state = toFields(fields, 'the presence state');
     if (!entry?.announced) {
-      throw new SynclineError({ code: 'not_found', message: `${room} is not entered`, retryable: false });
+      throw new SynclineError({ code: 'not_found', message: `${room} is not entered`, retry: 'never' });
     }
     const time = expiresInMs === undefined ? {} : { expiresInMs };
     const error = await this.#send(entry, { type: 'presenceUpdate', room, state, ...time });
@@ -172,8 +172,9 @@ export class Presences {
   }
 
   #tell(entry: Room): void {
-    const state = [...entry.holders.values()].at(-1);
-    if (!state || share(entry.announced, state) === entry.announced) return;
+    if (entry.holders.size === 0) return;
+    const state = [...entry.holders.values()].filter((announced) => announced !== null).at(-1) ?? {};
+    if (share(entry.announced, state) === entry.announced) return;
     const command: Command = entry.announced
       ? { type: 'presenceUpdate', room: entry.name, state: changes(entry.announced, state) }
       : { type: 'presenceJoin', room: entry.name, state };

@@ -55,7 +55,7 @@ export class Lease {
     if (owner === this) return;
     if (owner && owner.#holders > 0) {
       const message = `the client ${this.#name} is in use with other options`;
-      throw new SynclineError({ code: 'in_use', message, retryable: true });
+      throw new SynclineError({ code: 'in_use', message, retry: 'later' });
     }
     owners.set(this.#name, this);
     if (owner) this.#vacated = owner.#vacate();

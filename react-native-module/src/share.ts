@@ -21,9 +21,12 @@ export function share<T>(previous: unknown, next: T): T {
   return next;
 }
 
-/** Equal, or objects whose members are identical one by one. */
+/** Equal, or objects or arrays whose members are identical one by one. */
 export function shallowEqual(left: unknown, right: unknown): boolean {
   if (Object.is(left, right)) return true;
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return left.length === right.length && left.every((item, index) => Object.is(item, right[index]));
+  }
   if (!isObject(left) || !isObject(right)) return false;
   const keys = Object.keys(left);
   return (

@@ -2,6 +2,7 @@
 export type { SyncReport } from './channel.ts';
 export type { SyncClient } from './client.ts';
 export type {
+  BackgroundOptions,
   Code as ErrorCode,
   CollectionOptions,
   ConflictKind,
@@ -35,6 +36,7 @@ export type {
   QueueStatus,
   RejectedWrite,
   Resolution,
+  RetryClass,
   RoomStatus,
   Schema,
   Settings,
@@ -55,6 +57,7 @@ export {
   JobQueue,
   type QueuedRequest,
 } from './jobs.ts';
+export type { MutationJob, MutationWork } from './mutations.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {
   append,
@@ -72,19 +75,25 @@ export {
 } from './ops.ts';
 export type { Auth, SyncOptions } from './options.ts';
 export { cursorOf, type Filter, type OrderBy, type Selection } from './queries.ts';
+export * from './register.ts';
 export { path, type PathOf, type PathValues } from './paths.ts';
 export type { PresenceSnapshot } from './presence.ts';
 export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';
 export { type EntityHandlers, onEntity } from './entities.ts';
 export {
+  type AnswerOf,
   type AnyEvents,
+  type ArgsOf,
   createSocket,
   type EmitResult,
   type EventsMap,
   type ListenerOf,
+  type SentArgs,
   Socket,
   type SocketOptions,
   type TopicOf,
 } from './socket.ts';
-export type { StandardSchema, Validator } from './validation.ts';
+export type { StandardSchema, Validation, Validator } from './validation.ts';
+export type { PagesSnapshot } from './pages.ts';
+export type { StatsDelta } from './user-data.ts';
 export type { CollectionSnapshot, DataStatus } from './watches.ts';

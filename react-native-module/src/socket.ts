@@ -4,6 +4,7 @@ import { asSynclineError, SynclineError } from './error.ts';
 import type { Unsubscribe } from './observable.ts';
 import { fromPortable, toPortable } from './portable.ts';
 import { checkText } from './refs.ts';
+import type { EmitEvents, ListenEvents } from './register.ts';
 import { isPattern, named, type SocketHub } from './socket-hub.ts';
 import { validated, type Validator } from './validation.ts';
 
@@ -25,19 +26,20 @@ export type ListenerOf<Events extends EventsMap, Topic> = Topic extends `${strin
       : never
     : never;
 
-type ArgsOf<Events extends EventsMap, Event extends keyof Events> = Events[Event] extends (
+/** What an event carries, with the callback for the answer. */
+export type ArgsOf<Events extends EventsMap, Event extends keyof Events> = Events[Event] extends (
   ...args: infer Args
 ) => unknown
   ? Args
   : never;
 
 /** Without the callback for the answer. */
-type SentArgs<Args extends unknown[]> = Args extends [...infer Sent, (...answer: never[]) => unknown]
+export type SentArgs<Args extends unknown[]> = Args extends [...infer Sent, (...answer: never[]) => unknown]
   ? Sent
   : Args;
 
 /** What the callback for the answer is called with. */
-type AnswerOf<Args extends unknown[]> = Args extends [...unknown[], (answer: infer Answer) => unknown]
+export type AnswerOf<Args extends unknown[]> = Args extends [...unknown[], (answer: infer Answer) => unknown]
   ? Answer
   : unknown;
 
@@ -66,7 +68,7 @@ export interface SocketHost {
 }
 
 /** The app's own events over the client's connection, typed by two maps of events. */
-export class Socket<In extends EventsMap = AnyEvents, Out extends EventsMap = AnyEvents> {
+export class Socket<In extends EventsMap = ListenEvents, Out extends EventsMap = EmitEvents> {
   readonly namespace: string | undefined;
   readonly #host: SocketHost;
   readonly #options: SocketOptions<In>;
@@ -218,7 +220,7 @@ export class Socket<In extends EventsMap = AnyEvents, Out extends EventsMap = An
     const refuse = (error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       const text = `the payload of ${message.event} is not valid: ${why}`;
-      this.#host.report(new SynclineError({ code: 'invalid', message: text, retryable: false }));
+      this.#host.report(new SynclineError({ code: 'invalid', message: text, retry: 'never' }));
     };
     let value: unknown;
     try {
@@ -256,7 +258,7 @@ export class Socket<In extends EventsMap = AnyEvents, Out extends EventsMap = An
 }
 
 /** The app's events over a client's connection, typed by maps of events, with payloads checked, or in another namespace. */
-export function createSocket<In extends EventsMap = AnyEvents, Out extends EventsMap = AnyEvents>(
+export function createSocket<In extends EventsMap = ListenEvents, Out extends EventsMap = EmitEvents>(
   client: { readonly socket: Socket },
   options: SocketOptions<NoInfer<In>> = {},
 ): Socket<In, Out> {

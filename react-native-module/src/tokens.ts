@@ -55,7 +55,7 @@ export class TokenSource {
   stop(): void {
     this.#stopWaiting();
     const message = 'the token is not needed any more';
-    this.#flight?.abandon(new SynclineError({ code: 'closed', message, retryable: false }));
+    this.#flight?.abandon(new SynclineError({ code: 'closed', message, retry: 'never' }));
     this.#flight = null;
   }
 
@@ -69,7 +69,7 @@ export class TokenSource {
     const abandoned = new Promise<never>((_, reject) => (abandon = reject));
     const timer = setTimeout(() => {
       const message = `getToken did not answer within ${FETCH_TIMEOUT_MS} ms`;
-      abandon(new SynclineError({ code: 'no_auth_token', message, retryable: true }));
+      abandon(new SynclineError({ code: 'no_auth_token', message, retry: 'after_auth' }));
     }, FETCH_TIMEOUT_MS);
     const token = Promise.race([this.#run(), abandoned]).finally(() => {
       clearTimeout(timer);
@@ -85,11 +85,11 @@ export class TokenSource {
       token = await this.#fetch();
     } catch (cause) {
       const message = `getToken failed: ${cause instanceof Error ? cause.message : String(cause)}`;
-      throw new SynclineError({ code: 'no_auth_token', message, retryable: true }, { cause });
+      throw new SynclineError({ code: 'no_auth_token', message, retry: 'after_auth' }, { cause });
     }
     if (token === null) {
       // Signed out: asking again cannot help until the app signs in and connects.
-      throw new SynclineError({ code: 'no_auth_token', message: 'getToken has no token', retryable: false });
+      throw new SynclineError({ code: 'no_auth_token', message: 'getToken has no token', retry: 'never' });
     }
     return token;
   }

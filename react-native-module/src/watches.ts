@@ -6,6 +6,7 @@ import type { Document } from './ops.ts';
 import type { CoreSelection } from './queries.ts';
 import type { CollectionRef } from './refs.ts';
 import { share } from './share.ts';
+import type { Admission } from './validation.ts';
 
 /** How long a watch outlives its last subscriber: a remount within this time costs nothing. */
 const LINGER_MS = 50;
@@ -75,6 +76,9 @@ class Source {
   isStarting = false;
   /** Counts room events, to tell whether one overtook the reply to `watch`. */
   roomEvents = 0;
+  readonly #admit: Admission | null;
+  /** The fields of what was admitted or not, as they came. */
+  readonly #raw = new Map<string, object>();
   #documents = new Map<string, Document<object>>();
   /** The ids in the order of the query; null for a query that selects nothing, whose rows are ordered by id. */
   #order: string[] | null;
@@ -83,8 +87,9 @@ class Source {
   #room: RoomStatus | null = null;
   #failure: SynclineError | null = null;
 
-  constructor(ref: CoreQuery) {
+  constructor(ref: CoreQuery, admit: Admission | null) {
     this.ref = ref;
+    this.#admit = admit;
     const { filter, orderBy, limit, after } = ref;
     const selects = [filter, orderBy, limit, after].some((part) => part !== undefined);
     this.#order = selects ? [] : null;
@@ -92,6 +97,8 @@ class Source {
 
   reset(rows: Row[], count: number): void {
     const previous = this.#documents;
+    const ids = new Set(rows.map(({ id }) => id));
+    for (const id of this.#raw.keys()) if (!ids.has(id)) this.#raw.delete(id);
     this.#documents = new Map();
     this.#pending = new Set();
     this.#failure = null;
@@ -110,6 +117,7 @@ class Source {
     if (this.#order) this.#order = reorder(this.#order, event);
     this.#upsert(event.upserted, this.#documents);
     for (const id of event.removed) {
+      this.#raw.delete(id);
       this.#documents.delete(id);
       this.#pending.delete(id);
     }
@@ -139,10 +147,26 @@ class Source {
 
   #upsert(rows: Row[], previous: ReadonlyMap<string, Document<object>>): void {
     for (const row of rows) {
-      this.#documents.set(row.id, share(previous.get(row.id), { ...row.fields, id: row.id }));
+      const document = this.#admitted(row, previous.get(row.id));
+      if (!document) {
+        this.#documents.delete(row.id);
+        this.#pending.delete(row.id);
+        continue;
+      }
+      this.#documents.set(row.id, document);
       if (row.pending) this.#pending.add(row.id);
       else this.#pending.delete(row.id);
     }
+  }
+
+  #admitted({ id, fields }: Row, previous: Document<object> | undefined): Document<object> | null {
+    if (!this.#admit) return share(previous, { ...fields, id });
+    const raw = this.#raw.get(id);
+    // What a validator makes of the fields may be more than JSON, which `share` cannot compare.
+    if (raw && share(raw, fields) === raw) return previous ?? null;
+    this.#raw.set(id, fields);
+    const admitted = this.#admit(id, fields);
+    return admitted && { ...admitted, id };
   }
 
   #roomError(previous: SynclineError | null): SynclineError | null {
@@ -183,6 +207,7 @@ function sameSet(left: ReadonlySet<string>, right: ReadonlySet<string>): boolean
 export class Watches {
   /** Opens the client when it is not open. */
   readonly #channel: () => Promise<Channel>;
+  readonly #admission: (collection: string) => Admission | null;
   readonly #sources = new Map<string, Source>();
   readonly #byWatch = new Map<number, Source>();
   readonly #dirty = new Set<Source>();
@@ -190,8 +215,12 @@ export class Watches {
   readonly #early = new Map<number, RowsEvent[]>();
   #starting = 0;
 
-  constructor(channel: () => Promise<Channel>) {
+  constructor(
+    channel: () => Promise<Channel>,
+    admission: (collection: string) => Admission | null = () => null,
+  ) {
     this.#channel = channel;
+    this.#admission = admission;
   }
 
   /** How many watches are held in the core. */
@@ -257,7 +286,7 @@ export class Watches {
   #subscribe(key: string, ref: CoreQuery, listener: () => void): Unsubscribe {
     let source = this.#sources.get(key);
     if (!source) {
-      source = new Source(ref);
+      source = new Source(ref, this.#admission(ref.collection));
       this.#sources.set(key, source);
       void this.#start(source);
     }

@@ -5,6 +5,7 @@ import {
   createSyncClient,
   type DocumentRef,
   type ErrorCode,
+  type RetryClass,
   type SyncClient,
   SynclineError,
   SynclineProvider,
@@ -31,13 +32,13 @@ afterAll(async () => {
 });
 
 /** What the promise rejects with, as plain data. */
-async function failure(promise: Promise<unknown>): Promise<{ code: ErrorCode; retryable: boolean }> {
+async function failure(promise: Promise<unknown>): Promise<{ code: ErrorCode; retry: RetryClass }> {
   try {
     await promise;
   } catch (error) {
     if (!(error instanceof SynclineError)) throw error;
     expect(error.message).not.toBe('');
-    return { code: error.code, retryable: error.retryable };
+    return { code: error.code, retry: error.retry };
   }
   throw new Error('nothing was rejected');
 }
@@ -48,16 +49,16 @@ function create(options: Partial<SyncOptions>): SyncClient {
 
 it('rejects a wrong token with `unauthorized`, and waits for another', async () => {
   const client = create({ auth: { token: 'not a token' } });
-  expect(await failure(client.connect())).toEqual({ code: 'unauthorized', retryable: true });
+  expect(await failure(client.connect())).toEqual({ code: 'unauthorized', retry: 'after_auth' });
   const status = await until(client.connection, ({ state }) => state === 'unauthorized');
-  expect(status.reason).toMatchObject({ code: 'unauthorized', retryable: true });
+  expect(status.reason).toMatchObject({ code: 'unauthorized', retryable: true, retry: 'after_auth' });
 
   await client.setToken(await server.token('ada', []));
   await until(client.connection, ({ state }) => state === 'open');
 });
 
 it('rejects a missing token with `no_auth_token`', async () => {
-  expect(await failure(create({}).connect())).toEqual({ code: 'no_auth_token', retryable: true });
+  expect(await failure(create({}).connect())).toEqual({ code: 'no_auth_token', retry: 'after_auth' });
 });
 
 it('fetches tokens when the core needs them, again after a bad one', async () => {
@@ -74,15 +75,15 @@ it('rejects with `no_auth_token` when no token can be fetched', async () => {
     auth: { getToken: () => Promise.reject(new Error('no network')) },
     autoConnect: false,
   });
-  expect(await failure(offline.connect())).toEqual({ code: 'no_auth_token', retryable: true });
+  expect(await failure(offline.connect())).toEqual({ code: 'no_auth_token', retry: 'after_auth' });
   await offline.close();
   const signedOut = create({ auth: { getToken: () => null }, autoConnect: false });
-  expect(await failure(signedOut.connect())).toEqual({ code: 'no_auth_token', retryable: false });
+  expect(await failure(signedOut.connect())).toEqual({ code: 'no_auth_token', retry: 'never' });
 });
 
 it.each(['nonsense', 'ftp://127.0.0.1', 'http://'])('rejects the URL %s with `invalid_url`', async (url) => {
   const client = create({ url });
-  expect(await failure(client.connect())).toEqual({ code: 'invalid_url', retryable: false });
+  expect(await failure(client.connect())).toEqual({ code: 'invalid_url', retry: 'never' });
   expect(client.connection.get()).toMatchObject({ state: 'closed', reason: { code: 'invalid_url' } });
 });
 
@@ -91,7 +92,7 @@ it('rejects with `unreachable` when no server is there, and goes on trying', asy
   const auth = { token: await gone.token('ada', []) };
   await gone.stop();
   const client = create({ url: gone.url, auth });
-  expect(await failure(client.connect())).toEqual({ code: 'unreachable', retryable: true });
+  expect(await failure(client.connect())).toEqual({ code: 'unreachable', retry: 'later' });
 
   await gone.start();
   await until(client.connection, ({ state }) => state === 'open');
@@ -106,7 +107,7 @@ it('refuses a document over the limit with `too_large`, and nothing of the write
     { ...ref, id: 'small', write: { create: { text: 'x' } } },
     { ...ref, id: 'large', write: { create: { text: 'x'.repeat(2_000) } } },
   ]);
-  expect(await failure(write)).toEqual({ code: 'too_large', retryable: false });
+  expect(await failure(write)).toEqual({ code: 'too_large', retry: 'never' });
   expect(await client.document({ ...ref, id: 'small' })).toBeNull();
   expect(client.queue.get().count).toBe(0);
 });
@@ -132,9 +133,9 @@ it.each<[string, unknown]>([
 ])('refuses an id that is %s with `invalid`', async (_, id) => {
   const client = create({ autoConnect: false });
   const ref = { room: 'list:1', collection: 'tasks', id } as DocumentRef;
-  expect(await failure(client.insert(ref, {}))).toEqual({ code: 'invalid', retryable: false });
-  expect(await failure(client.update(ref, { x: 1 }))).toEqual({ code: 'invalid', retryable: false });
-  expect(await failure(client.document(ref))).toEqual({ code: 'invalid', retryable: false });
+  expect(await failure(client.insert(ref, {}))).toEqual({ code: 'invalid', retry: 'never' });
+  expect(await failure(client.update(ref, { x: 1 }))).toEqual({ code: 'invalid', retry: 'never' });
+  expect(await failure(client.document(ref))).toEqual({ code: 'invalid', retry: 'never' });
 });
 
 it.each<[string, object]>([
@@ -148,7 +149,7 @@ it.each<[string, object]>([
     { room: 'list:1', collection: 'tasks', id: 'a' },
     changes as Record<string, never>,
   );
-  expect(await failure(update)).toEqual({ code: 'invalid', retryable: false });
+  expect(await failure(update)).toEqual({ code: 'invalid', retry: 'never' });
 });
 
 it('shows a room that the token does not open as an error of the collection', async () => {
@@ -165,7 +166,7 @@ it('shows a room that the token does not open as an error of the collection', as
   await waitFor(() => {
     expect(result.current.tasks).toMatchObject({
       status: 'error',
-      error: { code: 'forbidden', retryable: false },
+      error: { code: 'forbidden', retryable: false, retry: 'never' },
     });
   });
   expect(result.current.tasks.error).toBeInstanceOf(SynclineError);
@@ -176,7 +177,7 @@ it('rejects every call after close with `closed`, until it is opened again', asy
   const client = create({ auth: { token: await server.token('ada', []) } });
   await client.connect();
   await client.close();
-  expect(await failure(client.stats())).toEqual({ code: 'closed', retryable: false });
+  expect(await failure(client.stats())).toEqual({ code: 'closed', retry: 'never' });
   expect(client.connection.get().state).toBe('closed');
 
   await client.open();
@@ -200,13 +201,13 @@ it.each<[string, unknown]>([
 
 it('refuses settings that the core does not know', async () => {
   const client = create({ settings: { documentBytsMax: 1 } as SyncOptions['settings'] & object });
-  expect(await failure(client.open())).toEqual({ code: 'invalid', retryable: false });
+  expect(await failure(client.open())).toEqual({ code: 'invalid', retry: 'never' });
 });
 
 it('says that the native module is missing, or the addon', async () => {
   expect(await failure(createSyncClient({ url: server.url }).open())).toEqual({
     code: 'unavailable',
-    retryable: false,
+    retry: 'never',
   });
   expect(() => createNodeHost({ addon: '/nowhere/syncline.node' })).toThrow('/nowhere/syncline.node');
 });

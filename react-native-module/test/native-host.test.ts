@@ -1,4 +1,6 @@
-import { createSyncClient } from '../src/index.ts';
+import { waitFor } from '@testing-library/react-native';
+
+import { createSyncClient, type LogLine, setLogger, SynclineError } from '../src/index.ts';
 import { Devices, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
 
@@ -20,14 +22,25 @@ let devices: Devices;
 beforeAll(async () => {
   server = await TestServer.start();
   devices = new Devices();
+  const toLog = new Set<(payload: { lines: string }) => void>();
   Object.assign(mockModule, devices.host, {
-    addListener(event: string, listener: (payload: { client: number; events: string }) => void) {
+    addListener(event: string, listener: (payload: object) => void) {
+      if (event === 'onLog') {
+        toLog.add(listener);
+        return { remove: () => toLog.delete(listener) };
+      }
       expect(event).toBe('onEvents');
       return {
         remove: devices.host.addEventsListener((client, events) => {
           listener({ client, events });
         }),
       };
+    },
+    setLogSink(level: string, isWanted: boolean) {
+      const tell = (lines: string) => {
+        for (const listener of [...toLog]) listener({ lines });
+      };
+      return devices.host.setLogSink?.(level, isWanted ? tell : null);
     },
   });
 });
@@ -50,4 +63,29 @@ it('finds the core in the native module, and keeps the events of clients apart',
   const users = [ada, bob].map((client) => until(client.connection, ({ userId }) => userId !== null));
   expect((await Promise.all(users)).map(({ userId }) => userId)).toEqual(['ada', 'bob']);
   await Promise.all([ada.close(), bob.close()]);
+});
+
+it("hands the core's log over until it is told to stop", async () => {
+  const lines: LogLine[] = [];
+  setLogger('debug', (line) => lines.push(line));
+  const client = createSyncClient(await devices.options(server, 'ada', ['list:log']));
+  await client.connect();
+  await waitFor(() => {
+    expect(lines.map(({ event }) => event)).toContain('syncline.connected');
+  });
+  setLogger('off', null);
+  const heard = lines.length;
+  await client.close();
+  expect(lines).toHaveLength(heard);
+  expect(() => {
+    setLogger('loud' as 'debug', () => undefined);
+  }).toThrow(SynclineError);
+});
+
+it('refuses what only a phone can keep', async () => {
+  const client = createSyncClient({
+    ...(await devices.options(server, 'ada', ['list:kept'])),
+    encryption: 'device',
+  });
+  await expect(client.open()).rejects.toMatchObject({ code: 'invalid' });
 });

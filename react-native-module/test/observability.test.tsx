@@ -29,9 +29,9 @@ const EVENTS = [
 /** A host that carries a log. */
 class LoggingHost extends ScriptedHost {
   level = 'off';
-  sink: ((line: string) => void) | null = null;
+  sink: ((lines: string) => void) | null = null;
 
-  setLogSink(level: string, sink: ((line: string) => void) | null): string {
+  setLogSink(level: string, sink: ((lines: string) => void) | null): string {
     this.level = level;
     this.sink = sink;
     return JSON.stringify({ ok: {} });
@@ -39,7 +39,7 @@ class LoggingHost extends ScriptedHost {
 
   say(message: string): void {
     const line = { atMs: 1, level: 'info', target: 'syncline', event: null, message, dropped: 0 };
-    this.sink?.(JSON.stringify(line));
+    this.sink?.(JSON.stringify([line]));
   }
 }
 

@@ -9,6 +9,7 @@ import {
   increment,
   type PathOf,
   remove,
+  type RetryClass,
   type Schema,
   serverTime,
   set,
@@ -194,9 +195,10 @@ const error: unknown = null;
 if (error instanceof SynclineError) {
   const code: ErrorCode = error.code;
   const retryable: boolean = error.retryable;
+  const retry: RetryClass = error.retry;
   // @ts-expect-error: no such code
   const never = error.code === 'nope';
-  consume(code, retryable, never);
+  consume(code, retryable, retry, never);
 }
 
 export const schema: Schema = {

@@ -8,15 +8,18 @@ fast="$root/target/fast"
 server_binary="$fast/syncline-server"
 node_addon="$fast/syncline.node"
 
-# build_fast: the server and the Node addon. One cargo call, so that both share their dependencies' features.
+# build_fast: the server, the Node addon and the backend of the contract's transcripts. One cargo call, so that all share
+# their dependencies' features.
 # Exports where they are, for whoever starts them.
 build_fast() {
-  say "building the server and the Node addon"
-  cargo build --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-server -p syncline-node >&2
+  say "building the servers and the Node addon"
+  cargo build --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-server -p syncline-node \
+    -p syncline-contract-backend >&2
   # Replaced by a rename: a running process may have the old one mapped.
   cp "$fast/libsyncline_node.so" "$node_addon.new"
   mv "$node_addon.new" "$node_addon"
   export SYNCLINE_SERVER_BIN="$server_binary"
+  export SYNCLINE_BACKEND_BIN="$fast/contract-backend"
   export SYNCLINE_NODE_ADDON="$node_addon"
 }
 

@@ -2,6 +2,9 @@
 # Sourced, after `set -euo pipefail`.
 # shellcheck shell=bash
 
+# What is called in $(...) stops at its first failing command too.
+shopt -s inherit_errexit
+
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 tools="$root/target/tools"
 
@@ -31,6 +34,18 @@ usage_error() {
 # print_help SCRIPT: the comment at the top of a script.
 print_help() {
   awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
+}
+
+# apt_install PACKAGE...: as root on Debian; elsewhere, or when it fails, it says so, and whoever needs them looks for them.
+apt_install() {
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    say "only root on Debian can install $*"
+    return
+  fi
+  if ! DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 ||
+    ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2; then
+    say "could not install $*"
+  fi
 }
 
 seconds_since() {

@@ -58,42 +58,44 @@ need_rust_target() {
   fi
 }
 
-# install_cargo_ndk: into target/tools, and into PATH.
+# install_cargo_ndk: into target/tools, and into PATH. Not optimised: it only starts cargo.
 install_cargo_ndk() {
   local dir="$tools/cargo-ndk-$CARGO_NDK_VERSION"
   if [[ ! -x "$dir/bin/cargo-ndk" ]]; then
     say "installing cargo-ndk $CARGO_NDK_VERSION"
-    cargo install --quiet --locked --root "$dir" --version "$CARGO_NDK_VERSION" cargo-ndk >&2
+    cargo install --quiet --locked --debug --root "$dir" --version "$CARGO_NDK_VERSION" cargo-ndk >&2
   fi
   export PATH="$dir/bin:$PATH"
 }
 
-# stub_tools_found: whether the packages of install_stub_tools are there.
-stub_tools_found() {
-  [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -d /usr/lib/rustlib/src/rust/library ]] || return 1
-  command -v "clang-$LLVM" "ld.lld-$LLVM" "llvm-ar-$LLVM" >/dev/null
+# find_stub_tools: sets stub_tools_missing to those that are not here: a Rust with the sources of its standard library, so
+# that it compiles for any target, and clang, which does so anyway.
+find_stub_tools() {
+  local file
+  stub_tools_missing=()
+  for file in cargo rustc "clang-$LLVM" "clang++-$LLVM" "ld.lld-$LLVM" "ld64.lld-$LLVM" "llvm-ar-$LLVM" "llvm-readobj-$LLVM"; do
+    [[ -x "/usr/bin/$file" ]] || stub_tools_missing+=("/usr/bin/$file")
+  done
+  [[ -d "$rust_sources" ]] || stub_tools_missing+=("$rust_sources")
 }
+readonly rust_sources=/usr/lib/rustlib/src/rust/library
 
-# install_stub_tools: a Rust with the sources of its standard library, so that it compiles for any target, and clang,
-# which does so anyway. Fails where apt cannot.
+# install_stub_tools: where apt can; find_stub_tools tells.
 install_stub_tools() {
-  if stub_tools_found; then
+  find_stub_tools
+  if [[ ${#stub_tools_missing[@]} -eq 0 ]]; then
     return
   fi
-  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    return 1
-  fi
   say "installing Rust with its sources, and clang $LLVM"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >&2
-  apt-get install -y -qq --no-install-recommends \
-    cargo-web rustc-web rust-web-src "clang-$LLVM" "lld-$LLVM" "llvm-$LLVM" >&2
-  stub_tools_found
+  apt_install cargo-web rustc-web rust-web-src "clang-$LLVM" "lld-$LLVM" "llvm-$LLVM"
+  find_stub_tools
 }
 
 # use_stub_tools: the compilers above, and the options that let them compile for phones. Sets build_std.
 use_stub_tools() {
-  stub_tools_found || fail "the stub tool chain is missing: as root on Debian, ./scripts/test phone installs it"
+  find_stub_tools
+  [[ ${#stub_tools_missing[@]} -eq 0 ]] ||
+    fail "not found: ${stub_tools_missing[*]}. As root on Debian, ./scripts/test phone installs them"
   python3 "$root/scripts/lib/phone_stubs.py" --api "$ANDROID_API" --llvm "$LLVM" --out "$phone_stubs"
   # Not the proxies of rustup, which would choose another compiler.
   export PATH="/usr/bin:/bin:$PATH" CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
@@ -127,6 +129,15 @@ android_library() {
     CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" rustc --locked --profile "$4" \
       -p "$2" --lib --crate-type cdylib "${build_std[@]}" \
       -- -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384
+  ) >&2
+}
+
+# android_check MANIFEST PACKAGE ABI PROFILE: only whether it compiles, which takes a fraction of the time.
+android_check() {
+  (
+    cd "$(dirname "$1")" || exit
+    CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" check --locked --profile "$4" \
+      -p "$2" --lib "${build_std[@]}"
   ) >&2
 }
 

@@ -12,18 +12,27 @@ postgres_as=()
 
 # install_postgres: sets postgres_bin. Installs the package only where there is none, and without a system cluster.
 install_postgres() {
-  postgres_bin="$(find /usr/lib/postgresql -maxdepth 3 -path '*/bin/initdb' -printf '%h\n' 2>/dev/null | sort -V | tail -n 1)"
+  find_postgres
   if [[ -n "$postgres_bin" ]]; then
     return
   fi
-  [[ $EUID -eq 0 ]] || fail "PostgreSQL is needed: install the package postgresql"
   say "installing PostgreSQL"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >&2
-  apt-get install -y -qq --no-install-recommends postgresql-common >&2
-  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
-  apt-get install -y -qq --no-install-recommends postgresql >&2
-  install_postgres
+  apt_install postgresql-common
+  if [[ -f "$postgres_clusters" ]]; then
+    sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' "$postgres_clusters"
+    apt_install postgresql
+  fi
+  find_postgres
+  [[ -n "$postgres_bin" ]] || fail "PostgreSQL is needed: install the package postgresql"
+}
+readonly postgres_clusters=/etc/postgresql-common/createcluster.conf
+
+# find_postgres: sets postgres_bin to the folder of the newest, or to nothing.
+find_postgres() {
+  postgres_bin=""
+  if [[ -d /usr/lib/postgresql ]]; then
+    postgres_bin="$(find /usr/lib/postgresql -maxdepth 3 -path '*/bin/initdb' -printf '%h\n' | sort -V | tail -n 1)"
+  fi
 }
 
 # start_postgres: exports SYNCLINE_POSTGRES_URL. Whoever calls it sees to stop_postgres.

@@ -53,6 +53,16 @@ pack_npm() {
   done
 }
 
+# holds ZIP FILE...: ends the script when the archive lacks one of them.
+holds() {
+  local archive="$1" file
+  shift
+  for file in "$@"; do
+    python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).getinfo(sys.argv[2])' "$archive" "$file" ||
+      fail "$archive lacks $file"
+  done
+}
+
 # pack_maven OUT ANDROID: dev.syncline:syncline-core, laid out as in a Maven repository: for apps without React Native.
 pack_maven() {
   local out="$1" android="$2" stage="$root/target/aar"
@@ -61,6 +71,7 @@ pack_maven() {
   mkdir -p "$stage" "$folder"
   mvn --batch-mode --quiet --file "$root/bindings/kotlin/aar/pom.xml" package \
     "-Dsyncline.sources=$android/kotlin" "-Dsyncline.build=$stage/maven" "-Drevision=$version" >&2
+  holds "$stage/maven/classes.jar" dev/syncline/core/SynclineClient.class dev/syncline/SyncClient.class
   python3 "$root/scripts/lib/aar.py" --out "$folder/syncline-core-$version.aar" --classes "$stage/maven/classes.jar" \
     --jni "$android/jniLibs" --rules "$root/react-native-module/android/proguard-rules.pro" \
     --pom "$root/bindings/kotlin/aar/artifact.pom" --version "$version"
@@ -73,7 +84,7 @@ pack_swift() {
   checksum="$(sha256sum "$out/$archive" | cut -d ' ' -f 1)"
   rm -rf "$stage"
   mkdir -p "$stage/Sources/Syncline"
-  cp "$ios/swift/Syncline.swift" "$stage/Sources/Syncline/"
+  cp "$ios/swift/Syncline.swift" "$root"/bindings/swift/Sources/*.swift "$stage/Sources/Syncline/"
   cp "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$stage/"
   sed -e "s/@VERSION@/$version/" -e "s/@CHECKSUM@/$checksum/" \
     -e "s|@REPOSITORY@|${GITHUB_REPOSITORY:-syncline/syncline}|" "$root/scripts/phone/Package.swift.in" >"$stage/Package.swift"

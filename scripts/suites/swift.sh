@@ -6,9 +6,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/../lib/build.sh"
 # shellcheck source=scripts/lib/swift.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/swift.sh"
 
-if ! prepare_swift; then
-  # As unittest says it, for the count.
-  printf 'Ran 1 test in 0.000s\n\nOK (skipped=1)\n'
+prepare_swift
+if [[ -n "$swift_missing" ]]; then
+  skip_swift
   exit
 fi
 build_fast

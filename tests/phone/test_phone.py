@@ -60,10 +60,10 @@ def in_phone_shell(script):
 
 def plant(function, target, feature):
     """Builds the crate of mistakes with one of them, or with none."""
-    features = f"; build_std+=(--features {feature})" if feature else ""
+    chosen = f"build_std+=(--features {feature}); " if feature else ""
     stubs = " stubs" if function == "ios_library" else ""
     manifest = "tests/phone/plants/Cargo.toml"
-    return in_phone_shell(f"build_std=(-Zbuild-std=std,panic_unwind){features}; {function} {manifest} plants {target} {PROFILE}{stubs}")
+    return in_phone_shell(f"{chosen}{function} {manifest} plants {target} {PROFILE}{stubs}")
 
 
 def inspect(*arguments):
@@ -126,8 +126,7 @@ class Android(Phone):
         self.assert_built(run("scripts/bench", "size"))
 
     def test_the_core_compiles_for_32_bits(self):
-        check = 'cargo ndk --target armeabi-v7a --platform "$ANDROID_API" check --locked -p syncline-ffi "${build_std[@]}"'
-        self.assert_built(in_phone_shell(f'export CARGO_TARGET_DIR="$phone_target"; {check}'))
+        self.assert_built(in_phone_shell(f"android_check Cargo.toml syncline-ffi armeabi-v7a {PROFILE}"))
 
 
 class Ios(Phone):
@@ -181,7 +180,7 @@ class Plants(Phone):
         self.assert_caught(plant("ios_library", "aarch64-apple-ios", "linux-only"), "epoll_create1")
 
     def test_a_number_of_64_bits_is_caught(self):
-        self.assert_caught(plant("android_library", "armeabi-v7a", "pointer-width"), "out of range for `usize`")
+        self.assert_caught(plant("android_check", "armeabi-v7a", "pointer-width"), "out of range for `usize`")
 
 
 def with_alignment(elf, alignment):

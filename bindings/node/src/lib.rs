@@ -15,8 +15,8 @@ use syncline_ffi::json::{self, AppState, EventSink};
 /// Batches of events that may wait for a busy JavaScript thread; the core waits when they are spent.
 const EVENT_BATCHES_MAX: usize = 1024;
 
-/// Lines of the log that may wait for a busy JavaScript thread; beyond, they are lost.
-const LOG_LINES_MAX: usize = 4096;
+/// Batches of lines of the log that may wait for a busy JavaScript thread; beyond, they are lost.
+const LOG_BATCHES_MAX: usize = 4096;
 
 /// `(client, events) => void`. Weak: listening alone does not keep the process alive.
 type EventsCallback = ThreadsafeFunction<
@@ -77,17 +77,18 @@ pub fn set_network(available: bool, expensive: bool, kind: String) {
     json::set_network(available, expensive, kind);
 }
 
-/// `(line) => void`, weak as well.
+/// `(lines) => void`, weak as well.
 type LogCallback =
-    ThreadsafeFunction<FnArgs<(String,)>, (), FnArgs<(String,)>, Status, false, true, LOG_LINES_MAX>;
+    ThreadsafeFunction<FnArgs<(String,)>, (), FnArgs<(String,)>, Status, false, true, LOG_BATCHES_MAX>;
 
-/// Sets where the log of the process goes, and from which level on; nothing ends it. Returns the reply envelope.
-#[napi(ts_args_type = "level: string, onLine: ((line: string) => void) | null")]
-pub fn set_log_sink(level: String, on_line: Option<LogCallback>) -> String {
-    let sink = on_line.map(|callback| {
-        let sink: json::LogSink = Arc::new(move |line| {
+/// Sets where the log of the process goes, and from which level on; nothing ends it. `onLines` gets a JSON array.
+/// Returns the reply envelope.
+#[napi(ts_args_type = "level: string, onLines: ((lines: string) => void) | null")]
+pub fn set_log_sink(level: String, on_lines: Option<LogCallback>) -> String {
+    let sink = on_lines.map(|callback| {
+        let sink: json::LogSink = Arc::new(move |lines| {
             // Fails while JavaScript has too many lines to take, or is going away.
-            callback.call(FnArgs::from((line,)), ThreadsafeFunctionCallMode::NonBlocking);
+            callback.call(FnArgs::from((lines,)), ThreadsafeFunctionCallMode::NonBlocking);
         });
         sink
     });

@@ -28,7 +28,9 @@ pub enum ErrorCode {
 }
 
 /// What a sender does after an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS), ts(rename = "RetryClass"))]
+#[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// The same request may succeed later.
     Later,

@@ -20,6 +20,7 @@ mod contract;
 pub mod document;
 pub mod error;
 pub mod limits;
+pub mod measure;
 pub mod merge;
 pub mod message;
 pub mod name;

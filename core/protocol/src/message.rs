@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{Checksum, Document};
 use crate::error::WireError;
 use crate::limits::Limits;
+use crate::measure;
 use crate::name::{ClientId, Collection, DocumentId, Room};
 use crate::patch::{Patch, Path};
 use crate::stamp::HybridTime;
@@ -165,14 +166,11 @@ pub struct Mutation {
     pub base: Option<VersionVector>,
 }
 
-/// A client and its number in a version vector, in bytes.
-const VERSION_ENTRY_BYTES: usize = 26;
-
 impl Mutation {
     /// See [`Value::byte_len`](crate::value::Value::byte_len).
     pub fn byte_len(&self) -> usize {
-        let base = self.base.as_ref().map_or(0, |base| base.len() * VERSION_ENTRY_BYTES);
-        48 + self.collection.as_str().len() + self.id.as_str().len() + self.write.byte_len() + base
+        let base_clients = self.base.as_ref().map_or(0, VersionVector::len);
+        measure::mutation(self.collection.as_str(), self.id.as_str(), self.write.byte_len(), base_clients)
     }
 }
 

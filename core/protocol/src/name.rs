@@ -51,8 +51,13 @@ macro_rules! name {
             /// Checks and wraps a name: 1 to `BYTES_MAX` bytes, no control characters.
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
                 let name = name.as_ref();
-                check($what, name, Self::BYTES_MAX)?;
+                Self::check(name)?;
                 Ok(Self(name.into()))
+            }
+
+            /// Whether this can be such a name.
+            pub fn check(name: &str) -> Result<(), NameError> {
+                check($what, name, Self::BYTES_MAX)
             }
 
             pub fn as_str(&self) -> &str {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::PATH_SEGMENTS_MAX;
+use crate::measure;
 use crate::name::Text;
 use crate::value::{Fields, Value};
 
@@ -233,10 +234,7 @@ impl Patch {
 
     /// See [`Value::byte_len`].
     pub fn byte_len(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(path, op)| 12 + path.segments().iter().map(String::len).sum::<usize>() + op.byte_len())
-            .sum()
+        self.0.iter().map(|(path, op)| measure::op(path, op.byte_len())).sum()
     }
 }
 

@@ -88,6 +88,10 @@ bugs! {
     JobKeyChanged "job_key_changed",
     /// What a client has read does not move its clock.
     ClockNotObserved "clock_not_observed",
+    /// Queued writes are looked for where they stood before the journal was written anew.
+    BodiesNotMoved "bodies_not_moved",
+    /// A write that could not be written to the journal is looked for there.
+    BodiesNotRolledBack "bodies_not_rolled_back",
 }
 
 #[cfg(feature = "sabotage")]

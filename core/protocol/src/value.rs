@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::VALUE_DEPTH_MAX;
+use crate::measure;
 
 /// A document's fields, sorted by name.
 pub type Fields = BTreeMap<String, Value>;
@@ -70,18 +71,18 @@ impl Value {
     /// What the value takes in memory and, roughly, on the wire, in bytes. Used for caps, not for billing.
     pub fn byte_len(&self) -> usize {
         match self {
-            Self::Null | Self::Bool(_) => 1,
-            Self::Int(_) | Self::Float(_) => 9,
-            Self::String(text) => 3 + text.len(),
-            Self::Array(items) => 3 + items.iter().map(Self::byte_len).sum::<usize>(),
-            Self::Object(fields) => 3 + fields_byte_len(fields),
+            Self::Null | Self::Bool(_) => measure::CONSTANT,
+            Self::Int(_) | Self::Float(_) => measure::NUMBER,
+            Self::String(text) => measure::text(text),
+            Self::Array(items) => measure::CONTAINER + items.iter().map(Self::byte_len).sum::<usize>(),
+            Self::Object(fields) => measure::CONTAINER + fields_byte_len(fields),
         }
     }
 }
 
 /// [`Value::byte_len`] of all fields and their names.
 pub fn fields_byte_len(fields: &Fields) -> usize {
-    fields.iter().map(|(name, value)| 3 + name.len() + value.byte_len()).sum()
+    fields.iter().map(|(name, value)| measure::field(name, value.byte_len())).sum()
 }
 
 impl Serialize for Value {

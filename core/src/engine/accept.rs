@@ -1,8 +1,6 @@
 //! Writes that the app hands over: checked, numbered, and put into the outbox, as they are or as part of the one
 //! before.
 
-use std::collections::BTreeMap;
-
 use syncline_protocol::Mutation;
 
 use super::Engine;
@@ -11,9 +9,9 @@ use super::commands::too_large;
 use super::commit::{Change, Uncommitted};
 use super::conflict::ConflictStrategy;
 use super::io::{Now, RequestId, WriteRequest};
-use super::outbox::document_key;
+use super::outbox::{Pending, document_key};
 use crate::error::{Code, Error};
-use crate::store::{DocumentKey, Entry, Record, Store};
+use crate::store::{DocumentKey, Entry, Record, Store, StoreError};
 
 /// How much larger than what was written a journal record may become because it became part of an earlier write:
 /// otherwise a document that grows edit by edit would be written anew with each.
@@ -37,13 +35,11 @@ impl Engine {
         }
         let mut client_seqs = Vec::with_capacity(writes.len());
         let mut changes = Vec::with_capacity(writes.len());
-        let mut entries = BTreeMap::new();
         for write in writes {
             match self.accept(now, write, store) {
-                Ok((entry, change)) => {
-                    client_seqs.push(entry.mutation.client_seq);
+                Ok((client_seq, change)) => {
+                    client_seqs.push(client_seq);
                     changes.push(change);
-                    entries.insert(entry.mutation.client_seq, entry);
                 }
                 Err(error) => {
                     self.undo(changes);
@@ -51,7 +47,7 @@ impl Engine {
                 }
             }
         }
-        let record = Record::Queued(entries.into_values().collect());
+        let record = Record::Queued(self.outbox.take_in_hand());
         if let Err(error) = store.append(&record) {
             self.undo(changes);
             return Err(error.into());
@@ -68,8 +64,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks one write against what the app sees, and puts it into the outbox.
-    fn accept(&mut self, now: Now, write: WriteRequest, store: &dyn Store) -> Result<(Entry, Change), Error> {
+    /// Checks one write against what the app sees, puts it into the outbox, and returns the number that it has there.
+    fn accept(&mut self, now: Now, write: WriteRequest, store: &dyn Store) -> Result<(u64, Change), Error> {
         let WriteRequest { room, collection, id, write } = write;
         let key = DocumentKey { room, collection, id };
         let visible = self.view(now, store).document(&key)?;
@@ -81,60 +77,68 @@ impl Engine {
         let window_ms = self.collections.push_debounce_ms(&key.collection, &self.settings);
         let mutation = Mutation {
             client_seq: self.identity.last_client_seq + 1,
-            collection: key.collection,
-            id: key.id,
+            collection: key.collection.clone(),
+            id: key.id.clone(),
             write,
             time: self.clock.tick(now.wall_ms),
             base,
         };
-        let entry = Entry { room: key.room, mutation, queued_at_ms: now.wall_ms, accepted: None };
-        if let Some((entry, accepted_us)) = self.as_part_of_the_last(now, &entry, window_ms) {
-            self.check_room_in_queue(0, entry.mutation.byte_len() as u64, entry.mutation.client_seq)?;
-            if let Some(old) = self.outbox.fold(entry.clone(), accepted_us) {
-                return Ok((entry, Change::Folded(Box::new(old))));
+        let entry = Entry { room: key.room.clone(), mutation, queued_at_ms: now.wall_ms, accepted: None };
+        if let Some((entry, accepted_us)) = self.as_part_of_the_last(now, &key, &entry, window_ms, store)? {
+            let client_seq = entry.mutation.client_seq;
+            self.check_room_in_queue(0, entry.mutation.byte_len() as u64, client_seq)?;
+            if let Some(old) = self.outbox.fold(entry, accepted_us) {
+                return Ok((client_seq, Change::Folded { client_seq, key, old }));
             }
         }
-        self.check_room_in_queue(1, entry.mutation.byte_len() as u64, entry.mutation.client_seq)?;
-        self.identity.last_client_seq = entry.mutation.client_seq;
-        self.outbox.insert_new(entry.clone(), now.mono_us, now.after_ms(window_ms));
-        let change = Change::Added(entry.mutation.client_seq);
-        Ok((entry, change))
+        let client_seq = entry.mutation.client_seq;
+        self.check_room_in_queue(1, entry.mutation.byte_len() as u64, client_seq)?;
+        self.identity.last_client_seq = client_seq;
+        self.outbox.insert_new(entry, now.mono_us, now.after_ms(window_ms));
+        Ok((client_seq, Change::Added { client_seq, key }))
     }
 
     /// What the last pending write of the document becomes with this one in it, and since when it leaves a stamp.
-    fn as_part_of_the_last(&self, now: Now, entry: &Entry, window_ms: u64) -> Option<(Entry, Option<u64>)> {
-        let Entry { room, mutation, .. } = entry;
+    fn as_part_of_the_last(
+        &self,
+        now: Now,
+        key: &DocumentKey,
+        entry: &Entry,
+        window_ms: u64,
+        store: &dyn Store,
+    ) -> Result<Option<(Entry, Option<u64>)>, StoreError> {
+        let mutation = &entry.mutation;
         if !self.collections.coalesces(&mutation.collection) {
-            return None;
+            return Ok(None);
         }
-        let last = self.outbox.last_unsent(&document_key(room, mutation))?;
+        let Some((pending, last)) = self.outbox.last_unsent(key, store)? else { return Ok(None) };
         let bytes_max = mutation.byte_len() as u64 + COALESCED_BYTES_MAX;
         // What is sent again keeps the number and the time that it was accepted with.
-        let sent_again = last.entry.accepted.is_some();
-        if sent_again || last.entry.mutation.base != mutation.base || last.bytes > bytes_max {
-            return None;
+        let sent_again = last.accepted.is_some();
+        if sent_again || last.mutation.base != mutation.base || pending.bytes() > bytes_max {
+            return Ok(None);
         }
-        let (first, second) = (&last.entry.mutation.write, &mutation.write);
+        let (first, second) = (&last.mutation.write, &mutation.write);
         // The older of two writes in conflict may be the one that stays: then it needs its own time.
         let needs_own_time =
             self.collections.conflict(&mutation.collection) == ConflictStrategy::FirstWriteWins;
         let restamped = !needs_own_time && supersedes(first, second);
-        let since_us = if restamped { Some(now.mono_us) } else { last.accepted_us };
+        let since_us = if restamped { Some(now.mono_us) } else { pending.accepted_us() };
         let recent = |since_us| now.mono_us.saturating_sub(since_us) <= window_ms.saturating_mul(1000);
         if !since_us.is_some_and(recent) {
-            return None;
+            return Ok(None);
         }
-        let write = coalesce(first, second)?;
-        let client_seq = last.entry.mutation.client_seq;
+        let Some(write) = coalesce(first, second) else { return Ok(None) };
+        let client_seq = last.mutation.client_seq;
         let mutation = Mutation { client_seq, write, ..mutation.clone() };
         let bytes = mutation.byte_len() as u64;
         let fits = bytes <= bytes_max && mutation.write.byte_len() as u64 <= self.limits.document_bytes_max;
-        fits.then(|| (Entry { mutation, ..last.entry.clone() }, since_us))
+        Ok(fits.then_some((Entry { mutation, ..last }, since_us)))
     }
 
     /// Whether the outbox takes so many writes more, with one of so many bytes under this number.
     fn check_room_in_queue(&self, more: u64, bytes: u64, client_seq: u64) -> Result<(), Error> {
-        let replaced = self.outbox.pending(client_seq).map_or(0, |pending| pending.bytes);
+        let replaced = self.outbox.pending(client_seq).map_or(0, Pending::bytes);
         self.check_caps(more, bytes, replaced)
     }
 

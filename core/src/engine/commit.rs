@@ -4,18 +4,25 @@ use syncline_protocol::Room;
 
 use super::Engine;
 use super::io::{Event, Now, Output, Reply, RequestId};
-use super::outbox::{Pending, document_key};
+use super::outbox::Pending;
 use super::queue::JobChange;
 use super::resolution::Unsettled;
 use crate::error::{Code, Error};
-use crate::store::{Entry, Outcome, Record, Store, StoreError};
+use crate::store::{DocumentKey, Outcome, Record, Store, StoreError};
 
 /// What an accepted write did to the outbox.
 #[derive(Debug)]
 pub(super) enum Change {
-    Added(u64),
-    /// It became part of this write, which was never sent.
-    Folded(Box<Pending>),
+    Added {
+        client_seq: u64,
+        key: DocumentKey,
+    },
+    /// It became part of a write of the same document that was never sent.
+    Folded {
+        client_seq: u64,
+        key: DocumentKey,
+        old: Pending,
+    },
 }
 
 /// Something appended to the journal and not committed yet.
@@ -34,7 +41,7 @@ pub(super) enum Uncommitted {
     /// Taken back if the commit fails.
     Jobs(JobChange),
     /// Appended again if the commit fails.
-    Other(Record),
+    Other(Box<Record>),
 }
 
 impl Engine {
@@ -87,7 +94,7 @@ impl Engine {
         }
         // Kept in memory; a restart before they are saved hears the same answers from the server again.
         for record in others.into_iter().rev() {
-            store.append_after_flush(record);
+            store.append_after_flush(*record);
             self.schedule_flush(now);
         }
         self.notices.push(Event::Error { error: error.into() });
@@ -116,20 +123,21 @@ impl Engine {
         // The newest first: it may be part of one before it.
         for change in changes.into_iter().rev() {
             match change {
-                Change::Added(client_seq) => rooms.extend(self.roll_back(client_seq)),
-                Change::Folded(old) => {
-                    self.queries.touch(&document_key(&old.entry.room, &old.entry.mutation));
-                    self.outbox.unfold(*old);
+                Change::Added { client_seq, key } => rooms.extend(self.roll_back(client_seq, &key)),
+                Change::Folded { client_seq, key, old } => {
+                    self.queries.touch(&key);
+                    self.outbox.unfold(client_seq, old);
                 }
             }
         }
+        // What the store was not given, it is not given any more.
+        drop(self.outbox.take_in_hand());
         rooms
     }
 
-    /// Forgets a write that was not accepted after all, and returns its room.
-    pub(super) fn roll_back(&mut self, client_seq: u64) -> Option<Room> {
-        let Entry { room, mutation, .. } = self.outbox.remove(client_seq)?.entry;
-        self.queries.touch(&document_key(&room, &mutation));
-        Some(room)
+    /// Forgets a write of this document that was not accepted after all, and returns its room.
+    pub(super) fn roll_back(&mut self, client_seq: u64, key: &DocumentKey) -> Option<Room> {
+        self.queries.touch(key);
+        Some(self.outbox.remove(client_seq)?.room)
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::runs::Runs;
+
 /// What stands between a room's writes and the wire.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Numbers without an answer.
-    pub(super) unanswered: BTreeSet<u64>,
+    pub(super) unanswered: Runs,
     /// In the log but not yet in the cache: where in the log, and the number.
     pub(super) unconfirmed: BTreeSet<(u64, u64)>,
     /// The highest number pushed on this connection since the lane last started over.
@@ -78,7 +80,7 @@ impl Lane {
     }
 
     pub(super) fn has_unpushed(&self) -> bool {
-        self.unanswered.range(self.first_unpushed()..).next().is_some()
+        self.unanswered.from(self.first_unpushed()).next().is_some()
     }
 
     /// Starts over, and ends the gathering, if that is due.
@@ -105,8 +107,7 @@ impl Lane {
         if self.hold.is_some() || self.gathering != Gathering::Done || (self.isolate && self.in_flight > 0) {
             return false;
         }
-        let first = self.first_unpushed();
-        first <= durable_through && self.unanswered.range(first..=durable_through).next().is_some()
+        self.unanswered.from(self.first_unpushed()).next().is_some_and(|number| number <= durable_through)
     }
 
     /// When [`handle_time`](Self::handle_time) has something to do, on the monotonic clock.

@@ -4,13 +4,14 @@
 //! - [`session`]: the connection's life; [`backoff`]: how long it waits; `liveness`: whether the server is there.
 //! - `wire`: requests, answers, encodings.
 //! - `accept`: writes that the app hands over; [`coalesce`]: which of them travel as one.
-//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `outcomes`: what was refused.
+//! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `runs`: its numbers; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
 //! - `stats`: what was counted.
 //! - `tokens`: when another token is asked for. [`trace`]: what happened last, for people.
-//! - `commands`: what an app asks for; `sync`: what the server says; `connection`: what a session's opening and end
+//! - `commands`: what an app asks for; `sync`: what the server says; `settling`: how a write
+//!   leaves the outbox; `connection`: what a session's opening and end
 //!   set in motion.
 //! - [`conflict`]: what becomes of a write in conflict; `resolution` carries it out.
 //! - `commit`: what waits until the journal is durable.
@@ -42,7 +43,9 @@ pub mod query;
 pub mod queue;
 pub mod replica;
 mod resolution;
+mod runs;
 pub mod session;
+mod settling;
 pub mod socket;
 mod stats;
 mod sync;
@@ -84,7 +87,7 @@ use crate::error::{Code, Error};
 use crate::job::JobKind;
 use crate::metrics::Histogram;
 use crate::secret::Secret;
-use crate::store::{Identity, Record, Recovered, RoomState, Store, job_records, queued_records};
+use crate::store::{Identity, Live, Record, Recovered, RoomState, Store, job_records};
 use crate::transport::{Namespace, Parser};
 
 /// What an engine is made of.
@@ -168,11 +171,7 @@ impl Engine {
     /// Goes on from what the store recovered.
     pub fn new(config: EngineConfig, recovered: Recovered, rooms: Vec<(Room, RoomState)>) -> Self {
         let identity = recovered.identity;
-        let mut outbox = Outbox::default();
-        for entry in recovered.entries {
-            outbox.insert(entry, None);
-        }
-        outbox.mark_durable(identity.last_client_seq);
+        let outbox = Outbox::recover(recovered.queued, identity.last_client_seq);
         let mut replica = Replica::new(rooms);
         let waiting: Vec<Room> = outbox.rooms().cloned().collect();
         for room in &waiting {
@@ -198,7 +197,12 @@ impl Engine {
             outbox,
             outcomes,
             parked,
-            jobs: Jobs::recover(recovered.last_job, recovered.jobs, recovered.ended_jobs),
+            jobs: Jobs::recover(
+                recovered.last_job,
+                recovered.jobs,
+                recovered.ended_jobs,
+                config.settings.job_stream_max,
+            ),
             drain: Drain::new(config.settings.job_auto),
             replica,
             waiting_page: None,
@@ -302,9 +306,8 @@ impl Engine {
     }
 
     /// Everything that must survive a compaction of the journal.
-    pub fn live_records(&self) -> Vec<Record> {
+    pub fn live(&self) -> Live {
         let identity = Record::Identity(Identity { last_time: self.clock.last(), ..self.identity });
-        let queued = queued_records(self.outbox.entries());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
         let jobs = job_records(
@@ -312,7 +315,8 @@ impl Engine {
             self.jobs.all_held().map(|held| &held.job),
             self.jobs.all_ended(),
         );
-        std::iter::once(identity).chain(queued).chain(failed).chain(parked).chain(jobs).collect()
+        let records = std::iter::once(identity).chain(failed).chain(parked).chain(jobs).collect();
+        Live { records, kept: self.outbox.numbers().collect() }
     }
 
     /// What the app is to be told since the last call.
@@ -458,7 +462,7 @@ impl Engine {
     /// Appends a record that no caller waits for.
     fn append(&mut self, record: Record, store: &mut dyn Store) {
         match store.append(&record) {
-            Ok(()) => self.uncommitted.push(Uncommitted::Other(record)),
+            Ok(()) => self.uncommitted.push(Uncommitted::Other(Box::new(record))),
             Err(error) => self.handle_store_error(error),
         }
     }

@@ -4,45 +4,88 @@
 //! pushed in order. A batch that fails stops the room until all batches behind it are answered; then the room
 //! starts again at its first unanswered number. The server refuses batches that do not follow each other, so
 //! nothing overtakes. A write waits a moment for others to be sent with, unless there is a backlog.
+//!
+//! Of a write it holds what the order needs. The body is in the store; only one that is accepted this very moment is
+//! held here.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
+mod batches;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 use syncline_protocol::sabotage::{self, Sabotage};
-use syncline_protocol::{Mutation, Room};
+use syncline_protocol::{Collection, DocumentId, Mutation, Room};
 
-use super::lane::{Full, Gathering, Hold, Lane};
-use crate::store::{DocumentKey, Entry};
+pub use self::batches::{Batch, BatchLimits};
+
+use super::lane::{Gathering, Hold, Lane};
+use crate::numbered::Numbered;
+use crate::store::{DocumentKey, Entry, Head, IdHash, Queued, Scope, Scopes, Store, StoreError};
 
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Never sent: another write of the document may still become part of it.
-    Unsent,
+    /// Never sent: another write of the document may still become part of it. It may wait until this time for others
+    /// to be sent with, on the monotonic clock.
+    Unsent { due_us: u64 },
     /// Perhaps sent, and not answered yet.
     Waiting,
     /// In the room's log at `seq`; shown as pending until the cache holds it.
     Applied { seq: u64 },
 }
 
-#[derive(Debug, Clone)]
-pub struct Pending {
-    pub entry: Entry,
-    pub stage: Stage,
-    pub bytes: u64,
-    /// When it was accepted, on the monotonic clock; `None` for one recovered from the journal. Of several that
-    /// became one, when the first was that still leaves a stamp.
-    pub accepted_us: Option<u64>,
-    /// Until when it may wait for others to be sent with, on the monotonic clock.
-    due_us: u64,
+impl Stage {
+    pub fn is_applied(self) -> bool {
+        matches!(self, Self::Applied { .. })
+    }
+
+    /// Until when it may wait for others; at once if it was to be sent before.
+    fn due_us(self) -> u64 {
+        match self {
+            Self::Unsent { due_us } => due_us,
+            Self::Waiting | Self::Applied { .. } => 0,
+        }
+    }
 }
 
-/// A batch to push, and what must be known when its answer comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
+#[derive(Debug, Clone, Copy)]
+pub struct Pending {
+    head: Head,
+    pub stage: Stage,
+    /// See [`accepted_us`](Self::accepted_us).
+    accepted_us: Option<NonZeroU64>,
+}
+
+impl Pending {
+    /// When it was accepted, on the monotonic clock; `None` for one recovered from the journal. Of several that
+    /// became one, when the first was that still leaves a stamp.
+    pub fn accepted_us(&self) -> Option<u64> {
+        self.accepted_us.map(NonZeroU64::get)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.head.bytes
+    }
+}
+
+/// The clock's first microsecond counts as its second one.
+fn moment(at_us: u64) -> Option<NonZeroU64> {
+    NonZeroU64::new(at_us.max(1))
+}
+
+/// A write that was taken out, and may be put back.
+#[derive(Debug)]
+pub struct Removed {
+    pub client_seq: u64,
     pub room: Room,
-    pub client_seqs: Vec<u64>,
-    pub bytes: u64,
+    collection: Collection,
+    pending: Pending,
+}
+
+impl Removed {
+    pub fn accepted_us(&self) -> Option<u64> {
+        self.pending.accepted_us()
+    }
 }
 
 /// Whether writes wait for an answer.
@@ -54,18 +97,14 @@ pub enum Unanswered<'a> {
     OnlyDenied(&'a Room),
 }
 
-/// Sizes of batches.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchLimits {
-    pub count_max: u64,
-    pub bytes_max: u64,
-    pub window_bytes: u64,
-}
-
 #[derive(Debug, Default)]
 pub struct Outbox {
-    pending: BTreeMap<u64, Pending>,
-    by_document: HashMap<DocumentKey, Vec<u64>>,
+    pending: Numbered<Pending>,
+    scopes: Scopes,
+    /// The writes of each document, and of others of its collection whose ids have the same hash.
+    by_document: BTreeSet<(Scope, IdHash, u64)>,
+    /// The bodies that the store was not given yet.
+    in_hand: BTreeMap<u64, Entry>,
     lanes: BTreeMap<Room, Lane>,
     bytes: u64,
     in_flight_bytes: u64,
@@ -84,6 +123,19 @@ pub fn document_key(room: &Room, mutation: &Mutation) -> DocumentKey {
 }
 
 impl Outbox {
+    /// Goes on with what waited before a restart: it is pushed as soon as it can.
+    pub fn recover(queued: Queued, durable_through: u64) -> Self {
+        let (scopes, heads) = queued.into_parts();
+        let mut outbox = Self { scopes, durable_through, ..Self::default() };
+        let mut by_document = Vec::new();
+        for (number, head) in heads {
+            by_document.push((head.scope, head.id, number));
+            outbox.line_up(number, &Pending { head, stage: Stage::Waiting, accepted_us: None });
+        }
+        outbox.by_document = by_document.into_iter().collect();
+        outbox
+    }
+
     pub fn len(&self) -> u64 {
         self.pending.len() as u64
     }
@@ -100,8 +152,14 @@ impl Outbox {
         self.in_flight_bytes > 0
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.pending.values().map(|pending| &pending.entry)
+    /// In ascending order.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.pending.numbers()
+    }
+
+    /// When the oldest was queued, in milliseconds since the epoch.
+    pub fn oldest_ms(&self) -> Option<u64> {
+        self.pending.iter().map(|(_, pending)| pending.head.queued_at_ms).min()
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = &Room> {
@@ -113,81 +171,163 @@ impl Outbox {
         self.lanes.contains_key(room)
     }
 
+    pub fn holds(&self, client_seq: u64) -> bool {
+        self.pending.get(client_seq).is_some()
+    }
+
     pub fn pending(&self, client_seq: u64) -> Option<&Pending> {
-        self.pending.get(&client_seq)
+        self.pending.get(client_seq)
+    }
+
+    /// The room and the collection of a pending write.
+    pub fn scope(&self, client_seq: u64) -> Option<(&Room, &Collection)> {
+        self.scopes.names(self.pending.get(client_seq)?.head.scope)
+    }
+
+    /// A pending write with its body.
+    pub fn entry(&self, client_seq: u64, store: &dyn Store) -> Result<Entry, StoreError> {
+        match self.in_hand.get(&client_seq) {
+            Some(entry) => Ok(entry.clone()),
+            None => store.entry(client_seq),
+        }
     }
 
     /// The pending writes of a document, oldest first.
-    pub fn of_document(&self, key: &DocumentKey) -> impl Iterator<Item = &Pending> {
-        let numbers = self.by_document.get(key).map_or(&[][..], Vec::as_slice);
-        numbers.iter().filter_map(|number| self.pending.get(number))
+    pub fn of_document<'a>(
+        &'a self,
+        key: &'a DocumentKey,
+        store: &'a dyn Store,
+    ) -> impl Iterator<Item = Result<Entry, StoreError>> + 'a {
+        let scope = self.scopes.find(key.room.as_str(), key.collection.as_str());
+        let likely = scope.into_iter().flat_map(|scope| self.likely(scope, key.id_hash()));
+        likely.map(|number| self.entry(number, store)).filter(|entry| {
+            // Another document's id may have the same hash.
+            entry.as_ref().map_or(true, |entry| entry.mutation.id == key.id)
+        })
     }
 
-    /// The documents that have pending writes.
-    pub fn documents(&self) -> impl Iterator<Item = &DocumentKey> {
-        self.by_document.keys()
+    /// The writes of a collection's documents whose ids have this hash.
+    fn likely(&self, scope: Scope, id: IdHash) -> impl DoubleEndedIterator<Item = u64> {
+        self.by_document.range((scope, id, 0)..=(scope, id, u64::MAX)).map(|(_, _, number)| *number)
     }
 
-    /// Adds a write accepted earlier: it is pushed as soon as it can.
-    pub fn insert(&mut self, entry: Entry, accepted_us: Option<u64>) {
-        let bytes = entry.mutation.byte_len() as u64;
-        self.put(Pending { entry, stage: Stage::Waiting, bytes, accepted_us, due_us: 0 });
+    /// The pending writes of a collection that are the oldest of their documents, in ascending order: of documents whose
+    /// ids have the same hash only one, behind which [`ids_like`](Self::ids_like) finds the others.
+    pub fn oldest_of_each(&self, room: &Room, collection: &Collection) -> impl Iterator<Item = u64> {
+        let scope = self.scopes.find(room.as_str(), collection.as_str());
+        let oldest = move |(number, pending): (u64, &Pending)| {
+            let Head { scope: found, id, .. } = pending.head;
+            let is_oldest = Some(found) == scope && self.likely(found, id).next() == Some(number);
+            is_oldest.then_some(number)
+        };
+        let pending = scope.map(|_| self.pending.iter());
+        pending.into_iter().flatten().filter_map(oldest)
+    }
+
+    /// The documents with pending writes whose ids have the same hash as that of this entry, which is one of them.
+    pub fn ids_like(&self, entry: &Entry, store: &dyn Store) -> Result<BTreeSet<DocumentId>, StoreError> {
+        let Entry { room, mutation, .. } = entry;
+        let mut ids = BTreeSet::from([mutation.id.clone()]);
+        let scope = self.scopes.find(room.as_str(), mutation.collection.as_str());
+        let hash = IdHash::of(mutation.id.as_str());
+        let likely = scope.into_iter().flat_map(|scope| self.likely(scope, hash));
+        for number in likely.filter(|number| *number != mutation.client_seq) {
+            ids.insert(self.entry(number, store)?.mutation.id);
+        }
+        Ok(ids)
+    }
+
+    /// Adds a write accepted earlier, which the store has: it is pushed as soon as it can.
+    pub fn insert(&mut self, entry: &Entry, accepted_us: Option<u64>) {
+        let head = Head::of(entry, &mut self.scopes);
+        let accepted_us = accepted_us.and_then(moment);
+        self.put(entry.mutation.client_seq, Pending { head, stage: Stage::Waiting, accepted_us });
     }
 
     /// Adds a write accepted at `now_us`, which may wait until `due_us` for others to be sent with. It is pushed
-    /// once [`mark_durable`](Self::mark_durable) covers its number.
+    /// once [`mark_durable`](Self::mark_durable) covers its number, and held until [`take_in_hand`](Self::take_in_hand).
     pub fn insert_new(&mut self, entry: Entry, now_us: u64, due_us: u64) {
-        let bytes = entry.mutation.byte_len() as u64;
-        self.put(Pending { entry, stage: Stage::Unsent, bytes, accepted_us: Some(now_us), due_us });
+        let head = Head::of(&entry, &mut self.scopes);
+        let number = entry.mutation.client_seq;
+        self.in_hand.insert(number, entry);
+        self.put(number, Pending { head, stage: Stage::Unsent { due_us }, accepted_us: moment(now_us) });
     }
 
-    fn put(&mut self, pending: Pending) {
-        let number = pending.entry.mutation.client_seq;
-        let key = document_key(&pending.entry.room, &pending.entry.mutation);
-        let numbers = self.by_document.entry(key).or_default();
-        // Nearly always the end; a write taken back has an older number.
-        let place = numbers.partition_point(|other| *other < number);
-        numbers.insert(place, number);
-        let lane = self.lanes.entry(pending.entry.room.clone()).or_default();
+    /// Puts back what was taken out, as if it were accepted earlier.
+    pub fn put_back(&mut self, removed: Removed) {
+        let Removed { client_seq, room, collection, pending } = removed;
+        let head = Head { scope: self.scopes.hold(&room, &collection), ..pending.head };
+        self.put(client_seq, Pending { head, stage: Stage::Waiting, ..pending });
+    }
+
+    /// The bodies of what was accepted, which the store is given now.
+    pub fn take_in_hand(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.in_hand).into_values().collect()
+    }
+
+    fn put(&mut self, number: u64, pending: Pending) {
+        self.by_document.insert((pending.head.scope, pending.head.id, number));
+        self.line_up(number, &pending);
+    }
+
+    fn line_up(&mut self, number: u64, pending: &Pending) {
+        let Some(room) = self.scopes.room(pending.head.scope) else { return };
+        let lane = match self.lanes.get_mut(room) {
+            Some(lane) => lane,
+            None => self.lanes.entry(room.clone()).or_default(),
+        };
         // What waits behind a backlog goes with it.
         let waits_for_nothing = lane.gathering == Gathering::Done && lane.has_unpushed();
         lane.unanswered.insert(number);
-        if pending.due_us == 0 {
-            lane.gathering = Gathering::Done;
-        } else if !waits_for_nothing {
-            lane.gathering.add(pending.due_us, pending.bytes);
+        match pending.stage.due_us() {
+            0 => lane.gathering = Gathering::Done,
+            due_us if !waits_for_nothing => lane.gathering.add(due_us, pending.bytes()),
+            _ => {}
         }
-        self.bytes += pending.bytes;
-        self.pending.insert(number, pending);
+        self.bytes += pending.bytes();
+        self.pending.insert(number, *pending);
     }
 
     /// The newest pending write of a document, if it was never sent.
-    pub fn last_unsent(&self, key: &DocumentKey) -> Option<&Pending> {
-        let newest = self.by_document.get(key)?.last()?;
+    pub fn last_unsent(
+        &self,
+        key: &DocumentKey,
+        store: &dyn Store,
+    ) -> Result<Option<(Pending, Entry)>, StoreError> {
+        let scope = self.scopes.find(key.room.as_str(), key.collection.as_str());
+        let newest = scope.and_then(|scope| self.likely(scope, key.id_hash()).next_back());
+        let Some(number) = newest else { return Ok(None) };
         let may_change = |stage| match stage {
-            Stage::Unsent => true,
+            Stage::Unsent { .. } => true,
             Stage::Waiting => sabotage::is_active(Sabotage::CoalescedSent),
             Stage::Applied { .. } => false,
         };
-        self.pending.get(newest).filter(|pending| may_change(pending.stage))
+        let Some(pending) = self.pending.get(number).filter(|pending| may_change(pending.stage)) else {
+            return Ok(None);
+        };
+        let entry = self.entry(number, store)?;
+        Ok((entry.mutation.id == key.id).then_some((*pending, entry)))
     }
 
     /// Puts a write in the place of the one with its number, which was never sent, and returns that. Nothing is
     /// pushed until [`mark_folds_durable`](Self::mark_folds_durable): the number counts as durable already.
     pub fn fold(&mut self, entry: Entry, accepted_us: Option<u64>) -> Option<Pending> {
-        let pending = self.pending.get_mut(&entry.mutation.client_seq)?;
+        let number = entry.mutation.client_seq;
+        let pending = self.pending.get_mut(number)?;
         let bytes = entry.mutation.byte_len() as u64;
-        let new = Pending { entry, bytes, accepted_us, ..pending.clone() };
+        let head = Head { bytes, ..pending.head };
+        let new = Pending { head, accepted_us: accepted_us.and_then(moment), ..*pending };
         let old = std::mem::replace(pending, new);
-        self.bytes = self.bytes - old.bytes + bytes;
+        self.bytes = self.bytes - old.bytes() + bytes;
         self.folds_not_durable += 1;
+        self.in_hand.insert(number, entry);
         Some(old)
     }
 
     /// Takes a fold back.
-    pub fn unfold(&mut self, old: Pending) {
-        if let Some(pending) = self.pending.get_mut(&old.entry.mutation.client_seq) {
-            self.bytes = self.bytes - pending.bytes + old.bytes;
+    pub fn unfold(&mut self, client_seq: u64, old: Pending) {
+        if let Some(pending) = self.pending.get_mut(client_seq) {
+            self.bytes = self.bytes - pending.bytes() + old.bytes();
             *pending = old;
             self.folds_not_durable = self.folds_not_durable.saturating_sub(1);
         }
@@ -198,33 +338,23 @@ impl Outbox {
         self.folds_not_durable = 0;
     }
 
-    /// Everything accepted so far is pushed without waiting for more.
-    pub fn hurry(&mut self, through: u64) {
-        self.hurried_through = through;
-        for lane in self.lanes.values_mut() {
-            lane.gathering = Gathering::Done;
-        }
-    }
-
     /// Takes a write out: confirmed, failed, or not durable after all.
-    pub fn remove(&mut self, client_seq: u64) -> Option<Pending> {
-        let pending = self.pending.remove(&client_seq)?;
-        self.bytes -= pending.bytes;
-        let key = document_key(&pending.entry.room, &pending.entry.mutation);
-        if let Some(numbers) = self.by_document.get_mut(&key) {
-            numbers.retain(|number| *number != client_seq);
-            if numbers.is_empty() {
-                self.by_document.remove(&key);
+    pub fn remove(&mut self, client_seq: u64) -> Option<Removed> {
+        let pending = self.pending.remove(client_seq)?;
+        self.bytes -= pending.bytes();
+        let Head { scope, id, .. } = pending.head;
+        self.by_document.remove(&(scope, id, client_seq));
+        let (room, collection) = self.scopes.names(scope)?;
+        let (room, collection) = (room.clone(), collection.clone());
+        self.scopes.release(scope);
+        if let Some(lane) = self.lanes.get_mut(&room) {
+            match pending.stage {
+                Stage::Unsent { .. } | Stage::Waiting => lane.unanswered.remove(client_seq),
+                Stage::Applied { seq } => drop(lane.unconfirmed.remove(&(seq, client_seq))),
             }
         }
-        if let Some(lane) = self.lanes.get_mut(&pending.entry.room) {
-            match pending.stage {
-                Stage::Unsent | Stage::Waiting => lane.unanswered.remove(&client_seq),
-                Stage::Applied { seq } => lane.unconfirmed.remove(&(seq, client_seq)),
-            };
-        }
-        self.drop_idle_lane(&pending.entry.room);
-        Some(pending)
+        self.drop_idle_lane(&room);
+        Some(Removed { client_seq, room, collection, pending })
     }
 
     pub fn mark_durable(&mut self, through: u64) {
@@ -235,7 +365,7 @@ impl Outbox {
     pub fn unanswered(&self, through: u64) -> Unanswered<'_> {
         let mut denied = None;
         for (room, lane) in &self.lanes {
-            if lane.unanswered.first().is_none_or(|first| *first > through) {
+            if lane.unanswered.first().is_none_or(|first| first > through) {
                 continue;
             }
             if lane.hold != Some(Hold::Denied) {
@@ -248,8 +378,8 @@ impl Outbox {
 
     /// Whether the server has not answered one of these.
     pub fn awaits_any(&self, client_seqs: &[u64]) -> bool {
-        let is_awaited = |pending: &Pending| !matches!(pending.stage, Stage::Applied { .. });
-        client_seqs.iter().any(|number| self.pending.get(number).is_some_and(is_awaited))
+        let is_awaited = |pending: &Pending| !pending.stage.is_applied();
+        client_seqs.iter().any(|number| self.pending.get(*number).is_some_and(is_awaited))
     }
 
     /// Whether the cache does not hold yet what the server has applied of the writes up to this number.
@@ -259,13 +389,14 @@ impl Outbox {
 
     /// The server has the write in its log. It stays visible as pending until it is confirmed.
     pub fn mark_applied(&mut self, client_seq: u64, seq: u64) {
-        let Some(pending) = self.pending.get_mut(&client_seq) else { return };
-        if matches!(pending.stage, Stage::Applied { .. }) {
+        let Some(pending) = self.pending.get_mut(client_seq) else { return };
+        if pending.stage.is_applied() {
             return;
         }
         pending.stage = Stage::Applied { seq };
-        if let Some(lane) = self.lanes.get_mut(&pending.entry.room) {
-            lane.unanswered.remove(&client_seq);
+        let room = self.scopes.room(pending.head.scope);
+        if let Some(lane) = room.and_then(|room| self.lanes.get_mut(room)) {
+            lane.unanswered.remove(client_seq);
             lane.unconfirmed.insert((seq, client_seq));
         }
     }
@@ -280,7 +411,7 @@ impl Outbox {
         }
         for (_, number) in lost {
             lane.unanswered.insert(number);
-            if let Some(pending) = self.pending.get_mut(&number) {
+            if let Some(pending) = self.pending.get_mut(number) {
                 pending.stage = Stage::Waiting;
             }
         }
@@ -292,151 +423,6 @@ impl Outbox {
         let lane = self.lanes.get(room);
         let confirmed = lane.into_iter().flat_map(|lane| lane.unconfirmed.range(..=(cursor, u64::MAX)));
         confirmed.map(|(_, number)| *number).collect()
-    }
-
-    /// Lets pass what is due. [`next_deadline`](Self::next_deadline) says when.
-    pub fn handle_time(&mut self, now_us: u64, limits: BatchLimits) {
-        let full = Full { count: limits.count_max, bytes: limits.bytes_max };
-        for lane in self.lanes.values_mut() {
-            lane.handle_time(now_us, full);
-        }
-    }
-
-    /// Takes the next batch to push, of any room; `None` when there is nothing to do now.
-    pub fn next_batch(&mut self, limits: BatchLimits) -> Option<(Batch, Option<u64>)> {
-        if self.folds_not_durable > 0 {
-            return None;
-        }
-        let room = self.next_ready_room()?;
-        let lane = self.lanes.get_mut(&room)?;
-        let count_max = if lane.isolate { 1 } else { limits.count_max.max(1) };
-        let mut client_seqs = Vec::new();
-        let mut bytes = 0;
-        for &number in lane.unanswered.range(lane.first_unpushed()..=self.durable_through) {
-            let entry_bytes = self.pending.get(&number).map_or(0, |pending| pending.bytes);
-            let is_first = client_seqs.is_empty();
-            let in_flight = self.in_flight_bytes + bytes;
-            let fits = bytes + entry_bytes <= limits.bytes_max;
-            // One batch may always be under way, however large its only mutation is.
-            let in_window = in_flight == 0 || in_flight + entry_bytes <= limits.window_bytes;
-            if !in_window || !(fits || is_first) || client_seqs.len() as u64 >= count_max {
-                break;
-            }
-            client_seqs.push(number);
-            bytes += entry_bytes;
-        }
-        let last = *client_seqs.last()?;
-        let after = lane.pushed_through.replace(last);
-        lane.in_flight += 1;
-        self.in_flight_bytes += bytes;
-        for number in &client_seqs {
-            if let Some(pending) = self.pending.get_mut(number) {
-                pending.stage = Stage::Waiting;
-            }
-        }
-        self.gather_rest(&room);
-        self.last_room = Some(room.clone());
-        Some((Batch { room, client_seqs, bytes }, after))
-    }
-
-    /// Once everything durable is pushed, what is not durable waits for others again.
-    fn gather_rest(&mut self, room: &Room) {
-        let Some(lane) = self.lanes.get_mut(room) else { return };
-        let first = lane.first_unpushed();
-        let mut rest = lane.unanswered.range(first..).peekable();
-        let at_once = self.durable_through.max(self.hurried_through);
-        if rest.peek().is_some_and(|number| **number <= at_once) {
-            return;
-        }
-        for pending in rest.filter_map(|number| self.pending.get(number)) {
-            lane.gathering.add(pending.due_us, pending.bytes);
-        }
-    }
-
-    /// The first room with something to push after the one that pushed last: rooms take turns.
-    fn next_ready_room(&self) -> Option<Room> {
-        let ready = |(room, lane): (&Room, &Lane)| lane.is_ready(self.durable_through).then(|| room.clone());
-        let after = match &self.last_room {
-            Some(last) => (Bound::Excluded(last), Bound::Unbounded),
-            None => (Bound::Unbounded, Bound::Unbounded),
-        };
-        self.lanes.range::<Room, _>(after).find_map(ready).or_else(|| self.lanes.iter().find_map(ready))
-    }
-
-    /// A batch was answered in full.
-    pub fn complete(&mut self, batch: &Batch) {
-        self.landed(batch);
-        self.drop_idle_lane(&batch.room);
-    }
-
-    /// A batch, or its tail, was refused for now: the room starts over at its first unanswered number.
-    pub fn restart(&mut self, batch: &Batch, at_us: u64) {
-        self.landed(batch);
-        self.start_over(&batch.room, at_us);
-        self.drop_idle_lane(&batch.room);
-    }
-
-    /// The room starts over at its first unanswered number, once nothing is under way.
-    pub fn start_over(&mut self, room: &Room, at_us: u64) {
-        if let Some(lane) = self.lanes.get_mut(room)
-            && lane.hold != Some(Hold::Denied)
-        {
-            // A batch behind a refused one is refused too, and knows less of when to come back.
-            let earlier_us = match lane.hold {
-                Some(Hold::Restart { at_us }) => at_us,
-                _ => 0,
-            };
-            let lost = sabotage::is_active(Sabotage::RetryLost);
-            let at_us = if lost { u64::MAX } else { at_us.max(earlier_us) };
-            lane.hold = Some(Hold::Restart { at_us });
-        }
-    }
-
-    /// As [`restart`](Self::restart), with one mutation a batch, to find the one that is refused.
-    pub fn isolate(&mut self, batch: &Batch, at_us: u64) {
-        if let Some(lane) = self.lanes.get_mut(&batch.room) {
-            lane.isolate = true;
-        }
-        self.restart(batch, at_us);
-    }
-
-    /// The refused mutation was found: whole batches again.
-    pub fn end_isolation(&mut self, room: &Room) {
-        if let Some(lane) = self.lanes.get_mut(room) {
-            lane.isolate = false;
-        }
-    }
-
-    /// The room may not be written to. Its writes are kept for the next connection.
-    pub fn deny(&mut self, batch: &Batch) {
-        self.landed(batch);
-        if let Some(lane) = self.lanes.get_mut(&batch.room) {
-            lane.hold = Some(Hold::Denied);
-        }
-    }
-
-    /// The connection is gone: everything unanswered is pushed again on the next one.
-    pub fn reset_connection(&mut self) {
-        self.in_flight_bytes = 0;
-        for lane in self.lanes.values_mut() {
-            lane.start_over();
-            lane.in_flight = 0;
-            lane.hold = None;
-            lane.isolate = false;
-        }
-        self.lanes.retain(|_, lane| !lane.is_idle());
-    }
-
-    /// When [`handle_time`](Self::handle_time) has something to do, on the monotonic clock.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.lanes.values().filter_map(Lane::next_deadline).min()
-    }
-
-    fn landed(&mut self, batch: &Batch) {
-        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(batch.bytes);
-        if let Some(lane) = self.lanes.get_mut(&batch.room) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-        }
     }
 
     fn drop_idle_lane(&mut self, room: &Room) {

@@ -20,7 +20,7 @@ use super::Engine;
 use super::commit::Uncommitted;
 use super::conflict::{ConflictStrategy, Decision, Dispute};
 use super::io::{Event, Now, Output, ParkedWrite, RequestId, Resolution};
-use super::outbox::{Pending, Stage, document_key};
+use super::outbox::{Pending, Removed, document_key};
 use crate::error::{Code, Error};
 use crate::store::{Conflict, DocumentKey, Entry, Parked, Record, Store, StoreError};
 
@@ -31,8 +31,8 @@ const RESENT_BYTES_MAX: u64 = 1 << 20;
 /// A conflict whose record is not durable yet, and how to take it back.
 #[derive(Debug)]
 pub(super) enum Unsettled {
-    Resent { old: Vec<Pending>, new: Vec<u64> },
-    Parked { old: Pending, number: u64 },
+    Resent { key: DocumentKey, old: Vec<Removed>, new: Vec<u64> },
+    Parked { key: DocumentKey, old: Removed, number: u64 },
     Resolved { request: RequestId, parked: Box<Parked>, new: Option<u64> },
 }
 
@@ -61,9 +61,13 @@ impl Engine {
         }
         let version = store.document(key)?.map(|document| document.version).unwrap_or_default();
         let held = version.seen(self.identity.client_id);
-        let mut pending = self.outbox.of_document(key).map(|pending| &pending.entry.mutation);
-        let inherited = pending.find(|mutation| mutation.client_seq > held && mutation.base.is_some());
-        Ok(Some(inherited.and_then(|mutation| mutation.base.clone()).unwrap_or(version)))
+        for pending in self.outbox.of_document(key, store) {
+            let Mutation { client_seq, base, .. } = pending?.mutation;
+            if client_seq > held && base.is_some() {
+                return Ok(base);
+            }
+        }
+        Ok(Some(version))
     }
 
     /// The server found the write in conflict with `document`.
@@ -76,28 +80,33 @@ impl Engine {
         store: &mut dyn Store,
         out: &mut Vec<Output>,
     ) {
-        let Some(pending) = self.outbox.pending(client_seq) else { return };
-        let Entry { room, mutation, .. } = pending.entry.clone();
+        let Some((room, _)) = self.outbox.scope(client_seq) else { return };
+        let room = room.clone();
+        let (entry, writes) = match self.with_its_like(client_seq, store) {
+            Ok(found) => found,
+            Err(error) => return self.answer_again(now, &room, error),
+        };
+        let mutation = &entry.mutation;
         let fields = match &document {
-            Some(document) => fields_in_conflict(document, &mutation, self.identity.client_id),
+            Some(document) => fields_in_conflict(document, mutation, self.identity.client_id),
             None => mutation.base.is_some().then(Vec::new),
         };
         // Without this, a server that is wrong could have a write sent again for ever.
         let (Some(fields), Some(base)) = (fields, &mutation.base) else {
-            return self.reject(client_seq, error, None, store);
+            return self.reject(now, client_seq, error, None, store);
         };
-        if self.waits_behind_its_like(client_seq) {
+        if self.waits_behind_its_like(mutation, &writes) {
             // That one was to be sent again, and could not be written to the journal: it goes first.
             return self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
         }
         let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
         // Sent again upon what was made behind it, it would overtake.
-        let met = document.as_ref().filter(|document| !self.is_behind_its_like(client_seq, document));
+        let met = document.as_ref().filter(|document| !self.is_behind_its_like(mutation, &writes, document));
         let decision = Decision::of(Dispute {
             strategy: self.collections.conflict(&mutation.collection),
             write: &mutation.write,
             base,
-            written: Stamp { time: pending.entry.accepted().time, writer: self.identity.client_id },
+            written: Stamp { time: entry.accepted().time, writer: self.identity.client_id },
             document: met,
         });
         if let Some(document) = &document {
@@ -111,93 +120,108 @@ impl Engine {
                 Ok(())
             }
             Decision::Drop => {
-                self.reject(client_seq, error, Some(conflict), store);
+                self.reject(now, client_seq, error, Some(conflict), store);
                 Ok(())
             }
             Decision::Park if is_active(Sabotage::ConflictDropped) => {
                 self.settle(now, client_seq, store);
                 Ok(())
             }
-            Decision::Park => self.park(client_seq, conflict, document, store),
+            Decision::Park => self.park(entry, conflict, document, store),
             Decision::Merge | Decision::Rebase | Decision::Override => {
-                self.send_again(now, client_seq, decision, document.as_ref(), store)
+                self.send_again(now, &entry, writes, decision, document.as_ref(), store)
             }
         };
         if let Err(error) = done {
-            // The number is pushed again, and the server answers the same.
-            self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
-            self.handle_store_error(error);
+            self.answer_again(now, &room, error);
         }
     }
 
+    /// The room's numbers are pushed again, and the server answers the same.
+    fn answer_again(&mut self, now: Now, room: &Room, error: StoreError) {
+        self.outbox.start_over(room, now.after_ms(self.settings.retry_delay_ms));
+        self.handle_store_error(error);
+    }
+
+    /// A pending write, and all that are pending of its document, oldest first.
+    fn with_its_like(&self, client_seq: u64, store: &dyn Store) -> Result<(Entry, Vec<Entry>), StoreError> {
+        let entry = self.outbox.entry(client_seq, store)?;
+        let key = document_key(&entry.room, &entry.mutation);
+        let writes = self.outbox.of_document(&key, store).collect::<Result<_, _>>()?;
+        Ok((entry, writes))
+    }
+
+    fn is_applied(&self, write: &Entry) -> bool {
+        self.outbox.pending(write.mutation.client_seq).is_some_and(|pending| pending.stage.is_applied())
+    }
+
     /// Whether an earlier write of the same document has no answer, and will be refused, too.
-    fn waits_behind_its_like(&self, client_seq: u64) -> bool {
-        let Some(pending) = self.outbox.pending(client_seq) else { return false };
-        let Entry { room, mutation, .. } = &pending.entry;
-        let key = document_key(room, mutation);
-        self.outbox.of_document(&key).any(|other| {
-            let earlier = other.entry.mutation.client_seq < client_seq;
-            let is_like = earlier && other.entry.mutation.base == mutation.base;
-            is_like && !matches!(other.stage, Stage::Applied { .. })
+    fn waits_behind_its_like(&self, mutation: &Mutation, writes: &[Entry]) -> bool {
+        writes.iter().any(|other| {
+            let earlier = other.mutation.client_seq < mutation.client_seq;
+            let is_like = earlier && other.mutation.base == mutation.base;
+            is_like && !self.is_applied(other)
         })
     }
 
     /// Whether the server took a later write of the same base, all the same: what had refused this one was purged
     /// before that came, and the document is made anew.
-    fn is_behind_its_like(&self, client_seq: u64, document: &Document) -> bool {
-        let Some(pending) = self.outbox.pending(client_seq) else { return false };
-        let Entry { room, mutation, .. } = &pending.entry;
-        let key = document_key(room, mutation);
-        let writes = || self.outbox.of_document(&key).map(|pending| &pending.entry.mutation);
+    fn is_behind_its_like(&self, mutation: &Mutation, writes: &[Entry], document: &Document) -> bool {
+        let writes = || writes.iter().map(|entry| &entry.mutation);
         // A version names the last write that the server took, never one that it refused.
         let versions =
             std::iter::once(&document.version).chain(writes().filter_map(|other| other.base.as_ref()));
         let taken: BTreeSet<u64> = versions.map(|version| version.seen(self.identity.client_id)).collect();
         writes().any(|other| {
-            let is_like = other.client_seq > client_seq && other.base == mutation.base;
+            let is_like = other.client_seq > mutation.client_seq && other.base == mutation.base;
             is_like && taken.contains(&other.client_seq)
         })
     }
 
+    /// Of `writes`, all that are pending of the document, the refused one and those behind it.
     fn send_again(
         &mut self,
         now: Now,
-        client_seq: u64,
+        refused: &Entry,
+        writes: Vec<Entry>,
         decision: Decision,
         document: Option<&Document>,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        let Some(pending) = self.outbox.pending(client_seq) else { return Ok(()) };
-        let key = document_key(&pending.entry.room, &pending.entry.mutation);
+        let key = document_key(&refused.room, &refused.mutation);
         let base = match decision {
             Decision::Merge => None,
             _ => Some(document.map(|document| document.version.clone()).unwrap_or_default()),
         };
         // What the app decided meanwhile stands upon a newer version: the server may have taken it.
-        let refused_base = pending.entry.mutation.base.clone();
-        let waiting = self.outbox.of_document(&key).filter(|pending| {
-            let mutation = &pending.entry.mutation;
-            let refused_too = mutation.client_seq >= client_seq && mutation.base == refused_base;
-            refused_too && !matches!(pending.stage, Stage::Applied { .. })
+        let Mutation { client_seq, base: refused_base, .. } = &refused.mutation;
+        if !self.outbox.holds(*client_seq) {
+            return Ok(());
+        }
+        let mut waiting = writes;
+        waiting.retain(|Entry { mutation, .. }| {
+            mutation.client_seq >= *client_seq && mutation.base == *refused_base
         });
-        let waiting: Vec<Pending> = waiting.cloned().collect();
+        waiting.retain(|entry| self.outbox.holds(entry.mutation.client_seq) && !self.is_applied(entry));
         let mut left = waiting.as_slice();
-        while let Some((_, rest)) = left.split_first() {
-            let mut bytes = left[0].bytes;
-            let more = rest.iter().take_while(|pending| {
-                bytes += pending.bytes;
+        while let Some((first, rest)) = left.split_first() {
+            let bytes_of = |entry: &Entry| entry.mutation.byte_len() as u64;
+            let mut bytes = bytes_of(first);
+            let more = rest.iter().take_while(|entry| {
+                bytes += bytes_of(entry);
                 bytes <= RESENT_BYTES_MAX
             });
             let (old, rest) = left.split_at(1 + more.count());
-            let entries = old.iter().map(|pending| {
+            let entries = old.iter().map(|entry| {
                 let time = match decision {
                     Decision::Override => self.clock.tick(now.wall_ms),
-                    _ => pending.entry.mutation.time,
+                    _ => entry.mutation.time,
                 };
-                self.renumbered(&pending.entry, time, base.clone())
+                self.renumbered(entry, time, base.clone())
             });
             let entries = entries.collect::<Vec<_>>();
-            self.replace_pending(old.to_vec(), entries, store)?;
+            let numbers = old.iter().map(|entry| entry.mutation.client_seq).collect();
+            self.replace_pending(&key, numbers, entries, store)?;
             left = rest;
         }
         self.queries.touch(&key);
@@ -215,40 +239,47 @@ impl Engine {
 
     fn replace_pending(
         &mut self,
-        old: Vec<Pending>,
+        key: &DocumentKey,
+        client_seqs: Vec<u64>,
         entries: Vec<Entry>,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        let client_seqs = old.iter().map(|pending| pending.entry.mutation.client_seq).collect();
         let record = Record::Resent { client_seqs, entries };
         store.append(&record)?;
         let Record::Resent { client_seqs, entries } = record else { return Ok(()) };
+        let accepted_us = |client_seq| self.outbox.pending(client_seq).and_then(Pending::accepted_us);
+        let accepted_us: Vec<_> = client_seqs.iter().map(|client_seq| accepted_us(*client_seq)).collect();
+        // The new ones first, so that the room is never without a write.
+        for (entry, accepted_us) in entries.iter().zip(accepted_us) {
+            self.outbox.insert(entry, accepted_us);
+        }
         let new = entries.iter().map(|entry| entry.mutation.client_seq).collect();
-        for (entry, old) in entries.into_iter().zip(&old) {
-            self.outbox.insert(entry, old.accepted_us);
-        }
-        for client_seq in client_seqs {
-            self.outbox.remove(client_seq);
-        }
-        self.uncommitted.push(Uncommitted::Conflict(Unsettled::Resent { old, new }));
+        let old = client_seqs.into_iter().filter_map(|client_seq| self.outbox.remove(client_seq)).collect();
+        let unsettled = Unsettled::Resent { key: key.clone(), old, new };
+        self.uncommitted.push(Uncommitted::Conflict(unsettled));
         Ok(())
     }
 
     fn park(
         &mut self,
-        client_seq: u64,
+        entry: Entry,
         conflict: Conflict,
         document: Option<Document>,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        let Some(pending) = self.outbox.pending(client_seq) else { return Ok(()) };
-        let parked = Parked { entry: pending.entry.clone(), conflict, document };
+        let client_seq = entry.mutation.client_seq;
+        if !self.outbox.holds(client_seq) {
+            return Ok(());
+        }
+        let key = document_key(&entry.room, &entry.mutation);
+        let parked = Parked { entry, conflict, document };
         store.append(&Record::Parked(parked.clone()))?;
         let Some(old) = self.outbox.remove(client_seq) else { return Ok(()) };
-        self.queries.touch(&document_key(&old.entry.room, &old.entry.mutation));
+        self.queries.touch(&key);
         let number = parked.entry.accepted().client_seq;
         self.parked.insert(parked);
-        self.uncommitted.push(Uncommitted::Conflict(Unsettled::Parked { old, number }));
+        let unsettled = Unsettled::Parked { key, old, number };
+        self.uncommitted.push(Uncommitted::Conflict(unsettled));
         Ok(())
     }
 
@@ -297,7 +328,7 @@ impl Engine {
         self.parked.remove(client_seq);
         let new = entry.as_ref().map(|entry| entry.mutation.client_seq);
         if let Some(entry) = entry {
-            self.outbox.insert(entry, Some(now.mono_us));
+            self.outbox.insert(&entry, Some(now.mono_us));
             self.queries.touch(&key);
             if self.replica.follow(&key.room) && self.session.is_open() {
                 self.subscribe_room(&key.room);
@@ -342,20 +373,21 @@ impl Engine {
     ) {
         let retry_at_us = now.after_ms(self.settings.retry_delay_ms);
         match unsettled {
-            Unsettled::Resent { old, new } => {
-                for pending in old {
-                    self.take_back(pending, retry_at_us);
+            Unsettled::Resent { key, old, new } => {
+                for removed in old {
+                    self.take_back(removed, &key, retry_at_us);
                 }
                 for client_seq in new {
-                    self.roll_back(client_seq);
+                    self.roll_back(client_seq, &key);
                 }
             }
-            Unsettled::Parked { old, number } => {
+            Unsettled::Parked { key, old, number } => {
                 self.parked.remove(number);
-                self.take_back(old, retry_at_us);
+                self.take_back(old, &key, retry_at_us);
             }
             Unsettled::Resolved { request, parked, new } => {
-                let room: Option<Room> = new.and_then(|client_seq| self.roll_back(client_seq));
+                let key = document_key(&parked.entry.room, &parked.entry.mutation);
+                let room: Option<Room> = new.and_then(|client_seq| self.roll_back(client_seq, &key));
                 self.parked.insert(*parked);
                 if let Some(room) = room {
                     self.forget_room_if_unused(now, &room, out);
@@ -365,13 +397,11 @@ impl Engine {
         }
     }
 
-    fn take_back(&mut self, pending: Pending, retry_at_us: u64) {
-        let Entry { room, mutation, .. } = &pending.entry;
-        let room = room.clone();
-        self.queries.touch(&document_key(&room, mutation));
-        self.replica.follow(&room);
-        self.outbox.insert(pending.entry, pending.accepted_us);
-        self.outbox.start_over(&room, retry_at_us);
+    fn take_back(&mut self, removed: Removed, key: &DocumentKey, retry_at_us: u64) {
+        self.queries.touch(key);
+        self.replica.follow(&key.room);
+        self.outbox.put_back(removed);
+        self.outbox.start_over(&key.room, retry_at_us);
     }
 }
 

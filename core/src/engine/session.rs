@@ -343,9 +343,7 @@ impl Session {
             _ => {
                 let delay_ms = match error.code {
                     // Only another version of one of the two ends can help, or another way to the server.
-                    Code::UnsupportedProtocol | Code::TlsPinMismatch | Code::TlsUnavailable => {
-                        self.settings.unsupported_retry_ms
-                    }
+                    Code::UnsupportedProtocol | Code::TlsPinMismatch => self.settings.unsupported_retry_ms,
                     _ => self.backoff.next_delay_ms(),
                 };
                 let delay_ms = delay_ms.max(error.retry_after_ms.unwrap_or(0));

@@ -45,12 +45,11 @@ impl Engine {
             count,
             oldest_ms: oldest_ms.map(|at_ms| now.wall_ms.saturating_sub(at_ms)),
         };
-        let oldest_write_ms = self.outbox.entries().map(|entry| entry.queued_at_ms).min();
         let jobs = JobKind::ALL.into_iter().map(|kind| {
             let held = self.jobs.all_held().filter(|held| held.job.kind() == kind);
             depth(kind.as_str(), self.jobs.count(kind), held.map(|held| held.job.queued_at_ms).min())
         });
-        std::iter::once(depth("mutation", self.outbox.len(), oldest_write_ms)).chain(jobs).collect()
+        std::iter::once(depth("mutation", self.outbox.len(), self.outbox.oldest_ms())).chain(jobs).collect()
     }
 }
 

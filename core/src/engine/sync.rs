@@ -10,7 +10,7 @@ use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::Engine;
 use super::io::{Event, Now, Output, RoomPhase};
-use super::outbox::{Batch, document_key};
+use super::outbox::Batch;
 use super::pulls::Ask;
 use super::replica::{Applied, NextPull};
 use super::resolution::conflict_error;
@@ -19,7 +19,7 @@ use super::socket::cause::DisconnectCause;
 use super::trace::TraceKind;
 use super::wire::{Request, decode, decode_answer};
 use crate::error::{Code, Error};
-use crate::store::{Conflict, Entry, Outcome, Record, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
 
 impl Engine {
@@ -290,8 +290,11 @@ impl Engine {
         store: &mut dyn Store,
         out: &mut Vec<Output>,
     ) {
-        let pending = batch.client_seqs.iter().filter_map(|number| self.outbox.pending(*number));
-        let mutations = pending.map(|pending| pending.entry.mutation.clone()).collect();
+        let mutation = |number: &u64| self.outbox.entry(*number, store).map(|entry| entry.mutation);
+        let mutations = match batch.client_seqs.iter().map(mutation).collect() {
+            Ok(mutations) => mutations,
+            Err(error) => return self.hold_back(now, batch, error),
+        };
         let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
         let count = batch.client_seqs.len();
         self.trace_room(now, TraceKind::Push, &batch.room, format_args!("{count} writes"));
@@ -303,6 +306,12 @@ impl Engine {
         if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
             self.notices.push(Event::Error { error: error.into() });
         }
+    }
+
+    /// What cannot be read cannot be sent: perhaps later.
+    fn hold_back(&mut self, now: Now, batch: &Batch, error: StoreError) {
+        self.outbox.restart(batch, now.after_ms(self.settings.retry_delay_ms));
+        self.handle_store_error(error);
     }
 
     fn handle_push_answer(
@@ -370,7 +379,7 @@ impl Engine {
             (_, error) => {
                 self.trace_room(now, TraceKind::Rejected, &batch.room, format_args!("a write"));
                 let refused = || WireError::new(ErrorCode::Invalid, "the server refused the write");
-                self.reject(client_seq, error.unwrap_or_else(refused), None, store);
+                self.reject(now, client_seq, error.unwrap_or_else(refused), None, store);
             }
         }
     }
@@ -402,58 +411,13 @@ impl Engine {
                 [only] => {
                     self.outbox.restart(batch, now.mono_us);
                     self.outbox.end_isolation(&batch.room);
-                    self.reject(*only, wire_error(&error), None, store);
+                    self.reject(now, *only, wire_error(&error), None, store);
                     self.forget_room_if_unused(now, &batch.room, out);
                 }
                 _ => self.outbox.isolate(batch, now.mono_us),
             },
         }
         Ok(())
-    }
-
-    /// The cursor has passed the write: it is settled once the cache holds it, so that it is shown all the time.
-    fn settle_if_held(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
-        let Some(pending) = self.outbox.pending(client_seq) else { return };
-        let Entry { room, mutation, .. } = &pending.entry;
-        let held = || {
-            let document = store.document(&document_key(room, mutation)).ok().flatten();
-            document.is_some_and(|held| held.version.seen(self.identity.client_id) >= client_seq)
-        };
-        if self.replica.is_level(room) || held() {
-            self.settle(now, client_seq, store);
-        }
-    }
-
-    /// The write is in the cache as confirmed: it leaves the outbox.
-    pub(super) fn settle(&mut self, now: Now, client_seq: u64, store: &mut dyn Store) {
-        let Some(pending) = self.outbox.remove(client_seq) else { return };
-        store.append_after_flush(Record::Settled { client_seq });
-        self.schedule_flush(now);
-        self.counters.confirmed += 1;
-        self.progress.count_uploaded();
-        if let Some(accepted_us) = pending.accepted_us {
-            self.counters.sync_us.record(now.mono_us.saturating_sub(accepted_us));
-        }
-        self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
-    }
-
-    /// The write is rolled back, alone; its outcome stays until the app has seen it.
-    pub(super) fn reject(
-        &mut self,
-        client_seq: u64,
-        error: WireError,
-        conflict: Option<Conflict>,
-        store: &mut dyn Store,
-    ) {
-        let Some(pending) = self.outbox.remove(client_seq) else { return };
-        self.counters.rejected += 1;
-        if !is_active(Sabotage::RejectedVisible) {
-            self.queries.touch(&document_key(&pending.entry.room, &pending.entry.mutation));
-        }
-        let outcome = Outcome { entry: pending.entry, error, conflict };
-        self.notices.push(Event::Outcome { outcome: (&outcome).into() });
-        self.outcomes.insert(outcome.clone());
-        self.append(Record::Failed(outcome), store);
     }
 
     fn note_recovery(&mut self, now: Now) {

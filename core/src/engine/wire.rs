@@ -1,6 +1,6 @@
 //! Requests and their answers on one Socket.IO session: ack ids, deadlines, encodings.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -64,6 +64,8 @@ pub(super) struct Wire {
     message_bytes_max: u64,
     last_id: u64,
     sent: HashMap<u64, Sent>,
+    /// Of those that are not awaited as long as the connection lasts.
+    deadlines: BTreeSet<(u64, u64)>,
 }
 
 impl Wire {
@@ -76,6 +78,7 @@ impl Wire {
             message_bytes_max: u64::MAX,
             last_id: 0,
             sent: HashMap::new(),
+            deadlines: BTreeSet::new(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Wire {
         self.heard = false;
         self.message_bytes_max = u64::MAX;
         self.sent.clear();
+        self.deadlines.clear();
     }
 
     /// The server closes a connection that brings it a larger message.
@@ -123,7 +127,7 @@ impl Wire {
 
     /// The earliest time at which a request counts as unanswered.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.sent.values().map(|sent| sent.deadline_us).filter(|at_us| *at_us < u64::MAX).min()
+        self.deadlines.first().map(|(deadline_us, _)| *deadline_us)
     }
 
     /// Sends a request whose answer is awaited for `timeout_ms`; `too_large` if the server would not take it.
@@ -158,6 +162,9 @@ impl Wire {
         self.last_id += 1;
         let span = span_of(&request);
         let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms), span };
+        if sent.deadline_us < u64::MAX {
+            self.deadlines.insert((sent.deadline_us, self.last_id));
+        }
         self.sent.insert(self.last_id, sent);
         let packet = Packet::Event { name: event.to_owned(), args, ack: Some(self.last_id) };
         out.push(Output::Send(Message::Socket { namespace: namespace.clone(), packet }));
@@ -189,13 +196,21 @@ impl Wire {
 
     /// The answer to this request is not awaited any more.
     pub(super) fn forget(&mut self, request: &Request) {
-        self.sent.retain(|_, sent| sent.request != *request);
+        let Self { sent, deadlines, .. } = self;
+        sent.retain(|id, sent| {
+            let is_kept = sent.request != *request;
+            if !is_kept {
+                deadlines.remove(&(sent.deadline_us, *id));
+            }
+            is_kept
+        });
     }
 
     /// The request that an ack answers, and how long it took, in microseconds.
     pub(super) fn take(&mut self, id: u64, now: Now) -> Option<(Request, u64)> {
         self.heard = true;
         let sent = self.sent.remove(&id)?;
+        self.deadlines.remove(&(sent.deadline_us, id));
         sent.span.record("answered", true);
         Some((sent.request, now.mono_us.saturating_sub(sent.sent_us)))
     }

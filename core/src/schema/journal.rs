@@ -15,15 +15,19 @@ pub(super) fn migrate_document(migrations: &[Migration], document: Document) -> 
     steps.try_fold(document, |document, step| step.document(document))
 }
 
-/// All that the journal holds after these migrations.
-pub(super) fn migrate_journal(migrations: &[Migration], recovered: Recovered) -> Recovered {
+/// All that the journal holds after these migrations; of what waited, with these entries.
+pub(super) fn migrate_journal(
+    migrations: &[Migration],
+    recovered: Recovered,
+    queued: Vec<Entry>,
+) -> (Recovered, Vec<Entry>) {
     let mut outcomes: BTreeMap<u64, Outcome> = BTreeMap::new();
     let mut keep = |outcome: Outcome| outcomes.insert(outcome.entry.accepted().client_seq, outcome);
     for outcome in recovered.outcomes {
         keep(migrate_outcome(migrations, outcome));
     }
-    let mut entries = Vec::with_capacity(recovered.entries.len());
-    for entry in recovered.entries {
+    let mut entries = Vec::with_capacity(queued.len());
+    for entry in queued {
         match migrate_entry(migrations, &entry) {
             Ok(migrated) => entries.push(migrated),
             Err(emptied) => drop(keep(emptied.outcome(entry, None))),
@@ -41,7 +45,8 @@ pub(super) fn migrate_journal(migrations: &[Migration], recovered: Recovered) ->
             Err(emptied) => drop(keep(emptied.outcome(entry, Some(conflict)))),
         }
     }
-    Recovered { entries, outcomes: outcomes.into_values().collect(), parked, ..recovered }
+    let queued = entries.iter().collect();
+    (Recovered { queued, outcomes: outcomes.into_values().collect(), parked, ..recovered }, entries)
 }
 
 /// Nothing is left of a write since the migration to this version.

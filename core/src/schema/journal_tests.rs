@@ -8,7 +8,7 @@ use syncline_protocol::{
 
 use super::*;
 use crate::schema::MigrationStep;
-use crate::store::Identity;
+use crate::store::{Identity, Queued};
 
 fn entry(client_seq: u64, collection: &str, write: serde_json::Value) -> Entry {
     let time = HybridTime { wall_ms: client_seq, counter: 0 };
@@ -56,7 +56,7 @@ fn recovered() -> Recovered {
     };
     Recovered {
         identity,
-        entries: vec![],
+        queued: Queued::default(),
         outcomes: vec![],
         parked: vec![],
         last_job: 0,
@@ -81,8 +81,9 @@ fn steps_run_in_order_upon_what_the_ones_before_left() {
         {"renameField": {"collection": "todos", "from": "label", "to": "never"}},
     ]));
     let todo = entry(1, "todos", json!({"update": {"name": {"set": "x"}}}));
-    let after = migrate_journal(&migrations, Recovered { entries: vec![todo], ..recovered() });
-    assert_eq!(after.entries, [entry(1, "tasks", json!({"update": {"label": {"set": "x"}}}))]);
+    let (after, entries) = migrate_journal(&migrations, recovered(), vec![todo]);
+    assert_eq!(after.queued, entries.iter().collect());
+    assert_eq!(entries, [entry(1, "tasks", json!({"update": {"label": {"set": "x"}}}))]);
     assert_eq!(after.outcomes, []);
 }
 
@@ -95,8 +96,9 @@ fn a_write_of_which_nothing_is_left_becomes_an_outcome_as_it_was() {
     ]));
     let (emptied, draft) = (update(1, "legacy"), entry(2, "drafts", json!("delete")));
     let entries = vec![emptied.clone(), draft.clone(), update(3, "title")];
-    let after = migrate_journal(&migrations, Recovered { entries, ..recovered() });
-    assert_eq!(after.entries, [update(3, "title")]);
+    let (after, entries) = migrate_journal(&migrations, recovered(), entries);
+    assert_eq!(after.queued, entries.iter().collect());
+    assert_eq!(entries, [update(3, "title")]);
     assert_eq!(after.outcomes.len(), 2);
     assert_eq!(after.outcomes[0].entry, emptied);
     assert!(after.outcomes[0].error.message.contains("version 3"), "{}", after.outcomes[0].error);
@@ -116,7 +118,7 @@ fn a_parked_write_keeps_its_decision_open_in_the_new_shape() {
         conflict: conflict(&["name", "legacy"]),
         document: Some(document(json!({"name": 2, "legacy": 2}))),
     };
-    let after = migrate_journal(&migrations, Recovered { parked: vec![parked], ..recovered() });
+    let (after, _) = migrate_journal(&migrations, Recovered { parked: vec![parked], ..recovered() }, vec![]);
     let [parked] = after.parked.as_slice() else { panic!("{after:?}") };
     assert_eq!(parked.entry, entry(1, "todos", json!({"update": {"title": {"set": 1}}})));
     assert_eq!(parked.conflict, conflict(&["title"]));
@@ -129,7 +131,7 @@ fn a_parked_write_keeps_its_decision_open_in_the_new_shape() {
 fn a_parked_write_of_which_nothing_is_left_is_no_longer_waiting() {
     let migrations = migrations(json!([{"removeCollection": {"collection": "tasks"}}]));
     let parked = Parked { entry: update(1, "name"), conflict: conflict(&["name"]), document: None };
-    let after = migrate_journal(&migrations, Recovered { parked: vec![parked], ..recovered() });
+    let (after, _) = migrate_journal(&migrations, Recovered { parked: vec![parked], ..recovered() }, vec![]);
     assert_eq!(after.parked, []);
     assert_eq!(after.outcomes[0].entry, update(1, "name"));
     assert_eq!(after.outcomes[0].conflict, Some(conflict(&["name"])));
@@ -147,7 +149,7 @@ fn an_outcome_stays_until_it_is_seen_whatever_is_left_of_its_write() {
         conflict: Some(conflict(&[field])),
     };
     let outcomes = vec![outcome(update(1, "name"), "name"), outcome(update(2, "legacy"), "legacy")];
-    let after = migrate_journal(&migrations, Recovered { outcomes, ..recovered() });
+    let (after, _) = migrate_journal(&migrations, Recovered { outcomes, ..recovered() }, vec![]);
     assert_eq!(after.outcomes[0], outcome(update(1, "title"), "title"));
     assert_eq!(after.outcomes[1], outcome(update(2, "legacy"), "legacy"));
 }
@@ -156,7 +158,7 @@ fn an_outcome_stays_until_it_is_seen_whatever_is_left_of_its_write() {
 fn numbers_and_identity_are_not_touched() {
     let migrations = migrations(json!([{"removeCollection": {"collection": "tasks"}}]));
     let resent = Entry { accepted: Some(update(1, "a").accepted()), ..update(5, "a") };
-    let after = migrate_journal(&migrations, Recovered { entries: vec![resent], ..recovered() });
+    let (after, _) = migrate_journal(&migrations, recovered(), vec![resent]);
     assert_eq!(after.identity, recovered().identity);
     assert_eq!(after.outcomes[0].entry.accepted().client_seq, 1);
     let Write::Update(_) = after.outcomes[0].entry.mutation.write else { panic!("{after:?}") };

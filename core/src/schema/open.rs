@@ -4,7 +4,7 @@ use syncline_protocol::{Document, Room};
 
 use super::journal::{migrate_document, migrate_journal};
 use super::{Migration, Schema, SchemaError};
-use crate::store::{Identity, Recovered, Retain, RoomState, Store, StoreError};
+use crate::store::{Identity, Live, Record, Recovered, Retain, RoomState, Store, StoreError};
 
 /// Runs the migrations that a store just opened lacks, and returns what the engine begins with. A store of which no
 /// version is known counts as one of this version.
@@ -41,9 +41,17 @@ fn bring_journal(
         return Ok(recovered);
     }
     let identity = Identity { schema_version: Some(schema.version), ..recovered.identity };
+    if migrations.is_empty() {
+        let noted = Recovered { identity, ..recovered };
+        store.replace_journal(&Live { records: noted.records(), kept: noted.queued.numbers().collect() })?;
+        return Ok(noted);
+    }
     let refused_before = recovered.outcomes.len();
-    let migrated = migrate_journal(migrations, Recovered { identity, ..recovered });
-    store.replace_journal(&migrated.records())?;
+    let entries = store.entries(&recovered.queued)?;
+    let (migrated, entries) = migrate_journal(migrations, Recovered { identity, ..recovered }, entries);
+    let mut records = migrated.records();
+    records.extend(entries.into_iter().map(|entry| Record::Queued(vec![entry])));
+    store.replace_journal(&records.into())?;
     if let Some(found) = found {
         let emptied = migrated.outcomes.len() - refused_before;
         tracing::info!(found, version = schema.version, emptied, "the data was migrated");

@@ -102,7 +102,7 @@ fn first_version() -> TempDir {
 fn an_update_of_the_app_finds_its_writes_in_the_new_shape() {
     let directory = first_version();
     let (store, recovered) = open(directory.path(), &second()).unwrap();
-    assert_eq!(recovered.entries, [entry(1, "title")]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1, "title")]);
     drop(store);
     let (_, again) = open(directory.path(), &second()).unwrap();
     assert_eq!(again, recovered, "it ran once");
@@ -135,7 +135,7 @@ fn a_cache_that_the_journal_has_overtaken_follows_at_the_next_open() {
     // Killed here.
     drop(store);
     let (store, recovered) = open(directory.path(), &second()).unwrap();
-    assert_eq!(recovered.entries, [entry(1, "title")]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1, "title")]);
     assert_eq!(fields(&store, "tasks"), json!({"1": {"title": "a"}}));
     assert!(room_state(&store).stale);
 }
@@ -149,7 +149,7 @@ fn a_cache_that_no_migration_starts_from_is_read_anew() {
     drop(store);
     let later = schema(3, &json!([]));
     let (store, recovered) = open(directory.path(), &later).unwrap();
-    assert_eq!(recovered.entries, [entry(1, "title")]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1, "title")]);
     assert_eq!(store.rooms().unwrap(), []);
 }
 
@@ -183,8 +183,8 @@ fn collections_in_the_cache_are_renamed_and_removed() {
 #[test]
 fn versions_in_between_are_not_left_out() {
     let directory = first_version();
-    let (_, recovered) = open(directory.path(), &third()).unwrap();
-    assert_eq!(recovered.entries, []);
+    let (store, recovered) = open(directory.path(), &third()).unwrap();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), []);
     assert_eq!(recovered.outcomes[0].entry, entry(1, "name"));
 }
 
@@ -205,8 +205,8 @@ fn an_older_app_is_refused_and_nothing_is_touched() {
     let result = open(directory.path(), &Schema::default()).map(drop);
     assert!(matches!(result, Err(SchemaError::TooNew { found: 2, wanted: 1 })), "{result:?}");
     assert_eq!(journal(), before);
-    let (_, recovered) = open(directory.path(), &second()).unwrap();
-    assert_eq!(recovered.entries, [entry(1, "title")]);
+    let (store, recovered) = open(directory.path(), &second()).unwrap();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1, "title")]);
 }
 
 #[test]
@@ -215,8 +215,8 @@ fn without_the_needed_migrations_nothing_is_touched() {
     let without_second = Schema { migrations: third().migrations.split_off(1), ..third() };
     let result = open(directory.path(), &without_second).map(drop);
     assert!(matches!(result, Err(SchemaError::Missing { found: 1, missing: 2 })), "{result:?}");
-    let (_, recovered) = open(directory.path(), &second()).unwrap();
-    assert_eq!(recovered.entries, [entry(1, "title")]);
+    let (store, recovered) = open(directory.path(), &second()).unwrap();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1, "title")]);
 }
 
 #[test]
@@ -224,8 +224,8 @@ fn what_the_journal_wrote_over_an_interrupted_migration_does_not_count() {
     let directory = first_version();
     // Killed before the new segment took the old one's place.
     std::fs::write(directory.path().join("journal.new"), b"half a segment").unwrap();
-    let (_, recovered) = open(directory.path(), &second()).unwrap();
-    assert_eq!(recovered.entries, [entry(1, "title")]);
+    let (store, recovered) = open(directory.path(), &second()).unwrap();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1, "title")]);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_store_in_memory_migrates_the_same() {
     store.commit().unwrap();
     let (mut store, recovered) = store.crash();
     let migrated = bring_up_to_date(&second(), &mut store, recovered).unwrap();
-    assert_eq!(migrated.entries, [entry(1, "title")]);
+    assert_eq!(store.entries(&migrated.queued).unwrap(), [entry(1, "title")]);
     let (_, recovered) = store.crash();
     assert_eq!(recovered, migrated);
 }

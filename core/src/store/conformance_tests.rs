@@ -60,9 +60,13 @@ impl Store for OnDisk {
         append(&mut self, record: &Record) -> Outcome<()>;
         append_after_flush(&mut self, record: Record) -> ();
         commit(&mut self) -> Outcome<()>;
-        compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Outcome<()>;
-        replace_journal(&mut self, records: &[Record]) -> Outcome<()>;
+        compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> super::Live) -> Outcome<()>;
+        replace_journal(&mut self, live: &super::Live) -> Outcome<()>;
         flush(&mut self) -> Outcome<()>;
+    }
+
+    fn entry(&self, client_seq: u64) -> Outcome<super::Entry> {
+        self.store.entry(client_seq)
     }
 
     fn cache(&self) -> &dyn super::Cache {
@@ -95,7 +99,7 @@ fn ids(store: &impl Store, room_name: &str) -> Vec<String> {
 fn a_new_store_is_empty_and_has_the_given_identity<S: Subject>() {
     let (store, recovered) = S::fresh();
     assert_eq!(recovered.identity, identity(0));
-    assert_eq!((recovered.entries.len(), recovered.outcomes.len()), (0, 0));
+    assert_eq!((recovered.queued.len(), recovered.outcomes.len()), (0, 0));
     assert_eq!(recovered.damage, Vec::<String>::new());
     assert_eq!(store.rooms().unwrap(), []);
     let (_, recovered) = store.killed();
@@ -108,8 +112,8 @@ fn committed_records_survive_a_kill_and_others_do_not<S: Subject>() {
     store.append(&Record::Queued(vec![entry(2)])).unwrap();
     store.commit().unwrap();
     store.append(&Record::Queued(vec![entry(3)])).unwrap();
-    let (_, recovered) = store.killed();
-    assert_eq!(recovered.entries, [entry(1), entry(2)]);
+    let (store, recovered) = store.killed();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1), entry(2)]);
     assert_eq!(recovered.identity, identity(2));
     assert_eq!(recovered.damage, Vec::<String>::new());
 }
@@ -125,8 +129,8 @@ fn records_replace_settle_and_fail_entries<S: Subject>() {
     store.append(&Record::Failed(outcome(4))).unwrap();
     store.append(&Record::OutcomeSeen { client_seq: 3 }).unwrap();
     store.commit().unwrap();
-    let (_, recovered) = store.killed();
-    assert_eq!(recovered.entries, [entry_with(2, "newer")]);
+    let (store, recovered) = store.killed();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry_with(2, "newer")]);
     assert_eq!(recovered.outcomes, [outcome(4)]);
     assert_eq!(recovered.identity.last_client_seq, 4);
 }
@@ -141,16 +145,44 @@ fn a_conflict_takes_an_entry_to_another_number_or_to_the_app_and_back<S: Subject
     store.append(&Record::Parked(parked(entry(3)))).unwrap();
     store.commit().unwrap();
     let (mut store, recovered) = store.killed();
-    assert_eq!(recovered.entries, [resent(2, 5)]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [resent(2, 5)]);
     assert_eq!(recovered.parked, [parked(resent(1, 4)), parked(entry(3))]);
     assert_eq!(recovered.identity.last_client_seq, 5);
     store.append(&Record::Resolved { client_seq: 1, entry: Some(resent(1, 6)) }).unwrap();
     store.append(&Record::Resolved { client_seq: 3, entry: None }).unwrap();
     store.commit().unwrap();
-    let (_, recovered) = store.killed();
-    assert_eq!(recovered.entries, [resent(2, 5), resent(1, 6)]);
+    let (store, recovered) = store.killed();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [resent(2, 5), resent(1, 6)]);
     assert_eq!(recovered.parked, []);
     assert_eq!(recovered.identity.last_client_seq, 6);
+}
+
+fn an_entry_is_read_as_it_was_queued_last_until_it_leaves_the_outbox<S: Subject>() {
+    let (mut store, _) = S::fresh();
+    let gone =
+        |store: &S, client_seq| matches!(store.entry(client_seq), Err(super::StoreError::Unreadable(_)));
+    for client_seq in 1..=5 {
+        store.append(&Record::Queued(vec![entry(client_seq), entry(client_seq + 10)])).unwrap();
+        assert_eq!(store.entry(client_seq).unwrap(), entry(client_seq));
+        store.commit().unwrap();
+    }
+    store.append(&Record::Queued(vec![entry_with(2, "newer")])).unwrap();
+    store.append(&Record::Resent { client_seqs: vec![3], entries: vec![resent(3, 20)] }).unwrap();
+    store.append(&Record::Settled { client_seq: 4 }).unwrap();
+    store.append(&Record::Failed(outcome(5))).unwrap();
+    store.append(&Record::Parked(parked(entry(15)))).unwrap();
+    store.append(&Record::Resolved { client_seq: 15, entry: Some(resent(15, 21)) }).unwrap();
+    for restarts in 0..2 {
+        let queued = [entry(1), entry_with(2, "newer"), entry(11), resent(3, 20), resent(15, 21)];
+        for entry in queued {
+            assert_eq!(store.entry(entry.mutation.client_seq).unwrap(), entry, "after {restarts} restarts");
+        }
+        for client_seq in [3, 4, 5, 15, 16] {
+            assert!(gone(&store, client_seq), "{client_seq} after {restarts} restarts");
+        }
+        store.commit().unwrap();
+        store = store.killed().0;
+    }
 }
 
 fn a_record_that_waits_for_a_flush_does_not_exist_before_it<S: Subject>() {
@@ -159,13 +191,13 @@ fn a_record_that_waits_for_a_flush_does_not_exist_before_it<S: Subject>() {
     store.append_after_flush(Record::Settled { client_seq: 1 });
     store.commit().unwrap();
     let (mut store, recovered) = store.killed();
-    assert_eq!(recovered.entries, [entry(1)]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1)]);
 
     store.apply(&room("user:42"), &update(&[document("task-1", 1, "a")], 1)).unwrap();
     store.append_after_flush(Record::Settled { client_seq: 1 });
     store.flush().unwrap();
     let (store, recovered) = store.killed();
-    assert_eq!(recovered.entries, []);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), []);
     assert_eq!(store.document(&key("user:42", "task-1")).unwrap(), Some(document("task-1", 1, "a")));
 }
 
@@ -238,7 +270,7 @@ fn compaction_keeps_what_is_alive_and_what_still_waits_is_settled_first<S: Subje
     store
         .compact_if_worthwhile(&mut || {
             asked += 1;
-            vec![Record::Identity(identity(8000)), Record::Queued(vec![entry(8000)])]
+            super::Live { records: vec![Record::Identity(identity(8000))], kept: vec![8000] }
         })
         .unwrap();
     assert_eq!(asked, 1);
@@ -247,7 +279,7 @@ fn compaction_keeps_what_is_alive_and_what_still_waits_is_settled_first<S: Subje
     store.commit().unwrap();
     let (store, recovered) = store.killed();
     assert_eq!(recovered.identity, identity(8001));
-    assert_eq!(recovered.entries, [entry(8000), entry(8001)]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(8000), entry(8001)]);
     assert_eq!(recovered.damage, Vec::<String>::new());
     assert!(store.document(&key("user:42", "task-7999")).unwrap().is_some());
 }
@@ -269,5 +301,6 @@ for_every_store! {
     a_change_replaces_and_removes_documents
     a_reset_forgets_the_room_and_no_other
     a_collection_is_visited_in_the_order_of_ids
+    an_entry_is_read_as_it_was_queued_last_until_it_leaves_the_outbox
     compaction_keeps_what_is_alive_and_what_still_waits_is_settled_first
 }

@@ -50,6 +50,18 @@ impl EncryptionKey {
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
+
+    /// A new one, from the system's source of randomness; `None` where that does not answer.
+    pub fn generate() -> Option<Self> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        rand::SystemRandom::new().fill(bytes.as_mut()).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// Its 32 bytes, for who keeps it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
 }
 
 /// Why a text is no [`EncryptionKey`].

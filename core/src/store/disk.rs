@@ -6,15 +6,17 @@ use syncline_protocol::ClientId;
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
+use super::bodies::{Bodies, Change};
 use super::crypt::{Keyring, Place as SealedPlace, is_sealed};
 use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
 use super::files::{Quarantine, create_directory, harmless, read_if_there, write_atomically};
 use super::garbage::LiveBytes;
 use super::journal::{Journal, Opened, Place, Visited, stored_bytes};
+use super::packed::queued_entries;
 use super::recovery::{Fold, Outset};
 use super::sled_cache::SledCache;
-use super::{Cache, Identity, Record, Recovered, Store, StoreError, StoreStats};
+use super::{Cache, Entry, Identity, Live, Record, Recovered, Store, StoreError, StoreStats};
 
 /// How much of it must be dead, as one part in so many.
 const COMPACTION_DEAD_PARTS: u64 = 2;
@@ -65,8 +67,7 @@ pub struct DiskStore<F: FileSystem = OsFiles, C: Cache = SledCache> {
     compaction_bytes_min: u64,
     journal: Journal<F>,
     live: LiveBytes,
-    /// Numbers of entries appended since the last commit.
-    uncommitted: Vec<u64>,
+    bodies: Bodies,
     /// Records that wait for a flush of the cache.
     after_flush: Vec<Record>,
     cache: C,
@@ -129,6 +130,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         let mut fold = Fold::default();
         let mut undecodable = Undecodable::default();
         let mut live = LiveBytes::default();
+        let mut bodies = Bodies::default();
         let place = Place {
             files: files.clone(),
             directory: directory.clone(),
@@ -137,24 +139,45 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             keyring: keyring.clone(),
             is_spare_locked,
         };
-        let opened = Journal::open(place, &quarantine, &mut |Visited { stored, record }| match record
-            .map(decode_compact)
-        {
-            Some(Ok(record)) => {
-                live.add(&record, stored_bytes(stored.len()));
-                fold.add(record);
+        let mut recover = |record: &[u8], offset: u64, bytes: u64| -> Result<(), String> {
+            match queued_entries(record).map_err(|error| error.to_string())? {
+                Some(found) => {
+                    fold.add_queued(&found).map_err(|error| error.to_string())?;
+                    found.resolved.into_iter().for_each(|resolved| live.resolve(resolved));
+                    bodies.recover(&Change::Entries(found), offset);
+                }
+                None => {
+                    let record: Record = decode_compact(record).map_err(|error| error.to_string())?;
+                    let gone = record.unqueued().map(Change::Gone);
+                    gone.into_iter().for_each(|change| bodies.recover(&change, offset));
+                    live.add(&record, bytes);
+                    fold.add(record);
+                }
             }
-            Some(Err(error)) => undecodable.note(stored, &error),
-            None => undecodable.note(stored, &"the seal is broken"),
+            Ok(())
+        };
+        let opened = Journal::open(place, &quarantine, &mut |Visited { offset, stored, record }| {
+            let recovered = match record {
+                Some(record) => recover(record, offset, stored_bytes(stored.len())),
+                None => Err("the seal is broken".to_owned()),
+            };
+            if let Err(error) = recovered {
+                undecodable.note(stored, error);
+            }
         })?;
-        let Opened { journal, created, mut damage } = opened;
+        let Opened { journal, created, mut damage, moved } = opened;
+        if let Some(moved) = moved {
+            bodies.relocate(|offset| moved.offset(offset));
+        }
         if created && spare.is_some() {
             damage.push("the journal was missing".to_owned());
         }
         damage.extend(undecodable.set_aside(&quarantine));
 
-        let Outset { mut recovered, repairs } =
-            fold.finish(spare, settings.fresh_client_id, installation, damage);
+        let outset = fold.finish(spare, settings.fresh_client_id, installation, damage, &|client_seq| {
+            bodies.entry(&journal, client_seq)
+        })?;
+        let Outset { mut recovered, repairs } = outset;
         let mut cache = open_cache();
         recovered.damage.extend(cache.take_loss().map(|reason| format!("the cache was lost: {reason}")));
         for line in &recovered.damage {
@@ -168,7 +191,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             compaction_bytes_min,
             journal,
             live,
-            uncommitted: Vec::new(),
+            bodies,
             after_flush: Vec::new(),
             cache,
             _lock: lock,
@@ -189,7 +212,10 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
     /// Goes over to the key of today. The cache, which comes first, has done so already; a crash leaves the old journal
     /// or the new one.
     fn seal_anew(&mut self, recovered: &Recovered, quarantine: &Quarantine<F>) -> Result<(), StoreError> {
-        self.replace_journal(&recovered.records())?;
+        self.replace_journal(&Live {
+            records: recovered.records(),
+            kept: recovered.queued.numbers().collect(),
+        })?;
         // What is kept there can be read with the old key, or without any.
         quarantine.clear().map_err(harmless)
     }
@@ -206,7 +232,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
 
     fn is_compaction_worthwhile(&self) -> bool {
         let used = self.journal.used_bytes();
-        let dead = used.saturating_sub(self.live.total());
+        let dead = used.saturating_sub(self.live.total() + self.bodies.bytes());
         used > self.compaction_bytes_min && dead > used / COMPACTION_DEAD_PARTS
     }
 }
@@ -214,11 +240,10 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
 impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
         let bytes = encode(record)?;
-        self.journal.append(&bytes)?;
+        let change = Change::of(record, &bytes)?;
+        let offset = self.journal.append(&bytes)?;
+        self.bodies.append(&change, offset);
         self.live.add(record, self.journal.record_bytes(&bytes));
-        if let Record::Queued(entries) = record {
-            self.uncommitted.extend(entries.iter().map(|entry| entry.mutation.client_seq));
-        }
         Ok(())
     }
 
@@ -230,33 +255,45 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        let uncommitted = std::mem::take(&mut self.uncommitted);
-        self.journal.commit().inspect_err(|_| {
-            for client_seq in uncommitted {
-                self.live.add(&Record::Settled { client_seq }, 0);
-            }
-        })
+        let committed = self.journal.commit();
+        match committed {
+            Ok(()) => self.bodies.commit(),
+            Err(_) => self.bodies.roll_back(),
+        }
+        committed
     }
 
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+    fn entry(&self, client_seq: u64) -> Result<Entry, StoreError> {
+        self.bodies.entry(&self.journal, client_seq)
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {
         if !self.is_compaction_worthwhile() {
             return Ok(());
         }
         self.replace_journal(&live())
     }
 
-    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
+    fn replace_journal(&mut self, live: &Live) -> Result<(), StoreError> {
         // What the caller counts as settled may still wait for the cache: without this, a rewrite would drop it
         // from the journal first.
         self.flush()?;
-        if let Some(Record::Identity(identity)) = records.first() {
+        if let Some(Record::Identity(identity)) = live.records.first() {
             self.write_identity(identity)?;
         }
-        let encoded = records.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        self.journal.rewrite(encoded.iter().map(Vec::as_slice))?;
-        self.live = LiveBytes::default();
-        for (record, bytes) in records.iter().zip(&encoded) {
-            self.live.add(record, self.journal.record_bytes(bytes));
+        let (mut bodies, mut live_bytes) = (Bodies::default(), LiveBytes::default());
+        let before = &self.bodies;
+        self.journal.rewrite(|journal, add| {
+            for record in &live.records {
+                let bytes = encode(record)?;
+                bodies.recover(&Change::of(record, &bytes)?, add(&bytes)?);
+                live_bytes.add(record, journal.record_bytes(&bytes));
+            }
+            before.copy(journal, &live.kept, add, &mut bodies)
+        })?;
+        self.live = live_bytes;
+        if !is_active(Sabotage::BodiesNotMoved) {
+            self.bodies = bodies;
         }
         Ok(())
     }
@@ -306,9 +343,9 @@ struct Undecodable {
 }
 
 impl Undecodable {
-    fn note(&mut self, bytes: &[u8], error: &dyn std::fmt::Display) {
+    fn note(&mut self, bytes: &[u8], error: String) {
         self.count += 1;
-        self.first_error.get_or_insert_with(|| error.to_string());
+        self.first_error.get_or_insert(error);
         if self.kept.len() + bytes.len() <= UNDECODABLE_KEPT_BYTES_MAX {
             self.kept.extend_from_slice(bytes);
         }

@@ -68,7 +68,7 @@ pub enum OpenMode {
 /// An open file. Offsets and lengths are in bytes.
 pub trait RandomAccessFile: fmt::Debug {
     /// Reads at most `into.len()` bytes; 0 at the end of the file.
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
 
     /// Writes all of `bytes`. After an error any part of them may have been written.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
@@ -194,9 +194,17 @@ impl FileSystem for OsFiles {
 }
 
 impl RandomAccessFile for File {
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        self.seek(SeekFrom::Start(offset))?;
-        self.read(into)
+    #[cfg(unix)]
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, into, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        // Its place in the file is nobody's: every access names its own.
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(into)
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {

@@ -79,6 +79,21 @@ pub(super) fn encode_frame(into: &mut Vec<u8>, tag: u32, payload: &[u8]) {
     into.extend_from_slice(payload);
 }
 
+/// How long the frame that begins with these bytes says it is, with its header; `None` if none begins there.
+pub(super) fn frame_length(bytes: &[u8], tag: u32) -> Option<usize> {
+    let header = bytes.get(..FRAME_HEADER_BYTES)?;
+    let length = u32_at(header, 8) as usize;
+    let begins = header[..4] == MARKER && u32_at(header, 4) == tag && length <= RECORD_BYTES_MAX;
+    begins.then_some(FRAME_HEADER_BYTES + length)
+}
+
+/// The payload of the frame that begins with these bytes; `None` if it is not whole.
+pub(super) fn frame_payload(bytes: &[u8], tag: u32) -> Option<&[u8]> {
+    let payload = bytes.get(FRAME_HEADER_BYTES..frame_length(bytes, tag)?)?;
+    let valid = frame_crc(tag, u32_at(bytes, 8), payload) == u32_at(bytes, 12);
+    valid.then_some(payload)
+}
+
 /// What a file holds after its header, as offsets in the file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
@@ -93,18 +108,19 @@ pub(super) struct Scan {
     pub(super) file_bytes: u64,
 }
 
-/// Visits the tag and the payload of every valid frame from `offset` on, where `source` stands.
+/// Visits the tag, the offset and the payload of every valid frame from `offset` on, where `source` stands.
 pub(super) fn scan(
     source: impl Read,
     offset: u64,
     tag: Option<u32>,
-    visit: &mut dyn FnMut(u32, &[u8]),
+    visit: &mut dyn FnMut(u32, u64, &[u8]),
 ) -> io::Result<Scan> {
     let mut window = Window { source, bytes: Vec::new(), start: 0, offset, at_end: false };
     let mut scan = Scan { tag, ..Scan::default() };
     loop {
         if let Some((frame_tag, length)) = window.frame_at_start(scan.tag)? {
-            visit(frame_tag, &window.peek(length)?[FRAME_HEADER_BYTES..]);
+            let offset = window.offset;
+            visit(frame_tag, offset, &window.peek(length)?[FRAME_HEADER_BYTES..]);
             let frame = window.offset..window.offset + length as u64;
             match scan.valid.last_mut() {
                 Some(last) if last.end == frame.start => last.end = frame.end,

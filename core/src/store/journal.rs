@@ -4,17 +4,22 @@
 //! `sync_data` has no metadata to write. At least one frame header of zeros follows the last record: a file that
 //! ends without them has been cut short.
 
+mod reading;
+
 use std::io::{self, BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
+pub(super) use self::reading::Moved;
+
 use super::StoreError;
 use super::crypt::Keyring;
 use super::file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile, Stream};
 use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_parent};
 use super::frame::{FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, encode_frame, scan};
+use super::recent::Recent;
 use super::sealing::{Opener, Sealing};
 use crate::engine::backoff::next_random;
 
@@ -36,6 +41,8 @@ pub(super) struct Journal<F: FileSystem = OsFiles> {
     pending: Vec<u8>,
     /// Where the committed frames end.
     end: u64,
+    /// The last of them.
+    recent: Recent,
     /// Where the file ends; at least one frame header after `end`, except just after it was cut short.
     allocated: u64,
     failure: Option<Failure>,
@@ -58,9 +65,14 @@ pub(super) struct Place<F> {
 /// A record of the journal, as it is stored and, if it could be opened, what is in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visited<'r> {
+    /// Where its frame stands in the file.
+    pub(super) offset: u64,
     pub(super) stored: &'r [u8],
     pub(super) record: Option<&'r [u8]>,
 }
+
+/// Adds a record to a journal that is written anew, and returns the offset by which it can be read.
+pub(super) type AddRecord<'a> = dyn FnMut(&[u8]) -> Result<u64, StoreError> + 'a;
 
 /// Why the journal takes nothing more.
 #[derive(Debug, Clone)]
@@ -77,6 +89,8 @@ pub(super) struct Opened<F: FileSystem = OsFiles> {
     pub(super) created: bool,
     /// One sentence for each damage.
     pub(super) damage: Vec<String>,
+    /// Where the records are now, if not where they were visited.
+    pub(super) moved: Option<Moved>,
 }
 
 impl<F: FileSystem> Journal<F> {
@@ -98,7 +112,8 @@ impl<F: FileSystem> Journal<F> {
                 // A process that died may have made the directory and no more.
                 sync_parent(&place.files, &place.directory).map_err(harmless)?;
                 let segment = place.write_segment(sealing, |_| Ok(())).map_err(harmless)?;
-                return Ok(Opened { journal: Self::new(place, segment), created: true, damage: Vec::new() });
+                let journal = Self::new(place, segment);
+                return Ok(Opened { journal, created: true, damage: Vec::new(), moved: None });
             }
             Err(error) => return Err(error.into()),
         };
@@ -163,7 +178,9 @@ impl<F: FileSystem> Journal<F> {
             });
             match copy {
                 Ok(segment) => {
-                    return Ok(Opened { journal: Self::new(place, segment), created: false, damage });
+                    let journal = Self::new(place, segment);
+                    let moved = Some(Moved(found.valid.clone()));
+                    return Ok(Opened { journal, created: false, damage, moved });
                 }
                 Err(error) if header_is_damaged => return Err(harmless(error)),
                 // Damage between records does not keep the file from being used as it is.
@@ -177,11 +194,12 @@ impl<F: FileSystem> Journal<F> {
         file.sync_all()?;
         place.files.sync_directory(&place.directory)?;
         let segment = Segment { file, sealing, end, allocated: found.file_bytes };
-        Ok(Opened { journal: Self::new(place, segment), created: false, damage })
+        Ok(Opened { journal: Self::new(place, segment), created: false, damage, moved: None })
     }
 
     fn new(place: Place<F>, Segment { file, sealing, end, allocated }: Segment<F::File>) -> Self {
-        Self { place, file, sealing, pending: Vec::new(), end, allocated, failure: None }
+        let recent = Recent::after(end);
+        Self { place, file, sealing, pending: Vec::new(), end, recent, allocated, failure: None }
     }
 
     /// The committed records with their framing, in bytes.
@@ -203,16 +221,17 @@ impl<F: FileSystem> Journal<F> {
         stored_bytes(record.len() + self.sealing.added_bytes())
     }
 
-    /// Adds a record to the next commit.
+    /// Adds a record to the next commit, and returns the offset by which it can be read.
     ///
     /// # Errors
     /// `TooLarge`: the record is, and the others stay. `Journal`: it failed before.
-    pub(super) fn append(&mut self, record: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn append(&mut self, record: &[u8]) -> Result<u64, StoreError> {
         self.check()?;
         let stored = self.sealing.seal(record)?;
         check_size(&stored)?;
+        let offset = self.end + self.pending.len() as u64;
         encode_frame(&mut self.pending, self.sealing.tag, &stored);
-        Ok(())
+        Ok(offset)
     }
 
     /// Makes the appended records durable.
@@ -227,6 +246,9 @@ impl<F: FileSystem> Journal<F> {
         }
         let mut frames = std::mem::take(&mut self.pending);
         let result = self.write(&frames);
+        if result.is_ok() {
+            self.recent.add(&frames);
+        }
         frames.clear();
         frames.shrink_to(BUFFER_KEPT_BYTES_MAX);
         self.pending = frames;
@@ -234,34 +256,40 @@ impl<F: FileSystem> Journal<F> {
     }
 
     /// Replaces all records, in a new file that takes the place of the old one at once, sealed with the key of today.
-    /// Commits first.
+    /// `fill` adds the new ones, and is told where each stands; it may read the old ones. Commits first.
     ///
     /// # Errors
     /// `Journal`: see [`commit`](Self::commit). Any other: the journal is as it was.
-    pub(super) fn rewrite<'a>(
+    pub(super) fn rewrite(
         &mut self,
-        records: impl IntoIterator<Item = &'a [u8]>,
+        fill: impl FnOnce(&Self, &mut AddRecord<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.commit()?;
         let sealing = Sealing { tag: self.place.next_tag(), vault: self.place.keyring.current().cloned() };
         let mut frame = Vec::new();
+        let mut end = HEADER_BYTES as u64;
         let written = self.place.write_segment(sealing.clone(), |into| {
-            records.into_iter().try_for_each(|record| {
-                let stored = sealing.seal(record).map_err(io::Error::other)?;
-                check_size(&stored).map_err(io::Error::other)?;
+            let filled = fill(self, &mut |record| {
+                let stored = sealing.seal(record)?;
+                check_size(&stored)?;
                 frame.clear();
                 encode_frame(&mut frame, sealing.tag, &stored);
-                into.write_all(&frame)
-            })
+                into.write_all(&frame).map_err(harmless)?;
+                let offset = end;
+                end += frame.len() as u64;
+                Ok(offset)
+            });
+            filled.map_err(io::Error::other)
         });
         match written {
             Ok(Segment { file, sealing, end, allocated }) => {
                 (self.file, self.sealing, self.end, self.allocated) = (file, sealing, end, allocated);
+                self.recent = Recent::after(end);
                 Ok(())
             }
             // The new file may have taken the old one's place, for now or for good.
             Err(error) if !self.place.files.is_named(&self.file, &self.place.path()) => Err(self.fail(error)),
-            Err(error) => Err(harmless(error)),
+            Err(error) => Err(error.downcast().unwrap_or_else(harmless)),
         }
     }
 
@@ -398,10 +426,10 @@ pub(super) fn stored_bytes(bytes: usize) -> u64 {
 fn opening<'o>(
     opener: &'o mut Opener<'_>,
     visit: &'o mut dyn FnMut(Visited<'_>),
-) -> impl FnMut(u32, &[u8]) + 'o {
-    |tag, stored| {
+) -> impl FnMut(u32, u64, &[u8]) + 'o {
+    |tag, offset, stored| {
         let record = opener.open(tag, stored);
-        visit(Visited { stored, record: record.as_deref() });
+        visit(Visited { offset, stored, record: record.as_deref() });
     }
 }
 

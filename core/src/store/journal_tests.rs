@@ -8,7 +8,19 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::fixtures::Random;
 
+fn read(journal: &Journal, offset: u64) -> Result<Vec<u8>, StoreError> {
+    let mut record = b"something else".to_vec();
+    journal.read(offset, &mut record).map(|()| record)
+}
+
 const SEEDS: u64 = 300;
+
+/// Fills a journal that is written anew.
+fn with<'r>(
+    records: &'r [&'static [u8]],
+) -> impl FnOnce(&Journal, &mut AddRecord<'_>) -> Result<(), StoreError> + 'r {
+    |_, add| records.iter().try_for_each(|record| add(record).map(drop))
+}
 
 struct Setting {
     directory: TempDir,
@@ -294,7 +306,7 @@ fn a_rewrite_replaces_all_records_and_goes_on() {
     setting.write(&records(9));
     let mut journal = setting.open().0.journal;
     journal.append(b"committed by the rewrite, then replaced").unwrap();
-    journal.rewrite([&b"alive"[..], b"as well"]).unwrap();
+    journal.rewrite(with(&[b"alive", b"as well"])).unwrap();
     journal.append(b"next").unwrap();
     journal.commit().unwrap();
     let (opened, found) = setting.open();
@@ -326,7 +338,7 @@ fn a_rewrite_that_cannot_be_written_changes_nothing() {
     setting.write(&records(3));
     let mut journal = setting.open().0.journal;
     fs::create_dir(setting.directory.path().join(FILE_NEW)).unwrap();
-    assert!(matches!(journal.rewrite([&b"alive"[..]]), Err(StoreError::Io(_))));
+    assert!(matches!(journal.rewrite(with(&[b"alive"])), Err(StoreError::Io(_))));
     fs::remove_dir(setting.directory.path().join(FILE_NEW)).unwrap();
     journal.append(b"next").unwrap();
     journal.commit().unwrap();
@@ -357,7 +369,7 @@ mod faults {
     fn refuses_everything(journal: &mut Journal) {
         assert!(matches!(journal.append(b"later"), Err(StoreError::Journal(_))));
         assert!(matches!(journal.commit(), Err(StoreError::Journal(_))));
-        assert!(matches!(journal.rewrite([&b"later"[..]]), Err(StoreError::Journal(_))));
+        assert!(matches!(journal.rewrite(with(&[b"later"])), Err(StoreError::Journal(_))));
     }
 
     #[test]
@@ -390,4 +402,64 @@ mod faults {
         assert!(matches!(journal.commit(), Err(StoreError::Journal(_))));
         refuses_everything(&mut journal);
     }
+}
+
+#[test]
+fn a_record_is_read_wherever_it_is_and_nothing_else_passes_for_one() {
+    const LONG: usize = 3000;
+    let setting = Setting::new();
+    let mut journal = setting.open().0.journal;
+    let record = |number: u64| vec![number as u8; if number.is_multiple_of(7) { LONG } else { 100 }];
+    let mut offsets = Vec::new();
+    // More than what is kept in memory.
+    for number in 0..1000 {
+        offsets.push(journal.append(&record(number)).unwrap());
+        if number % 10 == 0 {
+            journal.commit().unwrap();
+        }
+    }
+    for (number, offset) in (0..).zip(&offsets) {
+        assert_eq!(read(&journal, *offset).unwrap(), record(number), "record {number}");
+    }
+    for offset in [0, offsets[3] + 1, offsets[999] + 1, journal.end + 1] {
+        assert!(matches!(read(&journal, offset), Err(StoreError::Unreadable(_))), "byte {offset}");
+    }
+    let mut moved = Vec::new();
+    journal
+        .rewrite(|before, add| {
+            for offset in &offsets[..14] {
+                moved.push(add(&read(before, *offset)?)?);
+            }
+            Ok(())
+        })
+        .unwrap();
+    for (number, offset) in (0..).zip(&moved) {
+        assert_eq!(read(&journal, *offset).unwrap(), record(number), "record {number}");
+    }
+    let mut bytes = setting.bytes();
+    bytes[usize::try_from(moved[7]).unwrap() + LONG] ^= 1;
+    setting.set_bytes(&bytes);
+    assert!(matches!(read(&journal, moved[7]), Err(StoreError::Unreadable(_))));
+    assert_eq!(read(&journal, moved[8]).unwrap(), record(8));
+}
+
+#[test]
+fn records_behind_damage_are_found_where_they_were_moved_to() {
+    let setting = Setting::new();
+    setting.write(&(0..5).map(|number| vec![number; 200]).collect::<Vec<_>>());
+    let mut bytes = setting.bytes();
+    bytes[HEADER_BYTES + 216 + 100] ^= 1;
+    setting.set_bytes(&bytes);
+    let mut found = Vec::new();
+    let quarantine = Quarantine::new(OsFiles, setting.quarantine());
+    let opened = Journal::open(place(setting.directory.path()), &quarantine, &mut |visited| {
+        found.push((visited.offset, visited.record.unwrap().to_vec()));
+    });
+    let Opened { journal, moved, .. } = opened.unwrap();
+    let moved = moved.unwrap();
+    assert_eq!(found.len(), 4);
+    for (offset, record) in found {
+        assert_eq!(read(&journal, moved.offset(offset).unwrap()).unwrap(), record);
+    }
+    assert_eq!(moved.offset(HEADER_BYTES as u64 + 216), None);
 }

@@ -92,6 +92,6 @@ fn a_store_whose_files_are_locked_is_not_taken_for_damaged() {
     assert!(!directory.path().join("quarantine").exists());
 
     files.is_locked.set(false);
-    let (_, recovered) = open(&files, directory.path()).unwrap();
-    assert_eq!((recovered.entries, recovered.damage), (vec![entry(1)], Vec::new()));
+    let (store, recovered) = open(&files, directory.path()).unwrap();
+    assert_eq!((store.entries(&recovered.queued).unwrap(), recovered.damage), (vec![entry(1)], Vec::new()));
 }

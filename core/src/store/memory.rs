@@ -9,9 +9,10 @@ use syncline_protocol::{ClientId, Collection, Document, DocumentId, Room};
 use super::garbage::LiveBytes;
 use super::recovery::{Fold, Outset};
 use super::{
-    Cache, DocumentKey, Index, IndexRange, Indexes, Record, Recovered, Retain, RoomState, RoomUpdate, Store,
-    StoreError, StoreStats,
+    Cache, DocumentKey, Entry, Index, IndexRange, Indexes, Live, Record, Recovered, Retain, RoomState,
+    RoomUpdate, Store, StoreError, StoreStats,
 };
+use crate::numbered::Numbered;
 
 /// The journal is compacted only beyond so many records, and when more than half of them are dead.
 const COMPACTION_RECORDS_MIN: usize = 64;
@@ -25,6 +26,8 @@ pub struct MemoryStore {
     after_flush: Vec<Record>,
     /// Counts records, not bytes.
     live: LiveBytes,
+    /// Where each queued entry is: the record, counted over `committed` and `pending`, and the place in it.
+    entries: Numbered<(usize, usize)>,
     cache: MemoryCache,
 }
 
@@ -86,6 +89,7 @@ impl MemoryStore {
             pending: Vec::new(),
             after_flush: Vec::new(),
             live: LiveBytes::default(),
+            entries: Numbered::default(),
             cache: MemoryCache::default(),
         };
         empty.crash()
@@ -100,29 +104,50 @@ impl MemoryStore {
         for record in &self.committed {
             fold.add(record.clone());
         }
-        let Outset { recovered, repairs } = fold.finish(None, self.client_id, None, Vec::new());
-        for repair in repairs {
-            self.push(repair);
-        }
         self.recount();
+        let read = |client_seq| self.entry(client_seq);
+        let outset = fold.finish(None, self.client_id, None, Vec::new(), &read);
+        let Outset { recovered, repairs } = match outset {
+            Ok(outset) => outset,
+            Err(error) => unreachable!("memory is read: {error}"),
+        };
+        repairs.into_iter().for_each(|repair| self.push(repair));
         (self, recovered)
     }
 
     fn push(&mut self, record: Record) {
         self.live.add(&record, 1);
+        note(&mut self.entries, &record, self.committed.len());
         self.committed.push(record);
     }
 
     fn recount(&mut self) {
-        self.live = LiveBytes::default();
-        for record in &self.committed {
+        (self.live, self.entries) = (LiveBytes::default(), Numbered::default());
+        for (number, record) in self.committed.iter().enumerate() {
             self.live.add(record, 1);
+            note(&mut self.entries, record, number);
         }
+    }
+}
+
+/// Notes what a record, the one with this number, changes of the queue.
+fn note(entries: &mut Numbered<(usize, usize)>, record: &Record, number: usize) {
+    if let Some(client_seq) = record.unqueued() {
+        entries.remove(client_seq);
+    }
+    if let Record::Resent { client_seqs, .. } = record {
+        for client_seq in client_seqs {
+            entries.remove(*client_seq);
+        }
+    }
+    for (index, entry) in record.entries().iter().enumerate() {
+        entries.insert(entry.mutation.client_seq, (number, index));
     }
 }
 
 impl Store for MemoryStore {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        note(&mut self.entries, record, self.committed.len() + self.pending.len());
         self.pending.push(record.clone());
         Ok(())
     }
@@ -133,23 +158,35 @@ impl Store for MemoryStore {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         for record in std::mem::take(&mut self.pending) {
-            self.push(record);
+            self.live.add(&record, 1);
+            self.committed.push(record);
         }
         Ok(())
     }
 
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+    fn entry(&self, client_seq: u64) -> Result<Entry, StoreError> {
+        let entry = self.entries.get(client_seq).and_then(|&(number, index)| {
+            let pending = || self.pending.get(number - self.committed.len());
+            self.committed.get(number).or_else(pending)?.entries().get(index)
+        });
+        entry.cloned().ok_or_else(|| StoreError::Unreadable(format!("no entry has number {client_seq}")))
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {
         let count = self.committed.len();
-        if count <= COMPACTION_RECORDS_MIN || self.live.total() as usize * 2 >= count {
+        let needed = self.live.total() as usize + self.entries.len();
+        if count <= COMPACTION_RECORDS_MIN || needed * 2 >= count {
             return Ok(());
         }
         self.replace_journal(&live())
     }
 
-    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
+    fn replace_journal(&mut self, live: &Live) -> Result<(), StoreError> {
         self.flush()?;
         self.commit()?;
-        self.committed = records.to_vec();
+        let kept = live.kept.iter().map(|client_seq| Ok(Record::Queued(vec![self.entry(*client_seq)?])));
+        let kept = kept.collect::<Result<Vec<_>, StoreError>>()?;
+        self.committed = live.records.iter().cloned().chain(kept).collect();
         self.recount();
         Ok(())
     }
@@ -158,9 +195,7 @@ impl Store for MemoryStore {
         self.cache.flush()?;
         if !self.after_flush.is_empty() {
             self.commit()?;
-            for record in std::mem::take(&mut self.after_flush) {
-                self.push(record);
-            }
+            std::mem::take(&mut self.after_flush).into_iter().for_each(|record| self.push(record));
         }
         Ok(())
     }

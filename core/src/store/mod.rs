@@ -4,6 +4,7 @@
 //!   has not decided, and outcomes that it has not seen. [`Store::commit`] makes it durable.
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
+mod bodies;
 mod cached_document;
 mod crypt;
 mod database;
@@ -18,6 +19,10 @@ mod index;
 mod journal;
 mod lock;
 mod memory;
+mod packed;
+mod queued;
+mod recent;
+mod record;
 mod recovery;
 mod room_change;
 mod sealing;
@@ -41,140 +46,15 @@ pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
-pub(crate) use recovery::{job_records, queued_records};
+pub use queued::{Head, IdHash, Queued, Scope, Scopes};
+pub use record::{Accepted, Conflict, Entry, Identity, Live, Outcome, Parked, Record, Recovered};
+pub(crate) use recovery::job_records;
 pub use sled_cache::SledCache;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use syncline_protocol::{
-    Checksum, ClientId, Collection, ConflictKind, Document, DocumentId, HybridTime, Mutation, Path, Room,
-    WireError,
-};
-
-use crate::job::{EndedJob, Job, JobId};
-
-/// One line of the journal. [`Recovered`] is what the lines add up to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Record {
-    /// Stands first in every segment.
-    Identity(Identity),
-    /// Entries accepted together: all of them or none survive. Each replaces an earlier one with its number.
-    Queued(Vec<Entry>),
-    /// Nothing is left to send of the entry with this number.
-    Settled { client_seq: u64 },
-    /// An entry failed for good. It leaves the outbox, and the outcome stays until the app has seen it.
-    Failed(Outcome),
-    /// The app has seen the outcome of the write that it knows by this number.
-    OutcomeSeen { client_seq: u64 },
-    /// Entries take the place of those with these numbers: the same writes, sent again under new numbers.
-    Resent { client_seqs: Vec<u64>, entries: Vec<Entry> },
-    /// An entry met a conflict that the app decides. It leaves the outbox.
-    Parked(Parked),
-    /// The app decided about the parked write that it knows by this number; the entry is what is sent of it.
-    Resolved { client_seq: u64, entry: Option<Entry> },
-    /// Jobs accepted together, retried or edited. Each replaces whatever has its number.
-    Jobs(Vec<Job>),
-    /// A failed attempt used up one of the job's.
-    JobAttempted { id: JobId, attempts: u32 },
-    /// A job ended, and how is kept.
-    JobEnded(EndedJob),
-    /// Nothing is left of these jobs.
-    JobsGone(Vec<JobId>),
-    /// No job gets a number up to this one.
-    LastJob { id: JobId },
-}
-
-/// Who this installation is, and how far its numbers and its clock have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    pub client_id: ClientId,
-    /// No number up to this one may be used again.
-    pub last_client_seq: u64,
-    /// No stamp may be issued up to this one.
-    pub last_time: HybridTime,
-    /// The version of the app's schema that the journal's writes have; absent until one is noted.
-    #[serde(default)]
-    pub schema_version: Option<u32>,
-    /// A hash of the name of the installation whose data this is; absent until one is told.
-    #[serde(default)]
-    pub installation: Option<u64>,
-}
-
-/// One accepted write, waiting to be applied by the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    pub room: Room,
-    pub mutation: Mutation,
-    /// When it was accepted, in milliseconds since the epoch.
-    pub queued_at_ms: u64,
-    /// How it was accepted; absent unless it was sent again under another number.
-    #[serde(default)]
-    pub accepted: Option<Accepted>,
-}
-
-/// The number and the time that a write was accepted with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
-    pub client_seq: u64,
-    pub time: HybridTime,
-}
-
-impl Entry {
-    /// The number and the time that it was accepted with. The app knows it by this number for good.
-    pub fn accepted(&self) -> Accepted {
-        let Mutation { client_seq, time, .. } = self.mutation;
-        self.accepted.unwrap_or(Accepted { client_seq, time })
-    }
-}
-
-/// A write that the server refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    pub entry: Entry,
-    pub error: WireError,
-    /// What it was in conflict with, where that was the reason.
-    #[serde(default)]
-    pub conflict: Option<Conflict>,
-}
-
-/// What a write was in conflict with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-pub struct Conflict {
-    pub kind: ConflictKind,
-    /// The paths that both sides wrote.
-    pub fields: Vec<Path>,
-}
-
-/// A write in conflict, waiting for the app's decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Parked {
-    pub entry: Entry,
-    pub conflict: Conflict,
-    /// What the server held, `None` for nothing.
-    pub document: Option<Document>,
-}
-
-/// What the journal held when it was opened.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recovered {
-    pub identity: Identity,
-    /// In the order of their numbers.
-    pub entries: Vec<Entry>,
-    /// In the order of their numbers.
-    pub outcomes: Vec<Outcome>,
-    /// In the order of the numbers that the app knows.
-    pub parked: Vec<Parked>,
-    /// No job gets a number up to this one.
-    pub last_job: JobId,
-    /// In the order of their numbers.
-    pub jobs: Vec<Job>,
-    /// In the order of their numbers.
-    pub ended_jobs: Vec<EndedJob>,
-    /// Damage that was found, cut off or set aside, for the log and for the app.
-    pub damage: Vec<String>,
-}
+use syncline_protocol::{Checksum, Collection, Document, DocumentId, Room};
 
 /// A document's full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -281,6 +161,9 @@ pub enum StoreError {
     /// A record is larger than the journal takes; nothing of it was written.
     #[error("a record has {bytes} bytes, the journal takes {bytes_max}")]
     TooLarge { bytes: usize, bytes_max: usize },
+    /// What the journal held is not there any more as it was written.
+    #[error("a record of the journal could not be read: {0}")]
+    Unreadable(String),
     /// A record could not be encoded.
     #[error("a record could not be encoded: {0}")]
     Encode(String),
@@ -304,18 +187,29 @@ pub trait Store {
     /// Makes every appended record durable. An error means that none may be reported as accepted.
     fn commit(&mut self) -> Result<(), StoreError>;
 
-    /// Writes the journal anew from what is still alive, if enough of it is dead to make that worthwhile.
-    /// `live` is asked for only then, and must begin with the identity.
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError>;
+    /// The entry that was queued last under this number and is queued still, durable or not. Only what became of it is
+    /// kept in memory: this may read the disk.
+    ///
+    /// # Errors
+    /// `Unreadable`: there is none, or not any more. `Io`, `Locked`: it may be read later.
+    fn entry(&self, client_seq: u64) -> Result<Entry, StoreError>;
 
-    /// Writes the journal anew from these records, which begin with the identity: a crash leaves the old ones or the
-    /// new ones. What waits for a flush is flushed first.
-    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError>;
+    /// Writes the journal anew from what is still alive, if enough of it is dead to make that worthwhile.
+    /// `live` is asked for only then.
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError>;
+
+    /// Writes the journal anew: a crash leaves the old one or the new one. What waits for a flush is flushed first.
+    fn replace_journal(&mut self, live: &Live) -> Result<(), StoreError>;
 
     /// The half of it that may be lost.
     fn cache(&self) -> &dyn Cache;
 
     fn cache_mut(&mut self) -> &mut dyn Cache;
+
+    /// Everything that is queued, which may be much.
+    fn entries(&self, queued: &Queued) -> Result<Vec<Entry>, StoreError> {
+        queued.numbers().map(|client_seq| self.entry(client_seq)).collect()
+    }
 
     /// A live document in the cache.
     fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use syncline_protocol::sabotage::{Sabotage, is_active};
-use syncline_protocol::{ClientId, ErrorCode, HybridTime, WireError};
+use syncline_protocol::{ClientId, ErrorCode, HybridTime, NameError, WireError};
 
-use super::{Entry, Identity, Outcome, Parked, Record, Recovered};
+use super::packed::{EntryHead, QueuedEntries};
+use super::{Entry, Identity, Outcome, Parked, Queued, Record, Recovered, StoreError};
 use crate::job::{EndedJob, Job, JobId};
 
 /// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
@@ -24,7 +25,7 @@ pub(super) struct Fold {
     last_time: HybridTime,
     schema_version: Option<u32>,
     installation: Option<u64>,
-    entries: BTreeMap<u64, Entry>,
+    queued: Queued,
     outcomes: BTreeMap<u64, Outcome>,
     parked: BTreeMap<u64, Parked>,
     last_job: JobId,
@@ -32,41 +33,17 @@ pub(super) struct Fold {
     ended_jobs: BTreeMap<JobId, EndedJob>,
 }
 
-/// Entries in one record of a journal written anew, in bytes: far below what a record may have.
-const QUEUED_RECORD_BYTES: usize = 256 << 10;
+/// Jobs in one record of a journal written anew, in bytes: far below what a record may have.
+const JOBS_RECORD_BYTES: u64 = 256 << 10;
 
 impl Recovered {
-    /// The records of a journal that holds this and nothing else.
+    /// The records of a journal that holds this and nothing else, but for the entries.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let queued = queued_records(self.entries.iter());
         let failed = self.outcomes.iter().cloned().map(Record::Failed);
         let parked = self.parked.iter().cloned().map(Record::Parked);
         let jobs = job_records(self.last_job, self.jobs.iter(), self.ended_jobs.iter());
-        std::iter::once(Record::Identity(self.identity))
-            .chain(queued)
-            .chain(failed)
-            .chain(parked)
-            .chain(jobs)
-            .collect()
+        std::iter::once(Record::Identity(self.identity)).chain(failed).chain(parked).chain(jobs).collect()
     }
-}
-
-/// The records of a journal written anew that hold these entries.
-pub(crate) fn queued_records<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Record> {
-    let mut records: Vec<Vec<Entry>> = Vec::new();
-    let mut bytes = QUEUED_RECORD_BYTES;
-    for entry in entries {
-        let entry_bytes = entry.mutation.byte_len();
-        match records.last_mut() {
-            Some(last) if bytes + entry_bytes <= QUEUED_RECORD_BYTES => last.push(entry.clone()),
-            _ => {
-                bytes = 0;
-                records.push(vec![entry.clone()]);
-            }
-        }
-        bytes += entry_bytes;
-    }
-    records.into_iter().map(Record::Queued).collect()
 }
 
 /// The records of a journal written anew that hold these jobs.
@@ -78,7 +55,7 @@ pub(crate) fn job_records<'a>(
     let mut batches: Vec<Vec<Job>> = Vec::new();
     let mut bytes = 0;
     for job in jobs {
-        match batches.last_mut().filter(|_| bytes + job.byte_len() <= QUEUED_RECORD_BYTES as u64) {
+        match batches.last_mut().filter(|_| bytes + job.byte_len() <= JOBS_RECORD_BYTES) {
             Some(last) => last.push(job.clone()),
             None => {
                 bytes = 0;
@@ -109,10 +86,8 @@ impl Fold {
                 self.installation = identity.installation;
                 self.raise(identity.last_client_seq, identity.last_time);
             }
-            Record::Queued(entries) => self.queue(entries),
-            Record::Settled { client_seq } => {
-                self.entries.remove(&client_seq);
-            }
+            Record::Queued(entries) => self.queue(&entries),
+            Record::Settled { client_seq } => self.queued.remove(client_seq),
             Record::Failed(outcome) => {
                 self.take_out(&outcome.entry);
                 self.outcomes.insert(outcome.entry.accepted().client_seq, outcome);
@@ -121,10 +96,8 @@ impl Fold {
                 self.outcomes.remove(&client_seq);
             }
             Record::Resent { client_seqs, entries } => {
-                for client_seq in client_seqs {
-                    self.entries.remove(&client_seq);
-                }
-                self.queue(entries);
+                client_seqs.into_iter().for_each(|client_seq| self.queued.remove(client_seq));
+                self.queue(&entries);
             }
             Record::Parked(parked) => {
                 self.take_out(&parked.entry);
@@ -132,7 +105,7 @@ impl Fold {
             }
             Record::Resolved { client_seq, entry } => {
                 self.parked.remove(&client_seq);
-                self.queue(entry);
+                self.queue(entry.as_slice());
             }
             Record::Jobs(jobs) => jobs.into_iter().for_each(|job| self.add_job(job)),
             Record::JobAttempted { id, attempts } => {
@@ -162,28 +135,46 @@ impl Fold {
         self.jobs.insert(job.id, job);
     }
 
-    fn queue(&mut self, entries: impl IntoIterator<Item = Entry>) {
+    /// Adds a record of which no entry was decoded.
+    pub(super) fn add_queued(&mut self, found: &QueuedEntries<'_>) -> Result<(), NameError> {
+        found.replaced.iter().for_each(|client_seq| self.queued.remove(*client_seq));
+        if let Some(resolved) = found.resolved {
+            self.parked.remove(&resolved);
+        }
+        found.entries.iter().try_for_each(|(head, _)| self.queue_head(head))
+    }
+
+    fn queue_head(&mut self, head: &EntryHead<'_>) -> Result<(), NameError> {
+        self.raise(head.client_seq, head.time);
+        self.queued.insert(head)
+    }
+
+    fn queue(&mut self, entries: &[Entry]) {
         for entry in entries {
-            let client_seq = entry.mutation.client_seq;
-            self.raise(client_seq, entry.mutation.time);
-            self.entries.insert(client_seq, entry);
+            self.raise(entry.mutation.client_seq, entry.mutation.time);
+            self.queued.insert_entry(entry);
         }
     }
 
     fn take_out(&mut self, entry: &Entry) {
         self.raise(entry.mutation.client_seq, entry.mutation.time);
-        self.entries.remove(&entry.mutation.client_seq);
+        self.queued.remove(entry.mutation.client_seq);
     }
 
     /// Ends the recovery. `spare` is the identity kept beside the journal, `fresh` the one of a new installation,
-    /// `installation` the one that opens the store, if the app tells, `damage` what is known of lost records.
+    /// `installation` the one that opens the store, if the app tells, `damage` what is known of lost records; `read` gives
+    /// the entry with a number.
+    ///
+    /// # Errors
+    /// Those of `read`.
     pub(super) fn finish(
         mut self,
         spare: Option<Identity>,
         fresh: ClientId,
         installation: Option<u64>,
         mut damage: Vec<String>,
-    ) -> Outset {
+        read: &dyn Fn(u64) -> Result<Entry, StoreError>,
+    ) -> Result<Outset, StoreError> {
         let mut repairs = Vec::new();
         let mut client_id = match (self.client_id, spare) {
             (Some(client_id), Some(spare)) if spare.client_id == client_id => {
@@ -199,11 +190,11 @@ impl Fold {
                 spare.client_id
             }
             (None, None) => {
-                if !self.entries.is_empty() {
+                if !self.queued.is_empty() {
                     damage
                         .push("the client's identity was lost, with it the numbers of the outbox".to_owned());
                 }
-                repairs.extend(self.fail_entries(LOST_IDENTITY).into_iter().map(Record::Failed));
+                repairs.extend(self.fail_entries(LOST_IDENTITY, read)?.into_iter().map(Record::Failed));
                 fresh
             }
         };
@@ -211,7 +202,7 @@ impl Fold {
         if is_copy {
             // The installation that it was copied from goes on under the old id, and may have sent the entries.
             tracing::warn!("the data is that of another installation; it goes on as another client");
-            repairs.extend(self.fail_entries(OTHER_INSTALLATION).into_iter().map(Record::Failed));
+            repairs.extend(self.fail_entries(OTHER_INSTALLATION, read)?.into_iter().map(Record::Failed));
             client_id = fresh;
         }
         let is_named = installation.is_some() && installation != self.installation;
@@ -220,7 +211,7 @@ impl Fold {
             self.skip(SKIPPED_AFTER_DAMAGE);
         }
         if is_active(Sabotage::NumberReused) {
-            self.last_client_seq = self.entries.keys().next_back().copied().unwrap_or(0);
+            self.last_client_seq = self.queued.last_number().unwrap_or(0);
         }
         let identity = Identity {
             client_id,
@@ -238,7 +229,7 @@ impl Fold {
         }
         let recovered = Recovered {
             identity,
-            entries: self.entries.into_values().collect(),
+            queued: self.queued,
             outcomes: self.outcomes.into_values().collect(),
             parked: self.parked.into_values().collect(),
             last_job: self.last_job,
@@ -246,24 +237,26 @@ impl Fold {
             ended_jobs: self.ended_jobs.into_values().collect(),
             damage,
         };
-        Outset { recovered, repairs }
+        Ok(Outset { recovered, repairs })
     }
 
     /// Without its client's identity the server cannot tell whether it has applied an entry: sent under another
     /// one it might take effect twice. So the app decides.
-    fn fail_entries(&mut self, message: &str) -> Vec<Outcome> {
-        let failed: Vec<Outcome> = std::mem::take(&mut self.entries)
-            .into_values()
-            .map(|entry| Outcome {
-                entry,
-                error: WireError::new(ErrorCode::Internal, message),
-                conflict: None,
-            })
-            .collect();
+    fn fail_entries(
+        &mut self,
+        message: &str,
+        read: &dyn Fn(u64) -> Result<Entry, StoreError>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let outcome = |number| {
+            let error = WireError::new(ErrorCode::Internal, message);
+            Ok(Outcome { entry: read(number)?, error, conflict: None })
+        };
+        let failed = self.queued.numbers().map(outcome).collect::<Result<Vec<_>, StoreError>>()?;
+        self.queued = Queued::default();
         for outcome in &failed {
             self.outcomes.insert(outcome.entry.accepted().client_seq, outcome.clone());
         }
-        failed
+        Ok(failed)
     }
 
     fn raise(&mut self, client_seq: u64, time: HybridTime) {

@@ -9,7 +9,12 @@ const LAST_JOB: Record = Record::LastJob { id: SKIPPED_AFTER_DAMAGE as u64 };
 fn finish(records: &[Record], spare: Option<Identity>, damage: &[&str]) -> Outset {
     let mut fold = Fold::default();
     records.iter().for_each(|record| fold.add(record.clone()));
-    fold.finish(spare, OTHER_CLIENT, None, damage.iter().map(|line| (*line).to_owned()).collect())
+    let damage = damage.iter().map(|line| (*line).to_owned()).collect();
+    let queued = |client_seq| {
+        let mut entries = records.iter().rev().flat_map(Record::entries);
+        Ok(entries.find(|entry| entry.mutation.client_seq == client_seq).unwrap().clone())
+    };
+    fold.finish(spare, OTHER_CLIENT, None, damage, &queued).unwrap()
 }
 
 #[test]
@@ -26,7 +31,7 @@ fn the_spare_identity_takes_the_place_of_a_lost_one() {
     let outset = finish(&[Record::Queued(vec![entry(8)])], Some(identity(5)), &[]);
     let recovered = outset.recovered;
     assert_eq!(recovered.identity.client_id, CLIENT);
-    assert_eq!(recovered.entries, [entry(8)]);
+    assert_eq!(recovered.queued, [entry(8)].iter().collect());
     assert_eq!(recovered.damage.len(), 1);
     assert_eq!(outset.repairs, [LAST_JOB, Record::Identity(recovered.identity)]);
 }
@@ -36,7 +41,7 @@ fn entries_without_any_identity_are_left_to_the_app() {
     let outset = finish(&[Record::Queued(vec![entry(8)]), Record::Failed(outcome(2))], None, &[]);
     let recovered = &outset.recovered;
     assert_eq!(recovered.identity.client_id, OTHER_CLIENT);
-    assert_eq!(recovered.entries, []);
+    assert!(recovered.queued.is_empty());
     assert_eq!(recovered.outcomes.len(), 2);
     assert_eq!(recovered.outcomes[0], outcome(2));
     assert_eq!(recovered.outcomes[1].entry, entry(8));

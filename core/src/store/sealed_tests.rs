@@ -41,7 +41,7 @@ fn is_whole(directory: &Path, keyring: Keyring) {
     let (mut store, recovered) = open(directory, keyring).unwrap();
     assert_eq!(recovered.damage, [] as [String; 0]);
     assert_eq!(recovered.identity.client_id, CLIENT);
-    assert_eq!(recovered.entries, [entry(1), entry(2)]);
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1), entry(2)]);
     assert_eq!(store.document(&key("user:42", "task-1")).unwrap(), Some(document("task-1", 1, "small")));
     let mut found = Vec::new();
     store
@@ -115,8 +115,9 @@ fn another_key_is_refused_also_when_the_journals_header_is_damaged_or_it_is_gone
     let before = files(directory.path());
     assert!(matches!(open(directory.path(), keyring(Some(NEW), &[])), Err(StoreError::WrongKey)));
     assert_eq!(files(directory.path()), before);
-    let (_, recovered) = open(directory.path(), keyring(Some(OLD), &[])).unwrap();
-    assert_eq!(recovered.entries, [entry(1), entry(2)]);
+    let (store, recovered) = open(directory.path(), keyring(Some(OLD), &[])).unwrap();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1), entry(2)]);
+    drop(store);
 
     fs::remove_file(&journal).unwrap();
     let before = files(directory.path());
@@ -183,8 +184,8 @@ fn a_crash_between_the_steps_of_a_change_of_key_leaves_every_write() {
         let alone = if steps < is_done.len() { OLD } else { NEW };
         let copied = TempDir::new().unwrap();
         copy_directory(crashed.path(), copied.path());
-        let (_, recovered) = open(copied.path(), keyring(Some(alone), &[])).unwrap();
-        assert_eq!(recovered.entries, [entry(1), entry(2)], "after {steps} steps");
+        let (store, recovered) = open(copied.path(), keyring(Some(alone), &[])).unwrap();
+        assert_eq!(store.entries(&recovered.queued).unwrap(), [entry(1), entry(2)], "after {steps} steps");
         is_whole(crashed.path(), keyring(Some(NEW), &[OLD]));
         is_whole(crashed.path(), keyring(Some(NEW), &[]));
     }
@@ -203,14 +204,14 @@ fn a_record_that_was_altered_with_a_valid_checksum_is_set_aside_and_reported() {
     let stolen_tag = stolen[12..16].try_into().map(u32::from_le_bytes).unwrap();
     let mut forged =
         frame::Header::encode(tag, keyring(Some(OLD), &[]).current().map(|v| v.key_id())).to_vec();
-    frame::scan(&stolen[32..], 32, Some(stolen_tag), &mut |_, payload| {
+    frame::scan(&stolen[32..], 32, Some(stolen_tag), &mut |_, _, payload| {
         frame::encode_frame(&mut forged, tag, payload);
     })
     .unwrap();
     forged.resize(forged.len() + 4096, 0);
     fs::write(&journal, forged).unwrap();
-    let (_, recovered) = open(directory.path(), keyring(Some(OLD), &[])).unwrap();
-    assert_eq!(recovered.entries, []);
+    let (store, recovered) = open(directory.path(), keyring(Some(OLD), &[])).unwrap();
+    assert_eq!(store.entries(&recovered.queued).unwrap(), []);
     assert!(recovered.damage.iter().any(|line| line.contains("seal is broken")), "{:?}", recovered.damage);
     assert_eq!(fs::read_dir(directory.path().join("quarantine")).unwrap().count(), 1);
 }
@@ -227,12 +228,12 @@ fn a_copied_store_takes_another_id_and_leaves_the_entries_to_the_app() {
     for installation in [Some(1), Some(1), None, Some(1)] {
         let (_, recovered) = open(other, installation);
         assert_eq!((recovered.identity.client_id, recovered.identity.installation), (CLIENT, Some(1)));
-        assert_eq!(recovered.entries.len(), 2);
+        assert_eq!(recovered.queued.len(), 2);
     }
     let (_, recovered) = open(other, Some(2));
     assert_eq!((recovered.identity.client_id, recovered.identity.installation), (other, Some(2)));
     assert_eq!(recovered.identity.last_client_seq, 2, "no number comes twice");
-    assert_eq!(recovered.entries, []);
+    assert!(recovered.queued.is_empty());
     let failed: Vec<_> = recovered.outcomes.iter().map(|outcome| outcome.entry.clone()).collect();
     assert_eq!(failed, [entry(1), entry(2)]);
     let (_, again) = open(CLIENT, Some(2));

@@ -22,6 +22,14 @@ impl Sealing {
         }
     }
 
+    /// The record that was stored; `None` if it is not of this segment.
+    pub(super) fn open<'s>(&self, stored: &'s [u8]) -> Option<Cow<'s, [u8]>> {
+        match &self.vault {
+            None => Some(Cow::Borrowed(stored)),
+            Some(vault) => vault.open(&place(&self.tag.to_le_bytes()), stored).map(Cow::Owned),
+        }
+    }
+
     pub(super) fn key_id(&self) -> Option<KeyId> {
         self.vault.as_ref().map(|vault| vault.key_id())
     }

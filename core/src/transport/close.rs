@@ -81,9 +81,9 @@ pub enum TlsFailure {
     /// The certificate is believed, but none of its keys is pinned.
     #[error("no pinned key")]
     Pin,
-    /// The system has no certificates to believe.
-    #[error("no certificates of the system")]
-    Unavailable,
+    /// The system's own check, which is the host's to set up, is not there: nobody is believed.
+    #[error("the system's certificate check is not set up")]
+    NoSystemCheck,
     /// Anything else that is wrong with the certificate.
     #[error("certificate not accepted")]
     Certificate,
@@ -172,6 +172,9 @@ impl TlsFailure {
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. } => Self::Expired,
                 CertificateError::Other(error) if super::pins::is_mismatch(error) => Self::Pin,
+                CertificateError::Other(error) if super::system_trust::is_missing(error) => {
+                    Self::NoSystemCheck
+                }
                 _ => Self::Certificate,
             },
             _ => Self::Handshake,

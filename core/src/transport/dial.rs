@@ -64,7 +64,7 @@ impl Dialer {
         };
         let config = self.tls.config(protocols).map_err(|error| {
             tracing::warn!(%error, "no TLS");
-            CloseReason::Tls(TlsFailure::Unavailable)
+            CloseReason::Tls(TlsFailure::NoSystemCheck)
         })?;
         let name = server_name(host).ok_or(CloseReason::Tls(TlsFailure::WrongHost))?;
         let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await;

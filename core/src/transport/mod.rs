@@ -15,11 +15,12 @@
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`dial`]: name, TCP, proxy and TLS, for the socket and for requests.
-//! - [`websocket`]: the one task that owns the socket.
+//! - [`websocket`]: the socket, polled by the driver.
 //! - [`http`]: requests beside the socket, on connections that `connector` dials under the same rules.
 //! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
-//! - [`tls`]: which certificates are believed; [`pins`]: which keys a server must have.
+//! - [`tls`]: which certificates are believed; [`system_trust`]: by the system's rules; [`pins`]: which keys a server must
+//!   have.
 
 pub mod close;
 pub mod codec;
@@ -33,6 +34,7 @@ mod messagepack;
 pub mod pins;
 pub mod proxy;
 pub mod socketio;
+pub mod system_trust;
 pub mod tls;
 pub mod websocket;
 
@@ -46,6 +48,7 @@ pub use http::HttpClient;
 pub use pins::{PinError, Pins};
 pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
+pub use system_trust::{Distrust, SystemJudge, set_system_judge};
 pub use tls::{Roots, Tls, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};
 

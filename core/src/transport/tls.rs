@@ -10,10 +10,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
 use super::pins::{PinVerifier, Pins};
+use super::system_trust::SystemVerifier;
 
 const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 const ALPN_HTTP_2: &[u8] = b"h2";
@@ -24,7 +24,7 @@ pub(super) const PROTOCOL_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TL
 /// The authorities whose certificates are believed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Roots {
-    /// Those of the operating system, by its own verifier.
+    /// Those of the operating system, by its own rules.
     #[default]
     Platform,
     /// Those in a PEM text and no others: who runs an authority for one server has no reason to believe the
@@ -120,13 +120,22 @@ impl Tls {
     }
 
     fn configs(&self) -> Result<&Configs, TlsError> {
-        self.configs.get_or_try_init(|| {
-            let mut requests = self.options.client_config()?;
-            let mut upgrade = requests.clone();
-            upgrade.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
-            requests.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1_1.to_vec()];
-            Ok(Configs { upgrade: Arc::new(upgrade), requests: Arc::new(requests) })
-        })
+        self.configs.get_or_try_init(|| self.options.client_config().map(Configs::of))
+    }
+
+    /// With a verifier of a test's own.
+    #[cfg(test)]
+    pub(super) fn of_config(config: ClientConfig) -> Self {
+        Self { options: TlsOptions::default(), configs: Arc::new(OnceCell::with_value(Configs::of(config))) }
+    }
+}
+
+impl Configs {
+    fn of(mut requests: ClientConfig) -> Self {
+        let mut upgrade = requests.clone();
+        upgrade.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+        requests.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1_1.to_vec()];
+        Self { upgrade: Arc::new(upgrade), requests: Arc::new(requests) }
     }
 }
 
@@ -138,7 +147,7 @@ impl TlsOptions {
             .with_protocol_versions(PROTOCOL_VERSIONS)
             .map_err(TlsError::Unsupported)?;
         let mut verifier: Arc<dyn ServerCertVerifier> = match &self.roots {
-            Roots::Platform => Arc::new(Verifier::new(provider).map_err(TlsError::Platform)?),
+            Roots::Platform => Arc::new(SystemVerifier::new(provider).map_err(TlsError::Platform)?),
             Roots::PrivateCa { pem } => {
                 let roots = Arc::new(read_roots(pem)?);
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();

@@ -1,15 +1,13 @@
-//! The real socket: one task owns it, and a handle that never blocks talks to the task.
+//! The real socket, polled by whoever owns it: no task of its own stands between the network and the driver.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_tungstenite::tungstenite::error::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
@@ -18,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::close::{CloseReason, NO_STATUS};
 use super::codec::Frame;
 use super::dial::ByteStream;
-use super::endpoint::{ConnectRequest, SocketLimits};
+use super::endpoint::ConnectRequest;
 use super::tls::Protocols;
 
 /// What a socket tells its driver, in this order: `Opened` at most once, frames, and `Closed` as the last.
@@ -32,113 +30,211 @@ pub enum SocketEvent {
     Closed(CloseReason),
 }
 
-/// The handle of a socket that is being opened, is open, or has ended. Dropping it ends the socket at once,
-/// without a close frame and without a `Closed`; events already in the channel stay there.
-#[derive(Debug)]
+/// A socket that is being opened, is open, or has ended. It moves only while it is polled, within a Tokio runtime. Dropping
+/// it ends it at once, without a close frame.
 pub struct Socket {
-    commands: mpsc::UnboundedSender<Command>,
-    closing: watch::Sender<bool>,
-    queued_bytes: Arc<AtomicUsize>,
-    task: AbortHandle,
+    state: State,
+    /// Not yet handed to the WebSocket, in order.
+    outgoing: VecDeque<Frame>,
+    queued_bytes: usize,
+    farewell: Farewell,
+    close_timeout: Duration,
 }
 
-#[derive(Debug)]
-enum Command {
-    Send(Vec<Frame>),
-    Close,
+enum State {
+    Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, CloseReason>> + Send>>),
+    Open(Box<OpenSocket>),
+    Ended,
 }
 
-/// The task's end of the handle.
-struct Inbox {
-    commands: mpsc::UnboundedReceiver<Command>,
-    closing: watch::Receiver<bool>,
-    queued_bytes: Arc<AtomicUsize>,
+struct OpenSocket {
+    socket: WebSocket,
+    /// Whether something was written since the last flush.
+    is_unflushed: bool,
+    /// Why it ends, if what was still to be read or written does not say.
+    ending: Option<CloseReason>,
+    /// When it ends in any case.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
-/// Where the task's events go.
-struct Outlet {
-    events: mpsc::Sender<(u64, SocketEvent)>,
-    generation: u64,
+/// How far the owner's wish to close it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    No,
+    /// Once everything before it is written.
+    Asked,
+    /// Its answer is all that is still read.
+    Sent,
+}
+
+impl std::fmt::Debug for Socket {
+    /// Sizes only: frames carry tokens and the app's data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let queued_bytes = self.queued_bytes;
+        f.debug_struct("Socket").field("queued_bytes", &queued_bytes).finish_non_exhaustive()
+    }
 }
 
 impl Socket {
-    /// Starts to connect, on `runtime`. Every event carries `generation`, so that the driver can tell the events
-    /// of a socket from those of the one before it.
-    ///
-    /// The channel is the backpressure: while it is full, nothing is read from the network. Writing goes on.
-    pub fn open(
-        runtime: &Handle,
-        request: ConnectRequest,
-        events: mpsc::Sender<(u64, SocketEvent)>,
-        generation: u64,
-    ) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the engine bounds the bytes it has under way")]
-        let (commands, inbox_commands) = mpsc::unbounded_channel();
-        let (closing, inbox_closing) = watch::channel(false);
-        let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let inbox = Inbox {
-            commands: inbox_commands,
-            closing: inbox_closing,
-            queued_bytes: Arc::clone(&queued_bytes),
+    /// Starts to connect.
+    pub fn open(request: ConnectRequest) -> Self {
+        let limits = *request.limits();
+        let connecting = async move {
+            timeout(Duration::from_millis(limits.connect_timeout_ms), connect(&request))
+                .await
+                .unwrap_or(Err(CloseReason::Timeout))
         };
-        let outlet = Outlet { events, generation };
-        let task = runtime.spawn(async move {
-            let reason = run(&request, &outlet, inbox).await;
-            outlet.send(SocketEvent::Closed(reason)).await;
-        });
-        Self { commands, closing, queued_bytes, task: task.abort_handle() }
+        Self {
+            state: State::Connecting(Box::pin(connecting)),
+            outgoing: VecDeque::new(),
+            queued_bytes: 0,
+            farewell: Farewell::No,
+            close_timeout: Duration::from_millis(limits.close_timeout_ms),
+        }
     }
 
-    /// Queues frames, in order, also before the socket is open. The queue has no limit of its own: who sends
-    /// watches [`Socket::queued_bytes`]. After the end, frames are dropped.
-    pub fn send(&self, frames: Vec<Frame>) {
-        let bytes = frames.iter().map(Frame::byte_len).sum();
-        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // Fails only when the task has ended.
-        let _ = self.commands.send(Command::Send(frames));
+    /// Queues frames, in order, also before the socket is open. The next poll writes them. The queue has no limit of its own:
+    /// who sends watches [`Socket::queued_bytes`]. After the end, frames are dropped.
+    pub fn send(&mut self, frames: Vec<Frame>) {
+        if matches!(self.state, State::Ended) || self.farewell != Farewell::No {
+            return;
+        }
+        self.queued_bytes += frames.iter().map(Frame::byte_len).sum::<usize>();
+        self.outgoing.extend(frames);
     }
 
     /// Bytes of frames that the network has not taken yet, but for a write buffer's worth. 0 after the end.
     pub fn queued_bytes(&self) -> usize {
-        if self.commands.is_closed() { 0 } else { self.queued_bytes.load(Ordering::Relaxed) }
+        self.queued_bytes
     }
 
     /// Writes what is queued, then a close frame, and ends when the server has answered it or
-    /// [`SocketLimits::close_timeout_ms`] have passed. A socket not open yet ends at once.
-    pub fn close(&self) {
-        // Either fails only when the task has ended.
-        let _ = self.commands.send(Command::Close);
-        let _ = self.closing.send(true);
+    /// [`SocketLimits::close_timeout_ms`](super::SocketLimits::close_timeout_ms) have passed. A socket not open yet ends at
+    /// once. The next poll begins with it.
+    pub fn close(&mut self) {
+        if self.farewell != Farewell::No {
+            return;
+        }
+        self.farewell = Farewell::Asked;
+        let deadline = Box::pin(sleep(self.close_timeout));
+        if let State::Open(open) = &mut self.state {
+            // A deadline that is set is an earlier one.
+            open.deadline.get_or_insert(deadline);
+        }
+    }
+
+    /// Writes what the network takes, and reads. Nothing more comes after `Closed`.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        let event = match &mut self.state {
+            State::Ended => return Poll::Pending,
+            State::Connecting(_) if self.farewell != Farewell::No => SocketEvent::Closed(CloseReason::Local),
+            State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
+                Ok(socket) => {
+                    let open = OpenSocket { socket, is_unflushed: false, ending: None, deadline: None };
+                    self.state = State::Open(Box::new(open));
+                    SocketEvent::Opened
+                }
+                Err(reason) => SocketEvent::Closed(reason),
+            },
+            State::Open(_) => ready!(self.poll_open(cx)),
+        };
+        if matches!(event, SocketEvent::Closed(_)) {
+            self.state = State::Ended;
+            self.outgoing.clear();
+            self.queued_bytes = 0;
+        }
+        Poll::Ready(event)
+    }
+
+    /// The next event.
+    pub async fn next(&mut self) -> SocketEvent {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Reading goes on while the network takes nothing, and writing while nothing comes: were one to stop the other, two
+    /// full buffers could wait for each other for ever.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        let written = self.poll_write(cx);
+        let State::Open(open) = &mut self.state else { return Poll::Pending };
+        if let Poll::Ready(Err(error)) = &written {
+            // The server may have said why, before it stopped to listen.
+            open.end_within(self.close_timeout, CloseReason::from_open(error));
+        }
+        if let Some(deadline) = &mut open.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(SocketEvent::Closed(open.ending.take().unwrap_or(CloseReason::Local)));
+        }
+        if let Some(CloseReason::Remote { code }) = open.ending {
+            // The answer to the server's close frame; whether it arrives changes nothing.
+            ready!(open.socket.poll_flush_unpin(cx)).ok();
+            return Poll::Ready(SocketEvent::Closed(CloseReason::Remote { code }));
+        }
+        let event = loop {
+            let read = ready!(open.socket.poll_next_unpin(cx));
+            let is_over = !matches!(read, Some(Ok(_)));
+            if self.farewell == Farewell::Sent {
+                // The server's answer to our close frame is the end.
+                if is_over {
+                    break SocketEvent::Closed(CloseReason::Local);
+                }
+                continue;
+            }
+            break match read {
+                Some(Ok(Message::Text(text))) => SocketEvent::Frame(Frame::Text(text.as_str().to_owned())),
+                Some(Ok(Message::Binary(bytes))) => SocketEvent::Frame(Frame::Binary(bytes)),
+                Some(Ok(Message::Close(frame))) => {
+                    let code = frame.map_or(NO_STATUS, |frame| frame.code.into());
+                    open.ending = Some(CloseReason::Remote { code });
+                    open.deadline.get_or_insert(Box::pin(sleep(self.close_timeout)));
+                    return self.poll_open(cx);
+                }
+                // Pings are answered by the library, when it is asked for the next message.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Err(error)) => SocketEvent::Closed(CloseReason::from_open(&error)),
+                None => SocketEvent::Closed(CloseReason::Eof),
+            };
+        };
+        Poll::Ready(event)
+    }
+
+    /// Writes what is queued, with one flush for all of it, and at last a close frame.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        let State::Open(open) = &mut self.state else { return Poll::Pending };
+        if open.ending.is_some() {
+            return Poll::Pending;
+        }
+        while !self.outgoing.is_empty() {
+            ready!(open.socket.poll_ready_unpin(cx))?;
+            let Some(frame) = self.outgoing.pop_front() else { break };
+            self.queued_bytes -= frame.byte_len();
+            open.is_unflushed = true;
+            open.socket.start_send_unpin(into_message(frame))?;
+        }
+        if self.farewell == Farewell::Asked {
+            ready!(open.socket.poll_ready_unpin(cx))?;
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+            open.is_unflushed = true;
+            open.socket.start_send_unpin(Message::Close(Some(frame)))?;
+            self.farewell = Farewell::Sent;
+        }
+        if open.is_unflushed {
+            ready!(open.socket.poll_flush_unpin(cx))?;
+            open.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Outlet {
-    /// Returns whether anybody listens.
-    async fn send(&self, event: SocketEvent) -> bool {
-        self.events.send((self.generation, event)).await.is_ok()
+impl OpenSocket {
+    /// It ends for this reason, unless what is still read tells a better one in time.
+    fn end_within(&mut self, limit: Duration, reason: CloseReason) {
+        self.ending = Some(reason);
+        self.deadline.get_or_insert(Box::pin(sleep(limit)));
     }
 }
 
 type WebSocket = WebSocketStream<Box<dyn ByteStream>>;
-
-async fn run(request: &ConnectRequest, outlet: &Outlet, mut inbox: Inbox) -> CloseReason {
-    let limits = request.limits();
-    let connected = tokio::select! {
-        _ = inbox.closing.wait_for(|closing| *closing) => return CloseReason::Local,
-        connected = timeout(Duration::from_millis(limits.connect_timeout_ms), connect(request)) => connected,
-    };
-    match connected {
-        Ok(Ok(socket)) => exchange(socket, outlet, &mut inbox, limits).await,
-        Ok(Err(reason)) => reason,
-        Err(_) => CloseReason::Timeout,
-    }
-}
 
 async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
     let secure = request.is_secure().then_some(Protocols::Upgrade);
@@ -154,116 +250,6 @@ async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
         Ok((socket, _)) => Ok(socket),
         Err(error) => Err(CloseReason::from_upgrade(&error)),
     }
-}
-
-/// Reads and writes until one side ends it. The two run side by side: were a write that the server does not take
-/// to stop the reading, two full buffers could wait for each other for ever.
-async fn exchange(
-    socket: WebSocket,
-    outlet: &Outlet,
-    inbox: &mut Inbox,
-    limits: &SocketLimits,
-) -> CloseReason {
-    let close_timeout = Duration::from_millis(limits.close_timeout_ms);
-    let Inbox { commands, closing, queued_bytes } = inbox;
-    let mut close_deadline = std::pin::pin!(async {
-        // An error says that the handle is gone, which ends the task anyway.
-        let _ = closing.wait_for(|closing| *closing).await;
-        sleep(close_timeout).await;
-    });
-    let (mut sink, mut stream) = socket.split();
-    let reason = {
-        let mut reading = std::pin::pin!(read(&mut stream, outlet));
-        tokio::select! {
-            reason = &mut reading => Some(reason),
-            written = write(&mut sink, commands, queued_bytes) => match written {
-                Ok(()) => None,
-                // The server may have said why, before it stopped to listen.
-                Err(error) => {
-                    let said = timeout(close_timeout, reading).await;
-                    Some(said.unwrap_or_else(|_| CloseReason::from_open(&error)))
-                }
-            },
-            () = &mut close_deadline => return CloseReason::Local,
-        }
-    };
-    match reason {
-        Some(reason) => {
-            if matches!(reason, CloseReason::Remote { .. }) {
-                // The answer to the server's close frame; whether it arrives changes nothing.
-                let _ = timeout(close_timeout, sink.flush()).await;
-            }
-            reason
-        }
-        None => {
-            tokio::select! {
-                () = discard(&mut stream) => {}
-                () = &mut close_deadline => {}
-            }
-            CloseReason::Local
-        }
-    }
-}
-
-async fn read(stream: &mut SplitStream<WebSocket>, outlet: &Outlet) -> CloseReason {
-    if !outlet.send(SocketEvent::Opened).await {
-        return CloseReason::Local;
-    }
-    loop {
-        // Room first, then a frame: a frame that is read always has a place to go.
-        let Ok(room) = outlet.events.reserve().await else {
-            return CloseReason::Local;
-        };
-        let frame = loop {
-            match stream.next().await {
-                Some(Ok(Message::Text(text))) => break Frame::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Binary(bytes))) => break Frame::Binary(bytes),
-                Some(Ok(Message::Close(frame))) => {
-                    let code = frame.map_or(NO_STATUS, |frame| frame.code.into());
-                    return CloseReason::Remote { code };
-                }
-                // Pings are answered by the library, when it is asked for the next message.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Err(error)) => return CloseReason::from_open(&error),
-                None => return CloseReason::Eof,
-            }
-        };
-        room.send((outlet.generation, SocketEvent::Frame(frame)));
-    }
-}
-
-/// Reads to the end, which the server's answer to our close frame brings.
-async fn discard(stream: &mut SplitStream<WebSocket>) {
-    while let Some(Ok(_)) = stream.next().await {}
-}
-
-/// Writes what is queued, with one flush for all of it, until it has written a close frame.
-async fn write(
-    sink: &mut SplitSink<WebSocket, Message>,
-    commands: &mut mpsc::UnboundedReceiver<Command>,
-    queued_bytes: &AtomicUsize,
-) -> Result<(), WebSocketError> {
-    while let Some(first) = commands.recv().await {
-        let mut next = Some(first);
-        while let Some(command) = next {
-            match command {
-                Command::Send(frames) => {
-                    for frame in frames {
-                        let bytes = frame.byte_len();
-                        sink.feed(into_message(frame)).await?;
-                        queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                    }
-                }
-                Command::Close => {
-                    let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-                    return sink.send(Message::Close(Some(frame))).await;
-                }
-            }
-            next = commands.try_recv().ok();
-        }
-        sink.flush().await?;
-    }
-    Ok(())
 }
 
 fn into_message(frame: Frame) -> Message {

@@ -4,7 +4,7 @@ import { ScrollView, StyleSheet, Text, View } from 'react-native';
 import type { Stats, TraceEvent } from '../contract.ts';
 import { useSocketConnection } from '../hooks/use-socket-connection.ts';
 import { useSyncStats, useSyncTrace } from '../hooks/use-sync-trace.ts';
-import { SyncStatus } from './sync-status.tsx';
+import { SyncProgress } from './sync-progress.tsx';
 
 export interface SyncDebugPanelProps {
   /** How often everything is read, in milliseconds; a second when absent. */
@@ -19,7 +19,7 @@ export function SyncDebugPanel({ intervalMs }: SyncDebugPanelProps): ReactNode {
   const reason = connection.reason ? `: ${connection.reason.code}` : '';
   return (
     <ScrollView>
-      <SyncStatus />
+      <SyncProgress />
       <Text>{`${connection.state}${reason}, attempt ${String(connection.reconnectAttempts)}`}</Text>
       {stats && figures(stats).map(([name, value]) => <Text key={name}>{`${name}: ${value}`}</Text>)}
       <View style={styles.trace}>

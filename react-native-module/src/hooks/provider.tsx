@@ -5,34 +5,36 @@ import type { Host } from '../host.ts';
 import { nativeHost } from '../native.ts';
 import { checkOptions, type SyncOptions } from '../options.ts';
 import { lease } from '../registry.ts';
-import { SynclineContext } from './context.ts';
+import { type QueryInvalidator, QueryInvalidatorContext, SynclineContext } from './context.ts';
 
-export type SynclineProviderProps =
-  | {
-      readonly client: SyncClient;
-      readonly options?: never;
-      readonly host?: never;
-      readonly children?: ReactNode;
-    }
-  | {
-      readonly options: SyncOptions;
-      readonly client?: never;
-      /** Where the core runs: by default in the app's native module. */
-      readonly host?: Host;
-      readonly children?: ReactNode;
-    };
+interface CommonProps {
+  /** Whose queries `useSocketEvent` invalidates: TanStack's `QueryClient`. */
+  readonly queryClient?: QueryInvalidator;
+  readonly children?: ReactNode;
+}
+
+export type SynclineProviderProps = CommonProps &
+  (
+    | { readonly client: SyncClient; readonly options?: never; readonly host?: never }
+    | {
+        readonly options: SyncOptions;
+        readonly client?: never;
+        /** Where the core runs: by default in the app's native module. */
+        readonly host?: Host;
+      }
+  );
 
 /**
  * Gives the hooks below it a client: the given one, or one made from options. A client made here is kept by name, so
  * that it survives Fast Refresh, and is closed after its last provider.
  */
 export function SynclineProvider(props: SynclineProviderProps): ReactNode {
-  if (props.client) {
-    return <SynclineContext value={props.client}>{props.children}</SynclineContext>;
-  }
+  const { queryClient = null, children } = props;
+  const below = <QueryInvalidatorContext value={queryClient}>{children}</QueryInvalidatorContext>;
+  if (props.client) return <SynclineContext value={props.client}>{below}</SynclineContext>;
   return (
     <NamedClient options={props.options} host={props.host}>
-      {props.children}
+      {below}
     </NamedClient>
   );
 }

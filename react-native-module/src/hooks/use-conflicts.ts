@@ -1,4 +1,4 @@
-import { useCallback } from 'react';
+import { useCallback, useMemo } from 'react';
 
 import type { ParkedWrite, Resolution } from '../contract.ts';
 import { useSyncClient } from './context.ts';
@@ -13,13 +13,19 @@ export interface UseConflicts {
   resolve(clientSeq: number, resolution: Resolution): Promise<void>;
 }
 
-/** The writes in conflict that the app, or its user, decides about. */
-export function useConflicts(): UseConflicts {
+/** The writes in conflict that the app, or its user, decides about. With `select`, only what is selected of them. */
+export function useConflicts<S>(select: (conflicts: readonly ParkedWrite[]) => S): S;
+export function useConflicts(): UseConflicts;
+export function useConflicts<S>(select?: (conflicts: readonly ParkedWrite[]) => S): UseConflicts | S {
   const client = useSyncClient();
-  const conflicts = useObservable(client.conflicts, NONE, all);
+  const conflicts = useObservable<readonly ParkedWrite[], unknown>(client.conflicts, NONE, select ?? all);
   const resolve = useCallback(
     (clientSeq: number, resolution: Resolution) => client.resolveConflict(clientSeq, resolution),
     [client],
   );
-  return { conflicts, resolve };
+  const result = useMemo(
+    () => ({ conflicts: conflicts as readonly ParkedWrite[], resolve }),
+    [conflicts, resolve],
+  );
+  return select ? (conflicts as S) : result;
 }

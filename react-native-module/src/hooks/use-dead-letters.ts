@@ -14,16 +14,19 @@ export interface UseDeadLetters {
   drop(job: number): Promise<void>;
 }
 
-/** The jobs that the app, or its user, decides about. */
-export function useDeadLetters(): UseDeadLetters {
+/** The jobs that the app, or its user, decides about. With `select`, only what is selected of them. */
+export function useDeadLetters<S>(select: (deadLetters: readonly DeadLetter[]) => S): S;
+export function useDeadLetters(): UseDeadLetters;
+export function useDeadLetters<S>(select?: (deadLetters: readonly DeadLetter[]) => S): UseDeadLetters | S {
   const { queue } = useSyncClient();
-  const deadLetters = useObservable(queue.deadLetters, NONE, all);
-  const actions = useMemo(
+  const deadLetters = useObservable<readonly DeadLetter[], unknown>(queue.deadLetters, NONE, select ?? all);
+  const result = useMemo(
     () => ({
+      deadLetters: deadLetters as readonly DeadLetter[],
       retry: (job: number, work?: JobWork) => queue.retry(job, work),
       drop: (job: number) => queue.drop(job),
     }),
-    [queue],
+    [queue, deadLetters],
   );
-  return { deadLetters, ...actions };
+  return select ? (deadLetters as S) : result;
 }

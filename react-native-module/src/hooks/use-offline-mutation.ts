@@ -1,25 +1,26 @@
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
-import type { Enqueued, JobError, NewJob } from '../contract.ts';
-import type { HandlerContext, JobEnd, JobOptions } from '../jobs.ts';
-import { requestWork } from '../jobs.ts';
+import type { DeadLetter, Enqueued, JobError, JobInfo } from '../contract.ts';
+import type { JobEnd } from '../jobs.ts';
+import {
+  belongs,
+  deadJob,
+  isHandled,
+  jobOf,
+  type MutationJob,
+  type MutationWork,
+  resultOf,
+  waitingJob,
+} from '../mutations.ts';
 import { Store } from '../observable.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
-export interface OfflineMutationOptions<Variables, Context = unknown> {
-  /** What is done, as long as a component with this mutation is mounted. Needs `mutationKey`. */
-  readonly mutationFn?: (variables: Variables, context: HandlerContext) => Promise<unknown>;
-  /** Names the function across restarts of the app. */
-  readonly mutationKey?: string;
-  /** Without `mutationFn`: where the variables are sent, also while JavaScript does not run. */
-  readonly endpoint?: string;
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** How the job is queued. */
-  readonly job?: JobOptions;
+export interface OfflineMutationOptions<Variables, Context = unknown> extends MutationWork<Variables> {
   /** Runs before it is queued; what it returns is passed to the other callbacks. */
   readonly onMutate?: (variables: Variables) => Context | Promise<Context>;
+  /** Runs for one that was queued before the app was restarted; what it returns is passed to the other callbacks. */
+  readonly onRestore?: (variables: Variables) => Context;
   /** It was given up or dropped, or could not be queued. */
   readonly onError?: (error: JobError | Error, variables: Variables, context: Context | undefined) => void;
   /** The response `{ status, headers, body }`, or what `mutationFn` returned. */
@@ -32,11 +33,30 @@ export interface OfflineMutation<Variables> {
   mutateAsync(variables: Variables): Promise<Enqueued>;
   /** The same; `onError` hears of a failure. */
   mutate(variables: Variables): void;
-  /** How many that were made here have not ended. */
+  /** `pending` while one has not ended, or else what the last one ended with. */
+  readonly status: 'idle' | 'pending' | 'success' | 'error';
+  /** Why the last one failed. */
+  readonly error: JobError | Error | null;
+  readonly isPending: boolean;
+  /** How many have not ended. */
   readonly pending: number;
+  /** Those that have not ended, and those that were given up, whenever they were queued. */
+  readonly jobs: readonly MutationJob<Variables>[];
+  /** Queues one that was given up once more, or all of them. */
+  retry(job?: number): Promise<void>;
+  /** Forgets one that waits or was given up, or all of them. */
+  discard(job?: number): Promise<void>;
 }
 
-const DROPPED: JobError = { category: 'UNKNOWN', code: 'dropped', message: 'it was dropped', status: null };
+interface Ended {
+  readonly pending: number;
+  readonly last: 'idle' | 'success' | 'error';
+  readonly error: JobError | Error | null;
+}
+
+const NOTHING: Ended = { pending: 0, last: 'idle', error: null };
+const NO_JOBS: readonly JobInfo[] = [];
+const NO_LETTERS: readonly DeadLetter[] = [];
 
 /** A mutation that waits for the network. Its callbacks run while the client is open; its effect does not need them. */
 export function useOfflineMutation<Variables, Context = unknown>(
@@ -47,41 +67,55 @@ export function useOfflineMutation<Variables, Context = unknown>(
   useLayoutEffect(() => {
     latest.current = options;
   });
-  const [count] = useState(() => new Store(0));
-  const pending = useObservable(count, 0, all);
+  const [ended] = useState(() => new Store(NOTHING));
+  const { pending, last, error } = useObservable(ended, NOTHING, all);
   const { mutationKey } = options;
-  const isHandled = options.mutationFn !== undefined;
+  const handled = isHandled(options);
 
   useEffect(() => {
-    if (mutationKey === undefined || !isHandled) return undefined;
+    if (mutationKey === undefined || !handled) return undefined;
     return queue.handle(mutationKey, (payload, context) => {
       const { mutationFn } = latest.current;
       return mutationFn ? mutationFn(payload as Variables, context) : Promise.resolve(null);
     });
-  }, [queue, mutationKey, isHandled]);
+  }, [queue, mutationKey, handled]);
+
+  const begin = useCallback(() => {
+    ended.set({ ...ended.get(), pending: ended.get().pending + 1 });
+  }, [ended]);
+  const settle = useCallback(
+    (end: JobEnd | Error, variables: Variables, context: Context | undefined) => {
+      const { onSuccess, onError, onSettled } = latest.current;
+      const outcome = end instanceof Error ? { error: end } : resultOf(end);
+      const left = ended.get().pending - 1;
+      if ('error' in outcome) {
+        ended.set({ pending: left, last: 'error', error: outcome.error });
+        onError?.(outcome.error, variables, context);
+      } else {
+        ended.set({ pending: left, last: 'success', error: null });
+        onSuccess?.(outcome.result, variables, context);
+      }
+      onSettled?.(variables, context);
+    },
+    [ended],
+  );
 
   const mutateAsync = useCallback(
     async (variables: Variables): Promise<Enqueued> => {
-      const { onMutate, ...given } = latest.current;
       let context: Context | undefined;
-      let counted = false;
+      begin();
       try {
-        const job = jobOf(given, variables);
-        context = await onMutate?.(variables);
-        count.set(count.get() + 1);
-        counted = true;
+        const job = jobOf(latest.current, variables);
+        context = await latest.current.onMutate?.(variables);
         return await queue.enqueue(job, (end) => {
-          count.set(count.get() - 1);
-          settle(latest.current, end, variables, context);
+          settle(end, variables, context);
         });
-      } catch (error) {
-        if (counted) count.set(count.get() - 1);
-        latest.current.onError?.(error as Error, variables, context);
-        latest.current.onSettled?.(variables, context);
-        throw error;
+      } catch (failure) {
+        settle(failure instanceof Error ? failure : new Error(String(failure)), variables, context);
+        throw failure;
       }
     },
-    [queue, count],
+    [queue, begin, settle],
   );
   const mutate = useCallback(
     (variables: Variables) => {
@@ -89,28 +123,56 @@ export function useOfflineMutation<Variables, Context = unknown>(
     },
     [mutateAsync],
   );
-  return { mutateAsync, mutate, pending };
-}
 
-function jobOf<Variables, Context>(
-  { mutationFn, mutationKey, endpoint, method, headers, job }: OfflineMutationOptions<Variables, Context>,
-  variables: Variables,
-): NewJob {
-  if (mutationFn) {
-    if (mutationKey === undefined) throw new TypeError('mutationFn needs a mutationKey');
-    return { ...job, work: { handler: { key: mutationKey, payload: variables } } };
-  }
-  if (endpoint === undefined) throw new TypeError('either mutationFn or endpoint is needed');
-  return { ...job, work: requestWork({ endpoint, method, headers, data: variables }) };
-}
+  // What tells its jobs from others, in a form that equals itself from render to render.
+  const { scope = options.job?.lane, endpoint, method } = options;
+  const url = typeof endpoint === 'string' ? endpoint : undefined;
+  const isMine = useMemo(() => {
+    const mutationFn = handled ? () => Promise.resolve() : undefined;
+    const mine = { mutationFn, mutationKey, endpoint: url, method, scope };
+    return (job: Pick<JobInfo, 'work' | 'lane'>) => belongs(mine, job);
+  }, [handled, mutationKey, url, method, scope]);
+  const mineOf = useMemo(
+    () =>
+      <T extends Pick<JobInfo, 'work' | 'lane'>>(jobs: readonly T[]) =>
+        jobs.filter(isMine),
+    [isMine],
+  );
+  const waiting = useObservable(queue.jobs, NO_JOBS, mineOf<JobInfo>);
+  const dead = useObservable(queue.deadLetters, NO_LETTERS, mineOf<DeadLetter>);
+  const jobs = useMemo(
+    () => [...waiting.map(waitingJob<Variables>), ...dead.map(deadJob<Variables>)],
+    [waiting, dead],
+  );
 
-function settle<Variables, Context>(
-  options: OfflineMutationOptions<Variables, Context>,
-  end: JobEnd,
-  variables: Variables,
-  context: Context | undefined,
-): void {
-  if (end.type === 'done') options.onSuccess?.(end.outcome.result[0] ?? null, variables, context);
-  else options.onError?.(end.type === 'dead' ? end.letter.error : DROPPED, variables, context);
-  options.onSettled?.(variables, context);
+  // Those that were queued before a restart, or that were given up and are retried.
+  useEffect(() => {
+    for (const { job, variables } of waiting.map(waitingJob<Variables>)) {
+      const restored: { context?: Context | undefined } = {};
+      const isNew = queue.adopt(job, (end) => {
+        settle(end, variables, restored.context);
+      });
+      if (!isNew) continue;
+      begin();
+      restored.context = latest.current.onRestore?.(variables);
+    }
+  }, [queue, waiting, begin, settle]);
+
+  const retry = useCallback(
+    async (job?: number) => {
+      const given = queue.deadLetters.get().filter(isMine);
+      for (const letter of given) if (job === undefined || letter.job === job) await queue.retry(letter.job);
+    },
+    [queue, isMine],
+  );
+  const discard = useCallback(
+    async (job?: number) => {
+      const known = [...queue.jobs.get(), ...queue.deadLetters.get()].filter(isMine);
+      for (const mine of known) if (job === undefined || mine.job === job) await queue.drop(mine.job);
+    },
+    [queue, isMine],
+  );
+  const isPending = pending > 0;
+  const status = isPending ? 'pending' : last === 'idle' && dead.length > 0 ? 'error' : last;
+  return { mutateAsync, mutate, status, error, isPending, pending, jobs, retry, discard };
 }

@@ -1,4 +1,4 @@
-import { useCallback } from 'react';
+import { useCallback, useMemo } from 'react';
 
 import type { RejectedWrite } from '../contract.ts';
 import { useSyncClient } from './context.ts';
@@ -13,10 +13,16 @@ export interface UseOutcomes {
   acknowledge(clientSeq: number): Promise<void>;
 }
 
-/** The rejected writes, to be shown to the user. */
-export function useOutcomes(): UseOutcomes {
+/** The rejected writes, to be shown to the user. With `select`, only what is selected of them. */
+export function useOutcomes<S>(select: (outcomes: readonly RejectedWrite[]) => S): S;
+export function useOutcomes(): UseOutcomes;
+export function useOutcomes<S>(select?: (outcomes: readonly RejectedWrite[]) => S): UseOutcomes | S {
   const client = useSyncClient();
-  const outcomes = useObservable(client.outcomes, NONE, all);
+  const outcomes = useObservable<readonly RejectedWrite[], unknown>(client.outcomes, NONE, select ?? all);
   const acknowledge = useCallback((clientSeq: number) => client.acknowledge(clientSeq), [client]);
-  return { outcomes, acknowledge };
+  const result = useMemo(
+    () => ({ outcomes: outcomes as readonly RejectedWrite[], acknowledge }),
+    [outcomes, acknowledge],
+  );
+  return select ? (outcomes as S) : result;
 }

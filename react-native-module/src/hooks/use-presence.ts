@@ -4,6 +4,7 @@ import type { PresenceStatus } from '../contract.ts';
 import type { Fields } from '../ops.ts';
 import { toFields } from '../json.ts';
 import { NOBODY, type PresenceSnapshot } from '../presence.ts';
+import type { RoomName } from '../register.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
@@ -26,9 +27,19 @@ const NO_STATE = {};
 
 /**
  * Enters a room while mounted, with a small state for the others to see, and tells who is there. Entering is
- * repeated by itself after every reconnect.
+ * repeated by itself after every reconnect. With `select`, renders only when the selected part changes.
  */
-export function usePresence(room: string, { state = NO_STATE }: PresenceOptions = NO_OPTIONS): Presence {
+export function usePresence(room: RoomName, options?: PresenceOptions): Presence;
+export function usePresence<S>(
+  room: RoomName,
+  options: PresenceOptions,
+  select: (presence: PresenceSnapshot) => S,
+): S;
+export function usePresence<S>(
+  room: RoomName,
+  { state = NO_STATE }: PresenceOptions = NO_OPTIONS,
+  select?: (presence: PresenceSnapshot) => S,
+): Presence | S {
   const client = useSyncClient();
   const [holder] = useState(() => Symbol('presence'));
   // As text: an equal state in a new object is no change.
@@ -51,9 +62,10 @@ export function usePresence(room: string, { state = NO_STATE }: PresenceOptions 
     [client, room],
   );
   const source = useMemo(() => client.presence(room), [client, room]);
-  const snapshot = useObservable(source, NOBODY, all);
-  return useMemo(
-    () => ({ ...snapshot, status: snapshot.me?.status ?? null, update, setFor }),
-    [snapshot, update, setFor],
-  );
+  const selected = useObservable<PresenceSnapshot, unknown>(source, NOBODY, select ?? all);
+  const result = useMemo(() => {
+    const snapshot = select ? NOBODY : (selected as PresenceSnapshot);
+    return { ...snapshot, status: snapshot.me?.status ?? null, update, setFor };
+  }, [select, selected, update, setFor]);
+  return select ? (selected as S) : result;
 }

@@ -25,8 +25,8 @@ export interface SocketConnection {
 }
 
 /** The state of the connection. With `select`, renders again only when the selected part changes. */
-export function useSocketConnection(): SocketConnection;
 export function useSocketConnection<S>(select: (connection: SocketConnection) => S): S;
+export function useSocketConnection(): SocketConnection;
 export function useSocketConnection<S>(
   select: (connection: SocketConnection) => S | SocketConnection = all,
 ): S | SocketConnection {

@@ -1,6 +1,7 @@
 import type { Channel } from '../../src/channel.ts';
 import type { Command, DeadLetter, JobCommand, JobEvent } from '../../src/contract.ts';
-import { JobFailure, JobQueue } from '../../src/jobs.ts';
+import { EMPTY_QUEUE, JobFailure, JobQueue } from '../../src/jobs.ts';
+import { Store } from '../../src/observable.ts';
 
 /** A core that answers what the test says, and notes what it was asked. */
 function scripted(answer: (command: JobCommand) => unknown) {
@@ -11,7 +12,7 @@ function scripted(answer: (command: JobCommand) => unknown) {
     return Promise.resolve(answer(command.command));
   };
   const channel = { call } as unknown as Channel;
-  const queue = new JobQueue(() => Promise.resolve(channel));
+  const queue = new JobQueue(() => Promise.resolve(channel), new Store(EMPTY_QUEUE));
   const sent = (type: JobCommand['type']) => asked.filter((command) => command.type === type);
   return { queue, sent, channel };
 }

@@ -2,7 +2,7 @@ import { createSyncClient, type RejectedWrite, type SyncClient } from '../../src
 import { deferred, ScriptedHost, turn } from '../support/scripted-host.ts';
 
 function rejected(clientSeq: number): RejectedWrite {
-  const error = { code: 'invalid', message: 'no', retryable: false } as const;
+  const error = { code: 'invalid', message: 'no', retryable: false, retry: 'never' } as const;
   return { clientSeq, error, room: 'r', collection: 'c', id: `${clientSeq}`, write: 'delete' };
 }
 

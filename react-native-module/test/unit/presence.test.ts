@@ -1,7 +1,7 @@
 import { createSyncClient, type ErrorBody, type PresentMember } from '../../src/index.ts';
 import { deferred, ScriptedHost, turn } from '../support/scripted-host.ts';
 
-const FORBIDDEN: ErrorBody = { code: 'forbidden', message: 'not for you', retryable: false };
+const FORBIDDEN: ErrorBody = { code: 'forbidden', message: 'not for you', retryable: false, retry: 'never' };
 const ME: PresentMember = { clientId: 'c', userId: 'ada', state: {}, status: 'active', me: true };
 
 beforeEach(() => {

@@ -2,7 +2,7 @@ import type { Command } from '../../src/contract.ts';
 import { createSyncClient, SynclineError } from '../../src/index.ts';
 import { Refusal, ScriptedHost, turn } from '../support/scripted-host.ts';
 
-const CLOSED = { code: 'closed', message: 'the client is closed', retryable: false } as const;
+const CLOSED = { code: 'closed', message: 'the client is closed', retryable: false, retry: 'never' } as const;
 
 /** A core whose first client is closed from elsewhere when `takeOver` is called, and calls off some commands. */
 function setUp(callsOff: (type: Command['type']) => boolean = () => false) {

@@ -15,7 +15,7 @@ function setUp(code: ErrorCode = 'invalid') {
       const ids = writes.map(({ id }) => id);
       sent.push(ids);
       await Promise.resolve();
-      if (ids.includes('bad')) throw new SynclineError({ code, message: 'refused', retryable: false });
+      if (ids.includes('bad')) throw new SynclineError({ code, message: 'refused', retry: 'never' });
       return ids.map(() => (clientSeq += 1));
     },
     () => Promise.resolve('new'),

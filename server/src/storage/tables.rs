@@ -195,29 +195,14 @@ impl Tables {
                 writes.tombstones.insert(key, encode(&commit.committed_at_ms)?);
             }
             writes.log.insert(log_key(room, document.seq), encode(&key)?);
-            self.write_document(&mut writes.documents, room, &key, document)?;
+            let chunks_before = match replaced {
+                Some(_) => self.chunk_count(room, names(&key))?,
+                None => 0,
+            };
+            write_document(&mut writes.documents, room, &key, document, chunks_before)?;
         }
         self.write_client(&mut writes, commit)?;
         Ok(writes)
-    }
-
-    fn write_document(
-        &self,
-        writes: &mut Batch,
-        room: &Room,
-        key: &DocumentKey,
-        document: &Document,
-    ) -> Result<(), StorageError> {
-        let chunks = split(&encode(document)?)?;
-        let count = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
-        let names = names(key);
-        for surplus in count..self.chunk_count(room, names)? {
-            writes.remove(chunk_key(room, names, surplus));
-        }
-        for (chunk, part) in (0..count).zip(chunks) {
-            writes.insert(chunk_key(room, names, chunk), part);
-        }
-        Ok(())
     }
 
     fn document_named(&self, room: &Room, names: [&str; 2]) -> Result<Option<Document>, StorageError> {
@@ -354,6 +339,26 @@ impl RoomStore for Tables {
         }
         Ok(())
     }
+}
+
+/// Writes a document in place of one that is in so many chunks.
+fn write_document(
+    writes: &mut Batch,
+    room: &Room,
+    key: &DocumentKey,
+    document: &Document,
+    chunks_before: u16,
+) -> Result<(), StorageError> {
+    let chunks = split(&encode(document)?)?;
+    let count = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
+    let names = names(key);
+    for surplus in count..chunks_before {
+        writes.remove(chunk_key(room, names, surplus));
+    }
+    for (chunk, part) in (0..count).zip(chunks) {
+        writes.insert(chunk_key(room, names, chunk), part);
+    }
+    Ok(())
 }
 
 /// A document's key as its place in the tree is made of it.

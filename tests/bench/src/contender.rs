@@ -30,6 +30,8 @@ const END_S_MAX: u64 = 5;
 /// Run one block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
+    /// Its name, for contenders that do different things in different blocks.
+    pub(crate) block: String,
     pub(crate) samples: usize,
     pub(crate) work: Work,
     /// What Syncline wrote to disk per operation, for whoever writes the same bytes.

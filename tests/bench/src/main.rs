@@ -133,7 +133,7 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("enqueue") => enqueue::contend(name, directory),
         Some("reopen") => reopen::contend(name, directory),
         Some("merge") => merge::contend(name),
-        Some("drain") => drain::contend(name, directory, server),
+        Some("drain") => drain::contend(name, directory, server, peers),
         Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
         Some("converge") => converge::contend(name, directory, server),

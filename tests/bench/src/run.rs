@@ -73,7 +73,7 @@ pub(crate) fn rounds(
 
 fn order(scenario: &Scenario, block: usize, bytes: usize) -> Order {
     let block = &scenario.blocks[block];
-    Order { samples: block.samples, work: block.work, bytes }
+    Order { block: block.name.to_owned(), samples: block.samples, work: block.work, bytes }
 }
 
 /// Another one each time: no order is special.

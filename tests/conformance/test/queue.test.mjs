@@ -11,8 +11,11 @@ import { MEMORY, MSGPACK, POSTGRES, World } from '../support/world.mjs';
 
 const ROUNDS = 5;
 const MESSAGES = 40;
+/** Fewer than there are, so that a cut finds some sent and others not. */
+const STREAM = 5;
 
 const say = (room, text) => ({ work: { event: { name: 'chat:send', args: [{ room, text }] } } });
+const stream = (room, text) => ({ ...say(room, text), policy: 'stream' });
 
 /** Resolves when the jobs are durable on the device, to their numbers. */
 async function enqueue(device, jobs) {
@@ -48,25 +51,30 @@ for (const variant of [MEMORY, MSGPACK]) {
     assert.deepEqual(await said(peer, room), texts);
   });
 
-  test(`${variant.name}: events on a link that is cut again and again arrive once, in order`, async (context) => {
-    const world = await World.start(context, variant);
-    const { room } = world;
-    const ada = await world.device('ada', { collections: [] });
-    const peer = await world.peer('carol');
-    const texts = Array.from({ length: MESSAGES }, (_, number) => `message ${number}`);
-    await enqueue(
-      ada,
-      texts.map((text) => say(room, text)),
-    );
-    for (let before = 0; before < MESSAGES; before = (await said(peer, room)).length) {
-      world.link.cut();
-      // A cut that comes before anything was said would prove nothing, and might never end.
-      const last = before;
-      await until(async () => (await said(peer, room)).length > last);
-    }
-    await drained(ada);
-    assert.deepEqual(await said(peer, room), texts);
-  });
+  for (const [events, job] of [
+    ['events', say],
+    ['streamed events', stream],
+  ]) {
+    test(`${variant.name}: ${events} on a link that is cut again and again arrive once, in order`, async (context) => {
+      const world = await World.start(context, variant);
+      const { room } = world;
+      const ada = await world.device('ada', { collections: [], settings: { jobStreamMax: STREAM } });
+      const peer = await world.peer('carol');
+      const texts = Array.from({ length: MESSAGES }, (_, number) => `message ${number}`);
+      await enqueue(
+        ada,
+        texts.map((text) => job(room, text)),
+      );
+      for (let before = 0; before < MESSAGES; before = (await said(peer, room)).length) {
+        world.link.cut();
+        // A cut that comes before anything was said would prove nothing, and might never end.
+        const last = before;
+        await until(async () => (await said(peer, room)).length > last);
+      }
+      await drained(ada);
+      assert.deepEqual(await said(peer, room), texts);
+    });
+  }
 }
 
 test('events queued offline survive the device, and drain when it comes back', async (context) => {

@@ -8,6 +8,8 @@ module="$here/../../../react-native-module"
 expo="$module/node_modules/expo-modules-core/android/src"
 ours=dev/syncline/expo
 sources="$module/android/src/main/java/$ours"
+# build-android puts it beside the binding.
+trust="$here/../../../bindings/kotlin/src/dev/syncline/SystemTrust.kt"
 compiler="$1" libraries="$2" binding="$3" work="$4"
 status=0
 
@@ -40,7 +42,7 @@ report() {
 }
 
 mkdir -p "$work/right" "$work/wrong"
-cp "$sources"/*.kt "$work/right/"
+cp "$sources"/*.kt "$trust" "$work/right/"
 found="$(problems right)"
 if [[ -z "$found" ]]; then
   report ok "the module"
@@ -51,13 +53,19 @@ fi
 
 # Each mistake in a copy of its own line of the module; all are looked for in one run.
 mistakes=(
-  'SynclineModule.kt|sendEvent(EVENTS, mapOf|sendEvent(7, mapOf|an event without its name'
+  'SynclineModule.kt|sendEvent(event, body)|sendEvent(7, body)|an event without its name'
   'SynclineModule.kt|AsyncFunction("closeAll") Coroutine|AsyncFuntion("closeAll") Coroutine|a misspelt definition'
   'SynclineModule.kt|AsyncFunction("call") Coroutine { client|AsyncFunction("call") { client|a suspending call without Coroutine'
   'EventRelay.kt|onEvents(client: ULong|onEvents(client: Long|a listener of another type'
+  'EventRelay.kt|onLines(lines: String)|onLines(lines: Int)|a listener to the log of another type'
+  'SystemDevice.kt|readSecret(name: String): ByteArray?|readSecret(name: String): String?|a secret of another type'
+  'SystemDevice.kt|BackgroundWorker::class.java, interval|SystemDevice::class.java, interval|a worker that is none'
+  'Secrets.kt|setKeySize(KEY_BITS)|setKeySize("$KEY_BITS")|a key of another shape'
+  'BackgroundWorker.kt|Result.failure()|Result.later()|an outcome that is none'
+  'SystemTrust.kt|judge(chain: List<ByteArray>|judge(chain: List<String>|a judge of another type'
   'AppStateForwarder.kt|setAppState(AppState.ACTIVE)|setAppState(AppState.SEEN)|a state that is none'
 )
-cp "$sources"/*.kt "$work/wrong/"
+cp "$sources"/*.kt "$trust" "$work/wrong/"
 for mistake in "${mistakes[@]}"; do
   IFS='|' read -r file from to _ <<<"$mistake"
   python3 -c 'import sys, pathlib

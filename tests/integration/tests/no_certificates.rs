@@ -60,7 +60,7 @@ fn a_client_of_a_server_with_tls_opens_and_says_what_it_misses() {
             device
                 .until("the reason", |seen| {
                     let reason = seen.connection.as_ref().and_then(|status| status.reason.as_ref());
-                    reason.is_some_and(|reason| reason.code == Code::TlsUnavailable && reason.retryable)
+                    reason.is_some_and(|reason| reason.code == Code::TlsNotReady && reason.retryable)
                 })
                 .await;
             device.close().await;

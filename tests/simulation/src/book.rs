@@ -219,16 +219,16 @@ impl Book {
     }
 
     /// A restart: what the journal holds is what counts.
-    pub fn recover(&mut self, recovered: &Recovered) -> Result<(), Failure> {
+    pub fn recover(&mut self, recovered: &Recovered, entries: &[Entry]) -> Result<(), Failure> {
         let numbers = |entries: &mut dyn Iterator<Item = &Entry>| -> BTreeSet<u64> {
             entries.map(|entry| entry.accepted().client_seq).collect()
         };
-        let queued = numbers(&mut recovered.entries.iter());
+        let queued = numbers(&mut entries.iter());
         let failed = numbers(&mut recovered.outcomes.iter().map(|outcome| &outcome.entry));
         let parked = numbers(&mut recovered.parked.iter().map(|parked| &parked.entry));
         // What was not durable when the process died was never sent, and its numbers are free again.
         self.renamed.retain(|number, _| *number <= recovered.identity.last_client_seq);
-        for entry in &recovered.entries {
+        for entry in entries {
             let number = entry.accepted().client_seq;
             match self.writes.get_mut(&number) {
                 // The app may have decided on another write.

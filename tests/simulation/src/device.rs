@@ -180,7 +180,12 @@ impl Device {
 
     /// Starts the app's process from what its disk holds; `false` when the disk does not let it.
     pub fn start(&mut self) -> Result<bool, Failure> {
-        let (store, recovered) = match self.storage.open(self.random.client_id()) {
+        let opened = self.storage.open(self.random.client_id());
+        let opened = opened.and_then(|(store, recovered)| {
+            let entries = store.entries(&recovered.queued)?;
+            Ok((store, recovered, entries))
+        });
+        let (store, recovered, entries) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 let excused = self.storage.disk.is_dead() || self.disk_hurts;
@@ -191,7 +196,7 @@ impl Device {
         };
         let client = *self.client.get_or_insert(recovered.identity.client_id);
         ensure!(recovered.identity.client_id == client, "the client has another identity");
-        self.book.recover(&recovered)?;
+        self.book.recover(&recovered, &entries)?;
         // If the cache broke meanwhile, the engine begins without it.
         let rooms = store.rooms().unwrap_or_default();
         self.seed = self.seed.wrapping_add(1);
@@ -209,7 +214,7 @@ impl Device {
         app.letters.extend(dead.map(|ended| ended.job.id));
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
-            recovered: (recovered.entries.len() + recovered.jobs.len()) as u64,
+            recovered: (recovered.queued.len() + recovered.jobs.len()) as u64,
             engine: Engine::new(config, recovered, rooms),
             store: TappedStore::new(store),
             app,
@@ -311,7 +316,7 @@ impl Life {
                 if committed {
                     let engine = &self.engine;
                     // A journal that is not compacted now is compacted later.
-                    let _later = self.store.compact_if_worthwhile(&mut || engine.live_records());
+                    let _later = self.store.compact_if_worthwhile(&mut || engine.live());
                 }
             }
         }

@@ -24,17 +24,21 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    pub(crate) fn of(life: &Life) -> Self {
+    pub(crate) fn of(life: &Life) -> Result<Self, Failure> {
         let mut holdings = Self::default();
-        for record in life.engine.live_records() {
+        let live = life.engine.live();
+        let queued = live.kept.iter().map(|client_seq| life.store.entry(*client_seq));
+        let queued = queued.collect::<Result<_, _>>();
+        holdings.queued =
+            queued.map_err(|error| Failure(format!("a pending write is not there: {error}")))?;
+        for record in live.records {
             match record {
-                Record::Queued(entries) => holdings.queued.extend(entries),
                 Record::Failed(outcome) => drop(holdings.failed.insert(outcome.entry.accepted().client_seq)),
                 Record::Parked(parked) => drop(holdings.parked.insert(parked.entry.accepted().client_seq)),
                 _ => {}
             }
         }
-        holdings
+        Ok(holdings)
     }
 }
 
@@ -47,8 +51,8 @@ pub(crate) struct Visible<'a> {
 }
 
 impl<'a> Visible<'a> {
-    pub(crate) fn of(life: &'a Life, client: ClientId, now: Now) -> Self {
-        Self { life, client, now, holdings: Holdings::of(life) }
+    pub(crate) fn of(life: &'a Life, client: ClientId, now: Now) -> Result<Self, Failure> {
+        Ok(Self { life, client, now, holdings: Holdings::of(life)? })
     }
 
     /// All rows of a collection, by id.
@@ -167,7 +171,7 @@ pub(crate) fn check_equal(
     let Some(life) = &device.life else { return Err(Failure("the process does not run".to_owned())) };
     let states = life.store.rooms().map_err(|error| Failure(error.to_string()))?;
     let states: BTreeMap<Room, RoomState> = states.into_iter().collect();
-    let visible = Visible::of(life, device.client(), device.now(world_us));
+    let visible = Visible::of(life, device.client(), device.now(world_us))?;
     ensure!(visible.holdings.queued.is_empty(), "the outbox is not empty");
     for room in rooms {
         let head = server.head(room);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syncline::Argument;
 use syncline::engine::io::Now;
 use syncline::engine::queue::command::JobEvent;
-use syncline::job::{DeadReason, EndedJob, Job, JobId, JobWork};
+use syncline::job::{DeadReason, EndedJob, Job, JobId, JobKind, JobWork};
 use syncline::store::{Record, Recovered};
 
 use crate::backend::Backend;
@@ -211,6 +211,8 @@ impl JobBook {
                 match before {
                     Fate::Offered | Fate::Accepted | Fate::Forgotten { unsure: true } => Fate::Accepted,
                     Fate::Done(_) | Fate::Dead | Fate::Dropped if open => Fate::Accepted,
+                    // The journal hears of the ends of events a little later, of several together.
+                    Fate::Done(_) if noted.job.kind() == JobKind::Event => Fate::Accepted,
                     _ => {
                         return Err(Failure(format!("job {id} is back after a restart, and was {before:?}")));
                     }

@@ -208,7 +208,7 @@ impl World {
         }
         let cap = self.plan.settings.queue_count_max.max(life.recovered);
         ensure!(life.app.queue.count <= cap, "the outbox holds {}, its cap is {cap}", life.app.queue.count);
-        let visible = Visible::of(life, client, now);
+        let visible = Visible::of(life, client, now)?;
         for shown in life.app.watches.values() {
             invariants::check_watch(shown, &visible)?;
         }

@@ -1,6 +1,6 @@
 //! A device's store, which shows the oracle what the engine appends.
 
-use syncline::store::{Cache, Record, Store, StoreError, StoreStats};
+use syncline::store::{Cache, Entry, Live, Record, Store, StoreError, StoreStats};
 
 use crate::storage::SimulatedStore;
 
@@ -49,12 +49,16 @@ impl Store for TappedStore {
         self.watch(result)
     }
 
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+    fn entry(&self, client_seq: u64) -> Result<Entry, StoreError> {
+        self.inner.entry(client_seq)
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {
         self.inner.compact_if_worthwhile(live)
     }
 
-    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.inner.replace_journal(records)
+    fn replace_journal(&mut self, live: &Live) -> Result<(), StoreError> {
+        self.inner.replace_journal(live)
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

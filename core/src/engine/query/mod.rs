@@ -121,6 +121,12 @@ impl Queries {
         self.watches.remove(&watch).map(|watch| watch.query.room)
     }
 
+    /// Whether any watch shows documents of this collection.
+    pub fn reach(&self, room: &Room, collection: &Collection) -> bool {
+        let shows = |query: &Query| query.room == *room && query.collection == *collection;
+        self.watches.values().any(|watch| shows(&watch.query))
+    }
+
     /// A document's confirmed state or its pending writes changed.
     pub fn touch(&mut self, key: &DocumentKey) {
         self.touch_with(key, None);
@@ -191,7 +197,7 @@ impl Watch {
         for (id, confirmed) in changed {
             let key = self.query.key(id.clone());
             let row = match confirmed {
-                Some(_) => view.row_of(&key, confirmed),
+                Some(_) => view.row_of(&key, confirmed)?,
                 None => view.row(&key)?,
             };
             changes.insert(id, row);

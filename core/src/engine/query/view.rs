@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::{ClientId, Document, merge};
+use syncline_protocol::{ClientId, Document, DocumentId, merge};
 
 use super::Query;
 use super::plan::plan;
 use crate::engine::io::{Now, Row};
 use crate::engine::outbox::Outbox;
-use crate::store::{DocumentKey, Store, StoreError};
+use crate::store::{DocumentKey, Entry, Store, StoreError};
 
 /// Reads rows as the app sees them.
 #[derive(Clone, Copy)]
@@ -23,35 +23,51 @@ pub struct View<'a> {
 impl View<'_> {
     pub fn row(&self, key: &DocumentKey) -> Result<Option<Row>, StoreError> {
         let confirmed = self.store.document(key)?;
-        Ok(self.row_of(key, confirmed))
+        self.row_of(key, confirmed)
     }
 
     /// The row of a document of which the cache holds `confirmed`.
-    pub(super) fn row_of(&self, key: &DocumentKey, confirmed: Option<Document>) -> Option<Row> {
-        self.overlay(key, confirmed).map(row)
+    pub(super) fn row_of(
+        &self,
+        key: &DocumentKey,
+        confirmed: Option<Document>,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.overlay(key, confirmed)?.map(row))
     }
 
     /// The document as the app sees it; `None` where there is none.
     pub fn document(&self, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
         let confirmed = self.store.document(key)?;
-        Ok(self.overlay(key, confirmed).map(|(document, _)| document))
+        Ok(self.overlay(key, confirmed)?.map(|(document, _)| document))
     }
 
     /// The confirmed document with pending writes applied, and whether there were any.
-    fn overlay(&self, key: &DocumentKey, confirmed: Option<Document>) -> Option<(Document, bool)> {
+    fn overlay(
+        &self,
+        key: &DocumentKey,
+        confirmed: Option<Document>,
+    ) -> Result<Option<(Document, bool)>, StoreError> {
+        self.overlay_with(confirmed, self.outbox.of_document(key, self.store))
+    }
+
+    fn overlay_with(
+        &self,
+        confirmed: Option<Document>,
+        writes: impl Iterator<Item = Result<Entry, StoreError>>,
+    ) -> Result<Option<(Document, bool)>, StoreError> {
         let held = confirmed.as_ref().map_or(0, |document| document.version.seen(self.client_id));
         let mut document = confirmed;
         let mut pending = false;
-        for write in self.outbox.of_document(key) {
-            let mutation = &write.entry.mutation;
+        for write in writes {
+            let mutation = write?.mutation;
             // A confirmation may come before the answer to the push: then the cache already holds the write.
             if mutation.client_seq > held {
                 pending = true;
                 // A write of a document that another client deleted shows nothing until the server decides.
-                let _not_found = merge::apply(&mut document, mutation, self.client_id, self.now.wall_ms);
+                let _not_found = merge::apply(&mut document, &mutation, self.client_id, self.now.wall_ms);
             }
         }
-        document.filter(|document| !document.deleted).map(|document| (document, pending))
+        Ok(document.filter(|document| !document.deleted).map(|document| (document, pending)))
     }
 
     /// Visits every row in a query's reach that its filter may accept, and perhaps others, in no particular order.
@@ -67,24 +83,56 @@ impl View<'_> {
             }
             return Ok(());
         }
-        let mut written: BTreeSet<&DocumentKey> =
-            self.outbox.documents().filter(|key| query.reaches(key)).collect();
-        let mut overlaid = |document: Document| {
+        let mut overlaid = BTreeSet::new();
+        let mut failed = None;
+        let mut visit_cached = |document: Document| {
+            if failed.is_some() {
+                return;
+            }
             let key = query.key(document.id.clone());
-            written.remove(&key);
-            if let Some(visible) = self.overlay(&key, Some(document)) {
-                visit(key, row(visible));
+            let mut is_written = false;
+            let writes = self.outbox.of_document(&key, self.store).inspect(|_| is_written = true);
+            match self.overlay_with(Some(document), writes) {
+                Ok(Some(visible)) => visit(key.clone(), row(visible)),
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
+            }
+            if is_written {
+                overlaid.insert(key.id);
             }
         };
         let filter = query.selection.filter.as_ref();
         match filter.and_then(|filter| plan(filter, self.store.indexes(&query.collection))) {
-            Some(range) => self.store.visit_range(&query.room, &query.collection, &range, &mut overlaid)?,
-            None => self.store.visit_collection(&query.room, &query.collection, &mut overlaid)?,
+            Some(range) => {
+                self.store.visit_range(&query.room, &query.collection, &range, &mut visit_cached)?;
+            }
+            None => self.store.visit_collection(&query.room, &query.collection, &mut visit_cached)?,
         }
-        // What only this client knows of, or what has the index's values only by its writes.
-        for key in written {
-            if let Some(row) = self.row(key)? {
-                visit(key.clone(), row);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.visit_written(query, &overlaid, visit)
+    }
+
+    /// Visits the documents with pending writes, but for these: what only this client knows of, or what has the
+    /// values of an index only by its writes.
+    fn visit_written(
+        &self,
+        query: &Query,
+        but: &BTreeSet<DocumentId>,
+        visit: &mut dyn FnMut(DocumentKey, Row),
+    ) -> Result<(), StoreError> {
+        for number in self.outbox.oldest_of_each(&query.room, &query.collection) {
+            let oldest = self.outbox.entry(number, self.store)?;
+            // Whoever's id has the same hash stands behind it.
+            for id in self.outbox.ids_like(&oldest, self.store)? {
+                let key = query.key(id);
+                if but.contains(&key.id) {
+                    continue;
+                }
+                if let Some(row) = self.row(&key)? {
+                    visit(key, row);
+                }
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use crate::engine::io::{Event, Now, Output};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
 use crate::job::{Category, DeadReason, Job, JobError, JobId, JobKind, JobWork};
-use crate::store::Store;
+use crate::store::{Record, Store};
 
 /// Keys of handlers that an app registers at most.
 const HANDLERS_MAX: usize = 1024;
@@ -37,6 +37,10 @@ pub(in crate::engine) struct Drain {
     pub(super) token_changes: u64,
     pub(super) began_with: BTreeMap<u64, u64>,
     pub(super) passes: Vec<Pass>,
+    /// Jobs that are done, which the journal does not know yet.
+    ends: Vec<JobId>,
+    /// When it is told.
+    ends_due_us: Option<u64>,
     /// While the system reports no network: when a request goes out all the same.
     pub(super) probe_at_us: u64,
     /// When time itself changes something: a time to live, or the next probe.
@@ -55,6 +59,8 @@ impl Drain {
             token_changes: 0,
             began_with: BTreeMap::new(),
             passes: Vec::new(),
+            ends: Vec::new(),
+            ends_due_us: None,
             probe_at_us: 0,
             wake_at_us: None,
             clock: JobClock::default(),
@@ -101,6 +107,11 @@ impl Drain {
         self.probe_at_us = probe_at_us;
     }
 
+    /// Whether nothing is left to be done, told or waited for.
+    fn is_idle(&self) -> bool {
+        self.passes.is_empty() && self.ends.is_empty() && self.wake_at_us.is_none()
+    }
+
     pub(super) fn note_forgotten(&mut self, id: JobId) {
         self.passes.iter_mut().for_each(|pass| pass.forget(id));
     }
@@ -114,6 +125,9 @@ impl Engine {
     /// Starts what may start. Called at the end of each turn.
     pub(in crate::engine) fn run_jobs(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
         self.settle_recovered(now, store);
+        if self.jobs.waiting() == 0 && self.drain.is_idle() {
+            return;
+        }
         self.jobs.handle_time(now.mono_us);
         for id in self.jobs.overdue(now.mono_us) {
             self.handle_overdue(now, id, store);
@@ -129,10 +143,28 @@ impl Engine {
         }
         self.end_passes(now, out);
         self.plan_wake(now);
+        self.journal_ends(now, store);
+    }
+
+    /// A job is done, and nothing is left of it.
+    pub(super) fn forget_done(&mut self, now: Now, id: JobId) {
+        self.drain.ends.push(id);
+        self.drain.ends_due_us.get_or_insert(now.after_ms(self.settings.job_end_delay_ms));
+    }
+
+    /// Tells the journal which jobs are done: at once, unless more is under way, whose ends can be told with them. A crash
+    /// in between repeats what was acknowledged, under the same key, as one before the acknowledgement does.
+    fn journal_ends(&mut self, now: Now, store: &mut dyn Store) {
+        let is_due = self.drain.ends_due_us.is_some_and(|at_us| at_us <= now.mono_us);
+        if is_due || (!self.drain.ends.is_empty() && (self.closed || self.jobs.running().is_empty())) {
+            self.drain.ends_due_us = None;
+            let ends = std::mem::take(&mut self.drain.ends);
+            self.append(Record::JobsGone(ends), store);
+        }
     }
 
     pub(in crate::engine) fn jobs_deadline(&self) -> Option<u64> {
-        self.jobs.next_deadline().into_iter().chain(self.drain.wake_at_us).min()
+        self.jobs.next_deadline().into_iter().chain(self.drain.wake_at_us).chain(self.drain.ends_due_us).min()
     }
 
     fn is_wanted(&self, id: JobId) -> bool {
@@ -141,7 +173,7 @@ impl Engine {
 
     /// The most urgent job of these kinds that may start.
     pub(super) fn next_job(&self, kinds: &[JobKind], is_wanted: impl Fn(JobId) -> bool) -> Option<JobId> {
-        self.jobs.next_ready(kinds, |job| {
+        self.jobs.next_ready(kinds, self.settings.jobs_parallel_max, |job| {
             let has_handler = match &job.work {
                 JobWork::Handler { key, .. } => self.drain.handlers.contains(key),
                 JobWork::Event { .. } | JobWork::Request { .. } => true,
@@ -150,11 +182,10 @@ impl Engine {
         })
     }
 
-    /// The kinds of which a job may start now.
+    /// The kinds of which a job may start now, if not too many are under way.
     pub(super) fn open_kinds(&self, now: Now) -> Vec<JobKind> {
         let is_open = |kind: &JobKind| {
-            self.running_of(*kind) < self.settings.jobs_parallel_max
-                && !self.drain.paused.contains(kind)
+            !self.drain.paused.contains(kind)
                 && match kind {
                     JobKind::Event => self.session.is_open(),
                     JobKind::Request => self.may_request(now),
@@ -164,11 +195,6 @@ impl Engine {
         JobKind::ALL.into_iter().filter(is_open).collect()
     }
 
-    fn running_of(&self, kind: JobKind) -> u64 {
-        let running = self.jobs.running().keys().filter_map(|id| self.jobs.held(*id));
-        running.filter(|held| held.job.kind() == kind).count() as u64
-    }
-
     /// Whether a request may go out, apart from what the system says of the network.
     fn may_request_at_all(&self) -> bool {
         let has_token = self.session.token().is_some() || !self.settings.token_required;
@@ -176,7 +202,7 @@ impl Engine {
     }
 
     fn may_request(&self, now: Now) -> bool {
-        let probes = || self.drain.probe_at_us <= now.mono_us && self.running_of(JobKind::Request) == 0;
+        let probes = || self.drain.probe_at_us <= now.mono_us && self.jobs.busy_lanes(JobKind::Request) == 0;
         self.may_request_at_all() && (self.session.is_network_available() || probes())
     }
 
@@ -187,7 +213,7 @@ impl Engine {
         let expiry = expiry.map(|at_ms| now.after_ms(at_ms.saturating_sub(job_time_ms).max(1)));
         let probes = !self.session.is_network_available()
             && self.may_request_at_all()
-            && self.running_of(JobKind::Request) == 0
+            && self.jobs.busy_lanes(JobKind::Request) == 0
             && self.next_job(&[JobKind::Request], |id| self.is_wanted(id)).is_some();
         let probe = probes.then_some(self.drain.probe_at_us).filter(|at_us| *at_us > now.mono_us);
         self.drain.wake_at_us = expiry.into_iter().chain(probe).min();
@@ -271,6 +297,7 @@ impl Engine {
     pub(in crate::engine) fn reset_job_connection(&mut self, now: Now) {
         let events: Vec<JobId> =
             self.jobs.running().iter().filter(|(_, run)| run.ack.is_some()).map(|(id, _)| *id).collect();
+        let mut lanes = BTreeSet::new();
         for id in events {
             let Some(run) = self.jobs.stop(id) else { continue };
             self.drain.began_with.remove(&run.number);
@@ -280,7 +307,10 @@ impl Engine {
             let error =
                 JobError::new(Category::Network, Code::Unreachable.as_str(), "the connection was lost");
             self.jobs.note_failure(id, error, attempts);
-            // It may be this very event that ends each connection.
+            lanes.insert(lane);
+        }
+        for lane in lanes {
+            // It may be an event of this lane that ends each connection.
             let failures = self.jobs.count_failure(&lane);
             if failures > LOSSES_FORGIVEN {
                 self.delay_lane(now, &lane, failures - LOSSES_FORGIVEN, None);

@@ -13,6 +13,8 @@ use crate::argument::Argument;
 use crate::job::{Category, DeadReason, Job, JobError, JobId, JobKind, JobWork, LanePolicy};
 
 const LANES: [&str; 3] = ["a", "b", "c"];
+/// More than there are.
+const LANES_MAX: u64 = 10;
 /// Longer than any run of a test.
 const NO_DEADLINE_US: u64 = 1 << 40;
 
@@ -178,7 +180,7 @@ fn carry_out(step: Step, jobs: &mut Jobs, model: &mut Model) {
             }
         }
         Step::Start => {
-            let Some(id) = jobs.next_ready(&JobKind::ALL, |_| true) else { return };
+            let Some(id) = jobs.next_ready(&JobKind::ALL, LANES_MAX, |_| true) else { return };
             jobs.start(id, Run { number: id, deadline_us: NO_DEADLINE_US, ack: None });
             model.held.get_mut(&id).unwrap().running = true;
         }
@@ -198,7 +200,7 @@ fn carry_out(step: Step, jobs: &mut Jobs, model: &mut Model) {
             for held in model.held.values_mut() {
                 held.follows.remove(&id);
             }
-            jobs.reset_lane(&lane);
+            jobs.reset_lane(&lane, id);
             jobs.remove(id);
             jobs.release_followers(id);
         }
@@ -236,7 +238,12 @@ fn carry_out(step: Step, jobs: &mut Jobs, model: &mut Model) {
 
 fn check(jobs: &Jobs, model: &Model) -> Result<(), TestCaseError> {
     for kinds in [&JobKind::ALL[..], &JobKind::ALL[..1], &JobKind::ALL[1..2], &JobKind::ALL[2..]] {
-        prop_assert_eq!(jobs.next_ready(kinds, |_| true), model.next_ready(kinds), "of {:?}", kinds);
+        prop_assert_eq!(
+            jobs.next_ready(kinds, LANES_MAX, |_| true),
+            model.next_ready(kinds),
+            "of {:?}",
+            kinds
+        );
     }
     for lane in LANES {
         let running = model.held.values().filter(|held| held.running && held.job.lane == lane);

@@ -45,6 +45,17 @@ pub(super) struct Held {
     follows: BTreeSet<JobId>,
 }
 
+impl Held {
+    fn head(&self) -> Head {
+        Head {
+            kind: self.job.kind(),
+            priority: self.job.priority,
+            streams: self.job.streams(),
+            may_start: self.durable && self.follows.is_empty(),
+        }
+    }
+}
+
 /// An attempt under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
@@ -89,11 +100,11 @@ pub(super) struct Jobs {
 
 impl Jobs {
     /// Goes on from what the journal held.
-    pub(super) fn recover(last_id: JobId, mut jobs: Vec<Job>, ended: Vec<EndedJob>) -> Self {
+    pub(super) fn recover(last_id: JobId, mut jobs: Vec<Job>, ended: Vec<EndedJob>, window: u64) -> Self {
         if is_active(Sabotage::JobForgotten) {
             jobs.pop();
         }
-        let mut recovered = Self { last_id, ..Self::default() };
+        let mut recovered = Self { last_id, lanes: Lanes::new(window), ..Self::default() };
         ended.into_iter().for_each(|ended| recovered.insert_ended(ended));
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         // All before any is filed: who follows whom is known only then.
@@ -219,7 +230,7 @@ impl Jobs {
             }
         }
         if self.running.remove(&id).is_some() {
-            self.lanes.set_running(&held.job.lane, false);
+            self.lanes.stop(&held.job.lane, id, held.job.kind());
         }
         self.lanes.remove(&held.job.lane, id);
         self.refile(&held.job.lane);
@@ -278,19 +289,23 @@ impl Jobs {
     }
 
     fn refile(&mut self, lane: &str) {
-        let head = self.lanes.first(lane).and_then(|id| self.held.get(&id)).map(|held| Head {
-            kind: held.job.kind(),
-            priority: held.job.priority,
-            may_start: held.durable && held.follows.is_empty(),
-        });
+        let head = self.lanes.first(lane).and_then(|id| self.held.get(&id)).map(Held::head);
         self.lanes.refile(lane, head);
     }
 
-    /// The most urgent job of these kinds that may start and that the filter lets pass.
-    pub(super) fn next_ready(&self, kinds: &[JobKind], may_run: impl Fn(&Job) -> bool) -> Option<JobId> {
-        let firsts = kinds.iter().filter_map(|kind| {
-            let mut ready = self.lanes.ready(*kind);
-            ready.find(|(_, id)| self.held.get(id).is_some_and(|held| may_run(&held.job)))
+    /// The most urgent job of these kinds that may start and that the filter lets pass. With `lanes_max` lanes of its kind
+    /// under way, only an event that follows others of its lane may.
+    pub(super) fn next_ready(
+        &self,
+        kinds: &[JobKind],
+        lanes_max: u64,
+        may_run: impl Fn(&Job) -> bool,
+    ) -> Option<JobId> {
+        let runs = |place: &(i32, JobId)| self.held.get(&place.1).is_some_and(|held| may_run(&held.job));
+        let firsts = kinds.iter().flat_map(|kind| {
+            let ready = (self.lanes.busy(*kind) < lanes_max).then(|| self.lanes.ready(*kind).find(runs));
+            let behind = (*kind == JobKind::Event).then(|| self.lanes.behind().find(runs));
+            ready.into_iter().chain(behind).flatten()
         });
         firsts.min_by_key(|(priority, id)| (std::cmp::Reverse(*priority), *id)).map(|(_, id)| id)
     }
@@ -298,9 +313,9 @@ impl Jobs {
     pub(super) fn start(&mut self, id: JobId, run: Run) {
         let Some(held) = self.held.get_mut(&id) else { return };
         held.run = Some(run);
-        let lane = held.job.lane.clone();
+        let (lane, head) = (held.job.lane.clone(), held.head());
         self.running.insert(id, run);
-        self.lanes.set_running(&lane, true);
+        self.lanes.start(&lane, id, head);
         self.refile(&lane);
     }
 
@@ -310,7 +325,7 @@ impl Jobs {
         let held = self.held.get_mut(&id)?;
         held.run = None;
         let lane = held.job.lane.clone();
-        self.lanes.set_running(&lane, false);
+        self.lanes.stop(&lane, id, held.job.kind());
         self.refile(&lane);
         Some(run)
     }
@@ -340,9 +355,17 @@ impl Jobs {
         self.refile(lane);
     }
 
-    pub(super) fn reset_lane(&mut self, lane: &str) {
-        self.lanes.reset(lane);
-        self.refile(lane);
+    /// How many lanes have a job of this kind under way.
+    pub(super) fn busy_lanes(&self, kind: JobKind) -> u64 {
+        self.lanes.busy(kind)
+    }
+
+    /// This job has ended, and its lane need not wait because of it. It still has to because of one before it.
+    pub(super) fn reset_lane(&mut self, lane: &str, ended: JobId) {
+        if self.lanes.is_first(lane, ended) {
+            self.lanes.reset(lane);
+            self.refile(lane);
+        }
     }
 
     /// Ends the waiting of lanes that nobody asked to wait.

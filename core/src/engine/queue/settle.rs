@@ -88,7 +88,7 @@ impl Engine {
             self.drain.began_with.remove(&run.number);
         }
         let lane = held.job.lane.clone();
-        self.jobs.reset_lane(&lane);
+        self.jobs.reset_lane(&lane, id);
         let Some(held) = self.jobs.remove(id) else { return };
         self.jobs.release_followers(id);
         self.drain.note_attempt(id, true);
@@ -97,18 +97,18 @@ impl Engine {
         if !is_active(Sabotage::JobEndNotTold) {
             self.notices.push(Event::Job { event: JobEvent::Done { outcome } });
         }
-        let record = if held.job.keep_outcome {
+        if held.job.keep_outcome {
             let bytes: usize = result.iter().map(Argument::byte_len).sum();
             // What the journal could not take, the app was told just now, and is not told again.
             let result = if bytes as u64 > self.settings.job_bytes_max { Vec::new() } else { result };
             let ended = EndedJob { job: held.job, end: JobEnd::Done(result), ended_at_ms: now.wall_ms };
             self.jobs.insert_ended(ended.clone());
-            Record::JobEnded(ended)
+            self.append(Record::JobEnded(ended), store);
+        } else if is_active(Sabotage::JobNotGone) {
+        } else if held.job.kind() == JobKind::Event {
+            self.forget_done(now, id);
         } else {
-            Record::JobsGone(vec![id])
-        };
-        if !is_active(Sabotage::JobNotGone) {
-            self.append(record, store);
+            self.append(Record::JobsGone(vec![id]), store);
         }
     }
 
@@ -161,7 +161,7 @@ impl Engine {
     ) {
         let Some(lane) = self.jobs.held(id).map(|held| held.job.lane.clone()) else { return };
         // The next job of the lane must not pay for this one.
-        self.jobs.reset_lane(&lane);
+        self.jobs.reset_lane(&lane, id);
         self.bury_one(now, id, reason, error, store);
         self.bury_followers(now, id, store);
     }

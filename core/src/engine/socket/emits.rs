@@ -1,6 +1,6 @@
 //! Events for the server: those that wait for a connection, and those that wait for an answer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use syncline_protocol::Room;
 
@@ -102,6 +102,7 @@ pub(in crate::engine) struct Awaited {
 pub(in crate::engine) struct Awaiting {
     last: Ticket,
     awaited: BTreeMap<Ticket, Awaited>,
+    deadlines: BTreeSet<(u64, Ticket)>,
 }
 
 impl Awaiting {
@@ -117,19 +118,22 @@ impl Awaiting {
         }
         self.last += 1;
         self.awaited.insert(self.last, Awaited { namespace, asker, deadline_us });
+        self.deadlines.insert((deadline_us, self.last));
         Ok(self.last)
     }
 
     pub(in crate::engine) fn end(&mut self, ticket: Ticket) -> Option<Awaited> {
-        self.awaited.remove(&ticket)
+        let awaited = self.awaited.remove(&ticket)?;
+        self.deadlines.remove(&(awaited.deadline_us, ticket));
+        Some(awaited)
     }
 
     pub(in crate::engine) fn next_deadline(&self) -> Option<u64> {
-        self.awaited.values().map(|awaited| awaited.deadline_us).min()
+        self.deadlines.first().map(|(deadline_us, _)| *deadline_us)
     }
 
     pub(in crate::engine) fn due(&self, now_us: u64) -> Vec<Ticket> {
-        self.tickets(|awaited| awaited.deadline_us <= now_us)
+        self.deadlines.range(..=(now_us, Ticket::MAX)).map(|(_, ticket)| *ticket).collect()
     }
 
     pub(in crate::engine) fn of_namespace(&self, namespace: &Namespace) -> Vec<Ticket> {

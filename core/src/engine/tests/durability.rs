@@ -112,11 +112,11 @@ fn an_outcome_that_could_not_be_saved_is_saved_with_the_next_flush() {
 fn time_goes_on_after_a_crash_even_if_the_clock_went_back() {
     let mut bench = Bench::new();
     bench.write(vec![create("a", 1)]);
-    let before = bench.engine.outbox.entries().last().unwrap().mutation.time;
+    let before = bench.store.entry(1).unwrap().mutation.time;
     bench.crash();
     bench.now.wall_ms = 5;
     bench.write(vec![create("b", 1)]);
-    let after = bench.engine.outbox.entries().last().unwrap().mutation.time;
+    let after = bench.store.entry(2).unwrap().mutation.time;
     assert!(after > before);
 }
 
@@ -223,8 +223,7 @@ impl Life {
 
     /// Every accepted write is in the outbox or in the log; the app sees each once.
     fn check(&self) {
-        let queued: BTreeSet<u64> =
-            self.bench.engine.outbox.entries().map(|entry| entry.mutation.client_seq).collect();
+        let queued: BTreeSet<u64> = self.bench.engine.outbox.numbers().collect();
         let confirmed: BTreeSet<u64> =
             self.log.page(0).changes.iter().map(|document| document.version.seen(ME)).collect();
         for number in &self.accepted {

@@ -3,7 +3,7 @@
 use syncline_protocol::Room;
 
 use crate::store::{
-    Cache, MemoryStore, Record, Retain, RoomState, RoomUpdate, Store, StoreError, StoreStats,
+    Cache, Entry, Live, MemoryStore, Record, Retain, RoomState, RoomUpdate, Store, StoreError, StoreStats,
 };
 
 /// What the store does wrong next.
@@ -21,6 +21,8 @@ pub(super) struct FaultyStore {
     appended: Vec<Record>,
     pub fault: Option<Fault>,
     loss: Option<String>,
+    /// Whether no queued entry can be read now.
+    pub unreadable: bool,
     /// What the cache is said to take on the disk.
     pub cache_bytes: u64,
     /// How often the cache was written anew.
@@ -29,7 +31,15 @@ pub(super) struct FaultyStore {
 
 impl FaultyStore {
     pub(super) fn new(inner: MemoryStore) -> Self {
-        Self { inner, appended: Vec::new(), fault: None, loss: None, cache_bytes: 0, rewrites: 0 }
+        Self {
+            inner,
+            appended: Vec::new(),
+            fault: None,
+            loss: None,
+            unreadable: false,
+            cache_bytes: 0,
+            rewrites: 0,
+        }
     }
 
     /// Loses the cache, as any call of a real store may.
@@ -68,12 +78,23 @@ impl Store for FaultyStore {
         self.inner.commit()
     }
 
-    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Vec<Record>) -> Result<(), StoreError> {
+    fn entry(&self, client_seq: u64) -> Result<Entry, StoreError> {
+        if self.unreadable {
+            return Err(StoreError::Io(std::io::Error::other("for the test")));
+        }
+        let mut entries = self.appended.iter().rev().flat_map(Record::entries);
+        match entries.find(|entry| entry.mutation.client_seq == client_seq) {
+            Some(entry) => Ok(entry.clone()),
+            None => self.inner.entry(client_seq),
+        }
+    }
+
+    fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {
         self.inner.compact_if_worthwhile(live)
     }
 
-    fn replace_journal(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.inner.replace_journal(records)
+    fn replace_journal(&mut self, live: &Live) -> Result<(), StoreError> {
+        self.inner.replace_journal(live)
     }
 
     fn rewrite_cache(

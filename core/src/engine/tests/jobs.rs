@@ -391,8 +391,8 @@ fn numbers_of_jobs_are_never_used_again() {
     let mut bench = Bench::opened();
     let job = enqueue(&mut bench, event("a", 1));
     answer_event(&mut bench, &1);
-    let records = bench.engine.live_records();
-    bench.store.replace_journal(&records).unwrap();
+    let live = bench.engine.live();
+    bench.store.replace_journal(&live).unwrap();
     bench.crash();
     assert!(enqueue(&mut bench, event("a", 1)) > job);
 }

@@ -37,13 +37,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     use prop::sample::select;
     let states = vec![AppState::Active, AppState::Inactive, AppState::Background];
-    let codes = vec![
-        Code::Unreachable,
-        Code::Protocol,
-        Code::TlsPinMismatch,
-        Code::TlsUnavailable,
-        Code::Unauthorized,
-    ];
+    let codes = vec![Code::Unreachable, Code::Protocol, Code::TlsPinMismatch, Code::Unauthorized];
     prop_oneof![
         3 => select(states).prop_map(Step::App),
         3 => (any::<bool>(), select(vec!["wifi", "cellular", "none", "unknown"]))
@@ -162,7 +156,7 @@ fn check(bench: &mut Bench, said: &Said) -> Result<(), TestCaseError> {
             let settings = &bench.settings;
             let slow = settings.unsupported_retry_ms;
             let bound_ms = match status.reason.map(|reason| reason.code) {
-                Some(Code::UnsupportedProtocol | Code::TlsPinMismatch | Code::TlsUnavailable) => slow,
+                Some(Code::UnsupportedProtocol | Code::TlsPinMismatch) => slow,
                 _ => settings.offline_probe_ms.max(settings.reconnect_delay_ms_max),
             };
             prop_assert!(retry_ms <= bound_ms, "{retry_ms}");

@@ -7,6 +7,7 @@ mod pins;
 mod properties;
 mod proxy;
 mod requests;
+mod system_trust;
 mod tls;
 mod vectors;
 mod websocket;

@@ -42,7 +42,7 @@ impl TestCa {
         Tls::new(TlsOptions { roots, pins }).unwrap()
     }
 
-    fn server(&self, params: &CertificateParams) -> TlsAcceptor {
+    pub(super) fn server(&self, params: &CertificateParams) -> TlsAcceptor {
         self.server_with(&KeyPair::generate().unwrap(), params)
     }
 

@@ -1,14 +1,15 @@
 //! The socket against real servers on loopback.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -21,33 +22,73 @@ use crate::transport::{CloseReason, ConnectRequest, Frame, Socket, SocketEvent, 
 
 /// No step of a test takes as long; only a fault does.
 const STEP: Duration = Duration::from_secs(20);
-const GENERATION: u64 = 7;
+/// Events that a test may leave waiting.
+const EVENTS_MAX: usize = 64;
 const MIB: usize = 1024 * 1024;
 
 /// The timeouts are longer than a step may take, so that a test which passes did not wait for one.
 pub(super) const LIMITS: SocketLimits =
     SocketLimits { connect_timeout_ms: 60_000, close_timeout_ms: 60_000, ..SocketLimits::DEFAULT };
 
-/// A socket and its events.
+/// A socket that a task of its own polls, and its events.
 pub(super) struct Client {
-    pub(super) socket: Socket,
-    events: mpsc::Receiver<(u64, SocketEvent)>,
+    pub(super) socket: Owned,
+    events: mpsc::Receiver<SocketEvent>,
+}
+
+/// The test's end of that task, which ends with it.
+pub(super) struct Owned {
+    socket: Arc<Mutex<Socket>>,
+    more: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Owned {
+    pub(super) fn send(&self, frames: Vec<Frame>) {
+        self.socket.lock().unwrap().send(frames);
+        self.more.notify_one();
+    }
+
+    pub(super) fn close(&self) {
+        self.socket.lock().unwrap().close();
+        self.more.notify_one();
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.socket.lock().unwrap().queued_bytes()
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Client {
     pub(super) fn open(request: ConnectRequest) -> Self {
-        Self::open_with_capacity(request, 16)
-    }
-
-    fn open_with_capacity(request: ConnectRequest, capacity: usize) -> Self {
-        let (sender, events) = mpsc::channel(capacity);
-        Self { socket: Socket::open(&Handle::current(), request, sender, GENERATION), events }
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let socket = Arc::new(Mutex::new(Socket::open(request)));
+        let more = Arc::new(Notify::new());
+        let (polled, woken) = (Arc::clone(&socket), Arc::clone(&more));
+        let task = tokio::spawn(async move {
+            loop {
+                let event = poll_fn(|cx| polled.lock().unwrap().poll_event(cx));
+                let event = tokio::select! {
+                    event = event => event,
+                    () = woken.notified() => continue,
+                };
+                let is_last = matches!(event, SocketEvent::Closed(_));
+                if sender.send(event).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { socket: Owned { socket, more, task: task.abort_handle() }, events }
     }
 
     pub(super) async fn next(&mut self) -> SocketEvent {
-        let (generation, event) = within(self.events.recv()).await.expect("an event");
-        assert_eq!(generation, GENERATION);
-        event
+        within(self.events.recv()).await.expect("an event")
     }
 
     /// Fails when anything follows the last event.
@@ -75,12 +116,12 @@ async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
 
 /// A client and a server, connected.
 async fn connected() -> (Client, WebSocketStream<TcpStream>) {
-    connected_within(LIMITS, 16).await
+    connected_within(LIMITS).await
 }
 
-async fn connected_within(limits: SocketLimits, capacity: usize) -> (Client, WebSocketStream<TcpStream>) {
+async fn connected_within(limits: SocketLimits) -> (Client, WebSocketStream<TcpStream>) {
     let (listener, request) = listen("http").await;
-    let mut client = Client::open_with_capacity(request.with_limits(limits), capacity);
+    let mut client = Client::open(request.with_limits(limits));
     let server = accept(&listener).await;
     assert_eq!(client.next().await, SocketEvent::Opened);
     (client, server)
@@ -226,8 +267,7 @@ async fn a_name_that_does_not_resolve_is_a_dns_failure() {
 
 #[tokio::test]
 async fn an_oversized_message_closes_the_socket() {
-    let (mut client, mut server) =
-        connected_within(SocketLimits { message_bytes_max: 1000, ..LIMITS }, 16).await;
+    let (mut client, mut server) = connected_within(SocketLimits { message_bytes_max: 1000, ..LIMITS }).await;
     server.send(Message::Binary(vec![0; 1000].into())).await.unwrap();
     assert!(matches!(client.next().await, SocketEvent::Frame(frame) if frame.byte_len() == 1000));
     server.send(Message::Binary(vec![0; 1001].into())).await.unwrap();
@@ -237,8 +277,7 @@ async fn an_oversized_message_closes_the_socket() {
 
 #[tokio::test]
 async fn an_oversized_message_in_fragments_closes_the_socket() {
-    let (mut client, mut server) =
-        connected_within(SocketLimits { message_bytes_max: 1000, ..LIMITS }, 16).await;
+    let (mut client, mut server) = connected_within(SocketLimits { message_bytes_max: 1000, ..LIMITS }).await;
     // Two fragments of 600 bytes: binary without FIN, then a continuation.
     let mut bytes = vec![0x02, 126, 0x02, 0x58];
     bytes.extend([0; 600]);
@@ -301,7 +340,7 @@ async fn closing_ends_a_connection_attempt_at_once() {
 
 #[tokio::test]
 async fn closing_waits_no_longer_than_its_limit_for_a_server_that_does_not_answer() {
-    let (mut client, _server) = connected_within(SocketLimits { close_timeout_ms: 50, ..LIMITS }, 16).await;
+    let (mut client, _server) = connected_within(SocketLimits { close_timeout_ms: 50, ..LIMITS }).await;
     client.socket.close();
     assert_eq!(client.next().await, SocketEvent::Closed(CloseReason::Local));
     client.ends().await;
@@ -309,7 +348,7 @@ async fn closing_waits_no_longer_than_its_limit_for_a_server_that_does_not_answe
 
 #[tokio::test]
 async fn closing_waits_no_longer_than_its_limit_for_a_server_that_does_not_read() {
-    let (mut client, _server) = connected_within(SocketLimits { close_timeout_ms: 50, ..LIMITS }, 16).await;
+    let (mut client, _server) = connected_within(SocketLimits { close_timeout_ms: 50, ..LIMITS }).await;
     let frame = Frame::Binary(vec![0; MIB].into());
     client.socket.send(vec![frame; 64]);
     assert!(client.socket.queued_bytes() > 0);
@@ -325,26 +364,6 @@ async fn dropping_the_handle_ends_the_connection_without_an_event() {
     drop(socket);
     assert_eq!(within(events.recv()).await, None);
     assert!(matches!(within(server.next()).await, Some(Err(_))), "no close frame");
-}
-
-#[tokio::test]
-async fn writing_goes_on_while_nobody_takes_events() {
-    let (mut client, mut server) = connected_within(LIMITS, 1).await;
-    for number in 0..3 {
-        server.send(Message::text(number.to_string())).await.unwrap();
-    }
-    // Wait for the channel to be full.
-    within(async {
-        while client.events.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    client.socket.send(vec![text("still here")]);
-    assert_eq!(within(server.next()).await.unwrap().unwrap(), Message::text("still here"));
-    for number in 0..3 {
-        assert!(client.next().await == SocketEvent::Frame(text(&number.to_string())));
-    }
 }
 
 /// More in each direction than the buffers of the network hold: were either end to write before it reads, both

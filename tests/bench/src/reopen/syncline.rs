@@ -41,7 +41,7 @@ pub(super) fn run(kind: Kind, directory: &Path, order: &Order) -> Result<Answer,
             Kind::Store => {
                 let opened = DiskStore::open(&directory, ClientId::from_bytes([0; 16])).map_err(failed)?;
                 values.push(ms());
-                if opened.1.entries.len() != entries {
+                if opened.1.queued.len() != entries {
                     return Err(failed("entries are missing"));
                 }
             }

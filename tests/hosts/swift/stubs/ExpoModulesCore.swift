@@ -1,6 +1,16 @@
 // The part of Expo's module API that our module uses, with the signatures of expo-modules-core 57 and no bodies: the
 // real one needs Apple's frameworks. Type-checks our module; never run.
 
+import UIKit
+
+open class BaseExpoAppDelegateSubscriber: UIResponder {
+  public override required init() { super.init() }
+}
+
+public protocol ExpoAppDelegateSubscriberProtocol: UIApplicationDelegate {}
+
+public typealias ExpoAppDelegateSubscriber = BaseExpoAppDelegateSubscriber & ExpoAppDelegateSubscriberProtocol
+
 public protocol AnyModule: AnyObject {
   @ModuleDefinitionBuilder
   func definition() -> ModuleDefinition
@@ -46,6 +56,10 @@ public func OnDestroy(@_implicitSelfCapture _ closure: @escaping () -> Void) -> 
 
 public func Function<R, A0: AnyArgument>(
   _ name: String, @_implicitSelfCapture _ closure: @escaping (A0) throws -> R
+) -> SyncFunctionDefinition { SyncFunctionDefinition() }
+
+public func Function<R, A0: AnyArgument, A1: AnyArgument>(
+  _ name: String, @_implicitSelfCapture _ closure: @escaping (A0, A1) throws -> R
 ) -> SyncFunctionDefinition { SyncFunctionDefinition() }
 
 public func AsyncFunction<R>(

@@ -1,8 +1,17 @@
 // What our module uses of UIKit, with Apple's signatures and no bodies.
 import Foundation
 
+open class UIResponder {
+  public init() {}
+}
+
+@MainActor
+public protocol UIApplicationDelegate {}
+
 @MainActor
 public final class UIApplication {
+  public struct LaunchOptionsKey: Hashable, Sendable {}
+
   public enum State: Int, Sendable {
     case active = 0
     case inactive = 1

@@ -1,10 +1,10 @@
 //! A store alone, used at random and hurt at random, held to what it promised: what was accepted is there after every
 //! restart, what ended does not come back, and nothing is half there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::store::{
-    DocumentKey, Entry, Identity, Record, Recovered, RoomState, RoomUpdate, Store, StoreError,
+    DocumentKey, Entry, Identity, Live, Record, Recovered, RoomState, RoomUpdate, Store, StoreError,
 };
 use syncline_protocol::{
     ClientId, Collection, Document, DocumentId, Fields, HybridTime, Mutation, Room, Stamp, Stamps, Value,
@@ -212,8 +212,8 @@ impl User {
         let fates = &self.fates;
         let mut live = || {
             let accepted = fates.iter().filter(|(_, fate)| **fate == Fate::Accepted);
-            let entries = accepted.map(|(&number, _)| Record::Queued(vec![entry(number)]));
-            std::iter::once(Record::Identity(identity)).chain(entries).collect()
+            let kept = accepted.map(|(&number, _)| number).collect();
+            Live { records: vec![Record::Identity(identity)], kept }
         };
         if let Err(StoreError::Journal(_)) = store.compact_if_worthwhile(&mut live) {
             self.close();
@@ -260,10 +260,22 @@ impl User {
                 self.storage.disk.set_space(space);
             }
         }
+        if let Some(number) = self.one_with(Fate::Accepted) {
+            self.check_entry(number)?;
+        }
         if self.storage.disk.is_dead() {
             self.end_life();
         }
         Ok(())
+    }
+
+    /// What is queued is read as it was written, unless the disk does not let it now.
+    fn check_entry(&self, number: u64) -> Result<(), String> {
+        match self.store.as_ref().map(|store| store.entry(number)) {
+            Some(Ok(found)) if found != entry(number) => Err(format!("entry {number} is another one")),
+            Some(Err(error @ StoreError::Unreadable(_))) => Err(format!("entry {number}: {error}")),
+            None | Some(Ok(_) | Err(_)) => Ok(()),
+        }
     }
 
     /// Opens the store, sooner or later, and compares what it finds with what was promised.
@@ -293,15 +305,15 @@ impl User {
             return Err(format!("number {} may be used again: {:?}", self.last_used, recovered.identity));
         }
         self.last_used = recovered.identity.last_client_seq;
-        let found: BTreeMap<u64, &Entry> =
-            recovered.entries.iter().map(|entry| (entry.mutation.client_seq, entry)).collect();
-        for (number, found) in &found {
-            if **found != entry(*number) || !self.fates.contains_key(number) {
+        let found: BTreeSet<u64> = recovered.queued.numbers().collect();
+        for number in &found {
+            if !self.fates.contains_key(number) {
                 return Err(format!("nobody wrote entry {number}"));
             }
+            self.check_entry(*number)?;
         }
         for (number, fate) in &mut self.fates {
-            let is_found = found.contains_key(number);
+            let is_found = found.contains(number);
             match (*fate, is_found) {
                 (Fate::Accepted, false) => return Err(format!("entry {number} is lost")),
                 (Fate::Gone, true) => return Err(format!("entry {number} came back")),

@@ -163,7 +163,7 @@ impl SimulatedFile {
 }
 
 impl RandomAccessFile for SimulatedFile {
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let id = self.id;
         self.mount.operate(|state| {
             if state.take_read_failure() {

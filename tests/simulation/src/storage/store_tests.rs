@@ -26,7 +26,7 @@ fn queued(client_seq: u64) -> Record {
 }
 
 fn numbers(recovered: &Recovered) -> Vec<u64> {
-    recovered.entries.iter().map(|entry| entry.mutation.client_seq).collect()
+    recovered.queued.numbers().collect()
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_rewritten_journal_survives_a_loss_of_power_with_its_name() {
         let before = store.stats().journal_bytes;
         let mut identity = first.identity;
         identity.last_client_seq = 60;
-        store.compact_if_worthwhile(&mut || vec![Record::Identity(identity), queued(61)]).unwrap();
+        store.compact_if_worthwhile(&mut || vec![Record::Identity(identity), queued(61)].into()).unwrap();
         assert!(store.stats().journal_bytes < before, "not compacted");
         store.append(&queued(62)).unwrap();
         store.commit().unwrap();

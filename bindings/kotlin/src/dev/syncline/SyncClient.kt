@@ -38,6 +38,7 @@ class SyncClient private constructor(private val core: SynclineClient, private v
   companion object {
     /** Opens the data and starts the client. */
     suspend fun open(options: ClientOptions): SyncClient = calling {
+      SystemTrust.installOnAndroid()
       val hub = EventHub()
       // Not cut short: a client that nobody holds would keep its directory.
       val core = withContext(NonCancellable) { SynclineClient.open(options, hub) }

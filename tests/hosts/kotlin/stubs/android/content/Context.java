@@ -5,7 +5,7 @@ import java.io.File;
 public abstract class Context {
   public abstract Context getApplicationContext();
 
-  public abstract File getFilesDir();
+  public abstract File getNoBackupFilesDir();
 
   public abstract <T> T getSystemService(Class<T> service);
 }

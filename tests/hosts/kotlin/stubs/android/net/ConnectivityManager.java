@@ -2,6 +2,8 @@ package android.net;
 
 public class ConnectivityManager {
   public static class NetworkCallback {
+    public void onAvailable(Network network) {}
+
     public void onCapabilitiesChanged(Network network, NetworkCapabilities capabilities) {}
 
     public void onLost(Network network) {}

@@ -1,6 +1,7 @@
 package dev.syncline.expo
 
 import dev.syncline.core.jsonCloseAll
+import dev.syncline.core.jsonSetLogSink
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.Job
@@ -22,10 +23,11 @@ internal object CoreOwner {
     owner = relay
   }
 
-  /** Closes every client, unless the core has a new owner. */
+  /** Closes every client and ends the log, unless the core has a new owner. */
   fun leave(relay: EventRelay) = synchronized(lock) {
     if (owner !== relay) return@synchronized
     owner = null
+    jsonSetLogSink("off", null)
     closing = scope.launch { jsonCloseAll() }
   }
 

@@ -1,13 +1,17 @@
 package dev.syncline.expo
 
 import dev.syncline.core.JsonListener
+import dev.syncline.core.JsonLogListener
 
-/** Hands the core's events to the module, from whatever thread, until stopped. */
-internal class EventRelay : JsonListener {
+internal const val EVENTS = "onEvents"
+internal const val LOG = "onLog"
+
+/** Hands what the core tells, its log too, to the module, from whatever thread, until stopped. */
+internal class EventRelay : JsonListener, JsonLogListener {
   private val lock = Any()
-  private var send: ((ULong, String) -> Unit)? = null
+  private var send: ((String, Map<String, Any>) -> Unit)? = null
 
-  fun start(send: (ULong, String) -> Unit) = synchronized(lock) {
+  fun start(send: (String, Map<String, Any>) -> Unit) = synchronized(lock) {
     this.send = send
   }
 
@@ -16,8 +20,14 @@ internal class EventRelay : JsonListener {
     send = null
   }
 
+  // JavaScript has no 64-bit integer: numbers cross as doubles.
+  override fun onEvents(client: ULong, events: String) =
+    pass(EVENTS, mapOf("client" to client.toDouble(), "events" to events))
+
+  override fun onLines(lines: String) = pass(LOG, mapOf("lines" to lines))
+
   // Sent under the lock, which is what makes `stop` final. Sending only schedules: it cannot come back here.
-  override fun onEvents(client: ULong, events: String) {
-    synchronized(lock) { send?.invoke(client, events) }
+  private fun pass(event: String, body: Map<String, Any>) {
+    synchronized(lock) { send?.invoke(event, body) }
   }
 }

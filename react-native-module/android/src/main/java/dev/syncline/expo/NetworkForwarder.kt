@@ -4,6 +4,7 @@ import android.content.Context
 import android.net.ConnectivityManager
 import android.net.Network
 import android.net.NetworkCapabilities
+import android.os.Build
 import dev.syncline.core.setNetwork
 
 /** Tells the core about the network that the system would use. */
@@ -24,6 +25,12 @@ internal class NetworkForwarder : ConnectivityManager.NetworkCallback() {
   fun stop() {
     connectivity?.unregisterNetworkCallback(this)
     connectivity = null
+  }
+
+  override fun onAvailable(network: Network) {
+    current = network
+    // Before Android 8 nothing else is told of a network whose capabilities do not change.
+    if (Build.VERSION.SDK_INT < Build.VERSION_CODES.O) setNetwork(true, false, "unknown")
   }
 
   override fun onCapabilitiesChanged(network: Network, capabilities: NetworkCapabilities) {

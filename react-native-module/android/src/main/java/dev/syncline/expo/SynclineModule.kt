@@ -4,13 +4,12 @@ import android.content.Context
 import dev.syncline.core.jsonCall
 import dev.syncline.core.jsonCloseAll
 import dev.syncline.core.jsonOpen
+import dev.syncline.core.jsonSetLogSink
 import expo.modules.kotlin.exception.Exceptions
 import expo.modules.kotlin.functions.Coroutine
 import expo.modules.kotlin.modules.Module
 import expo.modules.kotlin.modules.ModuleDefinition
 import java.io.File
-
-private const val EVENTS = "onEvents"
 
 /** Carries strings between JavaScript and the core, and tells the core what the system says about app and network. */
 class SynclineModule : Module() {
@@ -24,14 +23,12 @@ class SynclineModule : Module() {
   override fun definition() = ModuleDefinition {
     Name("Syncline")
 
-    Events(EVENTS)
+    Events(EVENTS, LOG)
 
     OnCreate {
-      // JavaScript has no 64-bit integer: numbers cross as doubles.
-      relay.start { client, events ->
-        sendEvent(EVENTS, mapOf("client" to client.toDouble(), "events" to events))
-      }
+      relay.start { event, body -> sendEvent(event, body) }
       CoreOwner.take(relay)
+      SystemDevice.install(context)
       appState.start()
       network.start(context)
     }
@@ -44,7 +41,11 @@ class SynclineModule : Module() {
     }
 
     Function("defaultDirectory") { name: String ->
-      File(File(context.filesDir, "syncline"), name).path
+      File(SystemDevice.install(context).directory(), name).path
+    }
+
+    Function("setLogSink") { level: String, isWanted: Boolean ->
+      jsonSetLogSink(level, if (isWanted) relay else null)
     }
 
     AsyncFunction("open") Coroutine { config: String ->

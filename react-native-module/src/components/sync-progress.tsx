@@ -1,27 +1,35 @@
 import type { ReactNode } from 'react';
-import { StyleSheet, Text, View } from 'react-native';
+import { ActivityIndicator, StyleSheet, Text, View } from 'react-native';
 
 import type { Progress } from '../contract.ts';
 import { useSocketConnection } from '../hooks/use-socket-connection.ts';
 import { useSyncProgress } from '../hooks/use-sync-progress.ts';
 
-export interface SyncStatusProps {
+export interface SyncProgressProps {
   /** What is said of a phase; plain English when absent. */
   readonly describe?: (progress: Progress) => string;
+  /** Whether a bar shows how much is done; true when absent. */
+  readonly showDetails?: boolean;
 }
 
 /** One line on how far the synchronization has come, with a bar while something travels. */
-export function SyncStatus({ describe = describeProgress }: SyncStatusProps): ReactNode {
+export function SyncProgress({
+  describe = describeProgress,
+  showDetails = true,
+}: SyncProgressProps): ReactNode {
   const progress = useSyncProgress();
   const reason = useSocketConnection((connection) => connection.reason);
   const done = progress.uploaded + progress.roomsLive;
   const all = done + progress.toUpload + progress.roomsToLoad;
-  const busy = progress.phase === 'uploading' || progress.phase === 'downloading';
+  const isBusy = ['preparing', 'uploading', 'downloading'].includes(progress.phase);
   return (
     <View accessibilityRole="progressbar" accessibilityValue={{ min: 0, max: all, now: done }}>
-      <Text>{describe(progress)}</Text>
+      <View style={styles.line}>
+        {isBusy && <ActivityIndicator size="small" />}
+        <Text>{describe(progress)}</Text>
+      </View>
       {progress.phase === 'error' && reason !== null && <Text style={styles.reason}>{reason.message}</Text>}
-      {busy && all > 0 && (
+      {showDetails && isBusy && all > 0 && (
         <View style={styles.bar}>
           <View style={[styles.done, { flex: done }]} />
           <View style={{ flex: all - done }} />
@@ -49,6 +57,7 @@ function describeProgress({ phase, toUpload, downloaded, roomsToLoad }: Progress
 }
 
 const styles = StyleSheet.create({
+  line: { flexDirection: 'row', alignItems: 'center', gap: 8 },
   bar: { flexDirection: 'row', height: 4, backgroundColor: '#ddd' },
   done: { backgroundColor: '#2a7' },
   reason: { color: '#a33' },

@@ -1,0 +1,346 @@
+//! Rounds of synchronization without JavaScript, when the system wakes the app up for one.
+//!
+//! What such a round needs is recorded when a client is opened with `background`: its options, its token, and the rooms that it
+//! followed when the app was last seen. All of it is one secret that the device keeps. A directory has one owner in
+//! a process: a client that is open does the round itself, and one that opens takes over from the round.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use syncline::engine::io::{AppState, ConnectionState, WatchId};
+use syncline::{Client, ClientConfig, Code, Command, Error, Event, Reply, StoreKind};
+use syncline_protocol::Room;
+use tokio::sync::watch;
+
+use crate::cancel::CancelHandle;
+use crate::device::{self, BackgroundOptions, Device, DeviceOptions, Encryption, Place};
+use crate::json;
+
+/// Under which name the device keeps the records.
+const RECORDS_NAME: &str = "background";
+/// Clients that are synchronized in the background; beyond, the one recorded first is forgotten.
+const RECORDS_MAX: usize = 8;
+/// All records together, as the device keeps them.
+const RECORDS_BYTES_MAX: usize = 64 << 10;
+/// Rooms that a round looks after.
+const ROOMS_MAX: usize = 64;
+
+/// How to open a client when nobody is there to say it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    place: Place,
+    /// Without its directory, and without the key that the device keeps.
+    config: ClientConfig,
+    encryption: Option<Encryption>,
+    options: BackgroundOptions,
+    rooms: Vec<Room>,
+}
+
+impl Record {
+    /// The record of a client that is to be opened with these options; `None` if it is not for the background.
+    pub(crate) fn of(config: &ClientConfig, options: &DeviceOptions) -> Result<Option<Self>, Error> {
+        let Some(background) = &options.background else { return Ok(None) };
+        let device = device::needed_for("background")?;
+        let directory = config.directory.as_deref().filter(|_| config.store == StoreKind::Disk);
+        let directory = directory
+            .ok_or_else(|| Error::new(Code::Invalid, "background: there is nothing without a directory"))?;
+        let record = Self {
+            place: Place::of(directory, &*device)?,
+            config: ClientConfig { directory: None, ..config.clone() },
+            encryption: options.encryption,
+            options: background.clone(),
+            rooms: Vec::new(),
+        };
+        if encode(std::slice::from_ref(&record))?.len() > RECORDS_BYTES_MAX / 2 {
+            return Err(Error::new(Code::TooLarge, "background: the options are too large to be kept"));
+        }
+        Ok(Some(record))
+    }
+
+    /// Nobody is there to fetch a token.
+    fn lacks_token(&self) -> bool {
+        self.config.token.is_none() && self.config.settings.token_required
+    }
+}
+
+/// What is known of an open client that is for the background.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    record: Record,
+    /// How often each room is subscribed or watched.
+    rooms: BTreeMap<Room, u64>,
+    watches: BTreeMap<WatchId, Room>,
+}
+
+/// What of a command concerns the rooms of a record, once it has succeeded.
+#[derive(Debug)]
+pub(crate) enum Note {
+    Follow(Room),
+    Leave(Room),
+    Unwatch(WatchId),
+}
+
+impl Note {
+    pub(crate) fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Subscribe { room } | Command::Watch { room, .. } => Some(Self::Follow(room.clone())),
+            Command::Unsubscribe { room } => Some(Self::Leave(room.clone())),
+            Command::Unwatch { watch } => Some(Self::Unwatch(*watch)),
+            _ => None,
+        }
+    }
+}
+
+impl Followed {
+    pub(crate) fn new(record: Record) -> Self {
+        Self { record, rooms: BTreeMap::new(), watches: BTreeMap::new() }
+    }
+
+    pub(crate) fn take(&mut self, note: Note, reply: &Reply) {
+        match note {
+            Note::Follow(room) => {
+                if let Reply::Watching { watch, .. } = reply {
+                    self.watches.insert(*watch, room.clone());
+                }
+                *self.rooms.entry(room).or_default() += 1;
+            }
+            Note::Leave(room) => self.leave(&room),
+            Note::Unwatch(watch) => {
+                if let Some(room) = self.watches.remove(&watch) {
+                    self.leave(&room);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn set_token(&mut self, token: Option<&str>) {
+        self.record.config.token = token.map(str::to_owned);
+    }
+
+    fn leave(&mut self, room: &Room) {
+        let Some(count) = self.rooms.get_mut(room) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.rooms.remove(room);
+        }
+    }
+
+    /// The record with the rooms that are followed now.
+    pub(crate) fn now(&self) -> Record {
+        Record { rooms: self.rooms.keys().take(ROOMS_MAX).cloned().collect(), ..self.record.clone() }
+    }
+}
+
+/// Held while the records are read and kept again.
+static RECORDS: Mutex<()> = Mutex::new(());
+
+/// Keeps a record in place of the one of the same directory. It is taken when nobody else keeps one, so that no older one comes
+/// last. What hinders it is logged: a client works without.
+pub(crate) fn keep(record: impl FnOnce() -> Option<Record>) {
+    let kept = change(|records| {
+        let Some(record) = record() else { return };
+        records.retain(|other| other.place != record.place);
+        records.push(record);
+        let excess = records.len().saturating_sub(RECORDS_MAX);
+        records.drain(..excess);
+    });
+    if let Err(error) = kept {
+        tracing::warn!(%error, "what the background needs was not kept");
+    }
+}
+
+/// Forgets the record of a directory, where there is one.
+pub(crate) fn forget(directory: &Path) {
+    let Some(device) = device::current() else { return };
+    let forgotten = Place::of(directory, &*device)
+        .and_then(|place| change(|records| records.retain(|other| other.place != place)));
+    if let Err(error) = forgotten {
+        tracing::warn!(%error, "what the background needed was not forgotten");
+    }
+}
+
+fn change(edit: impl FnOnce(&mut Vec<Record>)) -> Result<(), Error> {
+    let device = device::needed_for("background")?;
+    let _alone = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = load(&*device)?;
+    let mut records = before.clone();
+    edit(&mut records);
+    while records.len() > 1 && encode(&records)?.len() > RECORDS_BYTES_MAX {
+        records.remove(0);
+    }
+    if records == before {
+        return Ok(());
+    }
+    if records.is_empty() {
+        device.forget_secret(RECORDS_NAME.to_owned())?;
+        return Ok(device.unschedule()?);
+    }
+    device.keep_secret(RECORDS_NAME.to_owned(), encode(&records)?)?;
+    schedule(&*device, &records)
+}
+
+fn schedule(device: &dyn Device, records: &[Record]) -> Result<(), Error> {
+    let soonest = records.iter().map(|record| record.options.every_ms).min();
+    Ok(soonest.map_or(Ok(()), |every_ms| device.schedule(every_ms))?)
+}
+
+fn load(device: &dyn Device) -> Result<Vec<Record>, Error> {
+    let Some(bytes) = device.read_secret(RECORDS_NAME.to_owned())? else { return Ok(Vec::new()) };
+    // Of another version of the app, perhaps: it is recorded anew when that opens its clients.
+    Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what the background needs cannot be read");
+        Vec::new()
+    }))
+}
+
+fn encode(records: &[Record]) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(records).map_err(|error| Error::new(Code::Internal, error.to_string()))
+}
+
+/// What became of a round in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum BackgroundOutcome {
+    /// No client is for the background.
+    Nothing,
+    /// Everything written before is answered by the server, and every room has caught up.
+    Complete,
+    /// Something is left to do; the same again may do it.
+    Incomplete,
+}
+
+/// Does a round for every client that was opened for the background: with the client, if it is open, or else with one that is
+/// opened for the round and closed after it. Returns soon after `cancel` was cancelled.
+#[uniffi::export]
+pub async fn json_background_sync(cancel: Arc<CancelHandle>) -> BackgroundOutcome {
+    let outcome = json::guarded(round(&cancel)).await;
+    outcome.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the round in the background failed");
+        BackgroundOutcome::Incomplete
+    })
+}
+
+async fn round(cancel: &CancelHandle) -> Result<BackgroundOutcome, Error> {
+    let device = device::needed_for("background")?;
+    let records = load(&*device)?;
+    if records.is_empty() {
+        device.unschedule()?;
+        return Ok(BackgroundOutcome::Nothing);
+    }
+    if let Err(error) = schedule(&*device, &records) {
+        tracing::warn!(%error, "the next round in the background was not asked for");
+    }
+    let mut outcome = BackgroundOutcome::Complete;
+    for record in records {
+        if cancel.is_cancelled() {
+            return Ok(BackgroundOutcome::Incomplete);
+        }
+        let directory = record.place.path(&*device)?;
+        match sync(record, directory, cancel).await {
+            Ok(true) => {}
+            Ok(false) => outcome = BackgroundOutcome::Incomplete,
+            Err(error) => {
+                tracing::warn!(%error, "a client was not synchronized in the background");
+                outcome = BackgroundOutcome::Incomplete;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Whether nothing is left to do for this client.
+async fn sync(record: Record, directory: PathBuf, cancel: &CancelHandle) -> Result<bool, Error> {
+    let command = Command::SyncOnce { deadline_ms: record.options.deadline_ms };
+    let opening = json::LIFECYCLE.lock().await;
+    if let Some(client) = json::client_of(&directory) {
+        drop(opening);
+        return Ok(until(cancel, None, client.execute(command))
+            .await
+            .is_some_and(|reply| is_complete(&reply)));
+    }
+    if record.lacks_token() {
+        return Ok(true);
+    }
+    if !directory.is_dir() {
+        // Of an installation before this one, whose secrets the system has kept.
+        drop(opening);
+        forget(&directory);
+        return Ok(true);
+    }
+    let (refused, refusal) = watch::channel(false);
+    let client = open(record.clone(), directory, refused).await?;
+    drop(opening);
+    for room in record.rooms {
+        client.client.execute(Command::Subscribe { room }).await?;
+    }
+    let reply = until(cancel, Some(refusal), client.client.execute(command)).await;
+    client.end().await;
+    Ok(reply.is_some_and(|reply| is_complete(&reply)))
+}
+
+fn is_complete(reply: &Result<Reply, Error>) -> bool {
+    matches!(reply, Ok(Reply::SyncedOnce { complete: true, .. }))
+}
+
+/// What the work comes to, unless it is called off or the server wants a token that nobody can fetch.
+async fn until<T>(
+    cancel: &CancelHandle,
+    refusal: Option<watch::Receiver<bool>>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let refused = async {
+        let Some(mut refusal) = refusal else { return std::future::pending().await };
+        if refusal.wait_for(|refused| *refused).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancel.wait() => None,
+        result = work => Some(result),
+        () = refused => None,
+    }
+}
+
+async fn open(record: Record, directory: PathBuf, refused: watch::Sender<bool>) -> Result<Headless, Error> {
+    let mut config = ClientConfig { directory: Some(directory), auto_connect: false, ..record.config };
+    if record.encryption.is_some() {
+        config.encryption_key = Some(device::encryption_key()?);
+    }
+    let sink = move |events: Vec<Event>| {
+        let is_refused = |event: &Event| matches!(event, Event::Connection { status } if status.state == ConnectionState::Unauthorized);
+        if events.iter().any(is_refused) {
+            refused.send_replace(true);
+        }
+    };
+    let (handle, client) = json::start(config, None, Some(AppState::Background), |_| sink).await?;
+    Ok(Headless { handle, client })
+}
+
+/// A client that was opened for a round. It ends with it, also when the round is abandoned.
+struct Headless {
+    handle: u64,
+    client: Client,
+}
+
+impl Headless {
+    /// Returns when the directory is free again.
+    async fn end(self) {
+        let _alone = json::LIFECYCLE.lock().await;
+        // Gone if another client has taken over.
+        if let Some(client) = json::remove(self.handle) {
+            json::close(&client).await;
+        }
+    }
+}
+
+impl Drop for Headless {
+    fn drop(&mut self) {
+        if let Some(client) = json::remove(self.handle)
+            && let Err(error) = client.post(Command::Close)
+        {
+            tracing::debug!(%error, "the client of the round was closed already");
+        }
+    }
+}

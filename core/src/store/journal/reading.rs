@@ -1,0 +1,80 @@
+//! Records read again, one by one.
+
+use std::io;
+use std::ops::Range;
+
+use super::super::StoreError;
+use super::super::file_system::{FileSystem, RandomAccessFile};
+use super::super::frame::{HEADER_BYTES, frame_length, frame_payload};
+use super::Journal;
+
+/// What is read of a record at first, in bytes: most have no more.
+const FIRST_READ_BYTES: usize = 1 << 10;
+
+impl<F: FileSystem> Journal<F> {
+    /// Reads the record at this offset, committed or not, in the place of what `into` holds.
+    ///
+    /// # Errors
+    /// `Io`, `Locked`: it may be read later. `Unreadable`: it is not there any more as it was written.
+    pub(in crate::store) fn read(&self, offset: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        into.clear();
+        let after_end = offset.checked_sub(self.end);
+        let held = match after_end {
+            Some(after) => usize::try_from(after).ok().and_then(|after| self.pending.get(after..)),
+            None => self.recent.from(offset),
+        };
+        if let Some(held) = held {
+            return self.open_frame(held, offset, into);
+        }
+        let mut first = [0; FIRST_READ_BYTES];
+        let read = read_fully(&self.file, offset, &mut first)?;
+        let length = frame_length(&first[..read], self.sealing.tag).unwrap_or(0);
+        if length <= read {
+            return self.open_frame(&first[..read], offset, into);
+        }
+        let mut frame = vec![0; length];
+        frame[..read].copy_from_slice(&first[..read]);
+        read_fully(&self.file, offset + read as u64, &mut frame[read..])?;
+        self.open_frame(&frame, offset, into)
+    }
+
+    fn open_frame(&self, frame: &[u8], offset: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        let stored = frame_payload(frame, self.sealing.tag);
+        let record = stored.and_then(|stored| self.sealing.open(stored));
+        let record = record.ok_or_else(|| StoreError::Unreadable(format!("at byte {offset}")))?;
+        into.extend_from_slice(&record);
+        Ok(())
+    }
+}
+
+/// Ranges of a file that follow each other in another one.
+#[derive(Debug)]
+pub(in crate::store) struct Moved(pub(super) Vec<Range<u64>>);
+
+impl Moved {
+    /// Where in the other file that stands which stood there; `None` if it was left out.
+    pub(in crate::store) fn offset(&self, before: u64) -> Option<u64> {
+        let mut offset = HEADER_BYTES as u64;
+        for range in &self.0 {
+            if range.contains(&before) {
+                return Some(offset + before - range.start);
+            }
+            offset += range.end - range.start;
+        }
+        None
+    }
+}
+
+/// Reads until `into` is full or the file ends, and returns how much it was.
+fn read_fully(file: &impl RandomAccessFile, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < into.len() {
+        match file.read_at(offset + read as u64, &mut into[read..]) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}

@@ -1,0 +1,89 @@
+import type { JobInfo } from './contract.ts';
+import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { share } from './share.ts';
+
+/** The jobs that have not ended, read anew whenever the queue changes, while somebody looks. */
+export class JobList implements Observable<readonly JobInfo[]> {
+  readonly #store = new Store<readonly JobInfo[]>([]);
+  readonly #read: () => Promise<JobInfo[]>;
+  readonly #changes: Observable<unknown>;
+  #subscribers = 0;
+  #end: Unsubscribe | null = null;
+  /** What the last reading was for. */
+  #seen: unknown = null;
+  #reading = false;
+  #stale = false;
+  /** Jobs that ended while the list was read. */
+  readonly #ended = new Set<number>();
+
+  /** `changes` tells when the list is to be read anew. */
+  constructor(read: () => Promise<JobInfo[]>, changes: Observable<unknown>) {
+    this.#read = read;
+    this.#changes = changes;
+  }
+
+  readonly get = (): readonly JobInfo[] => this.#store.get();
+
+  readonly subscribe = (listener: () => void): Unsubscribe => {
+    const unsubscribe = this.#store.subscribe(listener);
+    this.#subscribers += 1;
+    if (this.#subscribers === 1) {
+      this.#seen = this.#changes.get();
+      this.#end = this.#changes.subscribe(() => {
+        if (this.#changes.get() !== this.#seen) this.refresh();
+      });
+      this.refresh();
+    }
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      unsubscribe();
+      this.#subscribers -= 1;
+      if (this.#subscribers > 0) return;
+      this.#end?.();
+      this.#end = null;
+    };
+  };
+
+  readonly refresh = (): void => {
+    if (this.#subscribers === 0) return;
+    this.#seen = this.#changes.get();
+    if (this.#reading) this.#stale = true;
+    else void this.#readAll();
+  };
+
+  handleEnd(job: number): void {
+    if (this.#reading) this.#ended.add(job);
+    const jobs = this.#store.get();
+    if (jobs.some((known) => known.job === job)) this.#store.set(jobs.filter((known) => known.job !== job));
+  }
+
+  async #readAll(): Promise<void> {
+    this.#reading = true;
+    do {
+      this.#stale = false;
+      this.#ended.clear();
+      try {
+        this.#show(await this.#read());
+      } catch {
+        // A client that is closed shows what it last knew; opening it is a change.
+      }
+      // Asked again meanwhile.
+    } while (this.#isStale());
+    this.#ended.clear();
+    this.#reading = false;
+  }
+
+  #isStale(): boolean {
+    return this.#stale && this.#subscribers > 0;
+  }
+
+  #show(jobs: readonly JobInfo[]): void {
+    const shown = this.#store.get();
+    const known = new Map(shown.map((job) => [job.job, job]));
+    const next = jobs.filter(({ job }) => !this.#ended.has(job)).map((job) => share(known.get(job.job), job));
+    const same = next.length === shown.length && next.every((job, index) => job === shown[index]);
+    if (!same) this.#store.set(next);
+  }
+}

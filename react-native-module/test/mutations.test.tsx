@@ -1,0 +1,154 @@
+import { renderHook, waitFor } from '@testing-library/react-native';
+
+import { type SyncClient, type SyncOptions, useOfflineMutation } from '../src/index.ts';
+import { Backend } from './support/backend.ts';
+import { Devices, until } from './support/devices.ts';
+import { within } from './support/render.tsx';
+import { TestServer } from './support/server.ts';
+
+let server: TestServer;
+let devices: Devices;
+let backend: Backend;
+let answers: (path: string) => { status: number; body?: object };
+
+beforeAll(async () => {
+  server = await TestServer.start();
+  devices = new Devices();
+});
+
+beforeEach(async () => {
+  answers = () => ({ status: 200, body: { ok: true } });
+  backend = await Backend.start(({ path }) => answers(path));
+});
+
+afterEach(async () => {
+  await backend.stop();
+});
+
+afterAll(async () => {
+  await devices.dispose();
+  await server.dispose();
+});
+
+function device(more: Partial<SyncOptions> = {}): Promise<SyncClient> {
+  return devices.client(server, 'ada', [], { apiUrl: backend.url, ...more });
+}
+
+it('works as in the documents: an endpoint of the variables, beside a function without a name', async () => {
+  const called: string[] = [];
+  const cache = { likes: 1 };
+  const { result } = await renderHook(
+    () =>
+      useOfflineMutation<string, { previous: number }>({
+        mutationFn: (id) => Promise.resolve(called.push(id)),
+        endpoint: (id) => `/api/activities/${id}/like`,
+        method: 'POST',
+        onMutate: () => {
+          const previous = cache.likes;
+          cache.likes += 1;
+          return { previous };
+        },
+        onError: (_, __, context) => {
+          cache.likes = context?.previous ?? 0;
+        },
+      }),
+    { wrapper: within(await device()) },
+  );
+  expect(result.current).toMatchObject({ status: 'idle', isPending: false });
+  result.current.mutate('42');
+  await waitFor(() => {
+    expect(result.current.status).toBe('success');
+  });
+  expect(backend.asked).toMatchObject([{ method: 'POST', path: '/api/activities/42/like', body: '42' }]);
+  expect(cache.likes).toBe(2);
+
+  answers = () => ({ status: 422 });
+  result.current.mutate('43');
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ status: 'error', isPending: false, error: { status: 422 } });
+  });
+  expect(cache.likes).toBe(2);
+  // What is done without JavaScript is done that way with it, too.
+  expect(called).toEqual([]);
+});
+
+it('is pending after a restart until the mutation is done, and then tells so', async () => {
+  const ada = await device({ settings: { jobAuto: false } });
+  const told: unknown[] = [];
+  const useMutation = () =>
+    useOfflineMutation<{ item: string }, string>({
+      endpoint: '/orders',
+      onRestore: ({ item }) => `again ${item}`,
+      onSuccess: (result, variables, context) => told.push([result, variables, context]),
+    });
+  const before = await renderHook(useMutation, { wrapper: within(ada) });
+  await before.result.current.mutateAsync({ item: 'tea' });
+  await before.unmount();
+  await ada.close();
+
+  const after = await devices.client(server, 'ada', [], {
+    name: ada.name,
+    apiUrl: backend.url,
+    settings: { jobAuto: false },
+  });
+  const { result } = await renderHook(useMutation, { wrapper: within(after) });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({
+      status: 'pending',
+      pending: 1,
+      jobs: [{ variables: { item: 'tea' }, state: 'waiting', attempts: 0, error: null }],
+    });
+  });
+  await after.queue.process();
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ status: 'success', pending: 0, jobs: [] });
+  });
+  expect(told).toMatchObject([[{ status: 200, body: { ok: true } }, { item: 'tea' }, 'again tea']]);
+  expect(backend.asked).toHaveLength(1);
+});
+
+it('lists what was given up, after a restart too, for the user to retry or to discard', async () => {
+  answers = () => ({ status: 422 });
+  const ada = await device();
+  const useMutation = () => useOfflineMutation<number>({ endpoint: (n) => `/things/${n}`, scope: 'things' });
+  const before = await renderHook(useMutation, { wrapper: within(ada) });
+  await before.result.current.mutateAsync(1);
+  await before.result.current.mutateAsync(2);
+  await waitFor(() => {
+    expect(before.result.current.jobs.map(({ state }) => state)).toEqual(['dead', 'dead']);
+  });
+  await before.unmount();
+  await ada.close();
+
+  const after = await devices.client(server, 'ada', [], { name: ada.name, apiUrl: backend.url });
+  const { result } = await renderHook(useMutation, { wrapper: within(after) });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({
+      status: 'error',
+      jobs: [
+        { variables: 1, state: 'dead', error: { status: 422 } },
+        { variables: 2, state: 'dead' },
+      ],
+    });
+  });
+  await result.current.discard(result.current.jobs[0]?.job);
+  answers = () => ({ status: 200 });
+  await result.current.retry();
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ status: 'success', jobs: [] });
+  });
+  expect(backend.asked.map(({ path }) => path)).toEqual(['/things/1', '/things/2', '/things/2']);
+});
+
+it('does mutations of one scope in their order, whatever their endpoints', async () => {
+  const ada = await device();
+  const { result } = await renderHook(
+    () => useOfflineMutation<number>({ endpoint: (n) => `/steps/${n}`, scope: 'steps' }),
+    { wrapper: within(ada) },
+  );
+  for (const n of [1, 2, 3]) result.current.mutate(n);
+  await waitFor(() => {
+    expect(backend.asked.map(({ path }) => path)).toEqual(['/steps/1', '/steps/2', '/steps/3']);
+  });
+  await until(ada.queue, ({ count }) => count === 0);
+});

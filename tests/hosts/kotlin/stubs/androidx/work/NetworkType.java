@@ -1,0 +1,6 @@
+package androidx.work;
+
+public enum NetworkType {
+  NOT_REQUIRED,
+  CONNECTED
+}
