@@ -12,14 +12,13 @@ use syncline::engine::queue::command::{
     DeadLetter, Enqueued, JobCommand, JobEvent, JobInfo, JobOutcome, JobReply, JobState, NewJob,
     ProcessReport,
 };
-use syncline::engine::queue::job::{DeadReason, JobKind, JobWork, LanePolicy};
-use syncline::engine::queue::retry::{Category, JobError};
 use syncline::engine::socket::cause::DisconnectCause;
 use syncline::engine::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceState, NamespaceStatus, SocketMessage,
     SocketRoom, Topic,
 };
 use syncline::engine::trace::{TraceEvent, TraceKind};
+use syncline::job::{Category, DeadReason, JobError, JobKind, JobWork, LanePolicy};
 use syncline::logging::{LogLevel, LogLine};
 use syncline::metrics::{Latency, Quantiles, QueueDepth, Stats};
 use syncline::schema::{Migration, MigrationStep, Schema};

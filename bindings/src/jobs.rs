@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use syncline::argument::{Argument, portable};
 use syncline::engine::io::Reply;
 use syncline::engine::queue::command::{self, JobCommand, JobEvent, JobReply, NewJob};
-use syncline::engine::queue::job::{self, DeadReason, JobKind, JobWork};
-use syncline::engine::queue::retry::{Category, JobError};
+use syncline::job::{self, Category, DeadReason, JobError, JobKind, JobWork};
 use syncline::{Code, Command, Error};
 
 use crate::client::{Result, SynclineClient, unexpected};

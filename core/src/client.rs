@@ -27,7 +27,7 @@ use crate::store::{
     DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
 };
 use crate::transport::{
-    ConnectRequest, HttpClient, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, TlsOptions,
+    ConnectRequest, HttpClient, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, Tls, TlsOptions,
 };
 
 /// Calls that wait for the driver; beyond, callers wait.
@@ -173,7 +173,7 @@ impl ClientConfig {
             None => Roots::Platform,
         };
         let pins = Pins::parse(&self.pins).map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
-        let tls = TlsOptions { roots, pins }.client_config();
+        let tls = Tls::new(TlsOptions { roots, pins });
         let tls = tls.map_err(|error| Error::new(Code::Invalid, error.to_string()))?;
         let mut request = ConnectRequest::new(&self.url, tls).map_err(|error| invalid(&error))?;
         if let Some(path) = &self.path {
@@ -196,10 +196,10 @@ impl ClientConfig {
         Namespace::new(name).map_err(|error| Error::new(Code::Invalid, error.to_string()))
     }
 
-    /// What sends the queue's requests, under the TLS rules of the socket.
+    /// What sends the queue's requests, on the socket's way: its proxy, and its TLS rules.
     fn http(&self, endpoint: &ConnectRequest) -> Result<HttpClient, Error> {
         let base = self.api_url.as_ref().unwrap_or(&self.url);
-        HttpClient::new(base, endpoint.tls_config(), self.settings.connect_timeout_ms)
+        HttpClient::new(base, endpoint.dialer().clone(), self.settings.connect_timeout_ms)
             .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()))
     }
 

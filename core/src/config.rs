@@ -67,7 +67,7 @@ pub struct Settings {
     pub push_bytes_max: u64,
     /// How long a write waits for others to be sent with, unless its collection says otherwise.
     pub push_debounce_ms: u64,
-    /// How long a job waits to be done at most, unless it says otherwise, by the device's clock.
+    /// How long a job waits to be done at most, unless it says otherwise; while the client is closed, by the device's clock.
     pub job_ttl_ms: u64,
     /// Failed attempts after which a job is given up, unless it says otherwise; a missing network or token uses up none.
     pub job_attempts_max: u32,

@@ -12,11 +12,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::clock;
 use crate::engine::Engine;
 use crate::engine::io::{Command, Event, Generation, Input, Now, Output, Reply, RequestId};
 use crate::engine::queue::http::{HttpRequest, HttpResponse};
-use crate::engine::queue::job::JobId;
 use crate::error::{Code, Error, RETRY_AFTER_MS_MAX};
+use crate::job::JobId;
 use crate::metrics::Histogram;
 use crate::store::Store;
 use crate::transport::{
@@ -178,8 +179,10 @@ struct AppIsBusy;
 impl Running {
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mono_us = micros(self.started.elapsed());
         Now {
-            mono_us: micros(self.started.elapsed()),
+            mono_us,
+            lived_ms: clock::lived_ms().unwrap_or(mono_us / 1000),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
         }
     }

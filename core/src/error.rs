@@ -26,7 +26,7 @@ pub enum Code {
     Unreachable,
     /// The server's certificate is believed, but none of its keys is pinned.
     TlsPinMismatch,
-    /// No certificate can be judged: on Android, the system's own check was not set up.
+    /// No certificate can be judged: on Android, the system's own check was not set up; elsewhere, it has no authorities.
     TlsNotReady,
     InvalidUrl,
     /// The request is malformed: an id, a path, a setting, a patch.

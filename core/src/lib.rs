@@ -13,21 +13,27 @@
 //! - [`driver`]: the one loop that owns the clock, the socket, the timer and the disk.
 //! - [`engine`]: everything that is decided, as a pure state machine.
 //! - [`store`]: what survives a restart: the journal and the cache.
+//! - [`job`]: what a job is: the store keeps it, the engine's queue carries it out.
 //! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it.
 //! - `collation`: the order of values, which watches and indexes share.
 //! - [`secret`]: text that nothing prints. [`logging`]: where the log goes.
 //! - `numbered`: a map by numbers that mostly follow each other.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
+//! - `clock`: the clock that goes on while the device sleeps.
+//! - `http_date`: dates in HTTP headers.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
 pub mod argument;
 pub mod client;
+mod clock;
 mod collation;
 pub mod collections;
 pub mod config;
 pub mod driver;
 pub mod engine;
 pub mod error;
+mod http_date;
+pub mod job;
 pub mod logging;
 pub mod metrics;
 mod numbered;
@@ -43,7 +49,7 @@ pub use config::Settings;
 pub use engine::conflict::ConflictStrategy;
 pub use engine::io::{Command, Event, Reply};
 pub use engine::queue::command::{JobCommand, JobEvent, JobReply, NewJob};
-pub use engine::queue::job::JobWork;
 pub use error::{Code, Error, ErrorBody};
+pub use job::JobWork;
 pub use schema::Schema;
 pub use secret::Secret;

@@ -228,7 +228,7 @@ pushBytesMax: number,
  */
 pushDebounceMs: number, 
 /**
- * How long a job waits to be done at most, unless it says otherwise, by the device's clock.
+ * How long a job waits to be done at most, unless it says otherwise; while the client is closed, by the device's clock.
  */
 jobTtlMs: number, 
 /**

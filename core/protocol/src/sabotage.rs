@@ -74,6 +74,18 @@ bugs! {
     ChecksumNotUpdated "checksum_not_updated",
     /// The older of two writes of a field wins.
     OlderStampWins "older_stamp_wins",
+    /// A job expires by the device's clock, whenever that is set.
+    JobExpiryByWallClock "job_expiry_by_wall_clock",
+    /// A restart forgets the last job that waited.
+    JobForgotten "job_forgotten",
+    /// A job that is done stays in the journal.
+    JobNotGone "job_not_gone",
+    /// The end of a job is not told.
+    JobEndNotTold "job_end_not_told",
+    /// A lane begins with the job that came last.
+    LaneReversed "lane_reversed",
+    /// Each attempt at a job has an idempotency key of its own.
+    JobKeyChanged "job_key_changed",
     /// What a client has read does not move its clock.
     ClockNotObserved "clock_not_observed",
     /// Queued writes are looked for where they stood before the journal was written anew.

@@ -18,13 +18,13 @@ use super::query::selection::Selection;
 pub use super::queue::command::QueueStatus;
 use super::queue::command::{JobCommand, JobEvent, JobReply};
 use super::queue::http::{HttpRequest, HttpResponse};
-use super::queue::job::JobId;
 use super::socket::types::{
     Answer, Answered, Emit, EmitWithAck, NamespaceOptions, NamespaceStatus, SocketMessage, SocketRoom, Topic,
 };
 pub use super::socket::types::{ConnectionState, ConnectionStatus};
 use super::trace::TraceEvent;
 use crate::error::{Error, ErrorBody};
+use crate::job::JobId;
 use crate::secret::Secret;
 use crate::store::{Conflict, StoreError};
 use crate::transport::Message;
@@ -36,6 +36,9 @@ pub use super::progress::{Progress, ProgressPhase};
 pub struct Now {
     /// Microseconds on a clock that never jumps; its zero means nothing.
     pub mono_us: u64,
+    /// Milliseconds on a clock that never jumps either, and goes on while the device sleeps where the system has one that
+    /// does; its zero means nothing.
+    pub lived_ms: u64,
     /// Milliseconds since the Unix epoch, as the device believes.
     pub wall_ms: u64,
 }

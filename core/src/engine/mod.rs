@@ -72,19 +72,19 @@ use self::presence::{Announcement, PresenceBook};
 use self::progress::{ProgressMeter, Situation};
 use self::pulls::PullQueue;
 use self::query::{Queries, View};
-use self::queue::job::JobKind;
 use self::queue::{Drain, Jobs};
 use self::replica::Replica;
 use self::session::Session;
 use self::socket::SocketIo;
 use self::socket::cause::DisconnectCause;
 use self::tokens::Tokens;
-use self::trace::Trace;
+use self::trace::{Trace, TraceKind};
 use self::triggers::Triggers;
 use self::wire::{Request, Wire};
 use crate::collections::Collections;
 use crate::config::Settings;
 use crate::error::{Code, Error};
+use crate::job::JobKind;
 use crate::metrics::Histogram;
 use crate::secret::Secret;
 use crate::store::{Identity, Live, Record, Recovered, RoomState, Store, job_records};
@@ -353,6 +353,11 @@ impl Engine {
             self.handle_store_error(error);
         }
         events.extend(self.notices.take());
+        for event in &events {
+            if let Event::Error { error } = event {
+                self.trace(now, TraceKind::Error, format_args!("{}", error.code.as_str()));
+            }
+        }
         events
     }
 

@@ -28,7 +28,7 @@ impl Notices {
         if matches!(event, Event::Job { .. }) {
             if self.jobs.len() >= JOB_NOTICES_MAX {
                 let oldest = self.jobs.iter().position(|job| !is_lasting(job));
-                oldest.map(|place| self.jobs.remove(place));
+                self.dropped += u64::from(oldest.and_then(|place| self.jobs.remove(place)).is_some());
             }
             return self.jobs.push_back(event);
         }
@@ -68,6 +68,7 @@ fn is_outdated(earlier: &Event, later: &Event) -> bool {
 mod tests {
     use super::*;
     use crate::error::{Code, Error};
+    use crate::job::{Category, JobError};
 
     fn user(name: usize, online: bool) -> Event {
         Event::User { user_id: name.to_string(), online }
@@ -93,7 +94,22 @@ mod tests {
         for name in 0..=NOTICES_MAX {
             notices.push(user(name, true));
         }
+        assert_eq!(notices.dropped(), 1);
         let told: Vec<_> = notices.take().collect();
         assert_eq!((told.len(), &told[0]), (NOTICES_MAX, &user(1, true)));
+    }
+
+    #[test]
+    fn an_app_that_does_not_listen_misses_the_oldest_failures_of_jobs_and_no_dead_letter() {
+        let failed = |job| {
+            let error = JobError::new(Category::Network, "unreachable", "");
+            Event::Job { event: JobEvent::Failed { job, error, attempts: 0 } }
+        };
+        let mut notices = Notices::default();
+        for job in 0..JOB_NOTICES_MAX as u64 + 3 {
+            notices.push(failed(job));
+        }
+        assert_eq!(notices.dropped(), 3);
+        assert_eq!(notices.take().next(), Some(failed(3)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::io::Now;
-use super::queue::job::JobKind;
+use crate::job::JobKind;
 use crate::metrics::{Histogram, Latency, Quantiles, QueueDepth, Stats};
 use crate::store::Store;
 
@@ -33,7 +33,7 @@ impl Engine {
             confirmed: counters.confirmed,
             rejected: counters.rejected,
             conflicts: counters.conflicts,
-            dropped_notices: self.notices.dropped(),
+            dropped_notices: self.notices.dropped() + self.socket.dropped_messages(),
             queue: self.queued(now),
         }
     }

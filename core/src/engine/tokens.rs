@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Engine;
 use super::backoff::{Backoff, next_random};
@@ -184,6 +185,19 @@ impl Engine {
     }
 }
 
+/// Whether both are JSON Web Tokens of one user. Nothing is verified, but both come from the app, which would have to
+/// deceive itself.
+pub(super) fn are_of_one_user(first: &str, second: &str) -> bool {
+    #[derive(PartialEq, Deserialize)]
+    struct User {
+        #[serde(default)]
+        iss: Option<String>,
+        sub: String,
+    }
+    let (first, second) = (claims::<User>(first), claims::<User>(second));
+    first.is_some() && first == second
+}
+
 /// When a JSON Web Token ends, in milliseconds since the epoch. Nothing is verified: the server does that, and all that
 /// depends on it here is when to ask for the next.
 fn expiry_ms(token: &str) -> Option<u64> {
@@ -191,6 +205,15 @@ fn expiry_ms(token: &str) -> Option<u64> {
     struct Claims {
         exp: f64,
     }
+    let Claims { exp } = claims(token)?;
+    // Years that no date has are no expiry.
+    let is_a_time = exp.is_finite() && (0.0..1e12).contains(&exp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+    is_a_time.then_some((exp * 1000.0) as u64)
+}
+
+/// What a JSON Web Token says.
+fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     if token.len() > JWT_BYTES_MAX {
         return None;
     }
@@ -201,11 +224,7 @@ fn expiry_ms(token: &str) -> Option<u64> {
         return None;
     };
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
-    // Years that no date has are no expiry.
-    let is_a_time = exp.is_finite() && (0.0..1e12).contains(&exp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
-    is_a_time.then_some((exp * 1000.0) as u64)
+    serde_json::from_slice(&claims).ok()
 }
 
 #[cfg(test)]
@@ -220,6 +239,16 @@ mod tests {
     fn the_expiry_of_a_json_web_token_is_read() {
         assert_eq!(expiry_ms(&jwt(r#"{"sub":"ada","exp":1700000000}"#)), Some(1_700_000_000_000));
         assert_eq!(expiry_ms(&jwt(r#"{"exp":1700000000.5}"#)), Some(1_700_000_000_500));
+    }
+
+    #[test]
+    fn tokens_are_of_one_user_if_both_name_the_same() {
+        let ada = jwt(r#"{"sub":"ada","exp":1}"#);
+        assert!(are_of_one_user(&ada, &jwt(r#"{"sub":"ada","exp":2}"#)));
+        for other in [r#"{"sub":"eve"}"#, r#"{"iss":"elsewhere","sub":"ada"}"#, "{}", r#"{"sub":7}"#] {
+            assert!(!are_of_one_user(&ada, &jwt(other)), "{other}");
+        }
+        assert!(!are_of_one_user("opaque", "opaque"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::Room;
+use tracing::Span;
 
 use super::Engine;
 use super::io::Now;
@@ -136,6 +137,18 @@ impl Trace {
     }
 }
 
+/// A span from the request to its answer, or to the end of the connection, of pushes and pulls.
+pub(super) fn span_of(request: &Request) -> Span {
+    match request {
+        Request::Push(batch) => {
+            let writes = batch.client_seqs.len();
+            tracing::debug_span!(target: TARGET, "syncline.push", writes, answered = false)
+        }
+        Request::Page { .. } => tracing::debug_span!(target: TARGET, "syncline.pull", answered = false),
+        _ => Span::none(),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RoomTag(u64);
 
@@ -181,7 +194,7 @@ impl Engine {
 mod tests {
     use super::*;
 
-    const NOW: Now = Now { mono_us: 0, wall_ms: 7 };
+    const NOW: Now = Now { mono_us: 0, lived_ms: 0, wall_ms: 7 };
 
     #[test]
     fn the_oldest_event_gives_way() {

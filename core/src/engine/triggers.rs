@@ -7,8 +7,8 @@ use syncline_protocol::Room;
 use super::Engine;
 use super::io::{ConnectionState, Now, Output, Reply, RequestId, RoomPhase};
 use super::outbox::Unanswered;
-use super::queue::job::JobId;
 use crate::error::{Code, Error};
+use crate::job::JobId;
 use crate::store::Store;
 
 /// A command that is answered once something has come about.

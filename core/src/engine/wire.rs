@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syncline_protocol::Room;
 use syncline_protocol::message::{self, Encoding, Failure};
+use tracing::Span;
 
 use super::io::{Now, Output};
 use super::outbox::Batch;
-use super::queue::job::JobId;
+use super::trace::span_of;
 use crate::error::{Code, Error};
+use crate::job::JobId;
 use crate::transport::{Message, Namespace, Packet, Parser, Payload};
 
 /// What a packet adds to its argument at most: the event's name, the ack id, the notation around them.
@@ -46,6 +48,8 @@ struct Sent {
     request: Request,
     sent_us: u64,
     deadline_us: u64,
+    /// Ends with the answer, or with the connection.
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -156,7 +160,8 @@ impl Wire {
     ) -> Result<u64, Error> {
         self.check_size(&args)?;
         self.last_id += 1;
-        let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms) };
+        let span = span_of(&request);
+        let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms), span };
         if sent.deadline_us < u64::MAX {
             self.deadlines.insert((sent.deadline_us, self.last_id));
         }
@@ -206,6 +211,7 @@ impl Wire {
         self.heard = true;
         let sent = self.sent.remove(&id)?;
         self.deadlines.remove(&(sent.deadline_us, id));
+        sent.span.record("answered", true);
         Some((sent.request, now.mono_us.saturating_sub(sent.sent_us)))
     }
 

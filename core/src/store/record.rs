@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::{ClientId, ConflictKind, Document, HybridTime, Mutation, Path, Room, WireError};
 
 use super::queued::Queued;
-use crate::engine::queue::job::{EndedJob, Job, JobId};
+use crate::job::{EndedJob, Job, JobId};
 
 /// One line of the journal. [`Recovered`] is what the lines add up to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

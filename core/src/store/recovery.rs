@@ -7,7 +7,7 @@ use syncline_protocol::{ClientId, ErrorCode, HybridTime, NameError, WireError};
 
 use super::packed::{EntryHead, QueuedEntries};
 use super::{Entry, Identity, Outcome, Parked, Queued, Record, Recovered, StoreError};
-use crate::engine::queue::job::{EndedJob, Job, JobId};
+use crate::job::{EndedJob, Job, JobId};
 
 /// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
 /// would take a new write under a used number for a repetition. More than an outbox ever holds.

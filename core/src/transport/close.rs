@@ -6,6 +6,8 @@ use rustls::{CertificateError, Error as RustlsError};
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WebSocketError, ProtocolError};
 
+use crate::http_date;
+
 /// The close code of a close frame that has none (RFC 6455, section 7.1.5).
 pub(super) const NO_STATUS: u16 = 1005;
 
@@ -125,11 +127,13 @@ impl CloseReason {
         match error {
             WebSocketError::Http(response) => {
                 let status = response.status().as_u16();
-                let advice = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-                // Only a number of seconds: a date is of no use to a device whose clock may be wrong.
-                match advice.and_then(|advice| advice.trim().parse::<u64>().ok()) {
-                    Some(seconds) if matches!(status, 429 | 503) => {
-                        Self::RetryAfter { status, retry_after_ms: seconds.saturating_mul(1000) }
+                let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+                let date_ms = header("date").and_then(http_date::parse_ms);
+                let advice_ms =
+                    header("retry-after").and_then(|advice| http_date::retry_after_ms(advice, date_ms));
+                match advice_ms {
+                    Some(retry_after_ms) if matches!(status, 429 | 503) => {
+                        Self::RetryAfter { status, retry_after_ms }
                     }
                     _ => Self::HttpStatus(status),
                 }

@@ -1,18 +1,17 @@
 //! Where and how to connect, checked when it is set and not when it is used.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
 use url::{Host, Url};
 
+use super::dial::Dialer;
 use super::proxy::Proxy;
+use super::tls::Tls;
 
 /// The path at which Socket.IO servers listen unless told otherwise.
 pub const DEFAULT_PATH: &str = "/socket.io/";
@@ -101,14 +100,13 @@ pub struct ConnectRequest {
     port: u16,
     secure: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
-    tls: Arc<ClientConfig>,
-    proxy: Option<Proxy>,
+    dialer: Dialer,
     limits: SocketLimits,
 }
 
 impl ConnectRequest {
     /// `url` is scheme, host and port: `https://sync.example.com`. `tls` is used by `https` and `wss`.
-    pub fn new(url: &str, tls: Arc<ClientConfig>) -> Result<Self, RequestError> {
+    pub fn new(url: &str, tls: Tls) -> Result<Self, RequestError> {
         let mut url = Url::parse(url).map_err(|error| match error {
             url::ParseError::EmptyHost => RequestError::MissingHost,
             error => RequestError::Url(error),
@@ -130,7 +128,9 @@ impl ConnectRequest {
         url.set_path(DEFAULT_PATH);
         url.query_pairs_mut().extend_pairs(PROTOCOL_QUERY);
         let limits = SocketLimits::DEFAULT;
-        Ok(Self { url, host, port, secure, headers: Vec::new(), tls, proxy: None, limits })
+        let address_timeout = Duration::from_millis(limits.address_timeout_ms);
+        let dialer = Dialer { tls, proxy: None, address_timeout };
+        Ok(Self { url, host, port, secure, headers: Vec::new(), dialer, limits })
     }
 
     /// Where the server's Socket.IO listens, instead of [`DEFAULT_PATH`].
@@ -166,17 +166,14 @@ impl ConnectRequest {
     /// Goes through an HTTP proxy.
     #[must_use]
     pub fn with_proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
+        self.dialer.proxy = Some(proxy);
         self
-    }
-
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
     }
 
     /// Sets sizes and times, instead of [`SocketLimits::DEFAULT`].
     #[must_use]
     pub fn with_limits(mut self, limits: SocketLimits) -> Self {
+        self.dialer.address_timeout = Duration::from_millis(limits.address_timeout_ms);
         self.limits = limits;
         self
     }
@@ -186,8 +183,9 @@ impl ConnectRequest {
         &self.limits
     }
 
-    pub(crate) fn tls_config(&self) -> &ClientConfig {
-        &self.tls
+    /// The way to the server, and to others under the same rules.
+    pub fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     pub(super) fn host(&self) -> &Host<String> {
@@ -198,17 +196,8 @@ impl ConnectRequest {
         self.port
     }
 
-    pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
-        self.secure.then_some(&self.tls)
-    }
-
-    /// The name that the server's certificate must carry.
-    pub(super) fn server_name(&self) -> Option<ServerName<'static>> {
-        match &self.host {
-            Host::Domain(name) => ServerName::try_from(name.clone()).ok(),
-            Host::Ipv4(address) => Some(ServerName::from(IpAddr::from(*address))),
-            Host::Ipv6(address) => Some(ServerName::from(IpAddr::from(*address))),
-        }
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// The upgrade request, with a fresh key.
@@ -229,7 +218,7 @@ impl fmt::Debug for ConnectRequest {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("secure", &self.secure)
-            .field("proxy", &self.proxy)
+            .field("proxy", &self.dialer.proxy)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

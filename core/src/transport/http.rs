@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, Response};
 use url::Url;
 
+use super::close::CloseReason;
+use super::connector::Connector;
+use super::dial::Dialer;
 use super::endpoint::RequestError;
 use crate::engine::queue::http::{HttpRequest, HttpResponse, RESPONSE_HEADERS};
 use crate::error::{Code, Error};
@@ -25,13 +25,11 @@ const IDLE_PER_HOST_MAX: usize = 4;
 /// The longest value of a response's header that is kept, in bytes.
 const HEADER_BYTES_MAX: usize = 1024;
 
-type Connector = HttpsConnector<HttpConnector>;
-
 /// Sends requests, reusing connections. Redirects are not followed.
 #[derive(Clone)]
 pub struct HttpClient {
     base: Url,
-    client: Client<Connector, Full<Bytes>>,
+    client: legacy::Client<Connector, Full<Bytes>>,
 }
 
 impl fmt::Debug for HttpClient {
@@ -41,8 +39,8 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// `base` is what relative addresses are relative to; `tls` is used by `https`.
-    pub fn new(base: &str, tls: &ClientConfig, connect_timeout_ms: u64) -> Result<Self, RequestError> {
+    /// `base` is what relative addresses are relative to.
+    pub fn new(base: &str, dialer: Dialer, connect_timeout_ms: u64) -> Result<Self, RequestError> {
         let mut base = Url::parse(base).map_err(RequestError::Url)?;
         let scheme = match base.scheme() {
             "http" | "ws" => "http",
@@ -57,20 +55,8 @@ impl HttpClient {
         }
         // Between special schemes this always succeeds.
         base.set_scheme(scheme).map_err(|()| RequestError::Scheme)?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(Duration::from_millis(connect_timeout_ms)));
-        // The connector offers the protocols that it speaks itself.
-        let mut tls = tls.clone();
-        tls.alpn_protocols.clear();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
+        let connector = Connector::new(dialer, Duration::from_millis(connect_timeout_ms));
+        let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -91,10 +77,7 @@ impl HttpClient {
 
     async fn exchange(&self, request: HttpRequest, bytes_max: usize) -> Result<HttpResponse, Error> {
         let request = self.prepare(request)?;
-        let response = self.client.request(request).await.map_err(|error| {
-            let what = if error.is_connect() { "no connection" } else { "no response" };
-            Error::new(Code::Unreachable, format!("{what}: {error}"))
-        })?;
+        let response = self.client.request(request).await.map_err(|error| no_response(&error))?;
         let (status, headers) = (response.status().as_u16(), kept_headers(&response));
         let body = Limited::new(response.into_body(), bytes_max).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -128,6 +111,15 @@ impl HttpClient {
     }
 }
 
+/// Why a connection failed is told as of the socket.
+fn no_response(error: &legacy::Error) -> Error {
+    let source = std::error::Error::source(error);
+    match source.and_then(|source| source.downcast_ref::<CloseReason>()) {
+        Some(reason) => Error::from(reason.clone()),
+        None => Error::new(Code::Unreachable, format!("no response: {error}")),
+    }
+}
+
 fn kept_headers<B>(response: &Response<B>) -> BTreeMap<String, String> {
     let value = |name: &str| {
         let value = response.headers().get(name)?.to_str().ok()?;
@@ -140,10 +132,12 @@ fn kept_headers<B>(response: &Response<B>) -> BTreeMap<String, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::transport::TlsOptions;
+    use crate::transport::{ConnectRequest, Tls, TlsOptions};
 
     fn client(base: &str) -> HttpClient {
-        HttpClient::new(base, &TlsOptions::default().client_config().unwrap(), 1_000).unwrap()
+        let tls = Tls::new(TlsOptions::default()).unwrap();
+        let endpoint = ConnectRequest::new("https://a.example", tls).unwrap();
+        HttpClient::new(base, endpoint.dialer().clone(), 1_000).unwrap()
     }
 
     fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {

@@ -14,8 +14,9 @@
 //! - [`socketio`]: the packets of the application, in the JSON and in the MessagePack notation.
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
+//! - [`dial`]: name, TCP, proxy and TLS, for the socket and for requests.
 //! - [`websocket`]: the socket, polled by the driver.
-//! - [`http`]: requests beside the socket, under the same TLS rules.
+//! - [`http`]: requests beside the socket, on connections that `connector` dials under the same rules.
 //! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
 //! - [`tls`]: which certificates are believed; [`system_trust`]: by the system's rules; [`pins`]: which keys a server must
@@ -23,6 +24,8 @@
 
 pub mod close;
 pub mod codec;
+mod connector;
+pub mod dial;
 pub mod endpoint;
 pub mod engineio;
 mod error;
@@ -37,6 +40,7 @@ pub mod websocket;
 
 pub use close::{CloseReason, TlsFailure};
 pub use codec::{DecodeLimits, Decoder, Frame, Message, encode};
+pub use dial::Dialer;
 pub use endpoint::{ConnectRequest, RequestError, SocketLimits};
 pub use engineio::Handshake;
 pub use error::CodecError;
@@ -45,7 +49,7 @@ pub use pins::{PinError, Pins};
 pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
 pub use system_trust::{Distrust, SystemJudge, set_system_judge};
-pub use tls::{Roots, TlsError, TlsOptions};
+pub use tls::{Roots, Tls, TlsError, TlsOptions};
 pub use websocket::{Socket, SocketEvent};
 
 #[cfg(test)]

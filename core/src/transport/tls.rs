@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use once_cell::sync::OnceCell;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::ring;
@@ -14,8 +15,8 @@ use thiserror::Error;
 use super::pins::{PinVerifier, Pins};
 use super::system_trust::SystemVerifier;
 
-/// What the upgrade needs, offered so that a server which also speaks HTTP/2 does not choose that.
 const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+const ALPN_HTTP_2: &[u8] = b"h2";
 
 /// Named, so that a feature of another crate adds none.
 pub(super) const PROTOCOL_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -72,9 +73,74 @@ pub enum TlsError {
     Unsupported(rustls::Error),
 }
 
+/// What a connection is for, and so what the server may choose to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocols {
+    /// A WebSocket, so that a server which also speaks HTTP/2 does not choose that.
+    Upgrade,
+    Requests,
+}
+
+/// TLS as the options say. The clones share what is made once.
+#[derive(Clone)]
+pub struct Tls {
+    options: TlsOptions,
+    configs: Arc<OnceCell<Configs>>,
+}
+
+struct Configs {
+    upgrade: Arc<ClientConfig>,
+    requests: Arc<ClientConfig>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.options.fmt(f)
+    }
+}
+
+impl Tls {
+    /// Fails on a private CA that is none. The platform's certificates are asked for at the first connection that needs
+    /// them: a system may have none, and an app may need none.
+    pub fn new(options: TlsOptions) -> Result<Self, TlsError> {
+        let is_private = matches!(options.roots, Roots::PrivateCa { .. });
+        let tls = Self { options, configs: Arc::default() };
+        if is_private {
+            tls.configs()?;
+        }
+        Ok(tls)
+    }
+
+    pub(super) fn config(&self, protocols: Protocols) -> Result<&Arc<ClientConfig>, TlsError> {
+        let Configs { upgrade, requests } = self.configs()?;
+        Ok(match protocols {
+            Protocols::Upgrade => upgrade,
+            Protocols::Requests => requests,
+        })
+    }
+
+    fn configs(&self) -> Result<&Configs, TlsError> {
+        self.configs.get_or_try_init(|| self.options.client_config().map(Configs::of))
+    }
+
+    /// With a verifier of a test's own.
+    #[cfg(test)]
+    pub(super) fn of_config(config: ClientConfig) -> Self {
+        Self { options: TlsOptions::default(), configs: Arc::new(OnceCell::with_value(Configs::of(config))) }
+    }
+}
+
+impl Configs {
+    fn of(mut requests: ClientConfig) -> Self {
+        let mut upgrade = requests.clone();
+        upgrade.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+        requests.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1_1.to_vec()];
+        Self { upgrade: Arc::new(upgrade), requests: Arc::new(requests) }
+    }
+}
+
 impl TlsOptions {
-    /// The configuration, to be made once and shared by all connections.
-    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    fn client_config(&self) -> Result<ClientConfig, TlsError> {
         // Named, not the process default: a library must not depend on who set that first.
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -92,9 +158,7 @@ impl TlsOptions {
             verifier = Arc::new(PinVerifier::new(verifier, self.pins.clone()));
         }
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut config = builder.with_no_client_auth();
-        config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
-        Ok(Arc::new(config))
+        Ok(builder.with_no_client_auth())
     }
 }
 

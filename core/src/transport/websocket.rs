@@ -2,26 +2,22 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::error::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use url::Host;
 
-use super::close::{CloseReason, NO_STATUS, TlsFailure};
+use super::close::{CloseReason, NO_STATUS};
 use super::codec::Frame;
+use super::dial::ByteStream;
 use super::endpoint::ConnectRequest;
+use super::tls::Protocols;
 
 /// What a socket tells its driver, in this order: `Opened` at most once, frames, and `Closed` as the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,29 +234,11 @@ impl OpenSocket {
     }
 }
 
-/// TCP or TLS: one type, so that the WebSocket code is compiled once.
-trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 type WebSocket = WebSocketStream<Box<dyn ByteStream>>;
 
 async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
-    let tcp = match request.proxy() {
-        None => connect_tcp(request, request.host(), request.port()).await?,
-        Some(proxy) => {
-            let mut tcp = connect_tcp(request, &proxy.host, proxy.port).await?;
-            proxy.tunnel(&mut tcp, request.host(), request.port()).await?;
-            tcp
-        }
-    };
-    tcp.set_nodelay(true).map_err(|error| CloseReason::from_io(&error))?;
-    let stream: Box<dyn ByteStream> = match request.tls() {
-        None => Box::new(tcp),
-        Some(config) => {
-            let name = request.server_name().ok_or(CloseReason::Tls(TlsFailure::WrongHost))?;
-            let connecting = TlsConnector::from(Arc::clone(config)).connect(name, tcp);
-            Box::new(connecting.await.map_err(|error| CloseReason::from_io(&error))?)
-        }
-    };
+    let secure = request.is_secure().then_some(Protocols::Upgrade);
+    let stream = request.dialer().dial(request.host(), request.port(), secure).await?.stream;
     let limits = request.limits();
     let config = WebSocketConfig::default()
         .read_buffer_size(limits.read_buffer_bytes)
@@ -272,38 +250,6 @@ async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
         Ok((socket, _)) => Ok(socket),
         Err(error) => Err(CloseReason::from_upgrade(&error)),
     }
-}
-
-async fn connect_tcp(
-    request: &ConnectRequest,
-    host: &Host<String>,
-    port: u16,
-) -> Result<TcpStream, CloseReason> {
-    let addresses: Vec<SocketAddr> = match host {
-        Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
-        Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
-        Host::Domain(name) => {
-            let found = tokio::net::lookup_host((name.as_str(), port)).await;
-            found.map_err(|_| CloseReason::Dns)?.collect()
-        }
-    };
-    connect_first(&addresses, Duration::from_millis(request.limits().address_timeout_ms)).await
-}
-
-/// Tries the addresses one after the other, each within `limit`; the reason is that of the last.
-pub(super) async fn connect_first(
-    addresses: &[SocketAddr],
-    limit: Duration,
-) -> Result<TcpStream, CloseReason> {
-    let mut reason = CloseReason::Dns;
-    for address in addresses {
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => reason = CloseReason::from_io(&error),
-            Err(_) => reason = CloseReason::Timeout,
-        }
-    }
-    Err(reason)
 }
 
 fn into_message(frame: Frame) -> Message {

@@ -303,6 +303,34 @@ scenario('a session that was lost goes on, with what was missed', RECOVERY, asyn
   assert.deepEqual([...sockets.io.sockets.sockets.keys()], sids);
 });
 
+const jwt = (claims) =>
+  ['{"alg":"none"}', JSON.stringify(claims), 'x']
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.');
+
+scenario(
+  "a refreshed token goes on with the session, and another user's does not",
+  RECOVERY,
+  async (sockets) => {
+    const device = await sockets.device({ token: jwt({ sub: 'ada', exp: 4e9 }) });
+    await device.call('on', { event: 'news' });
+    await open(device);
+    sockets.io.emit('news', 1);
+    await until(() => device.heard('news').length === 1);
+    const sids = [...sockets.io.sockets.sockets.keys()];
+
+    await device.call('setToken', { token: jwt({ sub: 'ada', exp: 4e9 + 1 }) });
+    await until(() => device.connection.recovered);
+    assert.deepEqual([...sockets.io.sockets.sockets.keys()], sids);
+    sockets.io.emit('news', 2);
+    await until(() => device.heard('news').length === 2);
+
+    await device.call('setToken', { token: jwt({ sub: 'eve', exp: 4e9 }) });
+    await until(() => device.connection.state === 'open' && !device.connection.recovered);
+    await until(() => !sockets.io.sockets.sockets.has(sids[0]));
+  },
+);
+
 scenario('a session that the server does not know any more begins anew', RECOVERY, async (sockets) => {
   const device = await sockets.device();
   await device.call('on', { event: 'news' });

@@ -1,6 +1,7 @@
 //! Faults done to the real client: with real processes, files and sockets, through its public API.
 //!
 //! - [`ledger`]: what a process that will be killed writes, and how to tell afterwards what became of it.
+//! - [`errands`]: the same of queued requests.
 //! - [`damage`]: damage done to files. [`master`]: the directories it is done to. [`rescue`]: what must be left.
 //! - [`cycles`]: a client opened and closed again and again.
 //! - [`proxy`]: a TCP proxy that breaks connections in every way the tests need.
@@ -10,6 +11,7 @@
 
 pub mod cycles;
 pub mod damage;
+pub mod errands;
 pub mod ledger;
 pub mod master;
 pub mod proxy;

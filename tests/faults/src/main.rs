@@ -2,6 +2,7 @@
 //! on its standard output, a line at a time, and ends with its standard input: no test leaves one behind.
 //!
 //! - `write DIRECTORY URL ROOM TOKEN PROCESS`: writes until it is killed; offline when the URL is empty.
+//! - `enqueue DIRECTORY URL ROOM TOKEN PROCESS`: queues requests to a backend, which it sends, until it is killed.
 //! - `hold DIRECTORY`: opens the directory and keeps it.
 //! - `cycle DIRECTORY URL CYCLES`: opens and closes a client again and again, and tells what it holds of the system.
 //! - `rescue MASTERS URL VARIANT FROM TO`: damages copies of a directory, one per seed, and checks what is left.
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use syncline::{Client, ClientConfig, Command};
+use syncline_faults::errands::{Errand, LANES};
 use syncline_faults::{cycles, ledger, master, rescue};
 use tokio::task::JoinSet;
 
@@ -34,6 +36,10 @@ async fn main() {
                 let config = writer_config(directory, url, token);
                 let config = ClientConfig { encryption_key, previous_encryption_keys, ..config };
                 write(config, room, process).await;
+            }
+            ["enqueue", directory, url, _, token, process] => {
+                let config = writer_config(directory, url, token);
+                enqueue(ClientConfig { auto_connect: false, ..config }, process.parse().unwrap()).await;
             }
             ["hold", directory] => hold(directory).await,
             ["cycle", directory, url, cycles] => {
@@ -70,6 +76,8 @@ fn writer_config(directory: &str, url: &str, token: &str) -> ClientConfig {
     };
     config.settings.reconnect_delay_ms = RECONNECT_DELAY_MS;
     config.settings.cache_flush_ms = CACHE_FLUSH_MS;
+    config.settings.job_retry_delay_ms = RECONNECT_DELAY_MS;
+    config.settings.job_retry_delay_ms_max = RECONNECT_DELAY_MS;
     config
 }
 
@@ -96,6 +104,24 @@ async fn write_next(client: &Client, room: &str, process: u64, next: &AtomicU64)
     let command: Command = serde_json::from_value(ledger::command(room, process, number)).unwrap();
     client.execute(command).await.unwrap();
     say(&format!("accepted {number}"));
+}
+
+async fn enqueue(config: ClientConfig, process: u64) {
+    let client = Client::open(config, |_| ()).await.unwrap();
+    say("opened");
+    let mut lanes = JoinSet::new();
+    for lane in 0..LANES {
+        let client = client.clone();
+        lanes.spawn(async move {
+            for number in (lane..).step_by(usize::try_from(LANES).unwrap()) {
+                let command = Errand { process, number }.command();
+                client.execute(serde_json::from_value(command).unwrap()).await.unwrap();
+                say(&format!("accepted {number}"));
+            }
+        });
+    }
+    let ended: Option<Result<(), _>> = lanes.join_next().await;
+    panic!("a lane ended: {ended:?}");
 }
 
 async fn hold(directory: &str) {

@@ -53,6 +53,12 @@ async fn answer(
         }
         "private" if authorization != "Bearer newer" => StatusCode::UNAUTHORIZED.into_response(),
         "busy" if asked == 1 => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")]).into_response(),
+        "busy-until" if asked == 1 => {
+            // Two seconds ahead of a clock that is years behind the device's.
+            let headers =
+                [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:39 GMT")];
+            (StatusCode::SERVICE_UNAVAILABLE, headers).into_response()
+        }
         "invalid" => (StatusCode::UNPROCESSABLE_ENTITY, "{\"message\":\"no such item\"}").into_response(),
         "moved" => (StatusCode::FOUND, [("location", "/orders")]).into_response(),
         "large" => vec![0u8; 100_000].into_response(),
@@ -174,6 +180,18 @@ async fn advice_to_come_later_is_followed() {
     until_done(&device, 1).await;
     assert!(began.elapsed().as_millis() >= 1_000);
     assert_eq!(backend.lock().unwrap().asked["busy"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advice_that_is_a_date_is_followed_by_the_servers_own_clock() {
+    let (listener, url) = listen().await;
+    let backend = serve(listener).await;
+    let device = device(&url).await;
+    let began = std::time::Instant::now();
+    enqueue(&device, "/busy-until").await;
+    until_done(&device, 1).await;
+    assert!(began.elapsed().as_millis() >= 2_000);
+    assert_eq!(backend.lock().unwrap().asked["busy-until"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

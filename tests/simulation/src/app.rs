@@ -7,6 +7,8 @@ use syncline::engine::io::{
     ConnectionStatus, Event, ParkedWrite, PresentMember, QueueStatus, RoomPhase, RoomStatus, Row, WatchId,
 };
 use syncline::engine::query::selection::Selection;
+use syncline::engine::queue::command::JobEvent;
+use syncline::job::JobId;
 use syncline_protocol::{Collection, DocumentId, Room};
 
 use crate::failure::{Failure, ensure};
@@ -59,6 +61,12 @@ pub struct App {
     /// Numbers that the last events reported as refused and as parked.
     pub refused: Vec<u64>,
     pub parked: Vec<u64>,
+    /// Jobs that were given up and wait for a decision.
+    pub letters: BTreeSet<JobId>,
+    /// Whether it is about to decide about them.
+    pub deciding_letters: bool,
+    /// What the last events told of jobs.
+    pub told_of_jobs: Vec<JobEvent>,
 }
 
 impl App {
@@ -112,8 +120,13 @@ impl App {
             }
             Event::TokenNeeded { .. } => self.token_needed = true,
             Event::Error { error } => self.hear_error(&error),
+            Event::Job { event } => {
+                if let JobEvent::Dead { letter } = &event {
+                    self.letters.insert(letter.job);
+                }
+                self.told_of_jobs.push(event);
+            }
             Event::Progress { .. }
-            | Event::Job { .. }
             | Event::User { .. }
             | Event::Message(_)
             | Event::Namespace { .. }

@@ -8,6 +8,7 @@ use syncline::store::{Entry, Record, Recovered};
 use syncline_protocol::{DocumentId, Op, Write};
 
 use crate::failure::{Failure, ensure};
+use crate::jobbook::JobBook;
 use crate::ledger;
 use crate::server::{Ruling, Verdict};
 
@@ -59,6 +60,7 @@ pub struct Book {
     shaken: bool,
     /// Whether the last decision about a write sends it again.
     sent_again: BTreeMap<u64, bool>,
+    pub(crate) jobs: JobBook,
 }
 
 impl Book {
@@ -89,7 +91,7 @@ impl Book {
                 self.sent_again.insert(*client_seq, entry.is_some());
                 entry.iter().for_each(|entry| self.rename(entry));
             }
-            _ => {}
+            _ => self.jobs.note(record)?,
         }
         Ok(())
     }
@@ -117,6 +119,11 @@ impl Book {
         self.shaken = true;
     }
 
+    /// Whether the journal refused something since the process began.
+    pub fn is_shaken(&self) -> bool {
+        self.shaken
+    }
+
     /// The app's promise resolved.
     pub fn written(&mut self, client_seqs: &[u64]) -> Result<(), Failure> {
         for number in client_seqs {
@@ -135,6 +142,7 @@ impl Book {
     /// The commit failed: nothing of it may take effect, at least as long as the process lives. After that too, unless it
     /// is `unsure` what the disk holds.
     pub fn not_written(&mut self, unsure: bool) {
+        self.jobs.not_written(unsure);
         for noted in self.writes.values_mut() {
             if !unsure {
                 noted.folds.clear();
@@ -231,6 +239,7 @@ impl Book {
         }
         let undecided = std::mem::take(&mut self.undecided);
         let shaken = std::mem::take(&mut self.shaken);
+        self.jobs.recover(recovered, shaken)?;
         for (number, noted) in &mut self.writes {
             noted.folds.clear();
             let open = undecided.contains(number);

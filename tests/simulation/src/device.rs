@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
+use syncline::engine::queue::command::JobCommand;
+use syncline::engine::queue::http::{HttpRequest, HttpResponse};
 use syncline::engine::{Engine, EngineConfig};
+use syncline::job::JobId;
 use syncline::store::{EncryptionKey, KEY_BYTES, Record, Store, StoreError};
 use syncline::transport::{self, DecodeLimits, Decoder, Frame, Namespace, Parser};
 use syncline::{Code, Error};
@@ -54,6 +57,9 @@ pub struct Device {
     /// confirmed there.
     pub denied: BTreeSet<Room>,
     pub entries: u64,
+    pub errands: u64,
+    /// Processes so far.
+    pub lives: u64,
     token: Option<String>,
 }
 
@@ -74,7 +80,7 @@ pub struct Life {
     pub present: BTreeMap<Room, syncline_protocol::Fields>,
     /// Whether the app wants a connection.
     pub connects: bool,
-    /// Writes that the journal held when the process began: with those that were confirmed, but not yet in a durable
+    /// Writes and jobs that the journal held when the process began: with those that were confirmed, but not yet in a durable
     /// cache, there may be more of them than the outbox takes.
     pub recovered: u64,
 }
@@ -92,6 +98,11 @@ pub enum Act {
     HangUp(Generation),
     /// It appended to its journal.
     Append(Box<Record>),
+    Request {
+        job: JobId,
+        run: u64,
+        request: Box<HttpRequest>,
+    },
     /// The process was killed.
     Died(Option<Generation>),
 }
@@ -103,6 +114,7 @@ pub enum Stimulus {
     Opened(Generation),
     Frame(Generation, Frame),
     Closed(Generation),
+    Responded { job: JobId, run: u64, result: Result<HttpResponse, Error> },
     Tick,
 }
 
@@ -136,6 +148,8 @@ impl Device {
             disk_hurts: false,
             denied: BTreeSet::new(),
             entries: 0,
+            errands: 0,
+            lives: 0,
             token: None,
         }
     }
@@ -147,7 +161,7 @@ impl Device {
 
     pub fn now(&self, world_us: u64) -> Now {
         let wall_ms = (START_MS + world_us / 1000).saturating_add_signed(self.skew_ms);
-        Now { mono_us: world_us.saturating_sub(self.stood_still_us), wall_ms }
+        Now { mono_us: world_us.saturating_sub(self.stood_still_us), lived_ms: world_us / 1000, wall_ms }
     }
 
     /// When the engine wants a tick, in the world's time.
@@ -186,6 +200,7 @@ impl Device {
         // If the cache broke meanwhile, the engine begins without it.
         let rooms = store.rooms().unwrap_or_default();
         self.seed = self.seed.wrapping_add(1);
+        self.lives += 1;
         let config = EngineConfig {
             settings: self.plan.settings.clone(),
             collections: self.plan.options.clone(),
@@ -195,9 +210,11 @@ impl Device {
             seed: self.seed,
         };
         let mut app = App { denied: self.denied.clone(), ..App::default() };
+        let dead = recovered.ended_jobs.iter().filter(|ended| ended.is_dead());
+        app.letters.extend(dead.map(|ended| ended.job.id));
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
-            recovered: recovered.queued.len() as u64,
+            recovered: (recovered.queued.len() + recovered.jobs.len()) as u64,
             engine: Engine::new(config, recovered, rooms),
             store: TappedStore::new(store),
             app,
@@ -314,7 +331,7 @@ impl Life {
         if is_dead() {
             return Ok(false);
         }
-        self.notify(events, book)?;
+        self.notify(now, events, book)?;
         Ok(true)
     }
 
@@ -338,6 +355,7 @@ impl Life {
                 Some(Input::Command { request: self.last_request, command })
             }
             Stimulus::Tick => Some(Input::Tick),
+            Stimulus::Responded { job, run, result } => Some(Input::HttpDone { job, run, result }),
             Stimulus::Opened(generation) if current == Some(generation) => {
                 Some(Input::SocketOpened(generation))
             }
@@ -386,10 +404,7 @@ impl Life {
                         acts.push(Act::HangUp(generation));
                     }
                 }
-                // No user queues a request.
-                Output::Http { job, .. } => {
-                    return Err(Failure(format!("job {job} is a request that nobody made")));
-                }
+                Output::Http { job, run, request } => acts.push(Act::Request { job, run, request }),
                 Output::Reply(request, result) => {
                     ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");
                     match &result {
@@ -416,8 +431,9 @@ impl Life {
         }
     }
 
-    fn notify(&mut self, events: Vec<syncline::Event>, book: &mut Book) -> Result<(), Failure> {
-        let expected = EVENTS_MAX + self.app.watches.len() + book.len();
+    fn notify(&mut self, now: Now, events: Vec<syncline::Event>, book: &mut Book) -> Result<(), Failure> {
+        // A job may fail a few times before it ends.
+        let expected = EVENTS_MAX + self.app.watches.len() + book.len() + 8 * book.jobs.len();
         ensure!(events.len() <= expected, "{} events at once", events.len());
         self.app.has_just_lost = false;
         for event in events {
@@ -428,6 +444,9 @@ impl Life {
         }
         for number in std::mem::take(&mut self.app.parked) {
             book.parked(number)?;
+        }
+        for told in std::mem::take(&mut self.app.told_of_jobs) {
+            book.jobs.hear(&told, now)?;
         }
         Ok(())
     }
@@ -445,6 +464,7 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::SetAppState { .. } => "set_app_state",
         Command::SetNetwork { .. } => "set_network",
         Command::SetToken { .. } => "set_token",
+        Command::Jobs { command: JobCommand::Process } => "process",
         _ => "another call",
     }
 }

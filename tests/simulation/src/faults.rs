@@ -163,7 +163,7 @@ impl World {
             self.wake_up(number);
             self.wake_down(number);
         }
-        Ok(())
+        self.lose_requests(device)
     }
 
     /// Requests that the server has not begun are lost; of some that it has carried out, the answers are.

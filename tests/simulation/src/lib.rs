@@ -2,18 +2,22 @@
 //! logic, and between them a disk and a network that do what a seed says.
 
 pub mod app;
+mod backend;
 pub mod book;
 pub mod device;
+mod errands;
 pub mod failure;
 pub mod farm;
 mod faults;
 mod invariants;
+mod jobbook;
 mod ledger;
 mod links;
 pub mod network;
 pub mod plan;
 mod query;
 pub mod random;
+mod requests;
 pub mod run;
 pub mod server;
 mod session;

@@ -182,6 +182,7 @@ impl World {
         let Some(number) = self.link_with(id) else { return Ok(()) };
         let now_ms = self.server_ms();
         let answer = self.server.serve(id, now_ms);
+        self.server.backend.check()?;
         self.hear_verdicts()?;
         let live_first = self.random.percent(50);
         if live_first {

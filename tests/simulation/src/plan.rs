@@ -23,6 +23,8 @@ pub struct Plan {
     pub network: NetworkPlan,
     pub faults: FaultPlan,
     pub users: UserPlan,
+    /// Lanes of jobs on each device.
+    pub lanes: u64,
     /// How often faults and quiet follow each other.
     pub rounds: u64,
     /// How long faults go on in one round, in milliseconds.
@@ -154,7 +156,8 @@ impl Plan {
             rooms: rooms.collect(),
             collections: options.options.keys().cloned().collect(),
             options,
-            settings: draw_sizes(&settings, network, random),
+            settings: draw_jobs(draw_sizes(&settings, network, random), network, random),
+            lanes: if network.is_slow() { 8 } else { 3 },
             parser: random.one_of([Parser::Msgpack, Parser::Msgpack, Parser::Json]),
             server: draw_server(quick, network, random),
             network,
@@ -219,6 +222,19 @@ fn draw_sizes(settings: &Settings, network: NetworkPlan, random: &mut Random) ->
         queue_count_max: random.one_of([20, 60, if slow { 60 } else { 200 }]),
         document_bytes_max: random.one_of([4_000, 1 << 20]),
         ..settings.clone()
+    }
+}
+
+/// A job that waits for its next attempt is done before the ten seconds are over.
+fn draw_jobs(settings: Settings, network: NetworkPlan, random: &mut Random) -> Settings {
+    Settings {
+        job_attempts_max: random.one_of([2, 5]),
+        jobs_parallel_max: random.one_of([if network.is_slow() { 8 } else { 1 }, 8]),
+        job_retry_delay_ms: random.one_of([20, 100]),
+        job_retry_delay_ms_max: random.one_of([200, 400]),
+        job_ack_timeout_ms: 1_500,
+        http_timeout_ms: random.one_of([1_500, 3_000]),
+        ..settings
     }
 }
 

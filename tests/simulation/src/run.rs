@@ -3,6 +3,7 @@
 use syncline::Command;
 use syncline::engine::io::{AppState, ConnectionState, Network, Reply};
 use syncline::engine::query::selection::Selection;
+use syncline::engine::queue::command::JobCommand;
 use syncline::store::{DocumentKey, Store};
 use syncline_protocol::message::Push;
 use syncline_protocol::{ClientId, HybridTime, Mutation};
@@ -176,6 +177,7 @@ impl World {
         let leaves =
             life.app.store_failed && !std::mem::replace(&mut life.app.leaving, life.app.store_failed);
         let needs_token = std::mem::take(&mut life.app.token_needed);
+        self.watch_letters(device);
         if leaves {
             self.wake_in_ms(REOPEN_MS, Wake::Close(device));
         }
@@ -245,6 +247,10 @@ impl World {
                 .map_err(|failure| failure.of(device.number))?;
         }
         self.draining = false;
+        for device in &self.devices {
+            let ends = device.book.jobs.check_ends(device.number, &self.server.backend);
+            ends.map_err(|failure| failure.of(device.number))?;
+        }
         invariants::check_ledgers(&self.devices, &self.server, &keys)
     }
 
@@ -264,7 +270,9 @@ impl World {
             Some(life) => life.app.conflicts.keys().copied().collect(),
             None => vec![],
         };
-        parked.into_iter().try_for_each(|client_seq| self.decide(device, client_seq))
+        parked.into_iter().try_for_each(|client_seq| self.decide(device, client_seq))?;
+        self.watch_letters(device);
+        self.call(device, Command::Jobs { command: JobCommand::Process }).map(drop)
     }
 
     fn is_quiet(&self) -> bool {

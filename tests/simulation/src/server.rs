@@ -17,6 +17,7 @@ use syncline_server::hub::{self, Head, RoomStore};
 use syncline_server::presence::{ConnectionId, Notice, Roster};
 use syncline_server::storage::memory::MemoryStore;
 
+use crate::backend::Backend;
 use crate::plan::ServerPlan;
 use crate::session::Request;
 
@@ -36,6 +37,7 @@ pub struct Server {
     pub(crate) revoked: BTreeSet<(String, Room)>,
     /// Tokens that end no later than this are not believed any more, by user.
     pub(crate) revoked_through_ms: BTreeMap<String, u64>,
+    pub(crate) backend: Backend,
     /// What became of each mutation, for the oracle to collect.
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -104,6 +106,7 @@ impl Server {
             trouble: VecDeque::new(),
             revoked: BTreeSet::new(),
             revoked_through_ms: BTreeMap::new(),
+            backend: Backend::default(),
             verdicts: Vec::new(),
         }
     }
@@ -210,15 +213,21 @@ impl Server {
         }
         let auth = data.and_then(|data| data.decode::<Auth>().ok());
         let auth = auth.ok_or_else(|| refused(ErrorCode::Invalid, "the auth payload cannot be read"))?;
-        let token =
-            auth.token.clone().ok_or_else(|| refused(ErrorCode::Unauthorized, "there is no token"))?;
+        let (user, ends_ms) = self.check_token(auth.token.as_deref(), now_ms)?;
+        Ok((auth, user, ends_ms))
+    }
+
+    /// Whose token it is, and until when it holds.
+    pub(crate) fn check_token(&self, token: Option<&str>, now_ms: u64) -> Result<(String, u64), WireError> {
+        let refused = |code, message: &str| WireError::new(code, message);
+        let token = token.ok_or_else(|| refused(ErrorCode::Unauthorized, "there is no token"))?;
         let parts = token.split_once('|').and_then(|(user, ends)| Some((user, ends.parse::<u64>().ok()?)));
         let (user, ends_ms) = parts.ok_or_else(|| refused(ErrorCode::Unauthorized, "not a token"))?;
         let revoked_through_ms = self.revoked_through_ms.get(user).copied().unwrap_or(0);
         if ends_ms <= now_ms || ends_ms <= revoked_through_ms {
             return Err(refused(ErrorCode::Unauthorized, "the token has expired"));
         }
-        Ok((auth, user.to_owned(), ends_ms))
+        Ok((user.to_owned(), ends_ms))
     }
 
     /// The next event that waits for a connection.

@@ -10,6 +10,7 @@ use syncline_protocol::{ErrorCode, Room, WireError};
 use syncline_server::hub::{self, Author, PageRequest, PushError};
 use syncline_server::presence::ConnectionId;
 
+use crate::backend;
 use crate::server::{Ruling, Server, Session, Verdict, packet, payload};
 
 /// A request that waits its turn.
@@ -25,6 +26,10 @@ impl Server {
     pub(crate) fn serve(&mut self, id: ConnectionId, now_ms: u64) -> Option<Message> {
         let request = self.sessions.get_mut(&id)?.inbox.pop_front()?;
         let parser = self.parser(id)?;
+        if request.name == backend::EVENT {
+            let answer = self.run_errand(parser, &request);
+            return request.ack.map(|id| packet(Packet::Ack { id, args: vec![answer] }));
+        }
         let binary = request.args.first().is_some_and(|argument| argument.as_binary().is_some());
         let encoding = if binary { Encoding::Compact } else { Encoding::Plain };
         let answer = match self.answer(id, &request, now_ms) {

@@ -1,6 +1,7 @@
 //! What users and their apps do.
 
 use syncline::engine::io::{AppState, Network, Reply, Resolution, WriteRequest};
+use syncline::engine::queue::command::JobCommand;
 use syncline::store::Entry;
 use syncline::{Code, Command, Error};
 use syncline_protocol::{DocumentId, Fields, Op, Patch, Value, Write};
@@ -38,10 +39,14 @@ enum Deed {
     Resolve,
     Sync,
     Look,
+    Job,
+    Letter,
+    DropJob,
+    Process,
     Close,
 }
 
-const DEEDS: [(u64, Deed); 18] = [
+const DEEDS: [(u64, Deed); 22] = [
     (28, Deed::Enter),
     (24, Deed::Write),
     (8, Deed::WriteMany),
@@ -59,6 +64,10 @@ const DEEDS: [(u64, Deed); 18] = [
     (7, Deed::Resolve),
     (4, Deed::Sync),
     (3, Deed::Look),
+    (10, Deed::Job),
+    (4, Deed::Letter),
+    (1, Deed::DropJob),
+    (1, Deed::Process),
     (1, Deed::Close),
 ];
 
@@ -138,6 +147,10 @@ impl World {
                 let look = looks[self.random.index(looks.len())].clone();
                 self.command(device, look)
             }
+            Deed::Job => self.enqueue(device),
+            Deed::Letter => self.decide_letter(device),
+            Deed::DropJob => self.drop_job(device),
+            Deed::Process => self.command(device, Command::Jobs { command: JobCommand::Process }),
             Deed::Close => self.command(device, Command::Close),
         }
     }

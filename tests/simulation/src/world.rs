@@ -13,6 +13,7 @@ use crate::failure::{Failure, ensure};
 use crate::links::{Link, Reach};
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::requests::Exchange;
 use crate::server::{Ruling, Server, Verdict};
 use crate::storage::Space;
 use crate::trace::Trace;
@@ -32,6 +33,7 @@ pub(crate) struct World {
     pub(crate) log_ends: BTreeMap<Room, u64>,
     pub(crate) devices: Vec<Device>,
     pub(crate) links: BTreeMap<u64, Link>,
+    pub(crate) exchanges: BTreeMap<u64, Exchange>,
     pub(crate) reach: Vec<Reach>,
     /// No faults, and users only wait.
     pub(crate) calm: bool,
@@ -46,7 +48,8 @@ pub(crate) struct World {
     pub(crate) unchecked: bool,
     queue: BinaryHeap<Reverse<(u64, u64, Wake)>>,
     events: u64,
-    last_link: u64,
+    /// Of links and requests.
+    pub(crate) last_link: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +66,9 @@ pub(crate) enum Wake {
     Poll(usize),
     Token(usize),
     Reap(usize),
+    Request(u64),
+    RequestOver(u64),
+    Letters(usize),
     Flap(usize, u64),
     User(usize),
     Fault,
@@ -85,6 +91,7 @@ impl World {
             log_ends: BTreeMap::new(),
             devices,
             links: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
             calm: true,
             draining: false,
             slept_us: 0,
@@ -141,6 +148,9 @@ impl World {
             Wake::Poll(device) => self.turn(device, vec![]),
             Wake::Token(device) => self.renew_token(device),
             Wake::Reap(device) => self.reap(device),
+            Wake::Request(number) => self.handle_request(number),
+            Wake::RequestOver(number) => self.handle_request_over(number),
+            Wake::Letters(device) => self.decide_letters(device),
             Wake::Flap(device, left) => self.flap(device, left),
             Wake::User(device) => self.handle_user(device),
             Wake::Fault => self.handle_fault(),
@@ -222,6 +232,7 @@ impl World {
                 link.up.send(&frames, now_us, delay_us, &mut self.random);
                 self.wake_up(number);
             }
+            Act::Request { job, run, request } => self.send_request(device, job, run, *request),
             Act::Append(record) => {
                 self.trace.note(self.now_us, format_args!("{device} journals {}", summary(&record)));
             }

@@ -2,13 +2,13 @@
 
 use super::Before;
 use super::command::{DeadLetter, Enqueued, JobCommand, JobInfo, JobOutcome, JobReply, NewJob};
-use super::job::{EndedJob, Job, JobId, JobKind, JobWork};
 use super::retry::Failure;
 use crate::engine::Engine;
 use crate::engine::commands::too_large;
 use crate::engine::commit::Uncommitted;
 use crate::engine::io::{Now, Output, Reply, RequestId};
 use crate::error::{Code, Error};
+use crate::job::{EndedJob, Job, JobId, JobKind, JobWork};
 use crate::store::{Record, Store};
 
 /// One answer of `list` ends with the job that brings it over so many bytes.
@@ -135,6 +135,7 @@ impl Engine {
     /// Checks one job, and puts it among those that wait.
     fn accept_job(&mut self, now: Now, new: NewJob) -> Result<Enqueued, Error> {
         let ttl_ms = new.ttl_ms.unwrap_or(Some(self.settings.job_ttl_ms));
+        let queued_at_ms = self.drain.clock.now_ms(now);
         let lane = new.lane.unwrap_or_else(|| new.work.default_lane());
         let mut job = Job {
             id: 0,
@@ -145,11 +146,11 @@ impl Engine {
             idempotency_key: String::new(),
             priority: new.priority,
             after: new.after,
-            expires_at_ms: ttl_ms.map(|ttl_ms| now.wall_ms.saturating_add(ttl_ms)),
+            expires_at_ms: ttl_ms.map(|ttl_ms| queued_at_ms.saturating_add(ttl_ms)),
             attempts_max: new.attempts_max.unwrap_or(self.settings.job_attempts_max),
             policy: new.policy,
             keep_outcome: new.keep_outcome,
-            queued_at_ms: now.wall_ms,
+            queued_at_ms,
             attempts: 0,
         };
         self.check_job(&job)?;
@@ -210,8 +211,8 @@ impl Engine {
         let ended = ended.ok_or_else(|| Error::new(Code::NotFound, format!("no dead letter {id}")))?;
         let mut job = ended.job.clone();
         let ttl_ms = job.expires_at_ms.map(|at_ms| at_ms.saturating_sub(job.queued_at_ms));
-        job.expires_at_ms = ttl_ms.map(|ttl_ms| now.wall_ms.saturating_add(ttl_ms));
-        job.queued_at_ms = now.wall_ms;
+        job.queued_at_ms = self.drain.clock.now_ms(now);
+        job.expires_at_ms = ttl_ms.map(|ttl_ms| job.queued_at_ms.saturating_add(ttl_ms));
         job.attempts = 0;
         self.check_followed(&job)?;
         self.replace_job(now, request, job, work, store)

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::job::{self, DeadReason, EndedJob, JobEnd, JobId, JobKind, JobWork, LanePolicy};
-use super::retry::{Category, JobError};
-use super::{Held, job::Job};
+use super::Held;
 use crate::argument::Argument;
+use crate::job::{
+    self, Category, DeadReason, EndedJob, Job, JobEnd, JobError, JobId, JobKind, JobWork, LanePolicy,
+};
 
 /// What an app asks for.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

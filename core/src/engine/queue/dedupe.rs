@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::job::{Job, JobId};
+use crate::job::{Job, JobId};
 
 /// The jobs that have not ended, by what tells duplicates. Not kept on disk: made anew from the jobs.
 #[derive(Debug, Default)]

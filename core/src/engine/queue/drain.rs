@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syncline_protocol::sabotage::{Sabotage, is_active};
+
 use super::Run;
+use super::clock::JobClock;
 use super::command::{JobEvent, JobReply};
 use super::http::HttpRequest;
-use super::job::{DeadReason, Job, JobId, JobKind, JobWork};
 use super::pass::Pass;
-use super::retry::{Category, Failure, JobError};
+use super::retry::Failure;
 use crate::argument::Argument;
 use crate::engine::Engine;
 use crate::engine::backoff::next_random;
 use crate::engine::io::{Event, Now, Output};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
+use crate::job::{Category, DeadReason, Job, JobError, JobId, JobKind, JobWork};
 use crate::store::{Record, Store};
 
 /// Keys of handlers that an app registers at most.
@@ -42,6 +45,7 @@ pub(in crate::engine) struct Drain {
     pub(super) probe_at_us: u64,
     /// When time itself changes something: a time to live, or the next probe.
     wake_at_us: Option<u64>,
+    pub(super) clock: JobClock,
     /// Whether it was looked for jobs whose predecessor had failed when the client was last open.
     pub(super) recovered: bool,
 }
@@ -59,6 +63,7 @@ impl Drain {
             ends_due_us: None,
             probe_at_us: 0,
             wake_at_us: None,
+            clock: JobClock::default(),
             recovered: false,
         }
     }
@@ -119,7 +124,7 @@ impl Drain {
 impl Engine {
     /// Starts what may start. Called at the end of each turn.
     pub(in crate::engine) fn run_jobs(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
-        self.bury_orphans(now, store);
+        self.settle_recovered(now, store);
         if self.jobs.waiting() == 0 && self.drain.is_idle() {
             return;
         }
@@ -127,7 +132,7 @@ impl Engine {
         for id in self.jobs.overdue(now.mono_us) {
             self.handle_overdue(now, id, store);
         }
-        for id in self.jobs.expired(now.wall_ms) {
+        for id in self.jobs.expired(self.drain.clock.now_ms(now)) {
             let error = JobError::new(Category::Unknown, "expired", "its time to live has passed");
             self.bury_job(now, id, DeadReason::Expired, error, store);
         }
@@ -203,8 +208,9 @@ impl Engine {
 
     /// Notes when time itself lets something happen.
     fn plan_wake(&mut self, now: Now) {
+        let job_time_ms = self.drain.clock.now_ms(now);
         let expiry = self.jobs.next_expiry_ms();
-        let expiry = expiry.map(|at_ms| now.after_ms(at_ms.saturating_sub(now.wall_ms).max(1)));
+        let expiry = expiry.map(|at_ms| now.after_ms(at_ms.saturating_sub(job_time_ms).max(1)));
         let probes = !self.session.is_network_available()
             && self.may_request_at_all()
             && self.jobs.busy_lanes(JobKind::Request) == 0
@@ -214,7 +220,10 @@ impl Engine {
     }
 
     fn start_job(&mut self, now: Now, id: JobId, store: &mut dyn Store, out: &mut Vec<Output>) {
-        let Some(job) = self.jobs.held(id).map(|held| held.job.clone()) else { return };
+        let Some(mut job) = self.jobs.held(id).map(|held| held.job.clone()) else { return };
+        if is_active(Sabotage::JobKeyChanged) {
+            job.idempotency_key = self.new_id(now);
+        }
         // Within what JavaScript's numbers hold exactly.
         let number = next_random(&mut self.random) >> 11;
         self.drain.began_with.insert(number, self.drain.token_changes);

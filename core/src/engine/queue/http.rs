@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::job::JobWork;
-use super::retry::{Category, Failure, JobError};
+use super::retry::Failure;
 use crate::argument::Argument;
 use crate::engine::io::Now;
 use crate::error::{Code, Error};
+use crate::http_date;
+use crate::job::{Category, JobError, JobWork};
 use crate::secret::Secret;
 
 /// What is sent.
@@ -41,7 +42,8 @@ pub struct HttpResponse {
 }
 
 /// The headers of a response that an app is told.
-pub const RESPONSE_HEADERS: [&str; 5] = ["content-type", "etag", "last-modified", "location", "retry-after"];
+pub const RESPONSE_HEADERS: [&str; 6] =
+    ["content-type", "date", "etag", "last-modified", "location", "retry-after"];
 
 const CONTENT_TYPE: &str = "content-type";
 
@@ -102,7 +104,11 @@ pub(super) fn read_response(
         300..=499 => (Category::Validation, Code::Invalid, true),
         _ => (Category::Unknown, Code::Protocol, true),
     };
-    let advice_ms = response.headers.get("retry-after").and_then(|value| retry_after_ms(value, now));
+    // The server's own clock, if it says what that shows: the device's may be wrong.
+    let date_ms = response.headers.get("date").and_then(|date| http_date::parse_ms(date));
+    let advice_ms = response.headers.get("retry-after");
+    let advice_ms =
+        advice_ms.and_then(|value| http_date::retry_after_ms(value, date_ms.or(Some(now.wall_ms))));
     // Maintenance that says when it ends is not the job's fault either.
     let counts = counts && !(status == 503 && advice_ms.is_some());
     let message = match status {
@@ -122,37 +128,6 @@ fn said(response: &HttpResponse) -> String {
         [json.get("message"), nested, error].into_iter().flatten().find_map(|value| value.as_str())
     });
     text.map(|text| format!(": {text}")).unwrap_or_default()
-}
-
-/// Seconds, or a date.
-fn retry_after_ms(value: &str, now: Now) -> Option<u64> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(seconds.saturating_mul(1000));
-    }
-    Some(http_date_ms(value)?.saturating_sub(now.wall_ms))
-}
-
-/// A date as servers write it today, `Sun, 06 Nov 1994 08:49:37 GMT`, in milliseconds since the epoch.
-fn http_date_ms(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: u64 = parts.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
-    let month = parts.next()?;
-    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
-    let year: u64 = parts.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock =
-        parts.next()?.splitn(3, ':').map(|part| part.parse::<u64>().ok().filter(|part| *part <= 60));
-    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
-    if parts.next() != Some("GMT") {
-        return None;
-    }
-    // Days since the epoch, counted in years that begin in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year / 4 - year / 100 + year / 400;
-    let days = (year * 365 + leap_days + (153 * month + 2) / 5 + day - 1).checked_sub(719_468)?;
-    Some((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000)
 }
 
 /// `{status, headers, body}`: the body as JSON or text if it is, else as bytes.
@@ -179,11 +154,14 @@ fn result(response: HttpResponse) -> Argument {
 mod tests {
     use super::*;
 
-    const NOW: Now = Now { mono_us: 0, wall_ms: 784_111_777_000 };
+    const NOW: Now = Now { mono_us: 0, lived_ms: 0, wall_ms: 784_111_777_000 };
 
     fn failure(status: u16, retry_after: Option<&str>) -> Failure {
-        let headers =
-            retry_after.map(|value| ("retry-after".to_owned(), value.to_owned())).into_iter().collect();
+        failure_with(status, &retry_after.map(|value| ("retry-after", value)).into_iter().collect::<Vec<_>>())
+    }
+
+    fn failure_with(status: u16, headers: &[(&str, &str)]) -> Failure {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let response = HttpResponse { status, headers, body: Vec::new() };
         match read_response(Ok(response), NOW) {
             Err(failure) => failure,
@@ -225,17 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_as_far_away_as_the_servers_own_clock_says() {
+        let later = ("retry-after", "Sun, 06 Nov 1994 09:50:37 GMT");
+        let date = ("date", "Sun, 06 Nov 1994 09:50:07 GMT");
+        assert_eq!(failure_with(503, &[later, date]).retry_after_ms, Some(30_000));
+        assert_eq!(failure_with(503, &[later, ("date", "today")]).retry_after_ms, Some(3_600_000));
+    }
+
+    #[test]
     fn a_server_that_asks_to_come_later_does_not_use_up_an_attempt() {
         assert!(!failure(429, None).uses_up_an_attempt());
         assert!(!failure(503, Some("3")).uses_up_an_attempt());
         assert!(failure(503, None).uses_up_an_attempt());
-    }
-
-    #[test]
-    fn a_date_is_counted_in_days_of_the_calendar() {
-        assert_eq!(http_date_ms("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(http_date_ms("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
-        assert_eq!(http_date_ms("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000_000));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::job::{JobId, JobKind};
+use syncline_protocol::sabotage::{Sabotage, is_active};
+
+use crate::job::{JobId, JobKind};
 
 /// One lane: strict order, one job at a time, or several events that are sent one behind the other.
 #[derive(Debug, Default)]
@@ -48,6 +50,15 @@ pub(super) struct Head {
     pub(super) streams: bool,
     /// Whether it is on disk, and all that it follows has succeeded.
     pub(super) may_start: bool,
+}
+
+impl Lane {
+    fn first(&self) -> Option<JobId> {
+        if is_active(Sabotage::LaneReversed) {
+            return self.jobs.iter().next_back().copied();
+        }
+        self.jobs.first().copied()
+    }
 }
 
 /// All lanes, by name.
@@ -121,7 +132,7 @@ impl Lanes {
 
     /// The first job of a lane that is not under way.
     pub(super) fn first(&self, name: &str) -> Option<JobId> {
-        self.lanes.get(name)?.jobs.first().copied()
+        self.lanes.get(name)?.first()
     }
 
     /// Whether nothing of the lane, under way or not, comes before this job.
@@ -172,7 +183,7 @@ impl Lanes {
             }
             None => {}
         }
-        let (Some(first), Some(head)) = (lane.jobs.first(), head) else {
+        let (Some(first), Some(head)) = (lane.first(), head) else {
             if lane.jobs.is_empty() && lane.running.is_empty() && lane.holds.is_empty() {
                 self.lanes.remove(name);
             }
@@ -187,7 +198,7 @@ impl Lanes {
             lane.filed = Some(Filed::Waiting(until_us));
             self.waiting.insert((until_us, name.to_owned()));
         } else {
-            let place = (Reverse(head.priority), *first);
+            let place = (Reverse(head.priority), first);
             if follows {
                 lane.filed = Some(Filed::Behind(place));
                 self.behind.insert(place);

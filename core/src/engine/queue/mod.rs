@@ -1,7 +1,7 @@
 //! Jobs: what an app wants done once, in order, whenever it can be: a Socket.IO event with its answer, an HTTP request,
 //! or a function of the app.
 //!
-//! - [`job`]: what a job is. [`command`]: what an app asks for and is told. [`retry`]: what a failure means.
+//! - [`command`]: what an app asks for and is told. [`retry`]: what a failure means.
 //! - `lanes`: strict order within a lane, lanes side by side. `dedupe`: which job is the same as another.
 //! - `accept`: jobs that the app hands over, and what it decides about them. `drain` carries them out, `settle`
 //!   says what the end means; `pass` is one
@@ -12,11 +12,11 @@
 //! the app has dealt with it.
 
 mod accept;
+mod clock;
 pub mod command;
 mod dedupe;
 mod drain;
 pub mod http;
-pub mod job;
 mod lanes;
 mod pass;
 pub mod retry;
@@ -28,9 +28,10 @@ pub(super) use self::accept::JobChange;
 pub(super) use self::drain::Drain;
 
 use self::dedupe::Dedupe;
-use self::job::{DeadReason, EndedJob, Job, JobEnd, JobId, JobKind};
 use self::lanes::{Head, Lanes};
-use self::retry::{Category, JobError};
+use syncline_protocol::sabotage::{Sabotage, is_active};
+
+use crate::job::{Category, DeadReason, EndedJob, Job, JobEnd, JobError, JobId, JobKind};
 
 /// A job that has not ended.
 #[derive(Debug)]
@@ -99,7 +100,10 @@ pub(super) struct Jobs {
 
 impl Jobs {
     /// Goes on from what the journal held.
-    pub(super) fn recover(last_id: JobId, jobs: Vec<Job>, ended: Vec<EndedJob>, window: u64) -> Self {
+    pub(super) fn recover(last_id: JobId, mut jobs: Vec<Job>, ended: Vec<EndedJob>, window: u64) -> Self {
+        if is_active(Sabotage::JobForgotten) {
+            jobs.pop();
+        }
         let mut recovered = Self { last_id, lanes: Lanes::new(window), ..Self::default() };
         ended.into_iter().for_each(|ended| recovered.insert_ended(ended));
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
@@ -391,8 +395,8 @@ impl Jobs {
     }
 
     /// Jobs whose time to live has passed, without those under way: what they do may be done already.
-    pub(super) fn expired(&self, wall_ms: u64) -> Vec<JobId> {
-        let due = self.expiries.iter().take_while(|(at_ms, _)| *at_ms <= wall_ms);
+    pub(super) fn expired(&self, now_ms: u64) -> Vec<JobId> {
+        let due = self.expiries.iter().take_while(|(at_ms, _)| *at_ms <= now_ms);
         due.map(|(_, id)| *id).filter(|id| !self.running.contains_key(id) && self.is_durable(*id)).collect()
     }
 
@@ -401,6 +405,20 @@ impl Jobs {
         let waiting =
             self.expiries.iter().find(|(_, id)| !self.running.contains_key(id) && self.is_durable(*id));
         waiting.map(|(at_ms, _)| *at_ms)
+    }
+
+    /// Jobs that were queued at a time that is still to come wait their time to live from now on: the clock was set back.
+    pub(super) fn bound_expiries(&mut self, now_ms: u64) {
+        let Self { held, expiries, .. } = self;
+        for (id, Held { job, .. }) in held.iter_mut().filter(|(_, held)| held.job.queued_at_ms > now_ms) {
+            if let Some(at_ms) = job.expires_at_ms {
+                let latest_ms = now_ms.saturating_add(at_ms.saturating_sub(job.queued_at_ms));
+                expiries.remove(&(at_ms, *id));
+                expiries.insert((latest_ms, *id));
+                job.expires_at_ms = Some(latest_ms);
+            }
+            job.queued_at_ms = now_ms;
+        }
     }
 
     /// A job as it is now.
@@ -445,3 +463,7 @@ pub(super) fn dependency_error(first: JobId) -> JobError {
         &format!("job {first}, which it was to follow, did not succeed"),
     )
 }
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::command::{JobReply, ProcessReport};
-use super::job::{JobId, JobKind};
 use crate::engine::Engine;
 use crate::engine::io::{ConnectionState, Now, Output, Reply, RequestId};
 use crate::error::Error;
+use crate::job::{JobId, JobKind};
 
 #[derive(Debug)]
 pub(super) struct Pass {

@@ -1,77 +1,10 @@
 //! What a failed attempt means: its category, whether it uses up an attempt, and when the next one may be made.
 
-use serde::{Deserialize, Serialize};
 use syncline_protocol::WireError;
-use syncline_protocol::error::Retry;
 
 use crate::engine::backoff::next_random;
 use crate::error::{Code, Error, RETRY_AFTER_MS_MAX};
-
-/// The longest code and message kept of an error, in bytes.
-const CODE_BYTES_MAX: usize = 64;
-const MESSAGE_BYTES_MAX: usize = 1024;
-
-/// What kind of failure it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Category {
-    /// No answer came. Never uses up an attempt.
-    Network,
-    /// The server could not do it now.
-    Server,
-    /// Another token is needed. Never uses up an attempt.
-    Auth,
-    /// Something else was there first; tried again.
-    Conflict,
-    /// It will not be taken as it is, ever.
-    Validation,
-    Unknown,
-}
-
-impl Category {
-    /// What helps after such a failure.
-    pub fn retry(self) -> Retry {
-        match self {
-            Self::Network | Self::Server | Self::Conflict | Self::Unknown => Retry::Later,
-            Self::Auth => Retry::AfterAuth,
-            Self::Validation => Retry::Never,
-        }
-    }
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct JobError {
-    pub category: Category,
-    /// The server's or the handler's word for it, or one of [`Code`].
-    pub code: String,
-    pub message: String,
-    /// Of an HTTP response.
-    pub status: Option<u16>,
-}
-
-impl JobError {
-    /// Codes and messages come from elsewhere: they are cut.
-    pub fn new(category: Category, code: &str, message: &str) -> Self {
-        Self {
-            category,
-            code: cut(code, CODE_BYTES_MAX).to_owned(),
-            message: cut(message, MESSAGE_BYTES_MAX).to_owned(),
-            status: None,
-        }
-    }
-
-    pub fn byte_len(&self) -> usize {
-        self.code.len() + self.message.len() + 16
-    }
-}
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
-}
+use crate::job::{Category, JobError};
 
 /// A failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +99,7 @@ mod tests {
     #[test]
     fn advice_and_texts_from_elsewhere_are_cut() {
         let failure = Failure::new(Category::Server, &"ü".repeat(99), &"x".repeat(9_999));
-        assert!(failure.error.code.len() <= CODE_BYTES_MAX && failure.error.byte_len() < 2_000);
+        assert!(failure.error.code.len() <= crate::job::CODE_BYTES_MAX && failure.error.byte_len() < 2_000);
         assert_eq!(failure.with_advice(Some(u64::MAX)).retry_after_ms, Some(RETRY_AFTER_MS_MAX));
     }
 }

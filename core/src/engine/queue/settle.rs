@@ -3,17 +3,17 @@
 use super::command::{DeadLetter, JobEvent, JobOutcome};
 use super::dependency_error;
 use super::http::{HttpResponse, read_response};
-use super::job::{DeadReason, EndedJob, JobEnd, JobId, JobKind};
-use super::retry::Category;
-use super::retry::{Failure, JobError, delay_ms};
+use super::retry::{Failure, delay_ms};
 use crate::argument::Argument;
 use crate::engine::Engine;
 use crate::engine::io::{Event, Now};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
+use crate::job::{Category, DeadReason, EndedJob, JobEnd, JobError, JobId, JobKind};
 use crate::store::{Record, Store};
 use crate::transport::Payload;
 use syncline_protocol::error::Retry;
+use syncline_protocol::sabotage::{Sabotage, is_active};
 
 impl Engine {
     /// The server answered an event.
@@ -94,7 +94,9 @@ impl Engine {
         self.drain.note_attempt(id, true);
         self.counters.jobs_done += 1;
         let outcome = JobOutcome::new(&held.job, result.clone());
-        self.notices.push(Event::Job { event: JobEvent::Done { outcome } });
+        if !is_active(Sabotage::JobEndNotTold) {
+            self.notices.push(Event::Job { event: JobEvent::Done { outcome } });
+        }
         if held.job.keep_outcome {
             let bytes: usize = result.iter().map(Argument::byte_len).sum();
             // What the journal could not take, the app was told just now, and is not told again.
@@ -102,6 +104,7 @@ impl Engine {
             let ended = EndedJob { job: held.job, end: JobEnd::Done(result), ended_at_ms: now.wall_ms };
             self.jobs.insert_ended(ended.clone());
             self.append(Record::JobEnded(ended), store);
+        } else if is_active(Sabotage::JobNotGone) {
         } else if held.job.kind() == JobKind::Event {
             self.forget_done(now, id);
         } else {
@@ -183,11 +186,13 @@ impl Engine {
         self.bury_one(now, follower, DeadReason::Dependency, dependency_error(first), store);
     }
 
-    /// A crash may have come between the death of a job and that of those behind it.
-    pub(super) fn bury_orphans(&mut self, now: Now, store: &mut dyn Store) {
+    /// A crash may have come between the death of a job and that of those behind it, and a clock that was set back since
+    /// must not keep a job for ever.
+    pub(super) fn settle_recovered(&mut self, now: Now, store: &mut dyn Store) {
         if std::mem::replace(&mut self.drain.recovered, true) {
             return;
         }
+        self.jobs.bound_expiries(self.drain.clock.now_ms(now));
         let dead: Vec<JobId> =
             self.jobs.all_ended().filter(|ended| ended.is_dead()).map(|ended| ended.job.id).collect();
         for first in dead {

@@ -17,7 +17,9 @@ pub(in crate::engine) struct InboxLimits {
 pub(in crate::engine) struct Inbox {
     messages: VecDeque<SocketMessage>,
     bytes: u64,
+    /// Since the app was told.
     dropped: u64,
+    dropped_in_all: u64,
 }
 
 impl Inbox {
@@ -30,6 +32,7 @@ impl Inbox {
             let Some(oldest) = self.messages.pop_front() else { break };
             self.bytes -= byte_len(&oldest);
             self.dropped += 1;
+            self.dropped_in_all += 1;
             unanswerable.extend(oldest.ack);
         }
         unanswerable
@@ -43,6 +46,11 @@ impl Inbox {
             events.push(Event::Error { error: Error::new(Code::QueueFull, message).into() });
         }
         events.extend(self.messages.drain(..).map(Event::Message));
+    }
+
+    /// How many gave way since the client was opened.
+    pub(in crate::engine) fn dropped_in_all(&self) -> u64 {
+        self.dropped_in_all
     }
 
     pub(in crate::engine) fn clear(&mut self) {
@@ -86,6 +94,20 @@ mod tests {
             assert!(matches!(&events[0], Event::Error { error } if error.code == Code::QueueFull));
             assert_eq!(events[1..], [Event::Message(message(2)), Event::Message(message(3))]);
         }
+    }
+
+    #[test]
+    fn what_gave_way_is_counted_as_long_as_the_client_is_open() {
+        let limits = InboxLimits { count_max: 1, bytes_max: 10_000 };
+        let mut inbox = Inbox::default();
+        for number in 1..=4 {
+            inbox.push(message(number), limits);
+            inbox.poll_events(&mut Vec::new());
+            inbox.push(message(number), limits);
+            inbox.push(message(number), limits);
+        }
+        // The first three times, one of the three was there when the next came.
+        assert_eq!(inbox.dropped_in_all(), 7);
     }
 
     #[test]

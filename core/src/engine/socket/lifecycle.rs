@@ -12,6 +12,7 @@ use crate::argument::Argument;
 use crate::engine::Engine;
 use crate::engine::io::{Network, Now, Output, Reply};
 use crate::engine::session::Step;
+use crate::engine::tokens::are_of_one_user;
 use crate::error::{Code, Error};
 use crate::secret::Secret;
 use crate::transport::{Message, Namespace, Packet, Payload};
@@ -37,7 +38,8 @@ impl Engine {
 
     /// Another token is about to be set.
     pub(in crate::engine) fn expect_token(&mut self, token: Option<&str>) {
-        if self.session.token().map(Secret::expose) != token {
+        let of_same_user = |old: &str| token.is_some_and(|token| old == token || are_of_one_user(old, token));
+        if !self.session.token().map(Secret::expose).is_some_and(of_same_user) {
             // A server that continues a session may not look at the token: it could be another user's.
             self.socket.recovery.forget();
             self.socket.namespaces.forget_recovery();

@@ -74,4 +74,9 @@ impl SocketIo {
         self.namespaces.poll_events(events);
         self.inbox.poll_events(events);
     }
+
+    /// Messages that the app took too late.
+    pub(super) fn dropped_messages(&self) -> u64 {
+        self.inbox.dropped_in_all()
+    }
 }

@@ -95,7 +95,7 @@ impl Bench {
         let (inner, recovered) = MemoryStore::new(ME);
         let engine = Engine::new(config(&settings, &collections, token), recovered, vec![]);
         Self {
-            now: Now { mono_us: 1_000_000, wall_ms: WALL_MS },
+            now: Now { mono_us: 1_000_000, lived_ms: 1_000, wall_ms: WALL_MS },
             engine,
             store: FaultyStore::new(inner),
             settings,
@@ -343,7 +343,9 @@ impl Bench {
     }
 
     fn pass_until(&mut self, at_us: u64) {
-        self.now.wall_ms += (at_us - self.now.mono_us) / 1000;
+        let passed_ms = (at_us - self.now.mono_us) / 1000;
+        self.now.wall_ms += passed_ms;
+        self.now.lived_ms += passed_ms;
         self.now.mono_us = at_us;
     }
 

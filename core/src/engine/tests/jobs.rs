@@ -9,8 +9,8 @@ use crate::config::Settings;
 use crate::engine::io::{Command, Event, Input, Network, Reply};
 use crate::engine::queue::command::{Enqueued, JobCommand, JobEvent, JobReply, NewJob, ProcessReport};
 use crate::engine::queue::http::HttpResponse;
-use crate::engine::queue::job::{DeadReason, JobWork, LanePolicy};
 use crate::error::{Code, Error};
+use crate::job::{DeadReason, JobWork, LanePolicy};
 use crate::store::Store;
 use crate::transport::Payload;
 
@@ -94,7 +94,7 @@ fn answer_event<T: serde::Serialize>(bench: &mut Bench, body: &T) -> String {
     name
 }
 
-fn dead_letters(bench: &mut Bench) -> Vec<(u64, DeadReason)> {
+pub(super) fn dead_letters(bench: &mut Bench) -> Vec<(u64, DeadReason)> {
     match jobs(bench, JobCommand::DeadLetters).unwrap() {
         JobReply::DeadLetters { dead_letters } => {
             dead_letters.iter().map(|letter| (letter.job, letter.reason)).collect()
@@ -288,21 +288,6 @@ fn advice_on_when_to_come_back_is_followed_and_uses_up_no_attempt() {
     assert_eq!(bench.http.len(), 0);
     bench.advance_ms(1_001);
     assert_eq!((bench.http.len(), attempts(&bench, job)), (1, 0));
-}
-
-#[test]
-fn a_job_that_waits_too_long_expires() {
-    let mut bench = Bench::new();
-    let job = enqueue(&mut bench, NewJob { ttl_ms: Some(Some(5_000)), ..event("a", 1) });
-    let lasting = enqueue(&mut bench, NewJob { ttl_ms: Some(None), ..event("b", 1) });
-    bench.crash();
-    bench.advance_ms(1);
-    bench.input(Input::Tick);
-    bench.advance_ms(10_000);
-    assert_eq!(dead_letters(&mut bench), [(job, DeadReason::Expired)]);
-    bench.now.wall_ms += 90 * 24 * 60 * 60 * 1000;
-    bench.input(Input::Tick);
-    assert!(bench.engine.jobs.held(lasting).is_some());
 }
 
 #[test]

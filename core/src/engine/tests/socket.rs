@@ -456,15 +456,27 @@ fn a_session_that_the_server_continues_is_told_and_its_rooms_are_left_there_too(
     assert!(!status.recovered);
 }
 
-#[test]
-fn another_token_continues_no_session() {
-    let mut bench = Bench::new();
+/// Whether a session goes on when a token takes the place of another.
+fn goes_on(old: &str, new: &str) -> bool {
+    let mut bench = Bench::with_token(at_once(), Some(old));
     bench.start(Command::Connect);
     bench.accept_as("p1");
     bench.server_event("any", &[json!("offset-1")], None);
-    bench.call(Command::SetToken { token: Some("another".into()), expires_at_ms: None }).unwrap();
+    bench.call(Command::SetToken { token: Some(new.into()), expires_at_ms: None }).unwrap();
+    assert_eq!(bench.farewells, 0, "a server forgets a session that says goodbye");
     bench.accept_as("p1");
-    assert!(!bench.status().recovered);
+    bench.status().recovered
+}
+
+#[test]
+fn a_newer_token_of_the_same_user_continues_the_session_and_any_other_does_not() {
+    // {"sub":"ada","exp":1}, {"sub":"ada","exp":2} and {"sub":"eve","exp":2}
+    let [ada, newer, eve] =
+        ["eyJzdWIiOiJhZGEiLCJleHAiOjF9", "eyJzdWIiOiJhZGEiLCJleHAiOjJ9", "eyJzdWIiOiJldmUiLCJleHAiOjJ9"]
+            .map(|claims| format!("e30.{claims}.c2ln"));
+    assert!(goes_on(&ada, &newer));
+    assert!(!goes_on(&ada, &eve));
+    assert!(!goes_on("opaque", "another"));
 }
 
 #[test]

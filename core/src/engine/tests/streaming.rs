@@ -5,7 +5,7 @@ use super::jobs::{enqueue, event};
 use crate::argument::Argument;
 use crate::config::Settings;
 use crate::engine::queue::command::NewJob;
-use crate::engine::queue::job::LanePolicy;
+use crate::job::LanePolicy;
 
 fn stream(n: i64) -> NewJob {
     NewJob { policy: LanePolicy::Stream, ..event("a", n) }

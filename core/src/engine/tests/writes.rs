@@ -50,6 +50,29 @@ fn a_write_that_was_rolled_back_leaves_its_room() {
 }
 
 #[test]
+fn a_document_over_document_bytes_max_is_refused_before_anything_is_written() {
+    let settings = Settings { document_bytes_max: 100, write_bytes_max: 250, ..at_once() };
+    let mut bench = Bench::with(settings);
+    bench.open();
+    bench.enter(&ServerLog::default());
+    let of = |id: &str, bytes: usize| {
+        write(id, Write::Create([("text".to_owned(), Value::from("x".repeat(bytes)))].into()))
+    };
+    // The second spoils the call, and the three are too much together though none is by itself.
+    let refused = [vec![of("a", 10), of("b", 101)], vec![of("a", 80), of("b", 80), of("c", 80)]];
+    for writes in refused {
+        let request = bench.start(Command::Write { writes });
+        assert_eq!(bench.replies[&request].as_ref().unwrap_err().code, Code::TooLarge);
+        assert!(!bench.engine.needs_commit());
+        assert_eq!((bench.row("a"), bench.queued()), (None, 0));
+        bench.expect_silence();
+    }
+    assert_eq!(bench.write(vec![of("a", 80)]), [2], "the number given up is not used again");
+    bench.crash();
+    assert_eq!(bench.queued(), 1);
+}
+
+#[test]
 fn a_batch_is_accepted_whole_or_not_at_all() {
     let mut bench = Bench::in_room(&ServerLog::default());
     let writes = vec![create("a", 1), increment("missing", 1)];

@@ -17,7 +17,7 @@ fn http_schemes_are_web_socket_schemes() {
         let request = request(url).unwrap();
         assert_eq!(request.http_request().unwrap().uri().to_string(), uri);
         assert_eq!(request.port(), port);
-        assert_eq!(request.tls().is_some(), uri.starts_with("wss"), "{url}");
+        assert_eq!(request.is_secure(), uri.starts_with("wss"), "{url}");
     }
 }
 

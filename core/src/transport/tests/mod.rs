@@ -6,6 +6,7 @@ mod hostile;
 mod pins;
 mod properties;
 mod proxy;
+mod requests;
 mod system_trust;
 mod tls;
 mod vectors;

@@ -9,7 +9,7 @@ use super::tls::{TestCa, certificate_for, echo_server};
 use super::websocket::{Client, LIMITS};
 use crate::transport::{CloseReason, ConnectRequest, Pins, SocketEvent, TlsFailure};
 
-fn pin_of(key: &KeyPair) -> String {
+pub(super) fn pin_of(key: &KeyPair) -> String {
     let hash = digest(&SHA256, &key.subject_public_key_info());
     format!("sha256/{}", BASE64_STANDARD.encode(hash.as_ref()))
 }

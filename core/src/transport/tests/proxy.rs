@@ -15,7 +15,7 @@ use crate::transport::{CloseReason, ConnectRequest, Frame, Proxy, SocketEvent};
 const CREDENTIALS: &str = "Proxy-Authorization: Basic YWRhOnNlY3JldA==\r\n";
 
 /// A proxy that lets those through who know the password; returns its port, and how many it let through.
-async fn connect_proxy() -> (u16, Arc<AtomicUsize>) {
+pub(super) async fn connect_proxy() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let tunnels = Arc::new(AtomicUsize::new(0));
@@ -99,6 +99,15 @@ async fn a_server_that_is_busy_says_when_to_come_back() {
     let table = [
         ("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", Some(7_000)),
         ("HTTP/1.1 429 Slow down\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", Some(1_000)),
+        (
+            "HTTP/1.1 503 Busy\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Retry-After: Sun, 06 Nov 1994 08:49:42 GMT\r\nContent-Length: 0\r\n\r\n",
+            Some(5_000),
+        ),
+        (
+            "HTTP/1.1 503 Busy\r\nRetry-After: Sun, 06 Nov 1994 08:49:42 GMT\r\nContent-Length: 0\r\n\r\n",
+            None,
+        ),
         ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", None),
         ("HTTP/1.1 503 Busy\r\nRetry-After: tomorrow\r\nContent-Length: 0\r\n\r\n", None),
     ];

@@ -7,7 +7,7 @@ use super::tls::{TestCa, certificate_for, echo_server};
 use super::websocket::{Client, LIMITS};
 use crate::transport::system_trust::{JudgeSlot, SystemVerifier};
 use crate::transport::tls::PROTOCOL_VERSIONS;
-use crate::transport::{CloseReason, ConnectRequest, Distrust, SocketEvent, SystemJudge, TlsFailure};
+use crate::transport::{CloseReason, ConnectRequest, Distrust, SocketEvent, SystemJudge, Tls, TlsFailure};
 use crate::{Code, Error};
 
 /// Answers always the same, and remembers what it was asked.
@@ -38,15 +38,13 @@ impl SystemJudge for Panics {
 }
 
 /// A configuration as on a system whose rules Rust cannot read.
-fn config(slot: &Arc<JudgeSlot>) -> Arc<ClientConfig> {
+fn config(slot: &Arc<JudgeSlot>) -> Tls {
     let provider = Arc::new(ring::default_provider());
     let verifier = SystemVerifier::with(Arc::clone(slot), None, Arc::clone(&provider));
     let builder =
         ClientConfig::builder_with_provider(provider).with_protocol_versions(PROTOCOL_VERSIONS).unwrap();
-    let mut config =
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Tls::of_config(builder.with_no_client_auth())
 }
 
 async fn connect(judge: Option<Arc<dyn SystemJudge>>, named: &str) -> SocketEvent {

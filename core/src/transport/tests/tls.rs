@@ -4,14 +4,14 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use rustls::{ProtocolVersion, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::websocket::{Client, LIMITS};
 use crate::transport::tls::PROTOCOL_VERSIONS;
 use crate::transport::{
-    CloseReason, ConnectRequest, Frame, Pins, Roots, SocketEvent, TlsError, TlsFailure, TlsOptions,
+    CloseReason, ConnectRequest, Frame, Pins, Roots, SocketEvent, Tls, TlsError, TlsFailure, TlsOptions,
 };
 
 /// A private authority, made for one test.
@@ -32,14 +32,14 @@ impl TestCa {
     }
 
     /// A client configuration that believes this authority alone.
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    pub(super) fn config(&self) -> Tls {
         self.config_with(Pins::default())
     }
 
     /// The same, of which the server must have one of these keys.
-    pub(super) fn config_with(&self, pins: Pins) -> Arc<ClientConfig> {
+    pub(super) fn config_with(&self, pins: Pins) -> Tls {
         let roots = Roots::PrivateCa { pem: self.pem.clone().into_bytes() };
-        TlsOptions { roots, pins }.client_config().unwrap()
+        Tls::new(TlsOptions { roots, pins }).unwrap()
     }
 
     pub(super) fn server(&self, params: &CertificateParams) -> TlsAcceptor {
@@ -47,16 +47,27 @@ impl TestCa {
     }
 
     pub(super) fn server_with(&self, key: &KeyPair, params: &CertificateParams) -> TlsAcceptor {
+        // One that would rather speak HTTP/2, in which a WebSocket is another thing.
+        self.server_of(key, params, PROTOCOL_VERSIONS, &["h2", "http/1.1"])
+    }
+
+    /// The same, which speaks these versions of TLS, and these protocols over it, and no others.
+    pub(super) fn server_of(
+        &self,
+        key: &KeyPair,
+        params: &CertificateParams,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+    ) -> TlsAcceptor {
         let certificate = params.signed_by(key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
-        // A server that would rather speak HTTP/2, in which a WebSocket is another thing.
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -83,12 +94,7 @@ pub(super) async fn echo_server(acceptor: TlsAcceptor) -> u16 {
 }
 
 /// What becomes of a connection to a server with this certificate.
-async fn connect(
-    server: &TestCa,
-    params: &CertificateParams,
-    config: Arc<ClientConfig>,
-    host: &str,
-) -> SocketEvent {
+async fn connect(server: &TestCa, params: &CertificateParams, config: Tls, host: &str) -> SocketEvent {
     let port = echo_server(server.server(params)).await;
     let request = ConnectRequest::new(&format!("https://{host}:{port}"), config).unwrap();
     Client::open(request.with_limits(LIMITS)).next().await
@@ -124,7 +130,7 @@ async fn a_server_of_another_authority_is_refused() {
 
 #[tokio::test]
 async fn the_platform_does_not_believe_a_private_authority() {
-    let platform = TlsOptions::default().client_config().unwrap();
+    let platform = Tls::new(TlsOptions::default()).unwrap();
     let event = connect(&TestCa::new(), &certificate_for("localhost"), platform, "localhost").await;
     assert_eq!(event, SocketEvent::Closed(CloseReason::Tls(TlsFailure::UnknownIssuer)));
 }
@@ -157,7 +163,7 @@ async fn a_server_without_tls_is_a_failed_handshake() {
 fn a_private_authority_that_is_none_is_a_typed_error() {
     let error = |pem: &str| {
         let roots = Roots::PrivateCa { pem: pem.as_bytes().to_vec() };
-        TlsOptions { roots, ..TlsOptions::default() }.client_config().unwrap_err()
+        Tls::new(TlsOptions { roots, ..TlsOptions::default() }).unwrap_err()
     };
     assert!(matches!(error(""), TlsError::NoCertificate));
     assert!(matches!(error("not PEM"), TlsError::NoCertificate));

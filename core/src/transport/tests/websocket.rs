@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
 use super::tls::TestCa;
-use crate::transport::websocket::connect_first;
+use crate::transport::dial::connect_first;
 use crate::transport::{CloseReason, ConnectRequest, Frame, Socket, SocketEvent, SocketLimits};
 
 /// No step of a test takes as long; only a fault does.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use syncline::engine::queue::command::{JobCommand, NewJob};
-use syncline::engine::queue::job::{JobWork, LanePolicy};
+use syncline::job::{JobWork, LanePolicy};
 use syncline::{Argument, ClientConfig, Command};
 
 use crate::contender::{Answer, Order};

@@ -10,7 +10,7 @@ mod syncline;
 
 use std::path::Path;
 
-use ::syncline::engine::queue::job::LanePolicy;
+use ::syncline::job::LanePolicy;
 
 use crate::contender::serve;
 use crate::scenario::{BenchError, Block, Bound, Contender, Goal, Program, Scenario, Work};

@@ -56,7 +56,7 @@ impl Contender {
             seed: 1,
         };
         let engine = Engine::new(config, recovered, store.rooms().map_err(failed)?);
-        let now = Now { mono_us: 1, wall_ms: WALL_MS };
+        let now = Now { mono_us: 1, lived_ms: 1, wall_ms: WALL_MS };
         let mut contender = Self { engine, store, now, changes: Changes::default() };
         let order_by = vec![OrderBy { path: Path::field("position"), direction: None }];
         let selection = Selection {

@@ -1,8 +1,8 @@
 //! The files of an encrypted client: nothing of the app's stands in them in the clear, whatever happens to them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use serde_json::json;
 use syncline::store::{EncryptionKey, KEY_BYTES};
@@ -34,7 +34,13 @@ fn canaries(directory: &Path, found: &mut BTreeSet<String>) {
     let token = token("ada", &["canary:*"]);
     // A token is signed anew for each second; its head is always the same.
     let texts = [ROOM, COLLECTION, ID, FIELD, VALUE, "canary installation", &token[..16]];
-    for item in fs::read_dir(directory).unwrap() {
+    // What vanishes in the meantime is no file any more.
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let items = match fs::read_dir(directory) {
+        Err(error) if gone(&error) => return,
+        items => items.unwrap(),
+    };
+    for item in items {
         let path = item.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         found.extend(texts.iter().filter(|text| name.contains(**text)).map(|text| (*text).to_owned()));
@@ -42,7 +48,10 @@ fn canaries(directory: &Path, found: &mut BTreeSet<String>) {
             canaries(&path, found);
             continue;
         }
-        let bytes = fs::read(&path).unwrap();
+        let bytes = match fs::read(&path) {
+            Err(error) if gone(&error) => continue,
+            bytes => bytes.unwrap(),
+        };
         let stands = |text: &&&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
         found.extend(texts.iter().filter(stands).map(|text| (*text).to_owned()));
     }
@@ -115,6 +124,64 @@ async fn nothing_of_an_encrypted_client_stands_in_its_files() {
         assert_eq!(found(damaged.path()), BTreeSet::new(), "seed {seed}: {damage}");
     }
     assert!(quarantined > 0, "nothing was set aside");
+    server.stop().await;
+}
+
+async fn cache_bytes(device: &Device) -> u64 {
+    match device.run(json!({"type": "stats"})).await.unwrap() {
+        Reply::Stats(stats) => stats.cache_bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The cache fills with rooms that nobody follows any more, lets them go, and is written anew, which makes its file small
+/// again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nothing_stands_in_the_files_of_an_encrypted_client_that_evicts_and_rewrites() {
+    const DOCUMENTS: usize = 30;
+    const DOCUMENT_BYTES: usize = 20 << 10;
+    const CACHE_BYTES_MAX: u64 = 1 << 20;
+    let data = TempDir::new().unwrap();
+    let server = TestServer::start(data.path()).await;
+    let directory = TempDir::new().unwrap();
+    let mut config = config(directory.path(), &server.url(), Some(1));
+    config.settings.cache_bytes_max = CACHE_BYTES_MAX;
+    config.settings.cache_check_ms = 1;
+    config.settings.cache_flush_ms = 1;
+    let device = Device::open(config.clone()).await.unwrap();
+    device.run(json!({"type": "connect"})).await.unwrap();
+    for number in 0..3 {
+        let room = format!("{ROOM}-{number}");
+        device.run(json!({"type": "subscribe", "room": room})).await.unwrap();
+        for document in 0..DOCUMENTS {
+            // Does not compress.
+            let rest = (0..DOCUMENT_BYTES).map(|at| char::from(b'a' + (at * at * (document + 7) % 26) as u8));
+            let text: String = VALUE.chars().chain(rest).collect();
+            let id = format!("{ID}-{document}");
+            let write =
+                json!({"room": room, "collection": COLLECTION, "id": id, "write": {"create": {FIELD: text}}});
+            device.run(json!({"type": "write", "writes": [write]})).await.unwrap();
+        }
+        drained(&device, &[&room]).await;
+        device.run(json!({"type": "unsubscribe", "room": room})).await.unwrap();
+        assert_eq!(found(directory.path()), BTreeSet::new(), "after {room}");
+    }
+    let full = cache_bytes(&device).await;
+    assert!(full > CACHE_BYTES_MAX, "only {full} bytes: nothing has to go");
+    device.run(json!({"type": "setAppState", "state": "background"})).await.unwrap();
+    let fits = async {
+        while cache_bytes(&device).await > CACHE_BYTES_MAX {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            assert_eq!(found(directory.path()), BTreeSet::new(), "while the cache is written anew");
+        }
+    };
+    tokio::time::timeout(syncline_integration::PATIENCE, fits).await.expect("the cache is small again");
+    assert_eq!(found(directory.path()), BTreeSet::new(), "after the cache was written anew");
+    device.close().await;
+    // What a killed rewrite may leave, and the next open clears away or goes on with.
+    let device = Device::open(config).await.unwrap();
+    device.close().await;
+    assert_eq!(found(directory.path()), BTreeSet::new(), "once more closed");
     server.stop().await;
 }
 

@@ -38,7 +38,7 @@ const COMPACTION_US: u64 = 2_000;
 
 /// When a process is killed.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+pub(crate) enum Moment {
     /// So many microseconds after its start.
     AfterStart { us: u64 },
     /// So many microseconds after so many writes were accepted.
@@ -48,7 +48,7 @@ enum Moment {
 }
 
 impl Moment {
-    fn random(accepted_max: u64, random: &mut Random) -> Self {
+    pub(crate) fn random(accepted_max: u64, random: &mut Random) -> Self {
         if random.below(4) == 0 {
             return Self::AfterStart { us: random.below(START_US) };
         }
@@ -69,18 +69,18 @@ struct Tally {
 }
 
 /// A process that writes, and what it said of that.
-struct Writer {
+pub(crate) struct Writer {
     process: Process,
     opened: bool,
     accepted: Accepted,
 }
 
 impl Writer {
-    /// Offline when the URL is empty.
-    fn start(directory: &Path, url: &str, room: &str, number: u64) -> Self {
+    /// In the role `write`, offline when the URL is empty; or in another that takes the same arguments.
+    pub(crate) fn start(role: &str, directory: &Path, url: &str, room: &str, number: u64) -> Self {
         let (token, number) = (token("ada", &["kill:*"]), number.to_string());
         let arguments = [directory.as_os_str(), url.as_ref(), room.as_ref(), token.as_ref(), number.as_ref()];
-        Self { process: Process::start("write", arguments), opened: false, accepted: Accepted::default() }
+        Self { process: Process::start(role, arguments), opened: false, accepted: Accepted::default() }
     }
 
     /// Takes the next line; `false` at the end.
@@ -100,7 +100,7 @@ impl Writer {
         }
     }
 
-    async fn kill_at(mut self, moment: Moment, directory: &Path) -> (bool, Accepted) {
+    pub(crate) async fn kill_at(mut self, moment: Moment, directory: &Path) -> (bool, Accepted) {
         let started = Instant::now();
         let us = match moment {
             Moment::AfterStart { us } => us,
@@ -222,7 +222,7 @@ async fn kill_again_and_again(rooms: &str, kills: u64, online: bool, accepted_ma
         let mut lives = BTreeMap::new();
         for process in 0..LIVES.min(kills - tally.kills) {
             let moment = Moment::random(accepted_max, &mut random);
-            let started = Writer::start(directory.path(), &url, &room, process);
+            let started = Writer::start("write", directory.path(), &url, &room, process);
             let (opened, accepted) = started.kill_at(moment, directory.path()).await;
             tally.note(directory.path(), opened, &accepted);
             lives.insert(process, accepted);
@@ -291,7 +291,7 @@ async fn a_kill_around_a_compaction_leaves_the_old_or_the_new_journal() {
         };
         // A room of its own: the copies have the same numbers.
         let room = format!("kill:{kill}");
-        let started = Writer::start(directory.path(), "", &room, 0);
+        let started = Writer::start("write", directory.path(), "", &room, 0);
         let (opened, accepted) = started.kill_at(moment, directory.path()).await;
         tally.note(directory.path(), opened, &accepted);
         let lives = BTreeMap::from([(0, accepted)]);

@@ -5,6 +5,7 @@
 mod cycles;
 mod damage;
 mod encryption;
+mod job_kills;
 mod kills;
 mod listener;
 mod ownership;

@@ -1,11 +1,11 @@
-//! What a job is, in the journal and in memory.
+//! What a job is, in the journal and in memory: what the store keeps and the queue of the engine works on.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use syncline_protocol::error::Retry;
 use url::Url;
 
-use super::retry::JobError;
 use crate::argument::Argument;
 use crate::error::{Code, Error};
 
@@ -19,6 +19,10 @@ const NAME_BYTES_MAX: usize = 256;
 /// The longest address, in bytes.
 const URL_BYTES_MAX: usize = 8 << 10;
 const HEADERS_MAX: usize = 64;
+
+/// The longest code and message kept of an error, in bytes.
+pub(crate) const CODE_BYTES_MAX: usize = 64;
+const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Headers that the client sets itself.
 const RESERVED_HEADERS: [&str; 6] =
@@ -275,6 +279,68 @@ impl Job {
     }
 }
 
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Category {
+    /// No answer came. Never uses up an attempt.
+    Network,
+    /// The server could not do it now.
+    Server,
+    /// Another token is needed. Never uses up an attempt.
+    Auth,
+    /// Something else was there first; tried again.
+    Conflict,
+    /// It will not be taken as it is, ever.
+    Validation,
+    Unknown,
+}
+
+impl Category {
+    /// What helps after such a failure.
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::Network | Self::Server | Self::Conflict | Self::Unknown => Retry::Later,
+            Self::Auth => Retry::AfterAuth,
+            Self::Validation => Retry::Never,
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct JobError {
+    pub category: Category,
+    /// The server's or the handler's word for it, or one of [`Code`].
+    pub code: String,
+    pub message: String,
+    /// Of an HTTP response.
+    pub status: Option<u16>,
+}
+
+impl JobError {
+    /// Codes and messages come from elsewhere: they are cut.
+    pub fn new(category: Category, code: &str, message: &str) -> Self {
+        Self {
+            category,
+            code: cut(code, CODE_BYTES_MAX).to_owned(),
+            message: cut(message, MESSAGE_BYTES_MAX).to_owned(),
+            status: None,
+        }
+    }
+
+    pub fn byte_len(&self) -> usize {
+        self.code.len() + self.message.len() + 16
+    }
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
 /// Why a job was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
@@ -329,7 +395,7 @@ impl EndedJob {
 }
 
 /// Arguments: in JSON text as [`portable`](crate::argument::portable), in the journal as they are.
-pub(super) mod args {
+pub(crate) mod args {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::argument::{Argument, portable};
@@ -352,7 +418,7 @@ pub(super) mod args {
 }
 
 /// One argument, in the same two forms.
-pub(super) mod arg {
+pub(crate) mod arg {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::argument::Argument;
@@ -375,7 +441,7 @@ pub(super) mod arg {
 }
 
 /// An argument that may be absent, in the same two forms; `null` counts as absent.
-pub(super) mod optional_arg {
+pub(crate) mod optional_arg {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::arg;
