@@ -1,4 +1,4 @@
-import { renderHook, waitFor } from '@testing-library/react-native';
+import { act, renderHook, waitFor } from '@testing-library/react-native';
 import type { ReactNode } from 'react';
 
 import {
@@ -197,6 +197,9 @@ it('renders a selected part of the connection only when that part changes', asyn
   await waitFor(() => {
     expect(result.current).toEqual({ userId: 'ada' });
   });
+  await until(ada.connection, ({ state }) => state === 'open');
+  // React has finished what the events of the opening began.
+  await act(() => Promise.resolve());
   const before = renders;
 
   await ada.disconnect();

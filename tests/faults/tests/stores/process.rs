@@ -25,6 +25,8 @@ impl Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_syncline-faults"))
             .arg(role)
             .args(arguments)
+            // Of many threads, glibc lets each keep what it freed: memory that says nothing of the client.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
