@@ -1,4 +1,4 @@
-# Full: The libraries for Android and iOS: compiled, linked against stub system libraries, and checked.
+# The libraries for Android and iOS: compiled, linked against stub system libraries, and checked.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=scripts/lib/phone.sh
