@@ -1,4 +1,4 @@
-# Full: The Expo modules' Swift and Kotlin sources, type-checked against Expo's API; wrong copies must be refused.
+# The Expo modules' Swift and Kotlin sources, type-checked against Expo's API; wrong copies must be refused.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=scripts/lib/build.sh

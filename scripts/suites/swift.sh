@@ -1,4 +1,4 @@
-# Full: The Swift binding and what is built on it, against a real server; skipped where there is no Swift.
+# The Swift binding and what is built on it, against a real server; skipped where there is no Swift.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=scripts/lib/build.sh
