@@ -1,5 +1,5 @@
 import type { JobInfo } from './contract.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { Audience, type Observable, Store, type Unsubscribe } from './observable.ts';
 import { share } from './share.ts';
 
 /** The jobs that have not ended, read anew whenever the queue changes, while somebody looks. */
@@ -7,8 +7,13 @@ export class JobList implements Observable<readonly JobInfo[]> {
   readonly #store = new Store<readonly JobInfo[]>([]);
   readonly #read: () => Promise<JobInfo[]>;
   readonly #changes: Observable<unknown>;
-  #subscribers = 0;
-  #end: Unsubscribe | null = null;
+  readonly #audience = new Audience(() => {
+    const end = this.#changes.subscribe(() => {
+      if (this.#changes.get() !== this.#seen) this.refresh();
+    });
+    this.refresh();
+    return end;
+  });
   /** What the last reading was for. */
   #seen: unknown = null;
   #reading = false;
@@ -26,28 +31,15 @@ export class JobList implements Observable<readonly JobInfo[]> {
 
   readonly subscribe = (listener: () => void): Unsubscribe => {
     const unsubscribe = this.#store.subscribe(listener);
-    this.#subscribers += 1;
-    if (this.#subscribers === 1) {
-      this.#seen = this.#changes.get();
-      this.#end = this.#changes.subscribe(() => {
-        if (this.#changes.get() !== this.#seen) this.refresh();
-      });
-      this.refresh();
-    }
-    let ended = false;
+    const leave = this.#audience.join();
     return () => {
-      if (ended) return;
-      ended = true;
       unsubscribe();
-      this.#subscribers -= 1;
-      if (this.#subscribers > 0) return;
-      this.#end?.();
-      this.#end = null;
+      leave();
     };
   };
 
   readonly refresh = (): void => {
-    if (this.#subscribers === 0) return;
+    if (this.#audience.isEmpty) return;
     this.#seen = this.#changes.get();
     if (this.#reading) this.#stale = true;
     else void this.#readAll();
@@ -76,7 +68,7 @@ export class JobList implements Observable<readonly JobInfo[]> {
   }
 
   #isStale(): boolean {
-    return this.#stale && this.#subscribers > 0;
+    return this.#stale && !this.#audience.isEmpty;
   }
 
   #show(jobs: readonly JobInfo[]): void {

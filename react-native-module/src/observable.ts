@@ -2,6 +2,41 @@ import { asSynclineError, type SynclineError } from './error.ts';
 
 export type Unsubscribe = () => void;
 
+/** An end that comes once, however often it is called. */
+export function once(end: () => void): Unsubscribe {
+  let isOver = false;
+  return () => {
+    if (isOver) return;
+    isOver = true;
+    end();
+  };
+}
+
+/** Those who look: something begins with the first of them, and what that returned ends it after the last. */
+export class Audience {
+  readonly #begin: () => Unsubscribe;
+  #size = 0;
+  #end: Unsubscribe = () => undefined;
+
+  constructor(begin: () => Unsubscribe) {
+    this.#begin = begin;
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /** Returns how to leave. */
+  join(): Unsubscribe {
+    this.#size += 1;
+    if (this.#size === 1) this.#end = this.#begin();
+    return once(() => {
+      this.#size -= 1;
+      if (this.#size === 0) this.#end();
+    });
+  }
+}
+
 /** A value that changes. `get` returns the same object until it does. */
 export interface Observable<T> {
   readonly get: () => T;

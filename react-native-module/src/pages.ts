@@ -1,4 +1,4 @@
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { Audience, type Observable, Store, type Unsubscribe } from './observable.ts';
 import type { Document } from './ops.ts';
 import { share } from './share.ts';
 import { type CollectionSnapshot, LOADING } from './watches.ts';
@@ -26,7 +26,13 @@ export class Pages implements Observable<AnySnapshot> {
   readonly #store = new Store(NO_PAGES);
   #limit: number;
   #window: Window;
-  #subscribers = 0;
+  readonly #audience = new Audience(() => {
+    this.#follow();
+    return () => {
+      this.#end?.();
+      this.#end = null;
+    };
+  });
   #end: Unsubscribe | null = null;
 
   /** `watch` gives the window of a size. */
@@ -41,17 +47,10 @@ export class Pages implements Observable<AnySnapshot> {
 
   readonly subscribe = (listener: () => void): Unsubscribe => {
     const unsubscribe = this.#store.subscribe(listener);
-    this.#subscribers += 1;
-    if (this.#subscribers === 1) this.#follow();
-    let ended = false;
+    const leave = this.#audience.join();
     return () => {
-      if (ended) return;
-      ended = true;
       unsubscribe();
-      this.#subscribers -= 1;
-      if (this.#subscribers > 0) return;
-      this.#end?.();
-      this.#end = null;
+      leave();
     };
   };
 

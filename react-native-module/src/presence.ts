@@ -1,7 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { Command, ErrorBody, Event, PresentMember, PresentUser } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Observable, once, Store, type Unsubscribe } from './observable.ts';
 import { toFields } from './json.ts';
 import { OnlineUsers } from './online-users.ts';
 import type { Fields } from './ops.ts';
@@ -140,14 +140,11 @@ export class Presences {
   #subscribe(entry: Room, listener: () => void): Unsubscribe {
     entry.listeners += 1;
     const unsubscribe = entry.store.subscribe(listener);
-    let ended = false;
-    return () => {
-      if (ended) return;
-      ended = true;
+    return once(() => {
       unsubscribe();
       entry.listeners -= 1;
       this.#tidy(entry);
-    };
+    });
   }
 
   #room(name: string): Room {

@@ -1,7 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { Command } from './contract.ts';
 import { asSynclineError, type SynclineError } from './error.ts';
-import type { Unsubscribe } from './observable.ts';
+import { once, type Unsubscribe } from './observable.ts';
 
 /** What the core is asked as something begins and ends to be wanted, by its name. */
 interface Commands {
@@ -48,13 +48,10 @@ export class Subscriptions {
     this.#rooms.set(name, room);
     room.holders += 1;
     this.#settle(room);
-    let ended = false;
-    return () => {
-      if (ended) return;
-      ended = true;
+    return once(() => {
       room.holders -= 1;
       this.#settle(room);
-    };
+    });
   }
 
   /** The client was opened: what is still wanted is asked for again. */

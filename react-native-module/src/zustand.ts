@@ -10,7 +10,7 @@ import {
   type DocumentSnapshot,
   toDocument,
 } from './hooks/use-document.ts';
-import { combine, type Observable, type Unsubscribe } from './observable.ts';
+import { Audience, combine, type Observable } from './observable.ts';
 import type { Fields } from './ops.ts';
 import type { Selection } from './queries.ts';
 import type { CollectionRef, DocumentRef } from './refs.ts';
@@ -23,25 +23,20 @@ function following<T extends object, State extends T>(
 ): StoreApi<State> {
   const store = createStore<State>()(() => initial);
   const { subscribe } = store;
-  let subscribers = 0;
-  let end: Unsubscribe = () => undefined;
   const follow = () => {
     store.setState(source.get() as Partial<State>);
   };
+  const audience = new Audience(() => {
+    const end = source.subscribe(follow);
+    follow();
+    return end;
+  });
   store.subscribe = (listener) => {
     const unsubscribe = subscribe(listener);
-    subscribers += 1;
-    if (subscribers === 1) {
-      end = source.subscribe(follow);
-      follow();
-    }
-    let ended = false;
+    const leave = audience.join();
     return () => {
-      if (ended) return;
-      ended = true;
       unsubscribe();
-      subscribers -= 1;
-      if (subscribers === 0) end();
+      leave();
     };
   };
   return store;

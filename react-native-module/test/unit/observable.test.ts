@@ -1,4 +1,4 @@
-import { Store } from '../../src/observable.ts';
+import { Audience, once, Store } from '../../src/observable.ts';
 
 it('tells its listeners about a change, and nothing else', () => {
   const store = new Store(1);
@@ -43,4 +43,30 @@ it('lets a listener unsubscribe others while it is told', () => {
   store.set(2);
   store.set(3);
   expect(late).toHaveBeenCalledTimes(1);
+});
+
+it('ends once, however often the end is called', () => {
+  const end = jest.fn();
+  const ending = once(end);
+  ending();
+  ending();
+  expect(end).toHaveBeenCalledTimes(1);
+});
+
+it('begins with the first who looks, and ends after the last, each time anew', () => {
+  const end = jest.fn();
+  const begin = jest.fn(() => end);
+  const audience = new Audience(begin);
+  const first = audience.join();
+  const second = audience.join();
+  expect(begin).toHaveBeenCalledTimes(1);
+  first();
+  first();
+  expect(end).not.toHaveBeenCalled();
+  expect(audience.isEmpty).toBe(false);
+  second();
+  expect(end).toHaveBeenCalledTimes(1);
+  expect(audience.isEmpty).toBe(true);
+  audience.join();
+  expect(begin).toHaveBeenCalledTimes(2);
 });
