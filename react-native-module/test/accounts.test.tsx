@@ -9,22 +9,11 @@ import {
   useSocketConnection,
   useSyncClient,
 } from '../src/index.ts';
-import { Devices, until } from './support/devices.ts';
+import { until } from './support/devices.ts';
 import { ScriptedHost, turn } from './support/scripted-host.ts';
-import { TestServer } from './support/server.ts';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 function Account({ onClient }: { onClient: (client: SyncClient) => void }) {
   onClient(useSyncClient());
@@ -33,10 +22,10 @@ function Account({ onClient }: { onClient: (client: SyncClient) => void }) {
 }
 
 async function setUp() {
-  const { url, name = '' } = await devices.options(server, 'ada', []);
+  const { url, name = '' } = await world.options('ada', []);
   const seen: SyncClient[] = [];
   const app = (auth: SyncOptions['auth']) => (
-    <SynclineProvider options={auth ? { url, name, auth } : { url, name }} host={devices.host}>
+    <SynclineProvider options={auth ? { url, name, auth } : { url, name }} host={world.devices.host}>
       <Account onClient={(client) => seen.push(client)} />
     </SynclineProvider>
   );
@@ -48,7 +37,7 @@ async function setUp() {
   return { app, last };
 }
 
-const tokenOf = (user: string) => server.token(user, []);
+const tokenOf = (user: string) => world.server.token(user, []);
 
 it('asks for a token anew when somebody else logs in after the client was closed', async () => {
   const { app, last } = await setUp();

@@ -1,21 +1,11 @@
 import { render, renderHook, screen, waitFor } from '@testing-library/react-native';
-import { memo, type ReactNode } from 'react';
+import { memo } from 'react';
 import { Text } from 'react-native';
 
-import {
-  type CollectionRef,
-  type Document,
-  remove,
-  serverTime,
-  type SyncClient,
-  SynclineProvider,
-  union,
-  unset,
-  useCollection,
-  useDocument,
-} from '../src/index.ts';
-import { Devices, settled, unique, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { type Document, remove, serverTime, union, unset, useCollection, useDocument } from '../src/index.ts';
+import { settled, until } from './support/devices.ts';
+import { within } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
 interface Task {
   title: string;
@@ -23,35 +13,10 @@ interface Task {
   votes?: number;
 }
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
-function within(client: SyncClient) {
-  return function Wrapper({ children }: { children: ReactNode }) {
-    return <SynclineProvider client={client}>{children}</SynclineProvider>;
-  };
-}
-
-/** Two devices of two users in a room of their own. */
-async function pair(): Promise<{ ref: CollectionRef; ada: SyncClient; bob: SyncClient }> {
-  const room = unique('list');
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
-  return { ref: { room, collection: 'tasks' }, ada, bob };
-}
+const world = worldFor('file');
 
 it('lists what another device has written', async () => {
-  const { ref, ada, bob } = await pair();
+  const { ref, ada, bob } = await world.pair();
   await bob.insert<Task>({ ...ref, id: 'b' }, { title: 'second', done: false });
   await bob.insert<Task>({ ...ref, id: 'a' }, { title: 'first', done: true });
   await settled(bob);
@@ -70,8 +35,8 @@ it('lists what another device has written', async () => {
 });
 
 it('tells an empty collection from one that was never loaded', async () => {
-  const { ref } = await pair();
-  const client = await devices.client(server, 'ada', [ref.room], { autoConnect: false });
+  const { ref } = await world.pair();
+  const client = await world.client('ada', [ref.room], { autoConnect: false });
   const { result } = await renderHook(() => useCollection<Task>(ref), { wrapper: within(client) });
   await waitFor(() => {
     expect(client.watchCount).toBe(1);
@@ -91,8 +56,8 @@ it('tells an empty collection from one that was never loaded', async () => {
 });
 
 it('shows an insert before the server has it, and settles when it does', async () => {
-  const { ref, bob } = await pair();
-  const ada = await devices.client(server, 'ada', [ref.room], { autoConnect: false });
+  const { ref, bob } = await world.pair();
+  const ada = await world.client('ada', [ref.room], { autoConnect: false });
   const { result } = await renderHook(() => useCollection<Task>(ref), { wrapper: within(ada) });
 
   let id = '';
@@ -114,7 +79,7 @@ it('shows an insert before the server has it, and settles when it does', async (
 });
 
 it('renders only the row that changed', async () => {
-  const { ref, ada } = await pair();
+  const { ref, ada } = await world.pair();
   for (const id of ['a', 'b', 'c']) await ada.insert<Task>({ ...ref, id }, { title: id, done: false });
 
   const renders: Record<string, number> = {};
@@ -139,7 +104,7 @@ it('renders only the row that changed', async () => {
 });
 
 it('updates dotted paths, unsets fields and changes arrays', async () => {
-  const { ref, ada } = await pair();
+  const { ref, ada } = await world.pair();
   const { result } = await renderHook(() => useCollection<Profile>(ref), { wrapper: within(ada) });
   await result.current.insert({ name: { first: 'Ada', last: 'L' }, tags: ['x', 'y'], nick: 'a' }, 'p');
   await result.current.update('p', {
@@ -171,7 +136,7 @@ interface Profile {
 }
 
 it('follows one document, and removes it', async () => {
-  const { ref, ada, bob } = await pair();
+  const { ref, ada, bob } = await world.pair();
   const { result } = await renderHook(() => useDocument<Task>({ ...ref, id: 't' }), { wrapper: within(ada) });
   await waitFor(() => {
     expect(result.current).toMatchObject({ status: 'complete', data: null });
@@ -193,7 +158,7 @@ it('follows one document, and removes it', async () => {
 });
 
 it('adds up the increments of two devices', async () => {
-  const { ref, ada, bob } = await pair();
+  const { ref, ada, bob } = await world.pair();
   await ada.insert<Task>({ ...ref, id: 't' }, { title: 'vote', done: false, votes: 1 });
   await settled(ada);
   await until(bob.watch<Task>({ ...ref, id: 't' }), ({ data }) => data.length === 1);
@@ -212,7 +177,7 @@ it('adds up the increments of two devices', async () => {
 });
 
 it('keeps writes that were not waited for in their order', async () => {
-  const { ref, ada, bob } = await pair();
+  const { ref, ada, bob } = await world.pair();
   const written = [ada.insert<Task>({ ...ref, id: 't' }, { title: '0', done: false })];
   const updates = Array.from({ length: 200 }, (_, n) =>
     ada.update<Task>({ ...ref, id: 't' }, { title: `${n + 1}` }),
@@ -225,7 +190,7 @@ it('keeps writes that were not waited for in their order', async () => {
 });
 
 it('makes two devices that edit the same document agree', async () => {
-  const { ref, ada, bob } = await pair();
+  const { ref, ada, bob } = await world.pair();
   const here = await renderHook(() => useCollection<Task>(ref), { wrapper: within(ada) });
   const there = await renderHook(() => useCollection<Task>(ref), { wrapper: within(bob) });
   await here.result.current.insert({ title: 'x', done: false }, 't');

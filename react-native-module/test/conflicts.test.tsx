@@ -2,33 +2,22 @@ import { renderHook, waitFor } from '@testing-library/react-native';
 import type { ReactNode } from 'react';
 
 import { SynclineProvider, type SyncClient, useCollection, useConflicts } from '../src/index.ts';
-import { Devices, unique, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { unique, until } from './support/devices.ts';
+import { worldFor } from './support/world.ts';
 
 interface Draft {
   text: string;
 }
 
-let server: TestServer;
-let devices: Devices;
-
-beforeEach(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterEach(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('test');
 
 const collections = { drafts: { conflict: 'manual' } } as const;
 
 /** Two devices that wrote the same draft without having seen each other's write; the second one's is parked. */
 async function inConflict() {
   const ref = { room: unique('list'), collection: 'drafts', id: 'a' };
-  const ada = await devices.client(server, 'ada', [ref.room]);
-  const bob = await devices.client(server, 'bob', [ref.room], { collections });
+  const ada = await world.client('ada', [ref.room]);
+  const bob = await world.client('bob', [ref.room], { collections });
   bob.subscribe(ref.room);
   await ada.insert<Draft>(ref, { text: 'first' });
   await until(bob.watch<Draft>(ref), ({ data }) => data.length === 1);

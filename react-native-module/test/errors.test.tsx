@@ -15,21 +15,11 @@ import {
   useSyncClient,
 } from '../src/index.ts';
 import { createNodeHost } from '../src/node.ts';
-import { Devices, unique, until } from './support/devices.ts';
+import { unique, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 /** What the promise rejects with, as plain data. */
 async function failure(promise: Promise<unknown>): Promise<{ code: ErrorCode; retry: RetryClass }> {
@@ -44,7 +34,7 @@ async function failure(promise: Promise<unknown>): Promise<{ code: ErrorCode; re
 }
 
 function create(options: Partial<SyncOptions>): SyncClient {
-  return createSyncClient({ url: server.url, store: 'memory', ...options }, devices.host);
+  return createSyncClient({ url: world.server.url, store: 'memory', ...options }, world.devices.host);
 }
 
 it('rejects a wrong token with `unauthorized`, and waits for another', async () => {
@@ -53,7 +43,7 @@ it('rejects a wrong token with `unauthorized`, and waits for another', async () 
   const status = await until(client.connection, ({ state }) => state === 'unauthorized');
   expect(status.reason).toMatchObject({ code: 'unauthorized', retryable: true, retry: 'after_auth' });
 
-  await client.setToken(await server.token('ada', []));
+  await client.setToken(await world.server.token('ada', []));
   await until(client.connection, ({ state }) => state === 'open');
 });
 
@@ -62,7 +52,7 @@ it('rejects a missing token with `no_auth_token`', async () => {
 });
 
 it('fetches tokens when the core needs them, again after a bad one', async () => {
-  const tokens = ['stale', await server.token('ada', [])];
+  const tokens = ['stale', await world.server.token('ada', [])];
   const getToken = jest.fn(() => Promise.resolve(tokens.shift() ?? null));
   const client = create({ auth: { getToken } });
   await client.open();
@@ -153,7 +143,7 @@ it.each<[string, object]>([
 });
 
 it('shows a room that the token does not open as an error of the collection', async () => {
-  const client = create({ auth: { token: await server.token('ada', []) } });
+  const client = create({ auth: { token: await world.server.token('ada', []) } });
   const ref = { room: unique('unknown'), collection: 'tasks' };
   const { result } = await renderHook(
     () => ({ tasks: useCollection(ref), connection: useSocketConnection() }),
@@ -174,7 +164,7 @@ it('shows a room that the token does not open as an error of the collection', as
 });
 
 it('rejects every call after close with `closed`, until it is opened again', async () => {
-  const client = create({ auth: { token: await server.token('ada', []) } });
+  const client = create({ auth: { token: await world.server.token('ada', []) } });
   await client.connect();
   await client.close();
   expect(await failure(client.stats())).toEqual({ code: 'closed', retry: 'never' });
@@ -196,7 +186,7 @@ it.each<[string, unknown]>([
   ['a name that is no folder', { url: 'http://x', name: '../x' }],
   ['a parser that is none', { url: 'http://x', parser: 'xml' }],
 ])('refuses options with %s at once', (_, options) => {
-  expect(() => createSyncClient(options as SyncOptions, devices.host)).toThrow(SynclineError);
+  expect(() => createSyncClient(options as SyncOptions, world.devices.host)).toThrow(SynclineError);
 });
 
 it('refuses settings that the core does not know', async () => {
@@ -205,7 +195,7 @@ it('refuses settings that the core does not know', async () => {
 });
 
 it('says that the native module is missing, or the addon', async () => {
-  expect(await failure(createSyncClient({ url: server.url }).open())).toEqual({
+  expect(await failure(createSyncClient({ url: world.server.url }).open())).toEqual({
     code: 'unavailable',
     retry: 'never',
   });

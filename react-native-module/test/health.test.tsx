@@ -3,30 +3,19 @@ import { Text } from 'react-native';
 
 import { ConnectionBanner, SyncProgress } from '../src/components.ts';
 import { createSyncClient, usePresence, useSyncHealth, useTyping } from '../src/index.ts';
-import { Devices, settled, unique } from './support/devices.ts';
-import { within } from './support/render.tsx';
+import { settled, unique } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
 import { ScriptedHost, turn } from './support/scripted-host.ts';
-import { TestServer } from './support/server.ts';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 it('tells in one word how the synchronization is', async () => {
   const room = unique('list');
   // Only the server knows what is too much.
   const settings = { documentBytesMax: 4 << 20, pushBytesMax: 4 << 20 };
-  const ada = await devices.client(server, 'ada', [room], { settings, autoConnect: false });
-  const { result } = await renderHook(() => useSyncHealth(), { wrapper: within(ada) });
+  const ada = await world.client('ada', [room], { settings, autoConnect: false });
+  const { result } = await renderHook(() => useSyncHealth(), { wrapper: strictlyWithin(ada) });
   expect(result.current.level).toBe('offline');
   await ada.insert({ room, collection: 'tasks', id: 'a' }, { title: 'one' });
   await ada.insert({ room, collection: 'tasks', id: 'b' }, { title: 'x'.repeat(2 << 20) });
@@ -47,13 +36,13 @@ it('tells in one word how the synchronization is', async () => {
 
 it('shows who types, until they stop, beside what they show otherwise', async () => {
   const room = unique('chat');
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+  const ada = await world.client('ada', [room]);
+  const bob = await world.client('bob', [room]);
   const onAda = await renderHook(
     () => ({ typing: useTyping(room), presence: usePresence(room, { state: { mood: 'good' } }) }),
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
-  const onBob = await renderHook(() => useTyping(room), { wrapper: within(bob) });
+  const onBob = await renderHook(() => useTyping(room), { wrapper: strictlyWithin(bob) });
   await settled(ada);
   await settled(bob);
   await waitFor(() => {
@@ -77,7 +66,7 @@ it('says in a banner that there is no connection, and tries again at a touch', a
   const host = new ScriptedHost();
   const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory' }, host);
   await client.open();
-  await render(<ConnectionBanner />, { wrapper: within(client) });
+  await render(<ConnectionBanner />, { wrapper: strictlyWithin(client) });
   const status = { reason: null, cause: null, data: null, recovered: false, retryInMs: null, userId: null };
   const tell = (state: 'backoff' | 'open' | 'connecting' | 'offline', attempts: number) =>
     act(async () => {
@@ -109,7 +98,7 @@ it('shows how far the synchronization has come, with details or without', async 
       <SyncProgress showDetails={false} describe={({ phase }) => `phase ${phase}`} />
       <Text>end</Text>
     </>,
-    { wrapper: within(client) },
+    { wrapper: strictlyWithin(client) },
   );
   await act(async () => {
     const round = { uploaded: 1, toUpload: 3, downloaded: 0, roomsLive: 0, roomsToLoad: 0 };

@@ -12,36 +12,25 @@ import {
   useSuspenseCollection,
   useSuspenseDocument,
 } from '../src/index.ts';
-import { Devices, settled, unique } from './support/devices.ts';
-import { within } from './support/render.tsx';
-import { TestServer } from './support/server.ts';
+import { settled, unique } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
 interface Note {
   rank: number;
 }
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 async function notes(count: number): Promise<{ ref: CollectionRef; ada: SyncClient; bob: SyncClient }> {
   const room = unique('list');
   const ref = { room, collection: 'notes' };
-  const bob = await devices.client(server, 'bob', [room]);
+  const bob = await world.client('bob', [room]);
   for (let rank = 1; rank <= count; rank += 1) {
     await bob.insert<Note>({ ...ref, id: `n${rank}` }, { rank: rank * 10 });
   }
   await settled(bob);
-  return { ref, bob, ada: await devices.client(server, 'ada', [room]) };
+  return { ref, bob, ada: await world.client('ada', [room]) };
 }
 
 it('shows page after page as one live list', async () => {
@@ -53,7 +42,7 @@ it('shows page after page as one live list', async () => {
       shown.push(pages.data.length);
       return pages;
     },
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
   const ranks = () => result.current.data.map(({ rank }) => rank);
   await waitFor(() => {
@@ -96,7 +85,7 @@ it('suspends until there is something to show, and is live from then on', async 
     <Suspense fallback={<Text>waiting</Text>}>
       <Notes of={ref} />
     </Suspense>,
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
   await screen.findByText('10,20 first 10');
   await bob.update<Note>({ ...ref, id: 'n1' }, { rank: 15 });
@@ -106,12 +95,12 @@ it('suspends until there is something to show, and is live from then on', async 
 it('suspends before it was ever connected, and wakes by a write of its own', async () => {
   const room = unique('list');
   const ref = { room, collection: 'notes' };
-  const ada = await devices.client(server, 'ada', [room], { autoConnect: false });
+  const ada = await world.client('ada', [room], { autoConnect: false });
   await render(
     <Suspense fallback={<Text>waiting</Text>}>
       <Notes of={ref} />
     </Suspense>,
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
   screen.getByText('waiting');
   await ada.insert<Note>({ ...ref, id: 'n1' }, { rank: 1 });

@@ -1,26 +1,19 @@
 import { renderHook, waitFor } from '@testing-library/react-native';
-import { type ReactNode, StrictMode } from 'react';
 
 import {
   type SyncClient,
-  SynclineProvider,
   type SyncOptions,
   useDeadLetters,
   useOfflineMutation,
   useOfflineQueue,
 } from '../src/index.ts';
 import { Backend } from './support/backend.ts';
-import { Devices, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { until } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
+const world = worldFor('file');
 let backend: Backend;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
 
 beforeEach(async () => {
   backend = await Backend.start(({ body }) =>
@@ -34,23 +27,8 @@ afterEach(async () => {
   await backend.stop();
 });
 
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
-function within(client: SyncClient) {
-  return function Wrapper({ children }: { children: ReactNode }) {
-    return (
-      <StrictMode>
-        <SynclineProvider client={client}>{children}</SynclineProvider>
-      </StrictMode>
-    );
-  };
-}
-
 function device(more: Partial<SyncOptions> = {}): Promise<SyncClient> {
-  return devices.client(server, 'ada', [], { apiUrl: backend.url, ...more });
+  return world.client('ada', [], { apiUrl: backend.url, ...more });
 }
 
 /** Callbacks of a mutation that note what they are told. */
@@ -81,7 +59,7 @@ it('sends a mutation to its endpoint, and tells of the response', async () => {
         onMutate: ({ item }) => `before ${item}`,
         ...callbacks,
       }),
-    { wrapper: within(await device()) },
+    { wrapper: strictlyWithin(await device()) },
   );
   expect(result.current.pending).toBe(0);
 
@@ -117,7 +95,7 @@ it('runs a mutation by a function of the app', async () => {
         },
         ...callbacks,
       }),
-    { wrapper: within(await device()) },
+    { wrapper: strictlyWithin(await device()) },
   );
 
   result.current.mutate({ file: 'a' });
@@ -146,7 +124,7 @@ it('carries bytes, and objects that look like their notation', async () => {
         mutationFn: (variables) => Promise.resolve(given.push(variables)).then(() => variables.bytes),
         ...callbacks,
       }),
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
   await result.current.mutateAsync(photo);
   await waitFor(() => {
@@ -169,7 +147,7 @@ it('refuses what cannot be queued as it is', async () => {
   const { told, callbacks } = noting();
   const { result } = await renderHook(
     () => useOfflineMutation<{ at: Date }>({ endpoint: '/orders', ...callbacks }),
-    { wrapper: within(await device()) },
+    { wrapper: strictlyWithin(await device()) },
   );
   await expect(result.current.mutateAsync({ at: new Date(0) })).rejects.toMatchObject({ code: 'invalid' });
   expect(told.map(([name]) => name)).toEqual(['error', 'settled']);
@@ -188,7 +166,7 @@ it('keeps a mutation of a function until a component with that function is mount
         mutationKey: 'later',
         mutationFn: (variables) => Promise.resolve(ran.push(variables)),
       }),
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
   await until(ada.queue, ({ handlers }) => handlers === 0);
   expect(ran).toEqual([1]);
@@ -201,7 +179,7 @@ it('shows what was refused for good, and sends it again as the user corrects it'
       mutation: useOfflineMutation<{ item: string }>({ endpoint: '/orders', ...callbacks }),
       letters: useDeadLetters(),
     }),
-    { wrapper: within(await device()) },
+    { wrapper: strictlyWithin(await device()) },
   );
   const { job } = await result.current.mutation.mutateAsync({ item: 'bad' });
   await waitFor(() => {
@@ -225,7 +203,7 @@ it('shows what was refused for good, and sends it again as the user corrects it'
 
 it('forgets a dead letter that is dropped, and has the others after a restart', async () => {
   const ada = await device();
-  const { result } = await renderHook(useDeadLetters, { wrapper: within(ada) });
+  const { result } = await renderHook(useDeadLetters, { wrapper: strictlyWithin(ada) });
   const first = await ada.queue.add({ endpoint: '/orders', data: { item: 'bad' } });
   const second = await ada.queue.add({ endpoint: '/others', data: { item: 'bad' } });
   await waitFor(() => {
@@ -244,7 +222,7 @@ it('forgets a dead letter that is dropped, and has the others after a restart', 
 });
 
 it('does queued requests only when asked, after it was stopped', async () => {
-  const { result } = await renderHook(useOfflineQueue, { wrapper: within(await device()) });
+  const { result } = await renderHook(useOfflineQueue, { wrapper: strictlyWithin(await device()) });
   await result.current.stopAutoProcessing();
   await result.current.addToQueue({ endpoint: '/orders', data: { item: 'tea' } });
   await result.current.addToQueue({ endpoint: '/others', method: 'PUT', data: { item: 'bad' } });
@@ -277,7 +255,7 @@ it('counts a mutation no more that the user cleared', async () => {
       mutation: useOfflineMutation<{ item: string }>({ endpoint: '/orders', ...callbacks }),
       queue: useOfflineQueue(),
     }),
-    { wrapper: within(await device({ settings: { jobAuto: false } })) },
+    { wrapper: strictlyWithin(await device({ settings: { jobAuto: false } })) },
   );
   await result.current.mutation.mutateAsync({ item: 'tea' });
   await waitFor(() => {

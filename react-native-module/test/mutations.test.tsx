@@ -2,19 +2,13 @@ import { renderHook, waitFor } from '@testing-library/react-native';
 
 import { type SyncClient, type SyncOptions, useOfflineMutation } from '../src/index.ts';
 import { Backend } from './support/backend.ts';
-import { Devices, until } from './support/devices.ts';
-import { within } from './support/render.tsx';
-import { TestServer } from './support/server.ts';
+import { until } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
+const world = worldFor('file');
 let backend: Backend;
 let answers: (path: string) => { status: number; body?: object };
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
 
 beforeEach(async () => {
   answers = () => ({ status: 200, body: { ok: true } });
@@ -25,13 +19,8 @@ afterEach(async () => {
   await backend.stop();
 });
 
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
 function device(more: Partial<SyncOptions> = {}): Promise<SyncClient> {
-  return devices.client(server, 'ada', [], { apiUrl: backend.url, ...more });
+  return world.client('ada', [], { apiUrl: backend.url, ...more });
 }
 
 it('works as in the documents: an endpoint of the variables, beside a function without a name', async () => {
@@ -52,7 +41,7 @@ it('works as in the documents: an endpoint of the variables, beside a function w
           cache.likes = context?.previous ?? 0;
         },
       }),
-    { wrapper: within(await device()) },
+    { wrapper: strictlyWithin(await device()) },
   );
   expect(result.current).toMatchObject({ status: 'idle', isPending: false });
   result.current.mutate('42');
@@ -81,17 +70,17 @@ it('is pending after a restart until the mutation is done, and then tells so', a
       onRestore: ({ item }) => `again ${item}`,
       onSuccess: (result, variables, context) => told.push([result, variables, context]),
     });
-  const before = await renderHook(useMutation, { wrapper: within(ada) });
+  const before = await renderHook(useMutation, { wrapper: strictlyWithin(ada) });
   await before.result.current.mutateAsync({ item: 'tea' });
   await before.unmount();
   await ada.close();
 
-  const after = await devices.client(server, 'ada', [], {
+  const after = await world.client('ada', [], {
     name: ada.name,
     apiUrl: backend.url,
     settings: { jobAuto: false },
   });
-  const { result } = await renderHook(useMutation, { wrapper: within(after) });
+  const { result } = await renderHook(useMutation, { wrapper: strictlyWithin(after) });
   await waitFor(() => {
     expect(result.current).toMatchObject({
       status: 'pending',
@@ -111,7 +100,7 @@ it('lists what was given up, after a restart too, for the user to retry or to di
   answers = () => ({ status: 422 });
   const ada = await device();
   const useMutation = () => useOfflineMutation<number>({ endpoint: (n) => `/things/${n}`, scope: 'things' });
-  const before = await renderHook(useMutation, { wrapper: within(ada) });
+  const before = await renderHook(useMutation, { wrapper: strictlyWithin(ada) });
   await before.result.current.mutateAsync(1);
   await before.result.current.mutateAsync(2);
   await waitFor(() => {
@@ -120,8 +109,8 @@ it('lists what was given up, after a restart too, for the user to retry or to di
   await before.unmount();
   await ada.close();
 
-  const after = await devices.client(server, 'ada', [], { name: ada.name, apiUrl: backend.url });
-  const { result } = await renderHook(useMutation, { wrapper: within(after) });
+  const after = await world.client('ada', [], { name: ada.name, apiUrl: backend.url });
+  const { result } = await renderHook(useMutation, { wrapper: strictlyWithin(after) });
   await waitFor(() => {
     expect(result.current).toMatchObject({
       status: 'error',
@@ -144,7 +133,7 @@ it('does mutations of one scope in their order, whatever their endpoints', async
   const ada = await device();
   const { result } = await renderHook(
     () => useOfflineMutation<number>({ endpoint: (n) => `/steps/${n}`, scope: 'steps' }),
-    { wrapper: within(ada) },
+    { wrapper: strictlyWithin(ada) },
   );
   for (const n of [1, 2, 3]) result.current.mutate(n);
   await waitFor(() => {

@@ -1,8 +1,8 @@
 import { waitFor } from '@testing-library/react-native';
 
 import { createSyncClient, type LogLine, setLogger, SynclineError } from '../src/index.ts';
-import { Devices, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { until } from './support/devices.ts';
+import { worldFor } from './support/world.ts';
 
 /** Stands in for the Expo module: the same functions and the same event, over the Node addon. */
 const mockModule: Record<string, unknown> = {};
@@ -16,14 +16,11 @@ jest.mock('expo', () => {
   };
 });
 
-let server: TestServer;
-let devices: Devices;
+const world = worldFor('file');
 
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
+beforeAll(() => {
   const toLog = new Set<(payload: { lines: string }) => void>();
-  Object.assign(mockModule, devices.host, {
+  Object.assign(mockModule, world.devices.host, {
     addListener(event: string, listener: (payload: object) => void) {
       if (event === 'onLog') {
         toLog.add(listener);
@@ -31,7 +28,7 @@ beforeAll(async () => {
       }
       expect(event).toBe('onEvents');
       return {
-        remove: devices.host.addEventsListener((client, events) => {
+        remove: world.devices.host.addEventsListener((client, events) => {
           listener({ client, events });
         }),
       };
@@ -40,21 +37,16 @@ beforeAll(async () => {
       const tell = (lines: string) => {
         for (const listener of [...toLog]) listener({ lines });
       };
-      return devices.host.setLogSink?.(level, isWanted ? tell : null);
+      return world.devices.host.setLogSink?.(level, isWanted ? tell : null);
     },
   });
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
 });
 
 it('finds the core in the native module, and keeps the events of clients apart', async () => {
   const room = 'list:native';
   const ref = { room, collection: 'tasks' };
-  const ada = createSyncClient(await devices.options(server, 'ada', [room]));
-  const bob = createSyncClient(await devices.options(server, 'bob', [room]));
+  const ada = createSyncClient(await world.options('ada', [room]));
+  const bob = createSyncClient(await world.options('bob', [room]));
   await Promise.all([ada.connect(), bob.connect()]);
   await ada.insert({ ...ref, id: 'a' }, { title: 'x' });
 
@@ -68,7 +60,7 @@ it('finds the core in the native module, and keeps the events of clients apart',
 it("hands the core's log over until it is told to stop", async () => {
   const lines: LogLine[] = [];
   setLogger('debug', (line) => lines.push(line));
-  const client = createSyncClient(await devices.options(server, 'ada', ['list:log']));
+  const client = createSyncClient(await world.options('ada', ['list:log']));
   await client.connect();
   await waitFor(() => {
     expect(lines.map(({ event }) => event)).toContain('syncline.connected');
@@ -84,7 +76,7 @@ it("hands the core's log over until it is told to stop", async () => {
 
 it('refuses what only a phone can keep', async () => {
   const client = createSyncClient({
-    ...(await devices.options(server, 'ada', ['list:kept'])),
+    ...(await world.options('ada', ['list:kept'])),
     encryption: 'device',
   });
   await expect(client.open()).rejects.toMatchObject({ code: 'invalid' });

@@ -1,9 +1,6 @@
 import { act, renderHook, waitFor } from '@testing-library/react-native';
-import type { ReactNode } from 'react';
 
 import {
-  type SyncClient,
-  SynclineProvider,
   useCollection,
   useOfflineQueueStatus,
   useOutcomes,
@@ -11,35 +8,20 @@ import {
   useSyncProgress,
 } from '../src/index.ts';
 import { EMPTY_QUEUE } from '../src/jobs.ts';
-import { Devices, settled, unique, until } from './support/devices.ts';
+import { settled, unique, until } from './support/devices.ts';
+import { within } from './support/render.tsx';
 import { TestServer } from './support/server.ts';
+import { worldFor } from './support/world.ts';
 
 interface Task {
   title: string;
 }
 
-let server: TestServer;
-let devices: Devices;
-
-beforeEach(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterEach(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
-function within(client: SyncClient) {
-  return function Wrapper({ children }: { children: ReactNode }) {
-    return <SynclineProvider client={client}>{children}</SynclineProvider>;
-  };
-}
+const world = worldFor('test');
 
 it('keeps what is written without a server, and sends it when the server is back', async () => {
   const ref = { room: unique('list'), collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [ref.room]);
+  const ada = await world.client('ada', [ref.room]);
   const { result } = await renderHook(
     () => ({
       tasks: useCollection<Task>(ref),
@@ -56,7 +38,7 @@ it('keeps what is written without a server, and sends it when the server is back
     });
   });
 
-  await server.stop();
+  await world.server.stop();
   await result.current.tasks.insert({ title: 'one' }, 'a');
   await result.current.tasks.insert({ title: 'two' }, 'b');
   await waitFor(() => {
@@ -73,7 +55,7 @@ it('keeps what is written without a server, and sends it when the server is back
     expect(result.current.connection.reconnectAttempts).toBeGreaterThan(0);
   });
 
-  await server.start();
+  await world.server.start();
   await waitFor(() => {
     expect(result.current).toMatchObject({
       tasks: { status: 'complete', pendingIds: new Set() },
@@ -83,7 +65,7 @@ it('keeps what is written without a server, and sends it when the server is back
     });
   });
 
-  const bob = await devices.client(server, 'bob', [ref.room]);
+  const bob = await world.client('bob', [ref.room]);
   const { data } = await until(bob.watch<Task>(ref), ({ status }) => status === 'complete');
   expect(data).toEqual([
     { id: 'a', title: 'one' },
@@ -93,15 +75,15 @@ it('keeps what is written without a server, and sends it when the server is back
 
 it('finds its data and its unsent writes again after it was closed', async () => {
   const ref = { room: unique('list'), collection: 'tasks' };
-  const options = await devices.options(server, 'ada', [ref.room]);
-  const first = await devices.client(server, 'ada', [ref.room], options);
+  const options = await world.options('ada', [ref.room]);
+  const first = await world.client('ada', [ref.room], options);
   await first.insert<Task>({ ...ref, id: 'a' }, { title: 'sent' });
   await settled(first);
-  await server.stop();
+  await world.server.stop();
   await first.update<Task>({ ...ref, id: 'a' }, { title: 'unsent' });
   await first.close();
 
-  const second = await devices.client(await restarted(server), 'ada', [ref.room], {
+  const second = await world.devices.client(await restarted(world.server), 'ada', [ref.room], {
     ...options,
     autoConnect: false,
   });
@@ -112,7 +94,7 @@ it('finds its data and its unsent writes again after it was closed', async () =>
   await second.connect();
   await settled(second);
 
-  const bob = await devices.client(server, 'bob', [ref.room]);
+  const bob = await world.client('bob', [ref.room]);
   await until(bob.watch<Task>(ref), ({ data }) => data[0]?.title === 'unsent');
 });
 
@@ -125,7 +107,7 @@ it('rolls back a write that the server rejects, and keeps its outcome until it i
   const ref = { room: unique('list'), collection: 'tasks' };
   // Only the server knows that this is too much.
   const settings = { documentBytesMax: 4 << 20, pushBytesMax: 4 << 20 };
-  const ada = await devices.client(server, 'ada', [ref.room], { settings, autoConnect: false });
+  const ada = await world.client('ada', [ref.room], { settings, autoConnect: false });
   const { result } = await renderHook(
     () => ({ tasks: useCollection<Task>(ref), outcomes: useOutcomes(), queue: useOfflineQueueStatus() }),
     { wrapper: within(ada) },
@@ -157,7 +139,7 @@ it('rolls back a write that the server rejects, and keeps its outcome until it i
 
 it('keeps writes to a room that it may not write to until it may', async () => {
   const ref = { room: unique('list'), collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', []);
+  const ada = await world.client('ada', []);
   const { result } = await renderHook(
     () => ({ tasks: useCollection<Task>(ref), queue: useOfflineQueueStatus() }),
     {
@@ -174,7 +156,7 @@ it('keeps writes to a room that it may not write to until it may', async () => {
     expect(result.current.queue).toMatchObject({ count: 1, processing: false });
   });
 
-  await ada.setToken(await server.token('ada', [ref.room]));
+  await ada.setToken(await world.server.token('ada', [ref.room]));
   await waitFor(() => {
     expect(result.current).toMatchObject({
       tasks: { status: 'complete', error: null, data: [{ id: 'a', title: 'early' }], pendingIds: new Set() },
@@ -184,7 +166,7 @@ it('keeps writes to a room that it may not write to until it may', async () => {
 });
 
 it('renders a selected part of the connection only when that part changes', async () => {
-  const ada = await devices.client(server, 'ada', []);
+  const ada = await world.client('ada', []);
   let renders = 0;
   const { result } = await renderHook(
     () => {

@@ -1,44 +1,27 @@
 import { renderHook, waitFor } from '@testing-library/react-native';
-import { type ReactNode, StrictMode } from 'react';
 
-import { type SyncClient, SynclineProvider, usePresence, useUserOnline } from '../src/index.ts';
-import { Devices, unique, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { usePresence, useUserOnline } from '../src/index.ts';
+import { unique, until } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
-function within(client: SyncClient) {
-  return function Wrapper({ children }: { children: ReactNode }) {
-    return (
-      <StrictMode>
-        <SynclineProvider client={client}>{children}</SynclineProvider>
-      </StrictMode>
-    );
-  };
-}
+const world = worldFor('file');
 
 async function pair() {
   const room = unique('doc');
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+  const ada = await world.client('ada', [room]);
+  const bob = await world.client('bob', [room]);
   return { room, ada, bob };
 }
 
 it('shows two devices each other, and themselves', async () => {
   const { room, ada, bob } = await pair();
-  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), { wrapper: within(ada) });
-  const there = await renderHook(() => usePresence(room, { state: { cursor: 2 } }), { wrapper: within(bob) });
+  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), {
+    wrapper: strictlyWithin(ada),
+  });
+  const there = await renderHook(() => usePresence(room, { state: { cursor: 2 } }), {
+    wrapper: strictlyWithin(bob),
+  });
 
   await waitFor(() => {
     expect(here.result.current.members.map(({ userId }) => userId).sort()).toEqual(['ada', 'bob']);
@@ -62,11 +45,11 @@ it('tells the others about a new state, and about leaving', async () => {
   const here = await renderHook(
     ({ cursor }: { cursor: number }) => usePresence(room, { state: { cursor } }),
     {
-      wrapper: within(ada),
+      wrapper: strictlyWithin(ada),
       initialProps: { cursor: 1 },
     },
   );
-  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  const there = await renderHook(() => usePresence(room), { wrapper: strictlyWithin(bob) });
   const adaSeen = () => there.result.current.members.find(({ userId }) => userId === 'ada');
   await waitFor(() => {
     expect(adaSeen()?.state).toEqual({ cursor: 1 });
@@ -86,9 +69,9 @@ it('tells the others about a new state, and about leaving', async () => {
 
 it('shows a user once, however many devices, and what is typed for a while', async () => {
   const { room, ada, bob } = await pair();
-  const tablet = await devices.client(server, 'bob', [room]);
-  const here = await renderHook(() => usePresence(room), { wrapper: within(ada) });
-  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  const tablet = await world.client('bob', [room]);
+  const here = await renderHook(() => usePresence(room), { wrapper: strictlyWithin(ada) });
+  const there = await renderHook(() => usePresence(room), { wrapper: strictlyWithin(bob) });
   tablet.announce(room, Symbol('tablet'), {});
   const bobSeen = () => here.result.current.users.find(({ userId }) => userId === 'bob');
   await waitFor(() => {
@@ -107,8 +90,10 @@ it('shows a user once, however many devices, and what is typed for a while', asy
 
 it('sets fields beside the announced state, and removes them', async () => {
   const { room, ada, bob } = await pair();
-  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), { wrapper: within(ada) });
-  const there = await renderHook(() => usePresence(room), { wrapper: within(bob) });
+  const here = await renderHook(() => usePresence(room, { state: { cursor: 1 } }), {
+    wrapper: strictlyWithin(ada),
+  });
+  const there = await renderHook(() => usePresence(room), { wrapper: strictlyWithin(bob) });
   const adaSeen = () => there.result.current.members.find(({ userId }) => userId === 'ada');
   await here.result.current.update({ mood: 'good' });
   await waitFor(() => {
@@ -130,10 +115,10 @@ it('tells whether a user is online', async () => {
   const room = unique('doc');
   // Nobody's name in another test: a user is online with any device.
   const name = unique('bob');
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, name, [room]);
+  const ada = await world.client('ada', [room]);
+  const bob = await world.client(name, [room]);
   const here = await renderHook(() => ({ room: usePresence(room), bob: useUserOnline(name) }), {
-    wrapper: within(ada),
+    wrapper: strictlyWithin(ada),
   });
   await waitFor(() => {
     expect(here.result.current.room.me).not.toBeNull();
@@ -152,7 +137,7 @@ it('tells whether a user is online', async () => {
 
 it('does not see a device again that was closed', async () => {
   const { room, ada, bob } = await pair();
-  await renderHook(() => usePresence(room), { wrapper: within(ada) });
+  await renderHook(() => usePresence(room), { wrapper: strictlyWithin(ada) });
   bob.announce(room, Symbol('bob'), {});
   await until(ada.presence(room), ({ members }) => members.length === 2);
 
@@ -165,7 +150,7 @@ it('reports a state that is too large, and enters with a smaller one', async () 
   const { result, rerender } = await renderHook(
     ({ text }: { text: string }) => usePresence(room, { state: { text } }),
     {
-      wrapper: within(ada),
+      wrapper: strictlyWithin(ada),
       initialProps: { text: 'x'.repeat(10_000) },
     },
   );
@@ -180,8 +165,8 @@ it('reports a state that is too large, and enters with a smaller one', async () 
 });
 
 it('reports a room that the token does not open', async () => {
-  const ada = await devices.client(server, 'ada', []);
-  const { result } = await renderHook(() => usePresence('secret:1'), { wrapper: within(ada) });
+  const ada = await world.client('ada', []);
+  const { result } = await renderHook(() => usePresence('secret:1'), { wrapper: strictlyWithin(ada) });
   await waitFor(() => {
     expect(result.current).toMatchObject({ members: [], me: null, error: { code: 'forbidden' } });
   });

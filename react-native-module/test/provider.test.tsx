@@ -11,21 +11,10 @@ import {
   useSocketConnection,
   useSyncClient,
 } from '../src/index.ts';
-import { Devices, unique, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { unique, until } from './support/devices.ts';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 /** Shows the collection, and hands out the client it uses. */
 function Tasks({ room, onClient }: { room: string; onClient: (client: SyncClient) => void }) {
@@ -40,15 +29,15 @@ function Tasks({ room, onClient }: { room: string; onClient: (client: SyncClient
 
 async function setUp() {
   const room = unique('list');
-  const writer = await devices.client(server, 'bob', [room]);
+  const writer = await world.client('bob', [room]);
   await writer.insert({ room, collection: 'tasks' }, { title: 'one' });
   const clients = new Set<SyncClient>();
   const app = (options: SyncOptions) => (
-    <SynclineProvider options={options} host={devices.host}>
+    <SynclineProvider options={options} host={world.devices.host}>
       <Tasks room={room} onClient={(client) => clients.add(client)} />
     </SynclineProvider>
   );
-  return { room, app, clients, options: await devices.options(server, 'ada', [room]) };
+  return { room, app, clients, options: await world.options('ada', [room]) };
 }
 
 function only(clients: Set<SyncClient>): SyncClient {
@@ -63,18 +52,18 @@ it('makes a client from options, opens it, and closes it after its last provider
   const name = options.name ?? '';
   const view = await render(app(options));
   await screen.findByText('online complete one');
-  expect(await devices.openElsewhere(name)).toMatchObject({ error: { code: 'in_use' } });
+  expect(await world.devices.openElsewhere(name)).toMatchObject({ error: { code: 'in_use' } });
 
   await view.unmount();
   await until(only(clients).connection, ({ state }) => state === 'closed');
   // The closing is under way: this waits for its end.
   await only(clients).close();
-  expect(await devices.openElsewhere(name)).toMatchObject({ ok: {} });
+  expect(await world.devices.openElsewhere(name)).toMatchObject({ ok: {} });
 });
 
 it('shows no error when it is mounted again after the client was closed', async () => {
   const room = unique('list');
-  const options = await devices.options(server, 'ada', [room]);
+  const options = await world.options('ada', [room]);
   const clients = new Set<SyncClient>();
   const seen: { status: string; error: unknown }[] = [];
   function Screen() {
@@ -85,7 +74,7 @@ it('shows no error when it is mounted again after the client was closed', async 
     return <Text>{`${status} ${presence.members.length}`}</Text>;
   }
   const app = (
-    <SynclineProvider options={options} host={devices.host}>
+    <SynclineProvider options={options} host={world.devices.host}>
       <Screen />
     </SynclineProvider>
   );
@@ -104,7 +93,7 @@ it('shows no error when it is mounted again after the client was closed', async 
 
 it('makes one client and one watch under StrictMode', async () => {
   const { app, clients, options } = await setUp();
-  const open = jest.spyOn(devices.host, 'open');
+  const open = jest.spyOn(world.devices.host, 'open');
   await render(<StrictMode>{app(options)}</StrictMode>);
   await screen.findByText('online complete one');
 
@@ -116,7 +105,7 @@ it('makes one client and one watch under StrictMode', async () => {
 
 it('keeps the client when the tree is made anew, as by Fast Refresh', async () => {
   const { app, clients, options } = await setUp();
-  const open = jest.spyOn(devices.host, 'open');
+  const open = jest.spyOn(world.devices.host, 'open');
   const view = await render(<Tree key="before">{app(options)}</Tree>);
   await screen.findByText('online complete one');
 
@@ -152,14 +141,14 @@ it('takes a new token into the client that it has', async () => {
     expect(only(clients).connection.get().state).toBe('unauthorized');
   });
 
-  await view.rerender(app({ ...options, auth: { token: await server.token('ada', [room]) } }));
+  await view.rerender(app({ ...options, auth: { token: await world.server.token('ada', [room]) } }));
   await screen.findByText('online complete one');
   only(clients);
 });
 
 it('does not close a client that it was given', async () => {
   const room = unique('list');
-  const client = await devices.client(server, 'ada', [room]);
+  const client = await world.client('ada', [room]);
   const view = await render(
     <SynclineProvider client={client}>
       <Tasks room={room} onClient={() => undefined} />
@@ -176,7 +165,7 @@ it('does not close a client that it was given', async () => {
 
 it('shares one watch among components, and leaves none behind', async () => {
   const ref = { room: unique('list'), collection: 'tasks' };
-  const client = await devices.client(server, 'ada', [ref.room]);
+  const client = await world.client('ada', [ref.room]);
   const wrapper = ({ children }: { children: ReactNode }) => (
     <SynclineProvider client={client}>{children}</SynclineProvider>
   );
@@ -200,7 +189,7 @@ it('shares one watch among components, and leaves none behind', async () => {
 
 it('follows a hook to another collection', async () => {
   const room = unique('list');
-  const client = await devices.client(server, 'ada', [room]);
+  const client = await world.client('ada', [room]);
   await client.insert({ room, collection: 'tasks', id: 't' }, { title: 'task' });
   await client.insert({ room, collection: 'notes', id: 'n' }, { title: 'note' });
   const { result, rerender } = await renderHook(

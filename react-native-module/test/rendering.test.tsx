@@ -1,13 +1,11 @@
 import { act, render, screen, waitFor } from '@testing-library/react-native';
-import { type ReactNode, startTransition, useState } from 'react';
+import { startTransition, useState } from 'react';
 import { Text } from 'react-native';
 
 import type { Event, RoomStatus, Row } from '../src/contract.ts';
 import {
   type CollectionRef,
   createSyncClient,
-  type SyncClient,
-  SynclineProvider,
   useCollection,
   useConflicts,
   useDeadLetters,
@@ -19,36 +17,21 @@ import {
   useSyncHealth,
   useSyncProgress,
 } from '../src/index.ts';
+import { IDLE_CONNECTION, IDLE_PROGRESS } from '../src/idle.ts';
 import { EMPTY_QUEUE } from '../src/jobs.ts';
-import { Devices, settled, unique } from './support/devices.ts';
+import { settled, unique } from './support/devices.ts';
+import { within } from './support/render.tsx';
 import { ScriptedHost, turn } from './support/scripted-host.ts';
-import { TestServer } from './support/server.ts';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
-function within(client: SyncClient) {
-  return function Wrapper({ children }: { children: ReactNode }) {
-    return <SynclineProvider client={client}>{children}</SynclineProvider>;
-  };
-}
+const world = worldFor('file');
 
 it('renders the one component whose document has changed, of many that show one each', async () => {
   const room = unique('list');
   const ref: CollectionRef = { room, collection: 'tasks' };
   const ids = ['a', 'b', 'c', 'd'];
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+  const ada = await world.client('ada', [room]);
+  const bob = await world.client('bob', [room]);
   for (const id of ids) await bob.insert({ ...ref, id }, { title: id, votes: 0 });
   await settled(bob);
 
@@ -82,17 +65,7 @@ it('renders the one component whose document has changed, of many that show one 
   expect(renders).toEqual(shown);
 });
 
-const STATUS = {
-  state: 'open',
-  reason: null,
-  cause: null,
-  data: null,
-  recovered: false,
-  attempts: 0,
-  retryInMs: null,
-  userId: null,
-} as const;
-const ROUND = { uploaded: 0, toUpload: 0, downloaded: 0, roomsLive: 0, roomsToLoad: 0 };
+const STATUS = { ...IDLE_CONNECTION, state: 'open' } as const;
 const ROOM: RoomStatus = { room: 'r', status: 'live', complete: true, error: null } as never;
 const row = (id: string, votes: number): Row => ({ id, fields: { votes }, pending: false }) as never;
 const rows = (...upserted: Row[]): Event =>
@@ -102,7 +75,7 @@ const connection = (more: object): Event => ({ type: 'connection', status: { ...
 const queue = (more: object): Event => ({ type: 'queue', status: { ...EMPTY_QUEUE, ...more } });
 const progress = (more: object): Event => ({
   type: 'progress',
-  progress: { phase: 'uploading', ...ROUND, ...more },
+  progress: { ...IDLE_PROGRESS, phase: 'uploading', ...more },
 });
 const rejected = (clientSeq: number, message: string): Event =>
   ({

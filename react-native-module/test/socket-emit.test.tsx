@@ -1,7 +1,7 @@
 import { act, renderHook } from '@testing-library/react-native';
 
 import { createSyncClient, SynclineProvider, useSocketEmit, useSocketEvent } from '../src/index.ts';
-import { within } from './support/render.tsx';
+import { strictlyWithin } from './support/render.tsx';
 import { deferred, Refusal, ScriptedHost, turn } from './support/scripted-host.ts';
 
 function client(host: ScriptedHost) {
@@ -13,7 +13,7 @@ it('sends events by functions that stay the same, and tells while an answer is a
   const host = new ScriptedHost(({ type }) => (type === 'emitWithAck' ? answer.promise : undefined));
   const sender = client(host);
   const { result } = await renderHook(() => useSocketEmit('greet', { timeoutMs: 500 }), {
-    wrapper: within(sender),
+    wrapper: strictlyWithin(sender),
   });
   const { emit, emitWithAck } = result.current;
   expect(await act(() => emit('hello'))).toBe('sent');
@@ -47,7 +47,7 @@ it('shows why the last event failed, until one succeeds', async () => {
   });
   const sender = client(host);
   const { result } = await renderHook(() => useSocketEmit('cursor', { volatile: true }), {
-    wrapper: within(sender),
+    wrapper: strictlyWithin(sender),
   });
   await act(async () => {
     await expect(result.current.emit(1)).rejects.toMatchObject({ code: 'queue_full' });

@@ -1,25 +1,14 @@
 import { createSyncClient, type SyncClient } from '../src/index.ts';
-import { Devices, unique, until } from './support/devices.ts';
-import { TestServer } from './support/server.ts';
+import { unique, until } from './support/devices.ts';
+import { worldFor } from './support/world.ts';
 
 const DEADLINE_MS = 10_000;
 
-let server: TestServer;
-let devices: Devices;
-
-beforeEach(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterEach(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('test');
 
 /** A client that keeps the room in sync, but connects only when told. */
 async function offline(user: string, room: string, more = {}): Promise<SyncClient> {
-  const client = await devices.client(server, user, [room], { autoConnect: false, ...more });
+  const client = await world.client(user, [room], { autoConnect: false, ...more });
   client.subscribe(room);
   await client.open();
   return client;
@@ -40,9 +29,9 @@ it('brings and fetches everything in one round, and is disconnected as before', 
 
 it('fetches its token for a round', async () => {
   const room = unique('list');
-  const options = await devices.options(server, 'ada', [room]);
-  const getToken = () => server.token('ada', [room]);
-  const client = createSyncClient({ ...options, auth: { getToken }, autoConnect: false }, devices.host);
+  const options = await world.options('ada', [room]);
+  const getToken = () => world.server.token('ada', [room]);
+  const client = createSyncClient({ ...options, auth: { getToken }, autoConnect: false }, world.devices.host);
   client.subscribe(room);
   expect(await client.syncOnce({ deadlineMs: DEADLINE_MS })).toMatchObject({ complete: true });
 });
@@ -50,7 +39,7 @@ it('fetches its token for a round', async () => {
 it('reports at the deadline what a round could not do', async () => {
   const room = unique('list');
   const ada = await offline('ada', room);
-  await server.stop();
+  await world.server.stop();
   await ada.insert({ room, collection: 'tasks' }, { title: 'one' });
   const report = await ada.syncOnce({ deadlineMs: 50 });
   expect(report).toMatchObject({ complete: false, pending: 1 });

@@ -2,29 +2,18 @@ import { renderHook, waitFor } from '@testing-library/react-native';
 import { type ReactNode } from 'react';
 
 import { SynclineProvider, UserDataProvider, useUserData, useUserDataSync } from '../src/index.ts';
-import { Devices, settled, unique } from './support/devices.ts';
-import { within } from './support/render.tsx';
-import { TestServer } from './support/server.ts';
+import { settled, unique } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 it('adds deltas and sets absolute values, on every device of the user', async () => {
   const user = unique('ada');
-  const phone = await devices.client(server, user, []);
-  const tablet = await devices.client(server, user, []);
-  const onPhone = await renderHook(() => useUserDataSync(user), { wrapper: within(phone) });
-  const onTablet = await renderHook(() => useUserDataSync(user), { wrapper: within(tablet) });
+  const phone = await world.client(user, []);
+  const tablet = await world.client(user, []);
+  const onPhone = await renderHook(() => useUserDataSync(user), { wrapper: strictlyWithin(phone) });
+  const onTablet = await renderHook(() => useUserDataSync(user), { wrapper: strictlyWithin(tablet) });
   expect(onPhone.result.current).toMatchObject({ loading: true, userData: null, error: null });
 
   await waitFor(() => {
@@ -41,13 +30,13 @@ it('adds deltas and sets absolute values, on every device of the user', async ()
 
 it('adds to what the server has, also on a device that has never been connected', async () => {
   const user = unique('bob');
-  const first = await devices.client(server, user, []);
-  const known = await renderHook(() => useUserDataSync(user), { wrapper: within(first) });
+  const first = await world.client(user, []);
+  const known = await renderHook(() => useUserDataSync(user), { wrapper: strictlyWithin(first) });
   await known.result.current.updateUserStats({ xp: 100 });
   await settled(first);
 
-  const second = await devices.client(server, user, [], { autoConnect: false });
-  const { result } = await renderHook(() => useUserDataSync(user), { wrapper: within(second) });
+  const second = await world.client(user, [], { autoConnect: false });
+  const { result } = await renderHook(() => useUserDataSync(user), { wrapper: strictlyWithin(second) });
   await result.current.updateUserStats({ xp: 10 });
   await waitFor(() => {
     expect(result.current.userData).toMatchObject({ xp: 10 });
@@ -61,8 +50,8 @@ it('adds to what the server has, also on a device that has never been connected'
 });
 
 it('says in words what went wrong, until something succeeds', async () => {
-  const client = await devices.client(server, unique('eve'), [], { autoConnect: false });
-  const { result } = await renderHook(() => useUserDataSync('eve'), { wrapper: within(client) });
+  const client = await world.client(unique('eve'), [], { autoConnect: false });
+  const { result } = await renderHook(() => useUserDataSync('eve'), { wrapper: strictlyWithin(client) });
   await expect(result.current.forcePull()).rejects.toThrow();
   await waitFor(() => {
     expect(result.current.error).toEqual(expect.stringMatching(/./));
@@ -75,7 +64,7 @@ it('says in words what went wrong, until something succeeds', async () => {
 
 it('gives one set of data to all components below its provider', async () => {
   const user = unique('cleo');
-  const client = await devices.client(server, user, []);
+  const client = await world.client(user, []);
   const wrapper = ({ children }: { children: ReactNode }) => (
     <SynclineProvider client={client}>
       <UserDataProvider userId={user}>{children}</UserDataProvider>

@@ -3,22 +3,11 @@ import * as v from 'valibot';
 import { z } from 'zod';
 
 import { type ErrorBody, type SyncClient, useCollection } from '../src/index.ts';
-import { Devices, settled, unique } from './support/devices.ts';
-import { within } from './support/render.tsx';
-import { TestServer } from './support/server.ts';
+import { settled, unique } from './support/devices.ts';
+import { strictlyWithin } from './support/render.tsx';
+import { worldFor } from './support/world.ts';
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 function errorsOf(client: SyncClient): ErrorBody[] {
   const errors: ErrorBody[] = [];
@@ -42,8 +31,8 @@ it.each(Object.entries(SCHEMAS))(
   async (_, schema) => {
     const room = unique('list');
     const ref = { room, collection: 'tasks' };
-    const ada = await devices.client(server, 'ada', [room], { validate: { collections: { tasks: schema } } });
-    const bob = await devices.client(server, 'bob', [room]);
+    const ada = await world.client('ada', [room], { validate: { collections: { tasks: schema } } });
+    const bob = await world.client('bob', [room]);
     const errors = errorsOf(ada);
     await bob.insert({ ...ref, id: 'a' }, { title: 'good', due: '2026-01-01T00:00:00Z' });
     await bob.insert({ ...ref, id: 'b' }, { title: 7, due: '2026-01-01T00:00:00Z' });
@@ -51,7 +40,7 @@ it.each(Object.entries(SCHEMAS))(
 
     const { result } = await renderHook(
       () => useCollection<{ title: string; due: Date }>({ ...ref, orderBy: [{ path: 'title' }] }),
-      { wrapper: within(ada) },
+      { wrapper: strictlyWithin(ada) },
     );
     await waitFor(() => {
       expect(result.current.status).toBe('complete');
@@ -91,12 +80,12 @@ it('reports a validator that throws, or that answers late, and goes on', async (
     if (title === 'late') return Promise.reject(new Error('too late'));
     throw new TypeError('never');
   };
-  const ada = await devices.client(server, 'ada', [room], {
+  const ada = await world.client('ada', [room], {
     autoConnect: false,
     validate: { collections: { tasks: tasks as (value: unknown) => unknown } },
   });
   const errors = errorsOf(ada);
-  const { result } = await renderHook(() => useCollection(ref), { wrapper: within(ada) });
+  const { result } = await renderHook(() => useCollection(ref), { wrapper: strictlyWithin(ada) });
   await ada.insert({ ...ref, id: 'a' }, { title: 'late' });
   await ada.insert({ ...ref, id: 'b' }, { title: 'thrown' });
   await waitFor(() => {

@@ -2,26 +2,15 @@ import { configureStore, createAction, createListenerMiddleware } from '@reduxjs
 
 import type { CollectionRef, Observable, SyncClient } from '../../src/index.ts';
 import { createCollectionSlice, listenToEvents, listenToSync, syncReducer } from '../../src/redux.ts';
-import { Devices, settled, unique, until } from '../support/devices.ts';
-import { TestServer } from '../support/server.ts';
+import { settled, unique, until } from '../support/devices.ts';
+import { worldFor } from '../support/world.ts';
 
 interface Task {
   title: string;
   done: boolean;
 }
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 function storeOf(client: SyncClient, ref: CollectionRef) {
   const tasks = createCollectionSlice<Task, 'tasks'>('tasks', { ...ref, orderBy: [{ path: 'title' }] });
@@ -55,10 +44,7 @@ function storeOf(client: SyncClient, ref: CollectionRef) {
 }
 
 it('shows a write in the same turn, has it carried out, and takes what others write', async () => {
-  const room = unique('list');
-  const ref = { room, collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+  const { ref, ada, bob } = await world.pair();
   await bob.insert<Task>({ ...ref, id: 'a' }, { title: 'one', done: false });
   const { store, tasks, titles, end } = storeOf(ada, ref);
   await until(titles, (text) => text === 'one');
@@ -83,7 +69,7 @@ it('shows a write in the same turn, has it carried out, and takes what others wr
 it('takes back a write alone that the core refuses, and says why', async () => {
   const room = unique('list');
   const ref = { room, collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [room], { autoConnect: false });
+  const ada = await world.client('ada', [room], { autoConnect: false });
   const { store, tasks, titles, end } = storeOf(ada, ref);
   store.dispatch(tasks.actions.insert({ title: 'x'.repeat(2 << 20), done: false }, 'big'));
   store.dispatch(tasks.actions.insert({ title: 'small', done: false }, 'small'));

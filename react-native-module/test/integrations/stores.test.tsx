@@ -3,37 +3,22 @@ import { atom, createStore as createJotai, Provider as JotaiProvider, useAtomVal
 import { autorun } from 'mobx';
 import { useStore } from 'zustand';
 
-import type { CollectionRef, SyncClient } from '../../src/index.ts';
 import { collectionAtom, documentAtom, observableAtom, rowAtom } from '../../src/jotai.ts';
 import { follow, ObservableCollection } from '../../src/mobx.ts';
 import { createCollectionStore, createDocumentStore, createSyncStore } from '../../src/zustand.ts';
-import { Devices, settled, unique } from '../support/devices.ts';
-import { TestServer } from '../support/server.ts';
+import { settled } from '../support/devices.ts';
+import { worldFor } from '../support/world.ts';
 
 interface Task {
   title: string;
   done: boolean;
 }
 
-let server: TestServer;
-let devices: Devices;
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
+const world = worldFor('file');
 
 /** Two devices, and two tasks that one of them has written. */
-async function pair(): Promise<{ ref: CollectionRef; ada: SyncClient; bob: SyncClient }> {
-  const room = unique('list');
-  const ref = { room, collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+async function pair() {
+  const { ref, ada, bob } = await world.pair();
   await bob.insert<Task>({ ...ref, id: 'a' }, { title: 'one', done: false });
   await bob.insert<Task>({ ...ref, id: 'b' }, { title: 'two', done: false });
   await settled(bob);

@@ -1,10 +1,9 @@
 import { createCollection, eq, useLiveQuery } from '@tanstack/react-db';
 import { renderHook, waitFor } from '@testing-library/react-native';
 
-import type { CollectionRef, SyncClient } from '../../src/index.ts';
 import { synclineCollectionOptions } from '../../src/tanstack-db.ts';
-import { Devices, settled, unique, until } from '../support/devices.ts';
-import { TestServer } from '../support/server.ts';
+import { settled, until } from '../support/devices.ts';
+import { worldFor } from '../support/world.ts';
 
 interface Task {
   title: string;
@@ -12,24 +11,10 @@ interface Task {
   note?: string;
 }
 
-let server: TestServer;
-let devices: Devices;
+const world = worldFor('file');
 
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
-
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
-async function pair(): Promise<{ ref: CollectionRef; ada: SyncClient; bob: SyncClient }> {
-  const room = unique('list');
-  const ref = { room, collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+async function pair() {
+  const { ref, ada, bob } = await world.pair();
   await bob.insert<Task>({ ...ref, id: 'a' }, { title: 'one', done: false });
   await bob.insert<Task>({ ...ref, id: 'b' }, { title: 'two', done: true });
   await settled(bob);

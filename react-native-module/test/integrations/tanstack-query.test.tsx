@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ReactNode } from 'react';
 
-import { type CollectionRef, createSyncClient, type Document, type SyncClient } from '../../src/index.ts';
+import { createSyncClient, type Document, type SyncClient } from '../../src/index.ts';
 import {
   collectionPages,
   collectionQuery,
@@ -31,24 +31,19 @@ import {
   updateOn,
 } from '../../src/tanstack-query.ts';
 import { Backend } from '../support/backend.ts';
-import { Devices, settled, unique, until } from '../support/devices.ts';
+import { settled, unique, until } from '../support/devices.ts';
 import { ScriptedHost, turn } from '../support/scripted-host.ts';
 import { TestServer } from '../support/server.ts';
+import { worldFor } from '../support/world.ts';
 
 interface Task {
   title: string;
   rank: number;
 }
 
-let server: TestServer;
-let devices: Devices;
+const world = worldFor('file');
 let queryClient: QueryClient;
 let ends: (() => void)[] = [];
-
-beforeAll(async () => {
-  server = await TestServer.start();
-  devices = new Devices();
-});
 
 beforeEach(() => {
   queryClient = new QueryClient({ defaultOptions: { queries: { retry: false } } });
@@ -60,20 +55,12 @@ afterEach(() => {
   queryClient.clear();
 });
 
-afterAll(async () => {
-  await devices.dispose();
-  await server.dispose();
-});
-
 function wrapper({ children }: { children: ReactNode }) {
   return <QueryClientProvider client={queryClient}>{children}</QueryClientProvider>;
 }
 
-async function pair(count: number): Promise<{ ref: CollectionRef; ada: SyncClient; bob: SyncClient }> {
-  const room = unique('list');
-  const ref = { room, collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [room]);
-  const bob = await devices.client(server, 'bob', [room]);
+async function pair(count: number) {
+  const { ref, ada, bob } = await world.pair();
   for (let rank = 1; rank <= count; rank += 1) {
     await bob.insert<Task>({ ...ref, id: `t${rank}` }, { title: `task ${rank}`, rank: rank * 10 });
   }
@@ -104,7 +91,7 @@ it('keeps a query up to date while it is observed, and watches nothing afterward
 it('answers a query offline, from the device', async () => {
   const room = unique('list');
   const ref = { room, collection: 'tasks' };
-  const ada = await devices.client(server, 'ada', [room], { autoConnect: false });
+  const ada = await world.client('ada', [room], { autoConnect: false });
   ends.push(followQueries(ada, queryClient), followOnline(ada));
   await ada.insert<Task>({ ...ref, id: 'a' }, { title: 'offline', rank: 1 });
   const { result } = await renderHook(() => useQuery(collectionQuery<Task>(ada, ref)), { wrapper });
@@ -204,7 +191,7 @@ describe('with events of a backend', () => {
 
 it('knows from the core whether there is a network, and what may have been missed without', async () => {
   const own = await TestServer.start();
-  const ada = await devices.client(own, 'ada', []);
+  const ada = await world.devices.client(own, 'ada', []);
   queryClient.setQueryData(['activities'], []);
   ends.push(followOnline(ada), invalidateOnReconnect(ada, queryClient, [['activities']]));
   await ada.connect();
@@ -226,7 +213,7 @@ it('knows from the core whether there is a network, and what may have been misse
 it('goes on with an optimistic mutation after a restart, and takes it back when it is refused', async () => {
   const backend = await Backend.start(({ body }) => ({ status: body === 'bad' ? 422 : 200 }));
   const settings = { jobAuto: false };
-  const ada = await devices.client(server, 'ada', [], { apiUrl: backend.url, settings });
+  const ada = await world.client('ada', [], { apiUrl: backend.url, settings });
   const definitionFor = (queries: QueryClient): OfflineMutationDefinition<string, string[]> => ({
     mutationKey: 'add',
     endpoint: '/items',
@@ -252,7 +239,7 @@ it('goes on with an optimistic mutation after a restart, and takes it back when 
 
   // The app is started anew: a new cache, a new client over the same files.
   queryClient = new QueryClient();
-  const again = await devices.client(server, 'ada', [], { name: ada.name, apiUrl: backend.url, settings });
+  const again = await world.client('ada', [], { name: ada.name, apiUrl: backend.url, settings });
   const definition = definitionFor(queryClient);
   ends.push(
     resumeOfflineMutations<[string]>(again, queryClient, [definition as OfflineMutationDefinition<string>]),

@@ -1,4 +1,5 @@
 import type { Command, ErrorBody, Event } from '../../src/contract.ts';
+import { IDLE_CONNECTION } from '../../src/idle.ts';
 import { EMPTY_QUEUE } from '../../src/jobs.ts';
 import type { EventsListener, Host } from '../../src/host.ts';
 
@@ -8,16 +9,7 @@ type Answer = (command: Command, client: number) => unknown;
 function nothing(command: Command): unknown {
   switch (command.type) {
     case 'connection':
-      return {
-        state: 'idle',
-        reason: null,
-        cause: null,
-        data: null,
-        recovered: false,
-        attempts: 0,
-        retryInMs: null,
-        userId: null,
-      };
+      return IDLE_CONNECTION;
     case 'queue':
       return EMPTY_QUEUE;
     case 'outcomes':
