@@ -116,10 +116,8 @@ impl Socket {
             return;
         }
         self.farewell = Farewell::Asked;
-        let deadline = Box::pin(sleep(self.close_timeout));
         if let State::Open(open) = &mut self.state {
-            // A deadline that is set is an earlier one.
-            open.deadline.get_or_insert(deadline);
+            open.end_by(self.close_timeout);
         }
     }
 
@@ -185,8 +183,7 @@ impl Socket {
                 Some(Ok(Message::Binary(bytes))) => SocketEvent::Frame(Frame::Binary(bytes)),
                 Some(Ok(Message::Close(frame))) => {
                     let code = frame.map_or(NO_STATUS, |frame| frame.code.into());
-                    open.ending = Some(CloseReason::Remote { code });
-                    open.deadline.get_or_insert(Box::pin(sleep(self.close_timeout)));
+                    open.end_within(self.close_timeout, CloseReason::Remote { code });
                     return self.poll_open(cx);
                 }
                 // Pings are answered by the library, when it is asked for the next message.
@@ -230,7 +227,12 @@ impl OpenSocket {
     /// It ends for this reason, unless what is still read tells a better one in time.
     fn end_within(&mut self, limit: Duration, reason: CloseReason) {
         self.ending = Some(reason);
-        self.deadline.get_or_insert(Box::pin(sleep(limit)));
+        self.end_by(limit);
+    }
+
+    /// It ends after so long in any case. A deadline that is set is an earlier one.
+    fn end_by(&mut self, limit: Duration) {
+        self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
     }
 }
 

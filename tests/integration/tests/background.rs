@@ -17,6 +17,7 @@ use syncline_ffi::json::{self, AppState, EventSink};
 use syncline_integration::{Device, PATIENCE, TestServer, token};
 use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use tokio::task::JoinHandle;
 
 const ROOM: &str = "list:a";
 /// Longer than any test waits.
@@ -151,7 +152,31 @@ async fn holds(client: u64, id: &str) -> bool {
 }
 
 async fn round() -> BackgroundOutcome {
-    tokio::time::timeout(PATIENCE * 2, json_background_sync(CancelHandle::new())).await.unwrap()
+    round_until(CancelHandle::new()).await
+}
+
+async fn round_until(cancel: Arc<CancelHandle>) -> BackgroundOutcome {
+    tokio::time::timeout(PATIENCE * 2, json_background_sync(cancel)).await.unwrap()
+}
+
+/// A round under way, with a server that never says anything.
+struct Stuck {
+    options: Json,
+    cancel: Arc<CancelHandle>,
+    running: JoinHandle<BackgroundOutcome>,
+    _silent: (TcpListener, TcpStream),
+}
+
+impl Stuck {
+    async fn new(bench: &Bench) -> Self {
+        let (listener, url) = silent();
+        let mut options = bench.options(&url);
+        options["background"]["deadlineMs"] = json!(LONG_MS);
+        bench.app_came_and_went(&options).await;
+        let cancel = CancelHandle::new();
+        let running = tokio::spawn(round_until(cancel.clone()));
+        Self { options, cancel, running, _silent: until_dialed(listener).await }
+    }
 }
 
 /// Takes connections and never says anything.
@@ -212,15 +237,10 @@ async fn javascript_that_opens_during_a_round_takes_over_and_the_round_goes_on_w
     let bench = Bench::new().await;
     let data = TempDir::new().unwrap();
     let server = TestServer::start(data.path()).await;
-    let (listener, url) = silent();
-    let mut options = bench.options(&url);
-    options["background"]["deadlineMs"] = json!(LONG_MS);
-    bench.app_came_and_went(&options).await;
-    let running = tokio::spawn(round());
-    let _silent = until_dialed(listener).await;
-    options["url"] = json!(server.url());
-    let client = open(&options).await;
-    assert_eq!(running.await.unwrap(), BackgroundOutcome::Complete);
+    let mut stuck = Stuck::new(&bench).await;
+    stuck.options["url"] = json!(server.url());
+    let client = open(&stuck.options).await;
+    assert_eq!(stuck.running.await.unwrap(), BackgroundOutcome::Complete);
     assert!(holds(client, "from the phone").await);
     assert_eq!(call(client, json!({"type": "queue"})).await["count"], 0);
     json::close_all().await;
@@ -239,17 +259,11 @@ async fn until_dialed(listener: TcpListener) -> (TcpListener, TcpStream) {
 #[tokio::test]
 async fn a_round_that_is_cancelled_ends_soon_and_leaves_the_directory() {
     let bench = Bench::new().await;
-    let (listener, url) = silent();
-    let mut options = bench.options(&url);
-    options["background"]["deadlineMs"] = json!(LONG_MS);
-    bench.app_came_and_went(&options).await;
-    let cancel = CancelHandle::new();
-    let running = tokio::spawn(json_background_sync(cancel.clone()));
-    let _silent = until_dialed(listener).await;
-    cancel.cancel();
-    let outcome = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    let stuck = Stuck::new(&bench).await;
+    stuck.cancel.cancel();
+    let outcome = tokio::time::timeout(PATIENCE, stuck.running).await.unwrap().unwrap();
     assert_eq!(outcome, BackgroundOutcome::Incomplete);
-    let client = open(&options).await;
+    let client = open(&stuck.options).await;
     assert!(holds(client, "from the phone").await);
     json::close_all().await;
 }
@@ -257,16 +271,11 @@ async fn a_round_that_is_cancelled_ends_soon_and_leaves_the_directory() {
 #[tokio::test]
 async fn a_round_that_is_abandoned_closes_what_it_opened() {
     let bench = Bench::new().await;
-    let (listener, url) = silent();
-    let mut options = bench.options(&url);
-    options["background"]["deadlineMs"] = json!(LONG_MS);
-    bench.app_came_and_went(&options).await;
-    let running = tokio::spawn(round());
-    let _silent = until_dialed(listener).await;
-    running.abort();
+    let stuck = Stuck::new(&bench).await;
+    stuck.running.abort();
     let started = Instant::now();
     let client = loop {
-        let reply = try_open(&options).await;
+        let reply = try_open(&stuck.options).await;
         if let Some(client) = reply["ok"]["client"].as_u64() {
             break client;
         }

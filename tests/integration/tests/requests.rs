@@ -170,28 +170,26 @@ async fn a_refused_token_pauses_requests_and_a_new_one_sends_them() {
     assert_eq!(backend.lock().unwrap().tokens, ["Bearer older", "Bearer newer"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn advice_to_come_later_is_followed() {
+/// Has a job done whose first attempt is told to come back, not before so many milliseconds.
+async fn comes_back_after(name: &str, ms: u128) {
     let (listener, url) = listen().await;
     let backend = serve(listener).await;
     let device = device(&url).await;
     let began = std::time::Instant::now();
-    enqueue(&device, "/busy").await;
+    enqueue(&device, &format!("/{name}")).await;
     until_done(&device, 1).await;
-    assert!(began.elapsed().as_millis() >= 1_000);
-    assert_eq!(backend.lock().unwrap().asked["busy"], 2);
+    assert!(began.elapsed().as_millis() >= ms);
+    assert_eq!(backend.lock().unwrap().asked[name], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advice_to_come_later_is_followed() {
+    comes_back_after("busy", 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn advice_that_is_a_date_is_followed_by_the_servers_own_clock() {
-    let (listener, url) = listen().await;
-    let backend = serve(listener).await;
-    let device = device(&url).await;
-    let began = std::time::Instant::now();
-    enqueue(&device, "/busy-until").await;
-    until_done(&device, 1).await;
-    assert!(began.elapsed().as_millis() >= 2_000);
-    assert_eq!(backend.lock().unwrap().asked["busy-until"], 2);
+    comes_back_after("busy-until", 2_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,12 @@
 //! Events in the queue of a client with a store on disk, and an npm server that acknowledges them.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use syncline::engine::queue::command::{JobCommand, NewJob};
 use syncline::job::{JobWork, LanePolicy};
 use syncline::{Argument, ClientConfig, Command};
 
+use super::drain_ms;
 use crate::contender::{Answer, Order};
 use crate::device::Device;
 use crate::document::fields;
@@ -47,14 +47,9 @@ impl Contender {
             let jobs = (first..events.min(first + CALL_EVENTS)).map(|number| event(number, policy)).collect();
             device.run(Command::Jobs { command: JobCommand::Enqueue { jobs } })?;
         }
-        device.until("a full queue", |seen| seen.queue.count == events as u64)?;
-        let begin = Instant::now();
-        device.run(Command::Connect)?;
-        device.until("an empty queue", |seen| seen.queue.count == 0)?;
-        let elapsed = begin.elapsed();
-        device.run(Command::Close)?;
+        let elapsed_ms = drain_ms(&device, events)?;
         std::fs::remove_dir_all(&directory)?;
-        Ok(elapsed.as_secs_f64() * 1e3)
+        Ok(elapsed_ms)
     }
 }
 

@@ -9,10 +9,13 @@ mod events;
 mod syncline;
 
 use std::path::Path;
+use std::time::Instant;
 
+use ::syncline::Command;
 use ::syncline::job::LanePolicy;
 
 use crate::contender::serve;
+use crate::device::Device;
 use crate::scenario::{BenchError, Block, Bound, Contender, Goal, Program, Scenario, Work};
 
 const SYNCLINE: &str = "Syncline";
@@ -50,6 +53,17 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         Goal { figure: STREAMED, over: PIPELINED, under: Some(SYNCLINE), bound: Bound::AtLeast(1.0) },
     ],
 };
+
+/// How long a device that holds so much in its queue takes to be rid of it, in milliseconds, with the connection. Closes it.
+fn drain_ms(device: &Device, queued: usize) -> Result<f64, BenchError> {
+    device.until("a full queue", |seen| seen.queue.count == queued as u64)?;
+    let begin = Instant::now();
+    device.run(Command::Connect)?;
+    device.until("an empty queue", |seen| seen.queue.count == 0)?;
+    let elapsed = begin.elapsed();
+    device.run(Command::Close)?;
+    Ok(elapsed.as_secs_f64() * 1e3)
+}
 
 /// Runs the scenario's own contender until its orders end.
 pub(crate) fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<(), BenchError> {

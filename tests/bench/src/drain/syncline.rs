@@ -1,12 +1,12 @@
 //! A client with a store on disk and a real server.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use syncline::{ClientConfig, Command};
+use syncline::ClientConfig;
 use syncline_protocol::Write;
 use uuid::Uuid;
 
+use super::drain_ms;
 use crate::contender::{Answer, Order};
 use crate::device::Device;
 use crate::document::fields;
@@ -48,13 +48,8 @@ impl Contender {
             let write = |number| (Uuid::now_v7().to_string(), Write::Create(fields(number)));
             device.write((first..writes.min(first + CALL_WRITES)).map(write))?;
         }
-        device.until("a full queue", |seen| seen.queue.count == writes as u64)?;
-        let begin = Instant::now();
-        device.run(Command::Connect)?;
-        device.until("an empty queue", |seen| seen.queue.count == 0)?;
-        let elapsed = begin.elapsed();
-        device.run(Command::Close)?;
+        let elapsed_ms = drain_ms(&device, writes)?;
         std::fs::remove_dir_all(&directory)?;
-        Ok(elapsed.as_secs_f64() * 1e3)
+        Ok(elapsed_ms)
     }
 }
