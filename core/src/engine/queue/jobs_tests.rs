@@ -150,26 +150,31 @@ fn work(kind: JobKind) -> JobWork {
     }
 }
 
+fn job(id: JobId, lane: &str, kind: JobKind, policy: LanePolicy) -> Job {
+    Job {
+        id,
+        work: work(kind),
+        lane: lane.to_owned(),
+        dedupe_key: None,
+        dedupe: false,
+        idempotency_key: String::new(),
+        priority: 0,
+        after: vec![],
+        expires_at_ms: None,
+        attempts_max: 3,
+        policy,
+        keep_outcome: false,
+        queued_at_ms: 0,
+        attempts: 0,
+    }
+}
+
 fn carry_out(step: Step, jobs: &mut Jobs, model: &mut Model) {
     match step {
         Step::Insert { lane, kind, priority, holds, follows } => {
             let after = follows.and_then(|which| model.pick(which, |_| true)).into_iter().collect();
-            let job = Job {
-                id: jobs.take_id(),
-                work: work(kind),
-                lane: lane.to_owned(),
-                dedupe_key: None,
-                dedupe: false,
-                idempotency_key: String::new(),
-                priority,
-                after,
-                expires_at_ms: None,
-                attempts_max: 3,
-                policy: if holds { LanePolicy::Hold } else { LanePolicy::Continue },
-                keep_outcome: false,
-                queued_at_ms: 0,
-                attempts: 0,
-            };
+            let policy = if holds { LanePolicy::Hold } else { LanePolicy::Continue };
+            let job = Job { priority, after, ..job(jobs.take_id(), lane, kind, policy) };
             model.insert(job.clone(), false);
             jobs.insert(job);
         }
@@ -258,6 +263,22 @@ fn check(jobs: &Jobs, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(jobs.count(kind), count);
     }
     Ok(())
+}
+
+#[test]
+fn a_lane_that_is_held_up_by_its_only_job_still_waits_as_it_was_told() {
+    let mut jobs = Jobs::default();
+    let [first, second] = [1, 2].map(|id| job(id, "a", JobKind::Request, LanePolicy::Hold));
+    jobs.insert(first);
+    jobs.mark_durable(1);
+    jobs.delay_lane("a", 10, false);
+    jobs.bury(1, DeadReason::Refused, JobError::new(Category::Unknown, "x", ""), 0);
+    jobs.insert(second);
+    jobs.mark_durable(2);
+    jobs.remove_ended(1);
+    assert_eq!(jobs.next_ready(&JobKind::ALL, LANES_MAX, |_| true), None);
+    jobs.handle_time(10);
+    assert_eq!(jobs.next_ready(&JobKind::ALL, LANES_MAX, |_| true), Some(2));
 }
 
 proptest! {

@@ -31,7 +31,7 @@ use self::dedupe::Dedupe;
 use self::lanes::{Head, Lanes};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
-use crate::job::{Category, DeadReason, EndedJob, Job, JobEnd, JobError, JobId, JobKind};
+use crate::job::{Category, DeadReason, EndedJob, Job, JobEnd, JobError, JobId, JobKind, LanePolicy};
 
 /// A job that has not ended.
 #[derive(Debug)]
@@ -449,6 +449,11 @@ impl Jobs {
         error: JobError,
         wall_ms: u64,
     ) -> Option<EndedJob> {
+        let Job { lane, policy, .. } = &self.held.get(&id)?.job;
+        if *policy == LanePolicy::Hold {
+            // While the job is still in it: a lane that is empty is forgotten, with the time that it is to wait.
+            self.lanes.hold(lane, id);
+        }
         let held = self.remove(id)?;
         let ended = EndedJob { job: held.job, end: JobEnd::Dead { reason, error }, ended_at_ms: wall_ms };
         self.insert_ended(ended.clone());
