@@ -10,7 +10,7 @@ export interface UseConflicts {
   /** Writes in conflict that wait for a decision: those of collections with the strategy `manual`. They outlive the app. */
   readonly conflicts: readonly ParkedWrite[];
   /** Decides about one: `'local'`, `'server'`, or `{ merged: fields }`. Resolves when the decision is on disk. */
-  resolve(clientSeq: number, resolution: Resolution): Promise<void>;
+  readonly resolve: (clientSeq: number, resolution: Resolution) => Promise<void>;
 }
 
 /** The writes in conflict that the app, or its user, decides about. With `select`, only what is selected of them. */

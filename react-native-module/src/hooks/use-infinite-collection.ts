@@ -24,7 +24,7 @@ export interface InfiniteQuery<T = Fields, Name extends CollectionName = Collect
 
 export interface UseInfiniteCollection<T extends object> extends PagesSnapshot<T>, CollectionActions<T> {
   /** Shows one page more, for `onEndReached` of a list. */
-  loadMore(): void;
+  readonly loadMore: () => void;
 }
 
 /** As `useCollection`, for lists that grow as the user scrolls: all pages together are one live list. */

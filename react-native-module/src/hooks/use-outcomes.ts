@@ -10,7 +10,7 @@ export interface UseOutcomes {
   /** Writes that the server has rejected and the app has not acknowledged. They outlive the app. */
   readonly outcomes: readonly RejectedWrite[];
   /** The user has seen it: it is forgotten. */
-  acknowledge(clientSeq: number): Promise<void>;
+  readonly acknowledge: (clientSeq: number) => Promise<void>;
 }
 
 /** The rejected writes, to be shown to the user. With `select`, only what is selected of them. */
