@@ -1,7 +1,7 @@
 import { useCallback, useMemo } from 'react';
 
 import type { ParkedWrite, Resolution } from '../contract.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 const NONE: readonly ParkedWrite[] = [];
@@ -17,7 +17,7 @@ export interface UseConflicts {
 export function useConflicts<S>(select: (conflicts: readonly ParkedWrite[]) => S): S;
 export function useConflicts(): UseConflicts;
 export function useConflicts<S>(select?: (conflicts: readonly ParkedWrite[]) => S): UseConflicts | S {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const conflicts = useObservable<readonly ParkedWrite[], unknown>(client.conflicts, NONE, select ?? all);
   const resolve = useCallback(
     (clientSeq: number, resolution: Resolution) => client.resolveConflict(clientSeq, resolution),

@@ -1,7 +1,8 @@
 import { useMemo } from 'react';
 
 import type { Enqueued, ProcessReport, QueueStatus } from '../contract.ts';
-import { EMPTY_QUEUE, type JobOptions, type QueuedRequest } from '../jobs.ts';
+import { EMPTY_QUEUE } from '../idle.ts';
+import { type JobOptions, type QueuedRequest } from '../jobs.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 

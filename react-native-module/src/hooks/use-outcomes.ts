@@ -1,7 +1,7 @@
 import { useCallback, useMemo } from 'react';
 
 import type { RejectedWrite } from '../contract.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 const NONE: readonly RejectedWrite[] = [];
@@ -17,7 +17,7 @@ export interface UseOutcomes {
 export function useOutcomes<S>(select: (outcomes: readonly RejectedWrite[]) => S): S;
 export function useOutcomes(): UseOutcomes;
 export function useOutcomes<S>(select?: (outcomes: readonly RejectedWrite[]) => S): UseOutcomes | S {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const outcomes = useObservable<readonly RejectedWrite[], unknown>(client.outcomes, NONE, select ?? all);
   const acknowledge = useCallback((clientSeq: number) => client.acknowledge(clientSeq), [client]);
   const result = useMemo(
