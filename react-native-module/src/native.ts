@@ -8,7 +8,8 @@ type Listen<Event extends string, Payload> = (
   listener: (payload: Payload) => void,
 ) => { remove(): void };
 
-interface SynclineModule {
+/** What the module in Swift and Kotlin offers. */
+export interface SynclineModule {
   open(config: string): Promise<string>;
   call(client: number, command: string): Promise<string>;
   closeAll(): Promise<void>;
