@@ -120,7 +120,7 @@ it.each([
 });
 
 it('names every hook and component', () => {
-  const exported = ['index', 'components'].flatMap((entry) =>
+  const exported = ['index', 'hooks/core', 'components'].flatMap((entry) =>
     [
       ...read(`react-native-module/src/${entry}.ts`).matchAll(
         /\b(use[A-Z]\w*|\w+(?:Provider|Banner|Panel|Progress))\b(?=[,\s}])/g,
