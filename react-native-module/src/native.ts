@@ -1,7 +1,7 @@
 import { requireNativeModule } from 'expo';
 
 import { SynclineError } from './error.ts';
-import type { Host } from './host.ts';
+import type { Host, Parcel } from './host.ts';
 
 type Listen<Event extends string, Payload> = (
   event: Event,
@@ -10,11 +10,11 @@ type Listen<Event extends string, Payload> = (
 
 interface SynclineModule {
   open(config: string): Promise<string>;
-  call(client: number, command: string): Promise<string>;
+  call(client: number, text: string, attachments: readonly Uint8Array[]): Promise<Parcel>;
   closeAll(): Promise<void>;
   defaultDirectory(name: string): string;
   setLogSink(level: string, isWanted: boolean): string;
-  addListener: Listen<'onEvents', { client: number; events: string }> & Listen<'onLog', { lines: string }>;
+  addListener: Listen<'onEvents', { client: number } & Parcel> & Listen<'onLog', { lines: string }>;
 }
 
 let host: Host | null = null;
@@ -38,7 +38,7 @@ function adapt(module: SynclineModule): Host {
   let log: { remove(): void } | null = null;
   return {
     open: (config) => module.open(config),
-    call: (client, command) => module.call(client, command),
+    call: (client, { text, attachments }) => module.call(client, text, attachments),
     closeAll: () => module.closeAll(),
     defaultDirectory: (name) => module.defaultDirectory(name),
     setLogSink(level, sink) {
@@ -51,7 +51,7 @@ function adapt(module: SynclineModule): Host {
       return module.setLogSink(level, sink !== null);
     },
     addEventsListener(listener) {
-      const subscription = module.addListener('onEvents', ({ client, events }) => {
+      const subscription = module.addListener('onEvents', ({ client, ...events }) => {
         listener(client, events);
       });
       return () => {
