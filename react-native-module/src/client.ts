@@ -4,6 +4,7 @@ import type {
   Command,
   ConnectionStatus,
   Event,
+  LogLevel,
   ParkedWrite,
   RejectedWrite,
   Resolution,
@@ -18,6 +19,7 @@ import type { Host } from './host.ts';
 import { IDLE_CONNECTION } from './idle.ts';
 import { toFields } from './json.ts';
 import { JobQueue } from './jobs.ts';
+import { addHostLogger, type Logger } from './logger.ts';
 import type { Observable, Unsubscribe } from './observable.ts';
 import { type Changes, type Document, type Fields, increment, type NumberPath, toOps } from './ops.ts';
 import {
@@ -45,7 +47,7 @@ import { SocketHub } from './socket-hub.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { admissionTo, validDocument } from './validation.ts';
-import { type CollectionSnapshot, Watches } from './watches.ts';
+import { type CollectionSnapshot, type CoreQuery, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
 
 /** Commands that ask for something that lasts. */
@@ -137,6 +139,11 @@ export class SyncClient {
   /** Writes in conflict that wait for `resolveConflict`. */
   get conflicts(): Observable<readonly ParkedWrite[]> {
     return this.#state.conflicts.observable;
+  }
+
+  /** The queries that are watched now, each once. */
+  get queries(): Observable<readonly CoreQuery[]> {
+    return this.#watches.queries;
   }
 
   /** How many watches this client holds in the core. */
@@ -341,6 +348,11 @@ export class SyncClient {
         : { merged: toFields(resolution.merged, 'the merged document') };
     await this.#call({ type: 'resolveConflict', clientSeq, resolution: checked });
     this.#state.conflicts.handleDone(clientSeq);
+  }
+
+  /** Listens to the core's log, that of all clients of the process, beside `setLogger`. Throws where the host has none. */
+  onLog(level: LogLevel, listener: Logger): Unsubscribe {
+    return addHostLogger(this.#host(), level, listener);
   }
 
   /** Listens to one kind of the core's events. */
