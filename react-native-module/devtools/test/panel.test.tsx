@@ -249,16 +249,16 @@ it('takes the client offline, holds it there, and gives back what was', async ()
   const asked = backend.asked.length;
   const id = await client.insert(ref, { text: 'written offline' });
   await client.queue.add({ endpoint: '/orders', data: { item: 'good' } });
-  await client.connect().catch(() => undefined);
-  await client.queue.start();
-  // The app's own wish is undone; what it queued waits.
-  await until(client.connection, ({ state }) => state === 'idle');
   const other = await world.client('bob', [ref.room]);
   other.subscribe(ref.room);
   await settled(other);
   await other.pull();
   expect(await other.document({ ...ref, id })).toBeNull();
   expect(backend.asked.length).toBe(asked);
+
+  // What the app wishes is undone.
+  await client.connect().catch(() => undefined);
+  await until(client.connection, ({ state }) => state === 'idle');
 
   await toggle.click();
   await until(other.watch({ ...ref, id }), ({ data }) => data.length === 1);
