@@ -176,6 +176,8 @@ it('shows what waits by lanes, and changes or drops it', async () => {
   await dialog.waitFor({ state: 'detached' });
   const [edited] = await client.queue.list();
   expect(edited?.work).toMatchObject({ request: { body: { item: 'good' } } });
+  const card = view.getByRole('article', { name: `Job ${job}`, exact: true });
+  await card.getByText('"item": "good"').waitFor({ state: 'attached' });
 
   await view.getByRole('button', { name: `Drop job ${job}` }).click();
   await view.getByRole('article', { name: `Job ${job}`, exact: true }).waitFor({ state: 'detached' });
