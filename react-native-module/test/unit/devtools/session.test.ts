@@ -138,7 +138,7 @@ it('does nothing for a panel of another version, and says which one it speaks', 
 
 it('answers a command that fails with its error', async () => {
   channel.say({ type: 'beat' });
-  const { app } = channel.take()[0]!;
+  const app = channel.take()[0]?.app;
   const command = { type: 'edit', job: 1, work: '{"letter": 1}' };
   channel.say({ type: 'command', app, request: 'r', command });
   channel.say({ type: 'command', app: 'another', request: 's', command });
