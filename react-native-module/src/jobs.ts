@@ -190,6 +190,7 @@ export class JobQueue implements Observable<QueueStatus> {
   /** A job that waits does this instead. */
   async edit(job: number, work: JobWork): Promise<void> {
     await this.#call({ type: 'edit', job, work: encodeWork(work) });
+    this.#jobs.refresh();
   }
 
   /** Forgets a job that waits, or a dead letter. */
