@@ -5,6 +5,9 @@ import { blocksOf, modulesOf } from './blocks.ts';
 import { missingScripts, otherProblems, REPOSITORY } from './others.ts';
 import { TypeChecker } from './typescript.ts';
 
+// The first one reads the types of everything.
+jest.setTimeout(120_000);
+
 const DOCS = join(REPOSITORY, 'docs');
 
 const pages = readdirSync(DOCS, { recursive: true, encoding: 'utf8' })
