@@ -121,6 +121,14 @@ it.each([
   expect(rowsBelow(page, header).sort()).toEqual(words(type).sort());
 });
 
+it('tells of every option of the config plugin', () => {
+  const [, options = ''] =
+    /interface PluginOptions \{([\s\S]*?)\n\}/.exec(read('react-native-module/plugin/src/options.ts')) ?? [];
+  const names = [...options.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name);
+  expect(names.length).toBeGreaterThan(2);
+  expect(rowsBelow('docs/background.md', 'Option | Default | Means').sort()).toEqual(names.sort());
+});
+
 it('names every hook and component', () => {
   const names = Object.keys({ ...everything, ...components }).filter((name) =>
     /^use[A-Z]|Provider$/.test(name),
