@@ -14,6 +14,7 @@ export interface SynclineModule {
   call(client: number, command: string): Promise<string>;
   closeAll(): Promise<void>;
   defaultDirectory(name: string): string;
+  isBackgroundPermitted(): boolean;
   setLogSink(level: string, isWanted: boolean): string;
   addListener: Listen<'onEvents', { client: number; events: string }> & Listen<'onLog', { lines: string }>;
 }
@@ -42,6 +43,7 @@ function adapt(module: SynclineModule): Host {
     call: (client, command) => module.call(client, command),
     closeAll: () => module.closeAll(),
     defaultDirectory: (name) => module.defaultDirectory(name),
+    isBackgroundPermitted: () => module.isBackgroundPermitted(),
     setLogSink(level, sink) {
       log?.remove();
       log =

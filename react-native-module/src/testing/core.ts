@@ -9,7 +9,7 @@ import type {
   TraceEvent,
   TraceKind,
 } from '../contract.ts';
-import { EMPTY_QUEUE } from '../jobs.ts';
+import { EMPTY_QUEUE } from '../idle.ts';
 import type { ServerMessage } from './backend.ts';
 import type { Context, Disk, Surroundings } from './context.ts';
 import { Failure } from './errors.ts';

@@ -24,6 +24,8 @@ export const nativeModule: SynclineModule = {
   call: (client, command) => fakeDevice.call(client, command),
   closeAll: () => fakeDevice.closeAll(),
   defaultDirectory: (name) => fakeDevice.defaultDirectory(name),
+  // Nothing wakes a test up.
+  isBackgroundPermitted: () => false,
   setLogSink: () => fakeDevice.setLogSink(),
   addListener(
     event: 'onEvents' | 'onLog',
