@@ -1,0 +1,62 @@
+// Bytes where JSON is all there is: `{ $bytes: base64 }`, as in the transcripts.
+import type { Parcel } from './host.ts';
+import { invalid } from './error.ts';
+import { fromPortable, pack } from './portable.ts';
+
+/** The text of a parcel with its bytes in it. */
+export function unpacked({ text, attachments }: Parcel): string {
+  if (!text.includes('$attachment')) return text;
+  const within = ({ $attachment: index }: Only<'$attachment'>) => {
+    const bytes = typeof index === 'number' ? attachments[index] : undefined;
+    if (!bytes) throw invalid(`there is no attachment ${String(index)}`);
+    return { $bytes: btoa(String.fromCharCode(...bytes)) };
+  };
+  return JSON.stringify(replaced(JSON.parse(text), '$attachment', within));
+}
+
+/** The same the other way round: bytes beside the text. */
+export function packed(value: unknown): Parcel {
+  const attachments: Uint8Array[] = [];
+  const beside = ({ $bytes: base64 }: Only<'$bytes'>) => {
+    if (typeof base64 !== 'string') return undefined;
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    return { $attachment: attachments.push(bytes) - 1 };
+  };
+  return { text: JSON.stringify(replaced(value, '$bytes', beside)), attachments };
+}
+
+/** What was written so, as the app sees it. */
+export function read(written: unknown): unknown {
+  const { text, attachments } = packed(written);
+  return fromPortable(JSON.parse(text), attachments);
+}
+
+/** What is meant for `pack`, written so. */
+export function written(command: unknown): unknown {
+  return JSON.parse(unpacked(pack(command)));
+}
+
+type Only<Key extends string> = Readonly<Record<Key, unknown>>;
+
+/** A copy, with each object whose only member is `key` replaced where `replace` has something for it. */
+function replaced<Key extends string>(
+  value: unknown,
+  key: Key,
+  replace: (found: Only<Key>) => object | undefined,
+): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => replaced(item, key, replace));
+  const members = Object.entries(value);
+  const [first, ...others] = members;
+  if (others.length === 0 && first?.[0] === key) return replace(value as Only<Key>) ?? value;
+  // What is below `$object` only looks like the notation.
+  if (others.length === 0 && first?.[0] === '$object') return { $object: below(first[1]) };
+  return below(value);
+
+  function below(of: unknown): unknown {
+    if (typeof of !== 'object' || of === null) return of;
+    return Object.fromEntries(
+      Object.entries(of).map(([name, member]) => [name, replaced(member, key, replace)]),
+    );
+  }
+}
