@@ -13,8 +13,8 @@ function required(name: string): unknown {
   return jest.requireActual(name);
 }
 
-/** Runs the file of a page that exports `name`, with those that it imports, and returns what is exported under it. */
-export function exported(modules: readonly PageModule[], name: string): unknown {
+/** Runs a file of a page, with those that it imports, and returns what it exports. */
+export function runModule(modules: readonly PageModule[], first: PageModule): Exports {
   const loaded = new Map<PageModule, Exports>();
   const load = (module: PageModule): Exports => {
     const known = loaded.get(module);
@@ -40,9 +40,14 @@ export function exported(modules: readonly PageModule[], name: string): unknown 
     run(exports, require);
     return exports;
   };
+  return load(first);
+}
+
+/** Runs the file of a page that exports `name`, and returns what is exported under it. */
+export function exported(modules: readonly PageModule[], name: string): unknown {
   const module = modules.find(({ text }) =>
     new RegExp(`export (?:async )?(?:function|const) ${name}\\b`).test(text),
   );
   if (!module) throw new Error(`no block exports ${name}`);
-  return load(module)[name];
+  return runModule(modules, module)[name];
 }
