@@ -1,10 +1,11 @@
 import type { Channel } from './channel.ts';
-import type { Event } from './contract.ts';
+import type { Event, LogLevel } from './contract.ts';
 import { CoreClient } from './core-client.ts';
 import type { Host } from './host.ts';
 import { JobQueue } from './jobs.ts';
 import { toFields } from './json.ts';
-import type { Observable } from './observable.ts';
+import { addHostLogger, type Logger } from './logger.ts';
+import type { Observable, Unsubscribe } from './observable.ts';
 import type { SyncOptions } from './options.ts';
 import { type PresenceSnapshot, Presences } from './presence.ts';
 import { checkText } from './refs.ts';
@@ -16,12 +17,14 @@ export class SyncClient extends CoreClient {
   /** What waits to be done: an observable status, and everything an app can do about it. */
   readonly queue = new JobQueue(this.channel, this.queueStatus);
   readonly presences = new Presences(this.channel);
+  readonly #host: () => Host;
   readonly #hub: SocketHub;
   /** The app's own events over the connection; `createSocket` types them. */
   readonly socket: Socket;
 
   constructor(options: SyncOptions, host: () => Host, before?: () => Promise<void>) {
     super(options, host, before);
+    this.#host = host;
     const { channel, report } = this;
     this.#hub = new SocketHub(channel, report, options.namespace);
     const validate = options.validate?.events;
@@ -45,6 +48,11 @@ export class SyncClient extends CoreClient {
   /** Ends what `announce` began; the client leaves the room after its last holder. */
   withdraw(room: string, holder: symbol): void {
     this.presences.withdraw(room, holder);
+  }
+
+  /** Listens to the core's log, that of all clients of the process, beside `setLogger`. Throws where the host has none. */
+  onLog(level: LogLevel, listener: Logger): Unsubscribe {
+    return addHostLogger(this.#host(), level, listener);
   }
 
   protected override attach(channel: Channel): void {

@@ -44,7 +44,7 @@ import { shallowEqual } from './share.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenSource } from './tokens.ts';
 import { admissionTo, validDocument } from './validation.ts';
-import { type CollectionSnapshot, Watches } from './watches.ts';
+import { type CollectionSnapshot, type CoreQuery, Watches } from './watches.ts';
 import { WriteQueue } from './writes.ts';
 
 /** Commands that ask for something that lasts. */
@@ -132,6 +132,11 @@ export class CoreClient {
   /** Writes in conflict that wait for `resolveConflict`. */
   get conflicts(): Observable<readonly ParkedWrite[]> {
     return this.#state.conflicts.observable;
+  }
+
+  /** The queries that are watched now, each once. */
+  get queries(): Observable<readonly CoreQuery[]> {
+    return this.#watches.queries;
   }
 
   /** How many watches this client holds in the core. */

@@ -51,11 +51,17 @@ export class Presences {
   /** Those that somebody holds or watches, or that are not done with. */
   readonly #rooms = new Map<string, Room>();
   readonly #online = new OnlineUsers();
+  readonly #held = new Store<readonly string[]>([]);
   /** Counts closings: what was to be told before one is void after it. */
   #era = 0;
 
   constructor(channel: () => Promise<Channel>) {
     this.#channel = channel;
+  }
+
+  /** The rooms that this client is in, or on its way into. */
+  get held(): Observable<readonly string[]> {
+    return this.#held;
   }
 
   observe(room: string): Observable<PresenceSnapshot> {
@@ -73,6 +79,7 @@ export class Presences {
     // Last in the order of the map is last heard.
     entry.holders.delete(holder);
     entry.holders.set(holder, state);
+    this.#tellHeld();
     this.#tell(entry);
   }
 
@@ -103,6 +110,7 @@ export class Presences {
       entry.linger = null;
       if (entry.announced) void this.#send(entry, { type: 'presenceLeave', room });
       this.#reset(entry);
+      this.#tellHeld();
       this.#tidy(entry);
     }, LINGER_MS);
   }
@@ -166,6 +174,16 @@ export class Presences {
       this.#rooms.set(name, entry);
     }
     return entry;
+  }
+
+  #tellHeld(): void {
+    const held = [...this.#rooms.values()].filter(({ holders, linger }) => holders.size > 0 || linger);
+    this.#held.set(
+      share(
+        this.#held.get(),
+        held.map(({ name }) => name),
+      ),
+    );
   }
 
   #tell(entry: Room): void {

@@ -209,6 +209,7 @@ export class Watches {
   readonly #channel: () => Promise<Channel>;
   readonly #admission: (collection: string) => Admission | null;
   readonly #sources = new Map<string, Source>();
+  readonly #queries = new Store<readonly CoreQuery[]>([]);
   readonly #byWatch = new Map<number, Source>();
   readonly #dirty = new Set<Source>();
   /** Events for watches whose reply is still on its way. */
@@ -226,6 +227,11 @@ export class Watches {
   /** How many watches are held in the core. */
   get size(): number {
     return this.#byWatch.size;
+  }
+
+  /** What is watched now, each query once. */
+  get queries(): Observable<readonly CoreQuery[]> {
+    return this.#queries;
   }
 
   /** The rows of a query: watched in the core while there is a subscriber. */
@@ -288,6 +294,7 @@ export class Watches {
     if (!source) {
       source = new Source(ref, this.#admission(ref.collection));
       this.#sources.set(key, source);
+      this.#tellQueries();
       void this.#start(source);
     }
     const held = source;
@@ -304,6 +311,10 @@ export class Watches {
         }, LINGER_MS);
       }
     };
+  }
+
+  #tellQueries(): void {
+    this.#queries.set([...this.#sources.values()].map(({ ref }) => ref));
   }
 
   async #start(source: Source): Promise<void> {
@@ -337,6 +348,7 @@ export class Watches {
 
   #stop(key: string, source: Source): void {
     this.#sources.delete(key);
+    this.#tellQueries();
     source.attempt += 1;
     const { watch } = source;
     if (watch === null) return;

@@ -37,8 +37,8 @@ class LoggingHost extends ScriptedHost {
     return JSON.stringify({ ok: {} });
   }
 
-  say(message: string): void {
-    const line = { atMs: 1, level: 'info', target: 'syncline', event: null, message, dropped: 0 };
+  say(message: string, level = 'info'): void {
+    const line = { atMs: 1, level, target: 'syncline', event: null, message, dropped: 0 };
     this.sink?.(JSON.stringify([line]));
   }
 }
@@ -97,6 +97,23 @@ it('hands lines of the log over until it is told to stop', () => {
   setLogger('off', null, host);
   host.say('not heard');
   expect(lines.map(({ message }) => message)).toEqual(['heard']);
+});
+
+it('logs for several listeners, to each what it wants', () => {
+  const host = new LoggingHost();
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory' }, host);
+  const heard: string[] = [];
+  setLogger('warn', ({ message }) => heard.push(`app ${message}`), host);
+  const end = client.onLog('debug', ({ message }) => heard.push(`tool ${message}`));
+  expect(host.level).toBe('debug');
+  host.say('fine');
+  host.say('odd', 'warn');
+  end();
+  expect(host.level).toBe('warn');
+  host.say('odder', 'warn');
+  setLogger('off', null, host);
+  expect([host.level, host.sink]).toEqual(['off', null]);
+  expect(heard).toEqual(['tool fine', 'app odd', 'tool odd', 'app odder']);
 });
 
 it('refuses a logger where the host carries no log', () => {

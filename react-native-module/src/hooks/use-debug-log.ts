@@ -2,7 +2,7 @@ import { useMemo, useSyncExternalStore } from 'react';
 
 import type { LogLevel, LogLine } from '../contract.ts';
 import type { Host } from '../host.ts';
-import { setHostLogger } from '../logger.ts';
+import { addHostLogger } from '../logger.ts';
 import { nativeHost } from '../native.ts';
 import { type Observable, Store } from '../observable.ts';
 
@@ -10,7 +10,7 @@ const LINES_MAX = 200;
 const NO_LINES: readonly LogLine[] = [];
 const noLines = () => NO_LINES;
 
-/** The last lines of the core's log while the component is mounted, oldest first. Replaces the logger of `setLogger`. */
+/** The last lines of the core's log while the component is mounted, oldest first; beside the logger of `setLogger`. */
 export function useDebugLog(
   level: LogLevel = 'debug',
   { linesMax = LINES_MAX, host }: { readonly linesMax?: number; readonly host?: Host } = {},
@@ -25,12 +25,12 @@ function watchLog(level: LogLevel, linesMax: number, host: () => Host): Observab
     get: store.get,
     subscribe(listener) {
       const unsubscribe = store.subscribe(listener);
-      setHostLogger(host(), level, (line) => {
+      const end = addHostLogger(host(), level, (line) => {
         store.set([...store.get(), line].slice(-linesMax));
       });
       return () => {
         unsubscribe();
-        setHostLogger(host(), 'off', null);
+        end();
       };
     },
   };
