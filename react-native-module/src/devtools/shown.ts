@@ -10,7 +10,8 @@ import type {
   Stats,
 } from '../contract.ts';
 import { invalid } from '../error.ts';
-import { encodeWork, withDecodedWork } from '../job-values.ts';
+import { read, written } from '../inline-bytes.ts';
+import { encodeWork } from '../job-values.ts';
 import type { PresenceSnapshot } from '../presence.ts';
 import type { CollectionSnapshot, CoreQuery } from '../watches.ts';
 import {
@@ -47,7 +48,7 @@ export function shown(value: object | string | null): Shown {
 
 /** What a job does as JSON, bytes as `{ $bytes: base64 }`; `readWork` reads it. */
 export function shownWork(work: JobWork): Shown {
-  return shown(encodeWork(work));
+  return shown(written(encodeWork(work)) as object);
 }
 
 /** The work that the panel wrote; whether it makes sense is the core's to say. */
@@ -60,7 +61,7 @@ export function readWork(text: string): JobWork {
   }
   const isWork = ['event', 'request', 'handler'].some((kind) => Object.hasOwn(Object(work) as object, kind));
   if (!isWork) throw invalid('a job is one of {"event": …}, {"request": …} and {"handler": …}');
-  return withDecodedWork({ work }).work;
+  return read(work) as JobWork;
 }
 
 function describeWork(work: JobWork): { readonly kind: JobKind; readonly title: string } {
