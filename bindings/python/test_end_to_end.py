@@ -1,47 +1,19 @@
 """The generated Python binding against a real server: what every generated binding must be able to do."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
-import subprocess
 import tempfile
 import unittest
-import urllib.request
 
 import syncline_ffi as syncline
+from services import PATIENCE_S, Server
 
-PATIENCE_S = 20
 THREADS_MORE_MAX = 8
 GROWTH_KB_MAX = 16 * 1024
 ROOM = "user:ada"
-
-
-class Server:
-    """A server process in development mode, on a port of its own."""
-
-    def __init__(self, data):
-        self.process = subprocess.Popen(
-            [os.environ["SYNCLINE_SERVER_BIN"], "--listen", "127.0.0.1:0", "--data", data, "--dev"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.url = self.process.stdout.readline().split()[-1]
-
-    def token(self, user):
-        body = json.dumps({"sub": user}).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/dev/token", body, headers)
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-            return json.load(response)["token"]
-
-    def stop(self):
-        if self.process.stdout.closed:
-            return
-        self.process.terminate()
-        self.process.wait(timeout=PATIENCE_S)
-        self.process.stdout.close()
 
 
 class Listener(syncline.ClientListener):
@@ -268,21 +240,70 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
         self.assertNotEqual(numbers[2], numbers[3], "two writes")
         await a.close()
 
-    async def test_the_facade_carries_strings(self):
-        class Sink(syncline.JsonListener):
-            def on_events(self, client, events):
-                json.loads(events)
+    async def test_a_listener_that_throws_is_logged_and_counted_and_hears_the_next_event(self):
+        class Throwing(syncline.ClientListener):
+            def on_events(self, events):
+                raise ValueError("the app's mistake")
 
-        config = {"url": self.server.url, "store": "memory", "autoConnect": False}
-        opened = json.loads(await syncline.json_open(json.dumps(config), Sink()))
-        client = opened["ok"]["client"]
-        queue = json.loads(await syncline.json_call(client, json.dumps({"type": "queue"})))
-        self.assertEqual(set(queue["ok"].values()), {0, False})
-        unknown = json.loads(await syncline.json_call(client, '{"type": "noSuchCommand"}'))
-        self.assertEqual(unknown["error"]["code"], "invalid")
-        await syncline.json_close_all()
-        closed = json.loads(await syncline.json_call(client, '{"type": "queue"}'))
-        self.assertEqual(closed["error"]["code"], "closed")
+        class Log(syncline.LogListener):
+            def __init__(self):
+                self.loop = asyncio.get_running_loop()
+                self.lines = asyncio.Queue()
+
+            def on_line(self, line):
+                self.loop.call_soon_threadsafe(self.lines.put_nowait, line)
+
+        log = Log()
+        with tempfile.TemporaryFile() as written, stderr_in(written):
+            syncline.set_logger(syncline.LogLevel.ERROR, log)
+            options = syncline.ClientOptions(url="http://127.0.0.1:9", directory=None, token=None, auto_connect=False)
+            client = await syncline.SynclineClient.open(options, Throwing())
+            for number in range(1, 4):
+                await client.create(ROOM, "notes", f"n{number}", "{}")
+                async with asyncio.timeout(PATIENCE_S):
+                    line = await log.lines.get()
+                self.assertEqual(line.event, "syncline.listener_failed")
+                self.assertEqual(line.message, f"the app's listener threw failures={number}")
+            await client.close()
+            syncline.set_logger(syncline.LogLevel.OFF, None)
+            written.seek(0)
+            self.assertNotIn(b"panicked", written.read())
+
+    async def test_a_listener_to_the_log_that_throws_loses_lines_and_the_next_one_counts_them(self):
+        class Picky(syncline.LogListener):
+            def __init__(self):
+                self.loop = asyncio.get_running_loop()
+                self.dropped = asyncio.Queue()
+
+            def on_line(self, line):
+                if line.event != "syncline.app_state":
+                    raise ValueError("the log is full")
+                self.loop.call_soon_threadsafe(self.dropped.put_nowait, line.dropped)
+
+        log = Picky()
+        syncline.set_logger(syncline.LogLevel.DEBUG, log)
+        a, _ = await self.open("a", auto_connect=False)
+        await a.connect()
+        # A line that waited with others was taken over before their loss was known.
+        async with asyncio.timeout(PATIENCE_S):
+            dropped = 0
+            while dropped == 0:
+                await a.set_app_state(syncline.AppState.ACTIVE)
+                dropped = await log.dropped.get()
+        syncline.set_logger(syncline.LogLevel.OFF, None)
+        await a.close()
+
+
+@contextlib.contextmanager
+def stderr_in(file):
+    """Whatever is written to standard error, by Rust too, goes into the file."""
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 if __name__ == "__main__":

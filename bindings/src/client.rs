@@ -9,7 +9,7 @@ use syncline_protocol::{Collection, DocumentId, Fields, Patch, Room, Write};
 
 use crate::cancel::{CancelHandle, Cancellable};
 use crate::error::SynclineError;
-use crate::listener::{ClientEvent, ClientListener};
+use crate::listener::{ClientEvent, ClientListener, Failures};
 use crate::types::{
     AppState, ClientOptions, ConflictResolution, ConnectionInfo, ParkedWrite, QueueInfo, RejectedWrite, Row,
     SyncReport, Watching, from_json, to_json,
@@ -29,8 +29,9 @@ impl SynclineClient {
     #[uniffi::constructor]
     pub async fn open(options: ClientOptions, listener: Arc<dyn ClientListener>) -> Result<Arc<Self>> {
         let config = options.try_into()?;
+        let failures = Failures::default();
         let sink = move |events: Vec<Event>| {
-            listener.on_events(events.into_iter().map(ClientEvent::from).collect());
+            failures.note(&listener.on_events(events.into_iter().map(ClientEvent::from).collect()));
         };
         let inner = Client::open(config, sink).await?;
         Ok(Arc::new(Self { inner: inner.into() }))

@@ -1,4 +1,4 @@
-//! The façade for JavaScript: every host (Expo Swift, Expo Kotlin, Node) carries these functions and strings.
+//! The façade for JavaScript: every host (Expo Swift, Expo Kotlin, Node) carries these functions and parcels.
 //!
 //! A reply is `{"ok": ...}` or `{"error": {"code", "message", "retryable", "retry"}}`; nothing here throws or panics.
 //! The shapes are [`syncline::Command`], [`syncline::Reply`] and [`syncline::Event`].
@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use once_cell::sync::Lazy;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use syncline::attachments;
 use syncline::engine::io::Network;
 use syncline::logging::{self, LogLine};
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event, Secret};
@@ -21,9 +23,33 @@ use crate::device;
 
 pub use syncline::engine::io::AppState;
 
+/// JSON text, and the bytes that it names as `{"$attachment": index}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, uniffi::Record)]
+pub struct Parcel {
+    pub text: String,
+    pub attachments: Vec<Vec<u8>>,
+}
+
+impl Parcel {
+    fn pack<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Self> {
+        let (text, attachments) = attachments::to_text(value)?;
+        Ok(Self { text, attachments: attachments.into_iter().map(Into::into).collect() })
+    }
+
+    fn unpack<T: DeserializeOwned>(self) -> serde_json::Result<T> {
+        attachments::from_text(&self.text, self.attachments.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<String> for Parcel {
+    fn from(text: String) -> Self {
+        Self { text, attachments: Vec::new() }
+    }
+}
+
 /// Takes the events of a client: a JSON array of [`Event`]s.
 pub trait EventSink: Send + Sync + 'static {
-    fn events(&self, client: u64, events: String);
+    fn events(&self, client: u64, events: Parcel);
 }
 
 /// The clients of the process, and what every one of them must know.
@@ -57,6 +83,18 @@ enum Envelope<T> {
     Error(ErrorBody),
 }
 
+impl<T> From<Result<T, Error>> for Envelope<T> {
+    fn from(result: Result<T, Error>) -> Self {
+        match result {
+            Ok(reply) => Self::Ok(reply),
+            Err(error) => Self::Error(error.into()),
+        }
+    }
+}
+
+/// Stands in for a reply that has no JSON form.
+const UNENCODED: &str = r#"{"error":{"code":"internal","message":"the reply could not be encoded","retryable":false,"retry":"never"}}"#;
+
 #[derive(Serialize)]
 struct OpenReply {
     client: u64,
@@ -69,8 +107,9 @@ pub async fn open(config: String, sink: Arc<dyn EventSink>) -> String {
 }
 
 /// Carries out a JSON [`Command`] on a client.
-pub async fn call(client: u64, command: String) -> String {
-    envelope(guarded(execute(client, command)).await)
+pub async fn call(client: u64, command: Parcel) -> Parcel {
+    let envelope = Envelope::from(guarded(execute(client, command)).await);
+    Parcel::pack(&envelope).unwrap_or_else(|_| UNENCODED.to_owned().into())
 }
 
 /// Tells every client of the process whether the app is on screen.
@@ -92,8 +131,8 @@ pub fn set_network(available: bool, expensive: bool, kind: String) {
     post_all(&Command::SetNetwork { network });
 }
 
-/// Takes the log: a JSON array of [`LogLine`](syncline::logging::LogLine)s at a time.
-pub type LogSink = Arc<dyn Fn(String) + Send + Sync>;
+/// Takes the log: a JSON array of [`LogLine`](syncline::logging::LogLine)s at a time. Returns whether it did.
+pub type LogSink = Arc<dyn Fn(String) -> bool + Send + Sync>;
 
 /// Sets where the log of this process goes, and from which level on: `off`, `error`, `warn`, `info`, `debug` or `trace`.
 /// No sink ends it. Replies `{"ok": {}}`.
@@ -109,9 +148,10 @@ pub fn set_log_sink(level: &str, sink: Option<LogSink>) -> String {
 struct JsonLog(LogSink);
 
 impl logging::LogSink for JsonLog {
-    fn lines(&self, lines: Vec<LogLine>) {
+    fn lines(&self, lines: Vec<LogLine>) -> u64 {
         // Text and numbers always have a JSON form.
-        (self.0)(serde_json::to_string(&lines).unwrap_or_default());
+        let is_taken = (self.0)(serde_json::to_string(&lines).unwrap_or_default());
+        if is_taken { 0 } else { lines.iter().map(LogLine::lost).sum() }
     }
 }
 
@@ -210,8 +250,8 @@ pub(crate) async fn close(client: &Client) {
     }
 }
 
-async fn execute(handle: u64, command: String) -> Result<syncline::Reply, Error> {
-    let command: Command = serde_json::from_str(&command).map_err(|error| invalid("command", &error))?;
+async fn execute(handle: u64, command: Parcel) -> Result<syncline::Reply, Error> {
+    let command: Command = command.unpack().map_err(|error| invalid("command", &error))?;
     if command == Command::Close {
         let _alone = LIFECYCLE.lock().await;
         return remove(handle).ok_or_else(|| not_open(handle))?.execute(command).await;
@@ -251,7 +291,7 @@ fn not_open(handle: u64) -> Error {
 }
 
 fn deliver(sink: &dyn EventSink, client: u64, events: &[Event]) {
-    match serde_json::to_string(events) {
+    match Parcel::pack(events) {
         Ok(events) => sink.events(client, events),
         Err(error) => tracing::error!(%error, "events not encoded"),
     }
@@ -275,14 +315,7 @@ pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Error>>) -> 
 }
 
 fn envelope<T: Serialize>(result: Result<T, Error>) -> String {
-    let envelope = match result {
-        Ok(reply) => Envelope::Ok(reply),
-        Err(error) => Envelope::Error(error.into()),
-    };
-    serde_json::to_string(&envelope).unwrap_or_else(|_| {
-        r#"{"error":{"code":"internal","message":"the reply could not be encoded","retryable":false,"retry":"never"}}"#
-            .to_owned()
-    })
+    serde_json::to_string(&Envelope::from(result)).unwrap_or_else(|_| UNENCODED.to_owned())
 }
 
 fn invalid(what: &str, error: &serde_json::Error) -> Error {

@@ -1,10 +1,13 @@
 //! What an app is told without asking.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
 use crate::jobs::{DeadJob, JobFailure, JobResult};
-use crate::json::{self, EventSink};
+use crate::json::{self, EventSink, Parcel};
 use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
     AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, PresentUser, ProgressInfo, QueueInfo,
@@ -138,35 +141,65 @@ impl From<Event> for ClientEvent {
     }
 }
 
-/// Takes events in batches, in order, on a thread of the client.
+/// Takes events in batches, in order, on a thread of the client. What it throws is logged, and it is called again.
 #[uniffi::export(with_foreign)]
 pub trait ClientListener: Send + Sync {
-    fn on_events(&self, events: Vec<ClientEvent>);
+    fn on_events(&self, events: Vec<ClientEvent>) -> Result<(), ListenerError>;
 }
 
 /// Takes the façade's events: a JSON array.
 #[uniffi::export(with_foreign)]
 pub trait JsonListener: Send + Sync {
-    fn on_events(&self, client: u64, events: String);
+    fn on_events(&self, client: u64, events: Parcel) -> Result<(), ListenerError>;
 }
 
-struct ForeignSink(std::sync::Arc<dyn JsonListener>);
+/// What a listener threw. A listener need not throw this: whatever it throws counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+pub enum ListenerError {
+    #[error("{reason}")]
+    Failed { reason: String },
+}
+
+impl From<uniffi::UnexpectedUniFFICallbackError> for ListenerError {
+    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
+        Self::Failed { reason: error.reason }
+    }
+}
+
+/// How often a listener threw.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(AtomicU64);
+
+impl Failures {
+    /// Logs a call that failed; not with what words, which may hold what the app was told.
+    pub(crate) fn note(&self, called: &Result<(), ListenerError>) {
+        if called.is_err() {
+            let failures = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(event = "syncline.listener_failed", failures, "the app's listener threw");
+        }
+    }
+}
+
+struct ForeignSink {
+    listener: Arc<dyn JsonListener>,
+    failures: Failures,
+}
 
 impl EventSink for ForeignSink {
-    fn events(&self, client: u64, events: String) {
-        self.0.on_events(client, events);
+    fn events(&self, client: u64, events: Parcel) {
+        self.failures.note(&self.listener.on_events(client, events));
     }
 }
 
 /// See [`json::open`].
 #[uniffi::export]
-pub async fn json_open(config: String, listener: std::sync::Arc<dyn JsonListener>) -> String {
-    json::open(config, std::sync::Arc::new(ForeignSink(listener))).await
+pub async fn json_open(config: String, listener: Arc<dyn JsonListener>) -> String {
+    json::open(config, Arc::new(ForeignSink { listener, failures: Failures::default() })).await
 }
 
 /// See [`json::call`].
 #[uniffi::export]
-pub async fn json_call(client: u64, command: String) -> String {
+pub async fn json_call(client: u64, command: Parcel) -> Parcel {
     json::call(client, command).await
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use syncline::logging::{self, LogLevel as CoreLogLevel, LogLine as CoreLogLine};
 
 use crate::error::SynclineError;
+use crate::listener::ListenerError;
 
 /// How much is logged; each level holds those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -53,7 +54,7 @@ pub struct LogLine {
     /// A stable name such as `syncline.connect`, for what has one.
     pub event: Option<String>,
     pub message: String,
-    /// Lines that were dropped before this one, because the host was too slow.
+    /// Lines that were lost before this one, because the listener was too slow or threw.
     pub dropped: u64,
 }
 
@@ -64,27 +65,38 @@ impl From<CoreLogLine> for LogLine {
     }
 }
 
-/// Takes the log, line by line, on a thread of its own.
+/// Takes the log, line by line, on a thread of its own. A line at which it throws is lost, and counted in the next.
 #[uniffi::export(with_foreign)]
 pub trait LogListener: Send + Sync {
-    fn on_line(&self, line: LogLine);
+    fn on_line(&self, line: LogLine) -> Result<(), ListenerError>;
+}
+
+struct ForeignLog(Arc<dyn LogListener>);
+
+impl logging::LogSink for ForeignLog {
+    fn lines(&self, lines: Vec<CoreLogLine>) -> u64 {
+        let lost = |line: CoreLogLine| {
+            let lost = line.lost();
+            if self.0.on_line(line.into()).is_err() { lost } else { 0 }
+        };
+        lines.into_iter().map(lost).sum()
+    }
 }
 
 /// Sets where the log of this process goes, and how much of it; no listener ends it.
 #[uniffi::export]
 pub fn set_logger(level: LogLevel, listener: Option<Arc<dyn LogListener>>) -> Result<(), SynclineError> {
     let sink = listener.map(|listener| {
-        let sink: Arc<dyn logging::LogSink> =
-            Arc::new(move |line: CoreLogLine| listener.on_line(line.into()));
+        let sink: Arc<dyn logging::LogSink> = Arc::new(ForeignLog(listener));
         sink
     });
     Ok(logging::set_log_sink(level.into(), sink)?)
 }
 
-/// Takes the façade's log: a JSON array of lines, on a thread of its own.
+/// Takes the façade's log: a JSON array of lines, on a thread of its own. Lines at which it throws are lost, and counted in the next.
 #[uniffi::export(with_foreign)]
 pub trait JsonLogListener: Send + Sync {
-    fn on_lines(&self, lines: String);
+    fn on_lines(&self, lines: String) -> Result<(), ListenerError>;
 }
 
 /// See [`crate::json::set_log_sink`].
@@ -93,7 +105,7 @@ pub trait JsonLogListener: Send + Sync {
 #[uniffi::export]
 pub fn json_set_log_sink(level: String, listener: Option<Arc<dyn JsonLogListener>>) -> String {
     let sink = listener.map(|listener| {
-        let sink: crate::json::LogSink = Arc::new(move |lines| listener.on_lines(lines));
+        let sink: crate::json::LogSink = Arc::new(move |lines| listener.on_lines(lines).is_ok());
         sink
     });
     crate::json::set_log_sink(&level, sink)

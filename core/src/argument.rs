@@ -1,7 +1,7 @@
 //! One argument of an event, of its answer or of a queued job: JSON's data model, with bytes anywhere in it.
 //!
-//! On the wire and in the journal bytes are bytes. Where only JSON text can travel, between the core and JavaScript,
-//! [`portable`] writes them as `{"$bytes": "<base64>"}`.
+//! On the wire and in the journal bytes are bytes. In JSON text, [`portable`] writes them as `{"$bytes": "<base64>"}`, or leaves them
+//! to what lies beside the text ([`crate::attachments`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -193,15 +193,17 @@ impl<'de> Visitor<'de> for AtDepth {
 
 /// Arguments as JSON text holds them: for `#[serde(with = "portable")]` on a `Vec<Argument>`.
 ///
-/// Bytes are `{"$bytes": "<base64>"}`. An object that has no other key than `$bytes` or `$object` is
-/// `{"$object": {...}}`, so that nothing else is ever taken for bytes.
+/// Bytes are `{"$bytes": "<base64>"}`, or `{"$attachment": index}` where they lie beside the text. An object that has no other
+/// key than one of these or `$object` is `{"$object": {...}}`, so that nothing else is ever taken for bytes.
 pub mod portable {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use serde::ser::{SerializeMap, SerializeSeq};
 
     use super::{Argument, BTreeMap, Deserialize, Deserializer, Serialize, Serializer};
+    use crate::attachments;
 
+    const ATTACHMENT: &str = "$attachment";
     const BYTES: &str = "$bytes";
     const OBJECT: &str = "$object";
 
@@ -242,7 +244,10 @@ pub mod portable {
             match self.0 {
                 Argument::Bytes(bytes) => {
                     let mut map = serializer.serialize_map(Some(1))?;
-                    map.serialize_entry(BYTES, &STANDARD.encode(bytes))?;
+                    match attachments::put(bytes) {
+                        Some(index) => map.serialize_entry(ATTACHMENT, &index)?,
+                        None => map.serialize_entry(BYTES, &STANDARD.encode(bytes))?,
+                    }
                     map.end()
                 }
                 Argument::Array(items) => serialize(items, serializer),
@@ -266,7 +271,7 @@ pub mod portable {
     /// The reserved key that is the object's only one.
     fn reserved(fields: &BTreeMap<String, Argument>) -> Option<&'static str> {
         let (name, _) = fields.first_key_value().filter(|_| fields.len() == 1)?;
-        [BYTES, OBJECT].into_iter().find(|reserved| reserved == name)
+        [ATTACHMENT, BYTES, OBJECT].into_iter().find(|reserved| reserved == name)
     }
 
     fn restore(arg: Argument) -> Result<Argument, &'static str> {
@@ -282,6 +287,10 @@ pub mod portable {
                         .map(|bytes| Argument::Bytes(bytes.into()))
                         .map_err(|_| "$bytes is not base64"),
                     (BYTES, _) => Err("$bytes is not text"),
+                    (ATTACHMENT, Some(Argument::Int(index))) => {
+                        attachments::get(index).map(Argument::Bytes).ok_or("$attachment names none")
+                    }
+                    (ATTACHMENT, _) => Err("$attachment is not a whole number"),
                     (_, Some(Argument::Object(inner))) => restore_fields(inner),
                     _ => Err("$object is not an object"),
                 }

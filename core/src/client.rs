@@ -360,7 +360,7 @@ fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
     while let Some(events) = inbox.blocking_recv() {
         let call = AssertUnwindSafe(|| sink.events(events));
         if std::panic::catch_unwind(call).is_err() {
-            tracing::error!("the app's event callback panicked");
+            tracing::error!(event = "syncline.listener_failed", "the app's listener panicked");
         }
     }
 }

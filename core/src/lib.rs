@@ -14,7 +14,7 @@
 //! - [`engine`]: everything that is decided, as a pure state machine.
 //! - [`store`]: what survives a restart: the journal and the cache.
 //! - [`job`]: what a job is: the store keeps it, the engine's queue carries it out.
-//! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it.
+//! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it. [`attachments`]: bytes beside JSON text.
 //! - `collation`: the order of values, which watches and indexes share.
 //! - [`secret`]: text that nothing prints. [`logging`]: where the log goes.
 //! - `numbered`: a map by numbers that mostly follow each other.
@@ -24,6 +24,7 @@
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
 pub mod argument;
+pub mod attachments;
 pub mod client;
 mod clock;
 mod collation;

@@ -70,19 +70,28 @@ pub struct LogLine {
     /// A stable name such as `syncline.connect`, for what has one.
     pub event: Option<String>,
     pub message: String,
-    /// Lines that were dropped before this one, because the host was too slow.
+    /// Lines that were lost before this one, because the host was too slow or failed.
     pub dropped: u64,
+}
+
+impl LogLine {
+    /// How many lines are lost if this one is.
+    pub fn lost(&self) -> u64 {
+        self.dropped.saturating_add(1)
+    }
 }
 
 /// Takes lines, all that wait at once, on a thread that does nothing else. Blocking or panicking there delays or loses lines,
 /// and nothing more.
 pub trait LogSink: Send + Sync + 'static {
-    fn lines(&self, lines: Vec<LogLine>);
+    /// Returns how many lines are lost: the sum of [`LogLine::lost`] of those that it did not take.
+    fn lines(&self, lines: Vec<LogLine>) -> u64;
 }
 
 impl<F: Fn(LogLine) + Send + Sync + 'static> LogSink for F {
-    fn lines(&self, lines: Vec<LogLine>) {
+    fn lines(&self, lines: Vec<LogLine>) -> u64 {
         lines.into_iter().for_each(self);
+        0
     }
 }
 
@@ -133,8 +142,10 @@ fn hand_over(shared: &Shared, inbox: &Receiver<LogLine>) {
         lines.extend(inbox.try_iter().take(LINES_BATCH_MAX - 1));
         let sink = shared.sink.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(sink) = sink {
-            // The host's mistake is not to be logged: that would end up here again.
-            let _panicked = std::panic::catch_unwind(AssertUnwindSafe(|| sink.lines(lines)));
+            // The host's mistake is counted, not logged: that would end up here again.
+            let all = lines.iter().map(LogLine::lost).sum();
+            let lost = std::panic::catch_unwind(AssertUnwindSafe(|| sink.lines(lines))).unwrap_or(all);
+            shared.dropped.fetch_add(lost, Ordering::Relaxed);
         }
     }
 }

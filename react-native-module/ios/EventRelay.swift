@@ -7,6 +7,11 @@ import Foundation
 let eventsName = "onEvents"
 let logName = "onLog"
 
+extension Parcel {
+  /// As JavaScript gets it, where `Data` is a `Uint8Array`.
+  var body: [String: Any] { ["text": text, "attachments": attachments] }
+}
+
 /// Hands what the core tells, its log too, to the module, from whatever thread, until stopped.
 final class EventRelay: JsonListener, JsonLogListener, @unchecked Sendable {
   private let lock = NSLock()
@@ -25,8 +30,8 @@ final class EventRelay: JsonListener, JsonLogListener, @unchecked Sendable {
     send = nil
   }
 
-  func onEvents(client: UInt64, events: String) {
-    pass(eventsName, ["client": Int(clamping: client), "events": events])
+  func onEvents(client: UInt64, events: Parcel) {
+    pass(eventsName, events.body.merging(["client": Int(clamping: client)]) { $1 })
   }
 
   func onLines(lines: String) {

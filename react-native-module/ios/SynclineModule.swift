@@ -5,7 +5,7 @@ import Foundation
   import Syncline
 #endif
 
-/// Carries strings between JavaScript and the core, and tells the core what the system says about app and network.
+/// Carries text and bytes between JavaScript and the core, and tells the core what the system says about app and network.
 public final class SynclineModule: Module {
   private let relay = EventRelay()
   private let appState = AppStateForwarder()
@@ -51,8 +51,9 @@ public final class SynclineModule: Module {
       return await jsonOpen(config: config, listener: relay)
     }
 
-    AsyncFunction("call") { (client: Int, command: String) async -> String in
-      await jsonCall(client: UInt64(clamping: client), command: command)
+    AsyncFunction("call") { (client: Int, text: String, attachments: [Data]) async -> [String: Any] in
+      let command = Parcel(text: text, attachments: attachments)
+      return await jsonCall(client: UInt64(clamping: client), command: command).body
     }
 
     AsyncFunction("closeAll") { () async in

@@ -15,9 +15,10 @@ import type {
   TraceEvent,
 } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
-import type { Host } from './host.ts';
+import type { Host, Parcel } from './host.ts';
 import type { Unsubscribe } from './observable.ts';
 import type { OpenOptions } from './options.ts';
+import { fromPortable, pack } from './portable.ts';
 
 type Nothing = Readonly<Record<string, never>>;
 
@@ -81,6 +82,15 @@ export interface ChannelListener {
   readonly onClosed: (channel: Channel, command: Command) => void;
 }
 
+/** The events and the replies in which there are values of the app, and so perhaps bytes. */
+const EVENTS_WITH_VALUES: readonly Event['type'][] = ['message', 'job', 'connection', 'namespace'];
+const REPLIES_WITH_VALUES: readonly Command['type'][] = [
+  'emitWithAck',
+  'jobs',
+  'connection',
+  'connectNamespace',
+];
+
 /** One open client of the core: commands in, replies and events out. */
 export class Channel {
   readonly #host: Host;
@@ -107,14 +117,14 @@ export class Channel {
     { onEvents, onClosed }: ChannelListener,
   ): Promise<Channel> {
     // Events may overtake the reply that says which client they belong to.
-    let early: [number, string][] | null = [];
+    let early: [number, Parcel][] | null = [];
     let client: number | null = null;
     const stopListening = host.addEventsListener((from, events) => {
       if (early) early.push([from, events]);
       else if (from === client) onEvents(parseEvents(events));
     });
     try {
-      ({ client } = decode(await host.open(JSON.stringify(config))) as { client: number });
+      ({ client } = open(await host.open(JSON.stringify(config))) as { client: number });
     } catch (error) {
       stopListening();
       throw asSynclineError(error);
@@ -131,8 +141,10 @@ export class Channel {
 
   async call<C extends Command>(command: C): Promise<Results[C['type']]> {
     try {
-      const reply = await this.#host.call(this.#client, JSON.stringify(command));
-      return decode(reply) as Results[C['type']];
+      const { text, attachments } = await this.#host.call(this.#client, pack(command));
+      const reply = open(text);
+      const hasValues = REPLIES_WITH_VALUES.includes(command.type);
+      return (hasValues ? fromPortable(reply, attachments) : reply) as Results[C['type']];
     } catch (error) {
       const failure = asSynclineError(error);
       if (failure.code === 'closed') this.#checkClosed(command);
@@ -152,12 +164,15 @@ export class Channel {
   }
 }
 
-function parseEvents(text: string): Event[] {
-  return JSON.parse(text) as Event[];
+function parseEvents({ text, attachments }: Parcel): Event[] {
+  const events = JSON.parse(text) as Event[];
+  return events.map((event) =>
+    EVENTS_WITH_VALUES.includes(event.type) ? (fromPortable(event, attachments) as Event) : event,
+  );
 }
 
 /** Takes the result out of its envelope. */
-function decode(reply: string): unknown {
+function open(reply: string): unknown {
   const envelope = JSON.parse(reply) as { ok: unknown } | { error: ErrorBody };
   if ('error' in envelope) throw new SynclineError(envelope.error);
   return envelope.ok;

@@ -1,12 +1,18 @@
 import type { Unsubscribe } from './observable.ts';
 
-/** Gets the events of every client of the process: a client's number and a JSON array. */
-export type EventsListener = (client: number, events: string) => void;
+/** JSON text, and the bytes that it names as `{ $attachment: index }`. */
+export interface Parcel {
+  readonly text: string;
+  readonly attachments: readonly Uint8Array[];
+}
 
-/** Carries strings between JavaScript and the core. Implemented by the Expo module and the Node addon. */
+/** Gets the events of every client of the process: a client's number and a JSON array. */
+export type EventsListener = (client: number, events: Parcel) => void;
+
+/** Carries text and bytes between JavaScript and the core. Implemented by the Expo module and the Node addon. */
 export interface Host {
   open(config: string): Promise<string>;
-  call(client: number, command: string): Promise<string>;
+  call(client: number, command: Parcel): Promise<Parcel>;
   closeAll(): Promise<void>;
   /** Where a client of this name keeps its files. */
   defaultDirectory(name: string): string;

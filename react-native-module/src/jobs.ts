@@ -16,9 +16,9 @@ import type {
 } from './contract.ts';
 import { SynclineError } from './error.ts';
 import { JobList } from './job-list.ts';
-import { encodeWork, withDecodedResult, withDecodedWork } from './job-values.ts';
+import { encodeWork } from './job-values.ts';
 import { combine, type Observable, Store, type Unsubscribe } from './observable.ts';
-import { fromPortable, portable } from './portable.ts';
+import { portable } from './portable.ts';
 
 /** What a handler is told besides its payload. */
 export interface HandlerContext {
@@ -165,14 +165,14 @@ export class JobQueue implements Observable<QueueStatus> {
     const all: JobInfo[] = [];
     for (;;) {
       const { jobs, more } = await this.#call({ type: 'list', after: all.at(-1)?.job ?? 0 });
-      all.push(...jobs.map(withDecodedWork));
+      all.push(...jobs);
       if (!more) return all;
     }
   }
 
   /** Results that were asked to be kept. */
   async outcomes(): Promise<JobOutcome[]> {
-    return (await this.#call({ type: 'outcomes' })).outcomes.map(withDecodedResult);
+    return (await this.#call({ type: 'outcomes' })).outcomes;
   }
 
   async acknowledge(job: number): Promise<void> {
@@ -264,10 +264,10 @@ export class JobQueue implements Observable<QueueStatus> {
         void this.#run(event);
         break;
       case 'done':
-        this.#end(event.outcome.job, { type: 'done', outcome: withDecodedResult(event.outcome) });
+        this.#end(event.outcome.job, { type: 'done', outcome: event.outcome });
         break;
       case 'dead':
-        this.#handleDead(withDecodedWork(event.letter));
+        this.#handleDead(event.letter);
         break;
       case 'failed':
         this.#jobs.refresh();
@@ -289,7 +289,7 @@ export class JobQueue implements Observable<QueueStatus> {
     try {
       const handler = this.#handlers.get(key);
       if (!handler) throw new JobFailure('NETWORK', 'the handler is not registered any more');
-      const result = await handler(fromPortable([payload])[0], { job, idempotencyKey, attempts });
+      const result = await handler(payload, { job, idempotencyKey, attempts });
       await this.#call({ type: 'complete', ...holder, result: portable(result, 'the result') });
     } catch (error) {
       // When the lease is over, somebody else has the job.
@@ -344,7 +344,7 @@ export class JobQueue implements Observable<QueueStatus> {
   async #refreshLetters(): Promise<void> {
     const { version } = this.#deadLetters;
     const { deadLetters } = await this.#call({ type: 'deadLetters' });
-    if (this.#deadLetters.version === version) this.#deadLetters.set(deadLetters.map(withDecodedWork));
+    if (this.#deadLetters.version === version) this.#deadLetters.set(deadLetters);
     else await this.#refreshLetters();
   }
 

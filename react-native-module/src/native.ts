@@ -1,7 +1,7 @@
 import { requireNativeModule } from 'expo';
 
 import { SynclineError } from './error.ts';
-import type { Host } from './host.ts';
+import type { Host, Parcel } from './host.ts';
 
 type Listen<Event extends string, Payload> = (
   event: Event,
@@ -11,12 +11,12 @@ type Listen<Event extends string, Payload> = (
 /** What the module in Swift and Kotlin offers. */
 export interface SynclineModule {
   open(config: string): Promise<string>;
-  call(client: number, command: string): Promise<string>;
+  call(client: number, text: string, attachments: readonly Uint8Array[]): Promise<Parcel>;
   closeAll(): Promise<void>;
   defaultDirectory(name: string): string;
   isBackgroundPermitted(): boolean;
   setLogSink(level: string, isWanted: boolean): string;
-  addListener: Listen<'onEvents', { client: number; events: string }> & Listen<'onLog', { lines: string }>;
+  addListener: Listen<'onEvents', { client: number } & Parcel> & Listen<'onLog', { lines: string }>;
 }
 
 let host: Host | null = null;
@@ -40,7 +40,7 @@ function adapt(module: SynclineModule): Host {
   let log: { remove(): void } | null = null;
   return {
     open: (config) => module.open(config),
-    call: (client, command) => module.call(client, command),
+    call: (client, { text, attachments }) => module.call(client, text, attachments),
     closeAll: () => module.closeAll(),
     defaultDirectory: (name) => module.defaultDirectory(name),
     isBackgroundPermitted: () => module.isBackgroundPermitted(),
@@ -54,7 +54,7 @@ function adapt(module: SynclineModule): Host {
       return module.setLogSink(level, sink !== null);
     },
     addEventsListener(listener) {
-      const subscription = module.addListener('onEvents', ({ client, events }) => {
+      const subscription = module.addListener('onEvents', ({ client, ...events }) => {
         listener(client, events);
       });
       return () => {

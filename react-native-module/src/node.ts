@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { SyncClient } from './client.ts';
 import { invalid, SynclineError } from './error.ts';
 import type { LogLevel } from './contract.ts';
-import type { EventsListener, Host } from './host.ts';
+import type { EventsListener, Host, Parcel } from './host.ts';
 import { type Logger, setHostLogger } from './logger.ts';
 import type { OpenOptions, SyncOptions } from './options.ts';
 
@@ -14,7 +14,7 @@ const ADDON_VARIABLE = 'SYNCLINE_NODE_ADDON';
 
 interface Addon {
   open(config: string, onEvents: EventsListener): Promise<string>;
-  call(client: number, command: string): Promise<string>;
+  call(client: number, command: Parcel): Promise<Parcel>;
   setAppState(state: 'active' | 'inactive' | 'background'): void;
   setNetwork(available: boolean, expensive: boolean, kind: string): void;
   closeAll(): Promise<void>;

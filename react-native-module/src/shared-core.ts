@@ -45,7 +45,7 @@ export type {
   WriteRequest,
 } from './contract.ts';
 export { SynclineError } from './error.ts';
-export type { EventsListener, Host } from './host.ts';
+export type { EventsListener, Host, Parcel } from './host.ts';
 export type { Logger } from './logger.ts';
 export type { Observable, Unsubscribe } from './observable.ts';
 export {

@@ -2,7 +2,7 @@ import type { Channel } from './channel.ts';
 import type { NamespaceStatus, SocketMessage } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import type { Unsubscribe } from './observable.ts';
-import { fromPortable, toPortable } from './portable.ts';
+import { toPortable } from './portable.ts';
 import { checkText } from './refs.ts';
 import type { EmitEvents, ListenEvents } from './register.ts';
 import { isPattern, named, type SocketHub } from './socket-hub.ts';
@@ -141,7 +141,7 @@ export class Socket<In extends EventsMap = ListenEvents, Out extends EventsMap =
       ...named(this.namespace),
       ...(timeoutMs !== null && { timeoutMs }),
     });
-    return fromPortable(answered.args)[0] as AnswerOf<ArgsOf<Out, Event>>;
+    return answered.args[0] as AnswerOf<ArgsOf<Out, Event>>;
   }
 
   /** Calls the listener for each such event, until the returned function is called. It holds across `close` and `open`. */
@@ -203,7 +203,7 @@ export class Socket<In extends EventsMap = ListenEvents, Out extends EventsMap =
   }
 
   #deliver(topic: string, message: SocketMessage, call: (...args: unknown[]) => void): void {
-    const args = fromPortable(message.args);
+    const { args } = message;
     const deliver = (first: unknown[]) => {
       const all = [...first, ...args.slice(first.length)];
       if (message.ack !== undefined) all.push(this.#answer(message.ack));

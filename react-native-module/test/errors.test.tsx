@@ -17,7 +17,7 @@ import {
 import { createNodeHost } from '../src/node.ts';
 import { unique, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
-import { worldFor } from './support/world.ts';
+import { itOfCore, worldFor } from './support/world.ts';
 
 const world = worldFor('file');
 
@@ -77,7 +77,7 @@ it.each(['nonsense', 'ftp://127.0.0.1', 'http://'])('rejects the URL %s with `in
   expect(client.connection.get()).toMatchObject({ state: 'closed', reason: { code: 'invalid_url' } });
 });
 
-it('rejects with `unreachable` when no server is there, and goes on trying', async () => {
+itOfCore('rejects with `unreachable` when no server is there, and goes on trying', async () => {
   const gone = await TestServer.start();
   const auth = { token: await gone.token('ada', []) };
   await gone.stop();

@@ -1,6 +1,6 @@
 import { waitFor } from '@testing-library/react-native';
 
-import { createSyncClient, type LogLine, setLogger, SynclineError } from '../src/index.ts';
+import { createSyncClient, type LogLine, type Parcel, setLogger, SynclineError } from '../src/index.ts';
 import { until } from './support/devices.ts';
 import { worldFor } from './support/world.ts';
 
@@ -21,6 +21,8 @@ const world = worldFor('file');
 beforeAll(() => {
   const toLog = new Set<(payload: { lines: string }) => void>();
   Object.assign(mockModule, world.devices.host, {
+    call: (client: number, text: string, attachments: Parcel['attachments']) =>
+      world.devices.host.call(client, { text, attachments }),
     addListener(event: string, listener: (payload: object) => void) {
       if (event === 'onLog') {
         toLog.add(listener);
@@ -29,7 +31,7 @@ beforeAll(() => {
       expect(event).toBe('onEvents');
       return {
         remove: world.devices.host.addEventsListener((client, events) => {
-          listener({ client, events });
+          listener({ client, ...events });
         }),
       };
     },

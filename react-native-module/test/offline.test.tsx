@@ -10,7 +10,7 @@ import {
 import { EMPTY_QUEUE } from '../src/idle.ts';
 import { settled, unique, until } from './support/devices.ts';
 import { within } from './support/render.tsx';
-import { TestServer } from './support/server.ts';
+import type { WorldServer } from './support/server.ts';
 import { worldFor } from './support/world.ts';
 
 interface Task {
@@ -98,7 +98,7 @@ it('finds its data and its unsent writes again after it was closed', async () =>
   await until(bob.watch<Task>(ref), ({ data }) => data[0]?.title === 'unsent');
 });
 
-async function restarted(stopped: TestServer): Promise<TestServer> {
+async function restarted(stopped: WorldServer): Promise<WorldServer> {
   await stopped.start();
   return stopped;
 }

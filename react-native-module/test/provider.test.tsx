@@ -12,7 +12,7 @@ import {
   useSyncClient,
 } from '../src/index.ts';
 import { unique, until } from './support/devices.ts';
-import { worldFor } from './support/world.ts';
+import { itOfCore, worldFor } from './support/world.ts';
 
 const world = worldFor('file');
 
@@ -47,7 +47,7 @@ function only(clients: Set<SyncClient>): SyncClient {
   return client;
 }
 
-it('makes a client from options, opens it, and closes it after its last provider', async () => {
+itOfCore('makes a client from options, opens it, and closes it after its last provider', async () => {
   const { app, clients, options } = await setUp();
   const name = options.name ?? '';
   const view = await render(app(options));

@@ -32,7 +32,7 @@ it('sends events by functions that stay the same, and tells while an answer is a
   expect(result.current).toMatchObject({ isPending: false, error: null, emit, emitWithAck });
   expect(host.told('emit', 'emitWithAck')).toEqual([
     { type: 'emit', event: 'greet', args: ['hello'] },
-    { type: 'emitWithAck', event: 'greet', args: ['hello', { $bytes: 'AQ==' }], timeoutMs: 500 },
+    { type: 'emitWithAck', event: 'greet', args: ['hello', { $attachment: 0 }], timeoutMs: 500 },
   ]);
   await sender.close();
 });

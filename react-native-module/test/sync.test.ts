@@ -1,6 +1,6 @@
 import { createSyncClient, type SyncClient } from '../src/index.ts';
 import { unique, until } from './support/devices.ts';
-import { worldFor } from './support/world.ts';
+import { itOfCore, worldFor } from './support/world.ts';
 
 const DEADLINE_MS = 10_000;
 
@@ -62,7 +62,7 @@ it('flushes what waits to be sent, and pulls what others wrote', async () => {
   expect(await bob.document({ room, collection: 'tasks', id: 'a' })).toEqual({ id: 'a', likes: 1 });
 });
 
-it('makes one write of edits that wait, unless the collection keeps them apart', async () => {
+itOfCore('makes one write of edits that wait, unless the collection keeps them apart', async () => {
   const room = unique('list');
   const ada = await offline('ada', room, { collections: { log: { coalesce: false } } });
   const edit = (collection: string, title: string) =>

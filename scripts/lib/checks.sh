@@ -5,7 +5,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # shellcheck disable=SC2034 # scripts/check reads it.
-checks=(fmt clippy tidy deny advisories shell workflows version contract types eslint prettier links)
+checks=(fmt clippy tidy deny advisories shell workflows version contract types eslint prettier links examples)
 
 # What a check that could not run exits with; its last line says why.
 # shellcheck disable=SC2034 # scripts/check reads it.
@@ -107,6 +107,11 @@ check_prettier() {
   # The golden vectors are laid out by the test that writes them.
   mapfile -t files < <(git ls-files '*.js' '*.mjs' '*.json' ':!react-native-module' ':!*package-lock.json' ':!tests/contract')
   node "$prettier" --config "$module/.prettierrc.json" --check "${files[@]}"
+}
+
+check_examples() {
+  python3 scripts/lib/check_examples.py docs/native.md tests/kotlin/src/test/kotlin/dev/syncline/ExampleTest.kt \
+    tests/swift/Tests/SynclineTests/ExampleTests.swift
 }
 
 check_links() {

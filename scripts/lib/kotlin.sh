@@ -5,12 +5,15 @@
 
 kotlin_work="$root/target/kotlin"
 
-# prepare_kotlin: the library that build_library left and its Kotlin binding, where tests/kotlin looks for them.
+# prepare_kotlin: the library that build_library left, its Kotlin binding, and what of the Expo module needs no Android, where
+# tests/kotlin looks for them.
 prepare_kotlin() {
-  rm -rf "${kotlin_work:?}/generated" "${kotlin_work:?}/lib"
-  mkdir -p "$kotlin_work/generated" "$kotlin_work/lib"
+  local module="$root/react-native-module/android/src/main/java/dev/syncline/expo"
+  rm -rf "${kotlin_work:?}/generated" "${kotlin_work:?}/lib" "${kotlin_work:?}/module"
+  mkdir -p "$kotlin_work/generated" "$kotlin_work/lib" "$kotlin_work/module"
   generate_bindings kotlin "$kotlin_work/generated"
   cp "$SYNCLINE_LIBRARY" "$kotlin_work/lib/"
+  cp "$module/EventRelay.kt" "$module/CoreOwner.kt" "$kotlin_work/module/"
 }
 
 # run_maven ARG...: in tests/kotlin. First without asking a registry: it is asked only for what is not here yet.

@@ -2,7 +2,7 @@
 # `set -euo pipefail`; `version` is set before a function is called.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly PARSE_CHANGELOG_VERSION=0.6.18
 readonly CARGO_CYCLONEDX_VERSION=0.5.9
@@ -26,10 +26,9 @@ release_notes() {
   cargo_tool parse-changelog "$PARSE_CHANGELOG_VERSION" "$root/CHANGELOG.md" "${2:-$version}" >"$1"
 }
 
-# pack_npm OUT ANDROID IOS: the module, built, with the libraries and the generated bindings in their places.
-pack_npm() {
-  local out="$1" android="$2" ios="$3" stage="$root/target/npm-package"
-  local module="$root/react-native-module"
+# stage_npm STAGE: the npm package, built, but for the libraries and the generated bindings.
+stage_npm() {
+  local stage="$1" module="$root/react-native-module"
   use_node_22
   npm_install "$module"
   npm --prefix "$module" run --silent build >&2
@@ -38,15 +37,21 @@ pack_npm() {
   (cd "$module" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$stage")
   # What is ignored in the repository is what the package is for.
   rm "$stage/.gitignore"
-  cp -r "$module/build" "$stage/"
+  (cd "$module" && cp -r --parents build plugin/build "$stage/")
   cp "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$root/README.md" "$stage/"
+}
+
+# pack_npm OUT ANDROID IOS: the npm package with the libraries and the generated bindings in their places.
+pack_npm() {
+  local out="$1" android="$2" ios="$3" stage="$root/target/npm-package"
+  stage_npm "$stage"
   cp -r "$android/jniLibs" "$stage/android/src/main/"
   cp -r "$android/kotlin/." "$stage/android/src/main/java/"
   cp -r "$ios/Frameworks" "$stage/ios/"
   cp "$ios/swift/Syncline.swift" "$stage/ios/"
   local packed="$out/expo-syncline-$version.tgz" wanted
   (cd "$stage" && npm pack --silent --pack-destination "$out" >/dev/null)
-  for wanted in build/index.js ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/Syncline.swift \
+  for wanted in build/index.js plugin/build/index.js ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/Syncline.swift \
     ios/PrivacyInfo.xcprivacy android/src/main/jniLibs/arm64-v8a/libsyncline_ffi.so \
     android/src/main/java/dev/syncline/core/syncline_ffi.kt android/proguard-rules.pro LICENSE-MIT; do
     tar -tzf "$packed" "package/$wanted" >/dev/null || fail "the npm package lacks $wanted"

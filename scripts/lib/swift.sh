@@ -46,8 +46,8 @@ skip_swift() {
   printf 'Ran 1 test in 0.000s\n\nOK (skipped=1)\n'
 }
 
-# assemble_swift_package: target/swift, from tests/swift, bindings/swift and the binding of the library that build_library
-# left.
+# assemble_swift_package: target/swift, from tests/swift, bindings/swift, the binding of the library that build_library left,
+# and what of the Expo module needs no iOS, among the tests.
 assemble_swift_package() {
   local package="$root/target/swift"
   rm -rf "$package/Sources" "$package/Tests" "$package/generated"
@@ -60,5 +60,6 @@ assemble_swift_package() {
   rmdir "$package/generated"
   cp "$root"/bindings/swift/Sources/*.swift "$package/Sources/Syncline/"
   cp -r "$root/tests/swift/Package.swift" "$root/tests/swift/Tests" "$package/"
+  cp "$root"/react-native-module/ios/{EventRelay,CoreOwner}.swift "$package/Tests/SynclineTests/"
   cp "$SYNCLINE_LIBRARY" "$package/lib/"
 }

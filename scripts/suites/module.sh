@@ -1,4 +1,4 @@
-# The Expo module: its types, its style, its hooks against the real core and a real server.
+# The Expo module: its types, its style, its hooks against the real core and a real server, and against the fake.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=scripts/lib/build.sh
@@ -12,3 +12,4 @@ cd "$root/react-native-module"
 npm run typecheck
 npm run lint
 npm test
+npm run test:fake

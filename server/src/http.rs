@@ -21,10 +21,10 @@ use crate::hub::PageRequest;
 use crate::storage::sled::now_ms;
 
 /// How long a development token lives unless asked otherwise.
-const DEV_TOKEN_TTL_S: u64 = 60 * 60;
+const DEV_TOKEN_TTL_S: i64 = 60 * 60;
 
 /// The longest that a development token lives.
-const DEV_TOKEN_TTL_S_MAX: u64 = 30 * 24 * 60 * 60;
+const DEV_TOKEN_TTL_S_MAX: i64 = 30 * 24 * 60 * 60;
 
 /// Marks every answer of a server in development mode.
 const MODE_HEADER: &str = "x-syncline-mode";
@@ -86,7 +86,8 @@ struct TokenRequest {
     sub: String,
     #[serde(default)]
     rooms: Vec<String>,
-    ttl_s: Option<u64>,
+    /// Below 0, the token ended that long ago: for those who try out what becomes of it.
+    ttl_s: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -96,7 +97,8 @@ struct TokenAnswer {
 
 async fn issue_token(State(state): State<HttpState>, Json(request): Json<TokenRequest>) -> Response {
     let ttl_s = request.ttl_s.unwrap_or(DEV_TOKEN_TTL_S).min(DEV_TOKEN_TTL_S_MAX);
-    match state.shared.auth.issue(&request.sub, request.rooms, now_ms() / 1000 + ttl_s) {
+    let ends_s = (now_ms() / 1000).saturating_add_signed(ttl_s);
+    match state.shared.auth.issue(&request.sub, request.rooms, ends_s) {
         Ok(token) => Json(TokenAnswer { token }).into_response(),
         Err(error) => refused(error),
     }

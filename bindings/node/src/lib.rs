@@ -1,5 +1,5 @@
-//! Carries the façade for JavaScript into Node: strings in, strings out. What they mean is known to `syncline-ffi`
-//! and to TypeScript only.
+//! Carries the façade for JavaScript into Node: text and bytes in, text and bytes out. What they mean is known to
+//! `syncline-ffi` and to TypeScript only.
 
 // JavaScript's arguments come owned.
 #![allow(clippy::needless_pass_by_value)]
@@ -7,7 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Error, FnArgs, Result, Status};
+use napi::Env;
+use napi::bindgen_prelude::{Error, FnArgs, PromiseRaw, Result, Status, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use syncline_ffi::json::{self, AppState, EventSink};
@@ -18,11 +19,36 @@ const EVENT_BATCHES_MAX: usize = 1024;
 /// Batches of lines of the log that may wait for a busy JavaScript thread; beyond, they are lost.
 const LOG_BATCHES_MAX: usize = 4096;
 
+/// JSON text, and the bytes that it names as `{ $attachment: index }`.
+#[napi(object)]
+// JavaScript's arrays have no form for people.
+#[allow(missing_debug_implementations)]
+pub struct Parcel {
+    pub text: String,
+    pub attachments: Vec<Uint8Array>,
+}
+
+impl From<json::Parcel> for Parcel {
+    fn from(parcel: json::Parcel) -> Self {
+        Self { text: parcel.text, attachments: parcel.attachments.into_iter().map(Uint8Array::new).collect() }
+    }
+}
+
+impl From<Parcel> for json::Parcel {
+    /// Copies the bytes, which JavaScript may change at any time: only on its thread.
+    fn from(parcel: Parcel) -> Self {
+        Self {
+            text: parcel.text,
+            attachments: parcel.attachments.iter().map(|bytes| bytes.to_vec()).collect(),
+        }
+    }
+}
+
 /// `(client, events) => void`. Weak: listening alone does not keep the process alive.
 type EventsCallback = ThreadsafeFunction<
-    FnArgs<(i64, String)>,
+    FnArgs<(i64, Parcel)>,
     (),
-    FnArgs<(i64, String)>,
+    FnArgs<(i64, Parcel)>,
     Status,
     false,
     true,
@@ -38,25 +64,28 @@ impl fmt::Debug for CallbackSink {
 }
 
 impl EventSink for CallbackSink {
-    fn events(&self, client: u64, events: String) {
+    fn events(&self, client: u64, events: json::Parcel) {
         let Ok(client) = i64::try_from(client) else { return };
         // Fails only while the JavaScript environment is closing: nobody is left to tell.
-        self.0.call(FnArgs::from((client, events)), ThreadsafeFunctionCallMode::Blocking);
+        self.0.call(FnArgs::from((client, events.into())), ThreadsafeFunctionCallMode::Blocking);
     }
 }
 
 /// Opens a client; resolves to the reply envelope. `on_events` gets the client's number and a JSON array.
-#[napi(ts_args_type = "config: string, onEvents: (client: number, events: string) => void")]
+#[napi(ts_args_type = "config: string, onEvents: (client: number, events: Parcel) => void")]
 pub async fn open(config: String, on_events: EventsCallback) -> String {
     json::open(config, Arc::new(CallbackSink(on_events))).await
 }
 
 /// Sends one command to an open client; resolves to the reply envelope.
 #[napi]
-pub async fn call(client: i64, command: String) -> Result<String> {
-    let client = u64::try_from(client)
-        .map_err(|_| Error::new(Status::InvalidArg, format!("client {client} is negative")))?;
-    Ok(json::call(client, command).await)
+pub fn call(env: &Env, client: i64, command: Parcel) -> Result<PromiseRaw<'_, Parcel>> {
+    let command = command.into();
+    env.spawn_future(async move {
+        let client = u64::try_from(client)
+            .map_err(|_| Error::new(Status::InvalidArg, format!("client {client} is negative")))?;
+        Ok(json::call(client, command).await.into())
+    })
 }
 
 /// Tells every client of the process whether the app is seen: `active`, `inactive` or `background`.
@@ -88,7 +117,7 @@ pub fn set_log_sink(level: String, on_lines: Option<LogCallback>) -> String {
     let sink = on_lines.map(|callback| {
         let sink: json::LogSink = Arc::new(move |lines| {
             // Fails while JavaScript has too many lines to take, or is going away.
-            callback.call(FnArgs::from((lines,)), ThreadsafeFunctionCallMode::NonBlocking);
+            callback.call(FnArgs::from((lines,)), ThreadsafeFunctionCallMode::NonBlocking) == Status::Ok
         });
         sink
     });

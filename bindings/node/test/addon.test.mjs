@@ -1,4 +1,4 @@
-// The addon alone: strings in, strings out. What the strings do is tested where they are given a meaning.
+// The addon alone: text and bytes in, text and bytes out. What they do is tested where they are given a meaning.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -32,8 +32,9 @@ async function open(config = {}, onEvents = () => {}) {
   return JSON.parse(await addon.open(text, onEvents));
 }
 
-async function call(client, command) {
-  return JSON.parse(await addon.call(client, JSON.stringify(command)));
+async function call(client, command, attachments = []) {
+  const reply = await addon.call(client, { text: JSON.stringify(command), attachments });
+  return JSON.parse(reply.text);
 }
 
 /** What `start` hands to its argument. The timer bounds the wait, and keeps the process alive: events do not. */
@@ -84,7 +85,7 @@ test('delivers events with the number of their client', async () => {
   let client;
   const [from, rows] = await arrival(async (arrived) => {
     const { ok } = await open({}, (sender, events) => {
-      const rows = JSON.parse(events).find(({ type }) => type === 'rows');
+      const rows = JSON.parse(events.text).find(({ type }) => type === 'rows');
       if (rows) arrived([sender, rows]);
     });
     client = ok.client;
@@ -132,10 +133,42 @@ test('answers mistakes with an envelope', async () => {
 test('rejects arguments of wrong types', async () => {
   await assert.rejects(async () => addon.open(1, () => {}));
   await assert.rejects(async () => addon.open('{}'));
-  await assert.rejects(async () => addon.call('1', '{}'));
-  await assert.rejects(async () => addon.call(-1, '{}'));
+  const command = { text: '{}', attachments: [] };
+  await assert.rejects(async () => addon.call('1', command));
+  await assert.rejects(async () => addon.call(-1, command));
+  await assert.rejects(async () => addon.call(1, '{}'));
+  await assert.rejects(async () => addon.call(1, { text: '{}' }));
+  await assert.rejects(async () => addon.call(1, { text: '{}', attachments: ['AQI='] }));
   assert.throws(() => addon.setAppState('asleep'), /asleep/);
   assert.throws(() => addon.setNetwork('yes'));
+});
+
+test('carries bytes both ways, as they were when they were handed over', async () => {
+  const { ok } = await open();
+  const handler = (payload) => ({ handler: { key: 'upload', payload } });
+  const bytes = new Uint8Array([9, 0, 255, 1]);
+  const work = handler({ a: { $attachment: 1 }, b: [{ $attachment: 0 }] });
+  const queued = call(ok.client, { type: 'jobs', command: { type: 'enqueue', jobs: [{ work }] } }, [
+    bytes.subarray(1),
+    new Uint8Array(),
+  ]);
+  bytes.fill(7);
+  assert.ok('ok' in (await queued));
+
+  const list = JSON.stringify({ type: 'jobs', command: { type: 'list' } });
+  const { text, attachments } = await addon.call(ok.client, { text: list, attachments: [] });
+  const { a, b } = JSON.parse(text).ok.jobs[0].work.handler.payload;
+  assert.deepEqual(attachments[a.$attachment], new Uint8Array());
+  assert.deepEqual(attachments[b[0].$attachment], new Uint8Array([0, 255, 1]));
+  assert.equal(attachments.length, 2);
+});
+
+test('refuses a command that names bytes which are not beside it', async () => {
+  const { ok } = await open();
+  const { error } = await call(ok.client, { type: 'emit', event: 'e', args: [{ $attachment: 1 }] }, [
+    new Uint8Array(1),
+  ]);
+  assert.equal(error.code, 'invalid');
 });
 
 test('takes the state of the app and the network', () => {

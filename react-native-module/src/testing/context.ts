@@ -32,6 +32,8 @@ export interface StoredRoom {
 export interface Disk {
   clientId: string;
   encryptionKey: string | null;
+  /** Of the app that wrote it. */
+  schemaVersion: number;
   lastSeq: number;
   lastTime: HybridTime;
   pending: Pending[];
@@ -47,6 +49,7 @@ export function emptyDisk(clientId: string, encryptionKey: string | null): Disk 
   return {
     clientId,
     encryptionKey,
+    schemaVersion: 1,
     lastSeq: 0,
     lastTime: [0, 0],
     pending: [],

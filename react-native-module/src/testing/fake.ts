@@ -12,6 +12,8 @@ export interface FakeClientOptions extends Omit<Partial<SyncOptions>, 'url'> {
   readonly userId?: string;
   /** The rooms that the token is for, beside the user's own; all when absent. */
   readonly rooms?: 'all' | readonly string[];
+  /** React's `act`: then what is rendered because of `advance` and `settle` is rendered when they resolve. */
+  readonly act?: (work: () => Promise<void>) => PromiseLike<void>;
 }
 
 /** A real client over a fake core, with all that a test does to it. */
@@ -28,17 +30,22 @@ export interface FakeClient {
 export function createFakeClient(options: FakeClientOptions = {}): FakeClient {
   const {
     server = new FakeServer(),
-    device = new FakeHost(() => server),
     userId = 'ada',
-    rooms,
+    rooms = 'all',
+    act = (work: () => Promise<void>) => work(),
     ...others
   } = options;
+  const { device = new FakeHost(() => server), ...config } = others;
   const auth = { token: server.token(userId, rooms) };
   return {
-    client: new SyncClient({ auth, ...others, url: server.url }, () => device),
+    client: new SyncClient({ auth, ...config, url: server.url }, () => device),
     server,
     device,
-    advance: (ms) => server.advance(ms),
-    settle: () => server.settle(),
+    advance: async (ms) => {
+      await act(() => server.advance(ms));
+    },
+    settle: async () => {
+      await act(() => server.settle());
+    },
   };
 }

@@ -1,10 +1,12 @@
-// What stands in for the native module: strings in, strings out, all in memory.
+// What stands in for the native module: text and bytes in, text and bytes out, all in memory.
 import type { AppState, ClientConfig, DeviceOptions, Envelope, Event, Network } from '../contract.ts';
-import type { EventsListener, Host } from '../host.ts';
+import type { EventsListener, Host, Parcel } from '../host.ts';
 import type { Unsubscribe } from '../observable.ts';
 import { type Disk, emptyDisk } from './context.ts';
 import { FakeCore } from './core.ts';
 import { Failure } from './errors.ts';
+import { bringUpToDate } from './migrations.ts';
+import { packed, unpacked } from './parcels.ts';
 import { FakeServer } from './server.ts';
 import { parseCommand, parseConfig } from './shapes.ts';
 
@@ -27,17 +29,18 @@ export class FakeHost implements Host {
     this.#serverAt = serverAt;
   }
 
-  open(text: string): Promise<string> {
-    return answer(() => {
+  async open(text: string): Promise<string> {
+    const { text: reply } = await answer(() => {
       const config = parseConfig(text);
       const server = this.#serverAt(config.url);
       const disk = this.#disk(config, server);
+      bringUpToDate(disk, config.schema);
       // One client holds a directory: another that opens it takes it over.
       for (const core of this.#clients.values()) if (core.disk === disk) core.close();
       this.#lastClient += 1;
       const client = this.#lastClient;
       const emit = (events: Event[]) => {
-        const told = JSON.stringify(events);
+        const told = packed(events);
         for (const listener of [...this.#listeners]) listener(client, told);
       };
       const surroundings = {
@@ -50,6 +53,7 @@ export class FakeHost implements Host {
       this.#clients.set(client, core);
       return { client };
     });
+    return reply;
   }
 
   #disk(config: ClientConfig & DeviceOptions, server: FakeServer): Disk {
@@ -65,11 +69,11 @@ export class FakeHost implements Host {
     return disk;
   }
 
-  call(client: number, text: string): Promise<string> {
+  call(client: number, command: Parcel): Promise<Parcel> {
     return answer(() => {
       const core = this.#clients.get(client);
       if (!core || core.isClosed) throw new Failure('closed', 'the client is closed');
-      return core.execute(parseCommand(text));
+      return core.execute(parseCommand(unpacked(command)));
     });
   }
 
@@ -123,7 +127,7 @@ export class FakeHost implements Host {
   }
 }
 
-async function answer(work: () => unknown): Promise<string> {
+async function answer(work: () => unknown): Promise<Parcel> {
   let envelope: Envelope<unknown>;
   try {
     envelope = { ok: await work() };
@@ -131,5 +135,5 @@ async function answer(work: () => unknown): Promise<string> {
     if (!(error instanceof Failure)) throw error;
     envelope = { error: error.body };
   }
-  return JSON.stringify(envelope);
+  return packed(envelope);
 }

@@ -1,4 +1,5 @@
 // The native module as jest-expo finds it, by `mocks/Syncline.js`: apps are tested without any set-up.
+import type { Parcel } from '../host.ts';
 import type { SynclineModule } from '../native.ts';
 import { FakeHost } from './host.ts';
 import { FakeServer } from './server.ts';
@@ -21,7 +22,7 @@ export const fakeDevice = new FakeHost(fakeServer);
 
 export const nativeModule: SynclineModule = {
   open: (config) => fakeDevice.open(config),
-  call: (client, command) => fakeDevice.call(client, command),
+  call: (client, text, attachments) => fakeDevice.call(client, { text, attachments }),
   closeAll: () => fakeDevice.closeAll(),
   defaultDirectory: (name) => fakeDevice.defaultDirectory(name),
   // Nothing wakes a test up.
@@ -29,11 +30,11 @@ export const nativeModule: SynclineModule = {
   setLogSink: () => fakeDevice.setLogSink(),
   addListener(
     event: 'onEvents' | 'onLog',
-    listener: (payload: { client: number; events: string; lines: string }) => void,
+    listener: (payload: { client: number; lines: string } & Parcel) => void,
   ) {
     if (event === 'onLog') return { remove: () => undefined };
     const remove = fakeDevice.addEventsListener((client, events) => {
-      listener({ client, events, lines: '' });
+      listener({ client, ...events, lines: '' });
     });
     return { remove };
   },

@@ -10,7 +10,10 @@ import {
   newestStamp,
   type StoredDocument,
 } from './merge.ts';
-import { copy } from './values.ts';
+import { byteLength, copy } from './values.ts';
+
+/** What a server takes, whatever its clients allow. */
+const DOCUMENT_BYTES_MAX = 1 << 20;
 
 export interface PushResult {
   readonly clientSeq: number;
@@ -82,6 +85,9 @@ export class RoomLog {
     if (!held && write === 'delete') return answer('applied', null, null);
     if (write !== 'delete' && 'update' in write) checkPatch(write.update);
     const document = applyMutation(held, mutation, clientId, nowMs);
+    if (byteLength(document?.fields) > DOCUMENT_BYTES_MAX) {
+      return answer('rejected', new Failure('too_large', 'the document is too large'), null);
+    }
     if (!document) return answer('rejected', new Failure('not_found', 'the document does not exist'), null);
     this.#seq += 1;
     document.seq = this.#seq;

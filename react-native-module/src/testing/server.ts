@@ -1,5 +1,4 @@
 import type { Write } from '../contract.ts';
-import { fromPortable, toPortable } from '../portable.ts';
 import { toFields } from '../json.ts';
 import { toOps } from '../ops.ts';
 import {
@@ -12,6 +11,7 @@ import {
 } from './backend.ts';
 import { Clock } from './clock.ts';
 import { Failure } from './errors.ts';
+import { fromValues, toValues } from './parcels.ts';
 import type { Line } from './roster.ts';
 import { claims } from './tokens.ts';
 import { copy, type Fields } from './values.ts';
@@ -96,7 +96,7 @@ export class FakeServer {
   /** What fake clients talk to. */
   readonly backend: Backend;
   readonly #trusts: NonNullable<FakeServerOptions['trusts']>;
-  readonly #tokens = new Map<string, User>();
+  readonly #tokens = new Map<string, User & { readonly expiresAtMs: number }>();
   readonly #handlers = new Map<string, EventHandler>();
   readonly #closedNamespaces = new Map<string, Failure>();
   #handleRequest: RequestHandler = () => ({ status: 404, body: { message: 'nothing is here' } });
@@ -132,16 +132,19 @@ export class FakeServer {
     return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${this.#ids.toString(16).padStart(12, '0')}`;
   }
 
-  /** A token for a user; `rooms` are those that they may enter beside their own. */
-  token(userId: string, rooms: User['rooms'] = 'all'): string {
+  /** A token for a user; `rooms` are those that they may enter beside their own. Nobody connects with it after `ttlMs`. */
+  token(userId: string, rooms: User['rooms'] = 'all', ttlMs = Infinity): string {
     const token = `token-${this.#tokens.size + 1}-of-${userId}`;
-    this.#tokens.set(token, { userId, rooms });
+    this.#tokens.set(token, { userId, rooms, expiresAtMs: this.clock.nowMs + ttlMs });
     return token;
   }
 
   #authenticate(token: string | null): User | Failure {
     if (this.#refuseTokens) return this.#refuseTokens;
     const known = this.#tokens.get(token ?? '');
+    if (known && known.expiresAtMs <= this.clock.nowMs) {
+      return new Failure('unauthorized', 'the token has expired');
+    }
     if (known) return known;
     if (token === null || this.#trusts === 'any-token') {
       return { userId: (token === null ? null : claims(token)?.sub) ?? 'somebody', rooms: 'all' };
@@ -228,7 +231,7 @@ export class FakeServer {
   #handle({ connection, namespace, event, args, answer }: Emitted): void {
     const call: ServerCall = {
       event,
-      args: fromPortable(args),
+      args: toValues(args),
       namespace,
       userId: connection.user.userId,
       isAcked: answer !== null,
@@ -244,7 +247,7 @@ export class FakeServer {
     if (!handler) return;
     const reply = (value: unknown) => {
       if (value === undefined) return;
-      answer?.(toPortable(value instanceof Answer ? value.args : [value]));
+      answer?.(fromValues(value instanceof Answer ? value.args : [value]));
     };
     const refuse = (error: unknown) => {
       reply({ error: refusal(error) });
@@ -341,13 +344,13 @@ function send(
   args: readonly unknown[],
   answer: ((args: readonly unknown[]) => void) | null,
 ): void {
-  peer.deliver({ type: 'event', namespace, event, args: toPortable(args), answer });
+  peer.deliver({ type: 'event', namespace, event, args: fromValues(args), answer });
 }
 
 function ask(connection: Connection, namespace: string, event: string, args: unknown[]): Promise<unknown[]> {
   return new Promise((resolve) => {
     send(connection, namespace, event, args, (answered) => {
-      resolve(fromPortable(answered));
+      resolve(toValues(answered));
     });
   });
 }

@@ -6,7 +6,10 @@ import { isObject } from './values.ts';
 
 type Shape = (value: unknown) => boolean;
 
-const NAME_LENGTH_MAX = 256;
+const TEXT_BYTES_MAX = 256;
+const ROOM_BYTES_MAX = 128;
+const COLLECTION_BYTES_MAX = 64;
+const ID_BYTES_MAX = 128;
 
 const any: Shape = (value) => value !== undefined;
 const text: Shape = (value) => typeof value === 'string';
@@ -14,8 +17,12 @@ const boolean: Shape = (value) => typeof value === 'boolean';
 const count: Shape = (value) => typeof value === 'number' && Number.isInteger(value) && value >= 0;
 const integer: Shape = (value) => typeof value === 'number' && Number.isInteger(value);
 const object: Shape = (value) => isObject(value);
-const name: Shape = (value) =>
-  typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX && !hasControl(value);
+const named =
+  (bytesMax: number): Shape =>
+  (value) =>
+    typeof value === 'string' && value !== '' && utf8Length(value) <= bytesMax && !hasControl(value);
+const name = named(TEXT_BYTES_MAX);
+const room = named(ROOM_BYTES_MAX);
 const optional =
   (shape: Shape): Shape =>
   (value) =>
@@ -59,6 +66,10 @@ const values =
   (value) =>
     isObject(value) && Object.values(value).every(shape);
 
+function utf8Length(value: string): number {
+  return new TextEncoder().encode(value).length;
+}
+
 function hasControl(value: string): boolean {
   return Array.from(value).some((char) => char < ' ' || char === '\u007f');
 }
@@ -84,9 +95,9 @@ const operation = either(
   variant({ set: any, increment: any, union: list(any), remove: list(any), append: list(any) }),
 );
 const write = either(oneOf('delete'), variant({ create: object, update: values(operation) }));
-const document = { room: name, collection: name, id: name };
+const document = { room, collection: named(COLLECTION_BYTES_MAX), id: named(ID_BYTES_MAX) };
 const topic = { namespace: optional(name), event: name };
-const socketRoom = { namespace: optional(name), room: name };
+const socketRoom = { namespace: optional(name), room };
 const work = variant({
   event: members({ namespace: optional(name), name, args: optional(list(any)) }),
   request: members({ method: name, url: name, headers: optional(values(text)) }),
@@ -139,24 +150,23 @@ const COMMANDS: Record<Command['type'], Record<string, Shape>> = {
   tokenFailed: { message: text, request: optional(count), retryable: optional(boolean) },
   setAppState: { state: appState },
   setNetwork: { network: members({ available: boolean, expensive: boolean, kind: text }) },
-  subscribe: { room: name },
-  unsubscribe: { room: name },
+  subscribe: { room },
+  unsubscribe: { room },
   write: { writes: list(members({ ...document, write })) },
   newId: {},
   document,
   watch: {
-    room: name,
-    collection: name,
-    id: optional(name),
+    ...document,
+    id: optional(document.id),
     filter: optional(filter),
     orderBy: optional(list(members({ path: text, direction: optional(oneOf('asc', 'desc')) }))),
     limit: optional(count),
     after: optional(members({ values: list(any), id: name })),
   },
   unwatch: { watch: count },
-  presenceJoin: { room: name, state: object },
-  presenceUpdate: { room: name, state: object, expiresInMs: optional(count) },
-  presenceLeave: { room: name },
+  presenceJoin: { room, state: object },
+  presenceUpdate: { room, state: object, expiresInMs: optional(count) },
+  presenceLeave: { room },
   emit: { ...topic, args: optional(list(any)), volatile: optional(boolean) },
   emitWithAck: { ...topic, args: optional(list(any)), timeoutMs: optional(count) },
   on: topic,
@@ -176,7 +186,7 @@ const COMMANDS: Record<Command['type'], Record<string, Shape>> = {
     resolution: either(oneOf('local', 'server'), variant({ merged: object })),
   },
   syncNow: {},
-  pull: { room: optional(name) },
+  pull: { room: optional(room) },
   flush: {},
   syncOnce: { deadlineMs: count },
   stats: {},

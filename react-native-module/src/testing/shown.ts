@@ -1,4 +1,8 @@
-import { copy, type Fields, setMember } from './values.ts';
+import { Failure } from './errors.ts';
+import { byteLength, copy, type Fields, setMember } from './values.ts';
+
+const FIELDS_MAX = 64;
+const BYTES_MAX = 4 << 10;
 
 /** What somebody shows of themselves in a room: fields, some of which vanish by themselves. */
 export interface Shown {
@@ -21,6 +25,9 @@ export function change(shown: Shown, changes: Fields, nowMs: number, expiresInMs
       setMember(fields, name, value);
       if (typeof expiresInMs === 'number') setMember(expiresAtMs, name, nowMs + expiresInMs);
     }
+  }
+  if (Object.keys(fields).length > FIELDS_MAX || byteLength(fields) > BYTES_MAX) {
+    throw new Failure('too_large', `a state has at most ${FIELDS_MAX} fields and ${BYTES_MAX} bytes`);
   }
   return { fields, expiresAtMs };
 }

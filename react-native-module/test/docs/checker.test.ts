@@ -38,6 +38,9 @@ it('keeps blocks apart, but for those that go on and those that are imported', (
   ).toEqual([]);
 });
 
+// The first one reads the types of everything.
+jest.setTimeout(120_000);
+
 it('tells the line of a mistake in a block that goes on', () => {
   const found = problems(page(['ts', 'const answer = 42;'], ['ts', '// …', 'answer.length;']));
   expect(found).toEqual([expect.stringMatching(/^10: Property 'length'/)]);

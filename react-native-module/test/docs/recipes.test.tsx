@@ -1,10 +1,12 @@
 // What the pages tell, run as it stands there, over the real core.
 import { fireEvent, render, renderHook, screen, waitFor } from '@testing-library/react-native';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
-import type { ComponentType } from 'react';
+import type { ComponentType, ReactNode } from 'react';
 
-import { increment, type SyncClient } from '../../src/index.ts';
+import { increment, type SyncClient, SynclineProvider, type SyncOptions } from '../../src/index.ts';
 import { Backend } from '../support/backend.ts';
 import { settled, unique, until } from '../support/devices.ts';
 import { within } from '../support/render.tsx';
@@ -23,19 +25,57 @@ async function backendThat(answer: (path: string) => number): Promise<Backend> {
 }
 
 afterEach(async () => {
+  jest.restoreAllMocks();
   await Promise.all(backends.map((backend) => backend.stop()));
   backends = [];
 });
 
-function fromPage(page: string, name: string): unknown {
-  return exported(modulesOf(blocksOf(readFileSync(join(REPOSITORY, 'docs', page), 'utf8'))), name);
+function page(file: string): string {
+  return readFileSync(join(REPOSITORY, 'docs', file), 'utf8');
+}
+
+function fromPage(file: string, name: string): unknown {
+  return exported(modulesOf(blocksOf(page(file))), name);
+}
+
+/** Jest has no network for the `fetch` of phones: the same request, by Node. */
+const fetchOfNode: typeof fetch = async (url, { method, headers, body } = {}) => {
+  const sent = request(url as string, { method, headers: { ...(headers as Record<string, string>) } });
+  sent.end(body);
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const text = Buffer.concat(await response.toArray()).toString();
+  return { ok: response.statusCode === 200, json: () => JSON.parse(text) as unknown } as unknown as Response;
+};
+
+/** The provider, with the core in this process. */
+function OnNode({ options, children }: { options: SyncOptions; children: ReactNode }) {
+  return (
+    <SynclineProvider options={options} host={world.devices.host}>
+      {children}
+    </SynclineProvider>
+  );
 }
 
 /** Renders a component of a page on a device. */
-async function show<Props extends object>(client: SyncClient, page: string, name: string, props: Props) {
-  const Component = fromPage(page, name) as ComponentType<Props>;
+async function show<Props extends object>(client: SyncClient, file: string, name: string, props: Props) {
+  const Component = fromPage(file, name) as ComponentType<Props>;
   await render(<Component {...props} />, { wrapper: within(client) });
 }
+
+it('getting started: the first screen works against a server for development, as it is told', async () => {
+  const text = page('getting-started.md').replaceAll('http://127.0.0.1:4800', world.server.url);
+  const App = exported(modulesOf(blocksOf(text)), 'App', { SynclineProvider: OnNode }) as ComponentType;
+  const bob = await world.client('bob', ['list:groceries']);
+  const items = bob.watch<{ title: string; done: boolean }>({ room: 'list:groceries', collection: 'items' });
+  jest.spyOn(globalThis, 'fetch').mockImplementation(fetchOfNode);
+  const view = await render(<App />);
+  await fireEvent.press(await screen.findByText('Add milk'));
+  await until(items, ({ data }) => data.length === 1);
+  await fireEvent.press(await screen.findByText(/○ Milk/));
+  await screen.findByText(/✓ Milk/);
+  await until(items, ({ data }) => data[0]?.done === true);
+  await view.unmount();
+});
 
 it('chat: a message shows at once, is confirmed, and reaches the others with the time of the server', async () => {
   const room = unique('chat');

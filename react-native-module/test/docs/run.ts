@@ -13,8 +13,11 @@ function required(name: string): unknown {
   return jest.requireActual(name);
 }
 
-/** Runs the file of a page that exports `name`, with those that it imports, and returns what is exported under it. */
-export function exported(modules: readonly PageModule[], name: string): unknown {
+/**
+ * Runs the file of a page that exports `name`, with those that it imports, and returns what is exported under it. `instead` stands
+ * in for some of what the package exports.
+ */
+export function exported(modules: readonly PageModule[], name: string, instead: Exports = {}): unknown {
   const loaded = new Map<PageModule, Exports>();
   const load = (module: PageModule): Exports => {
     const known = loaded.get(module);
@@ -31,7 +34,8 @@ export function exported(modules: readonly PageModule[], name: string): unknown 
     });
     const require = (path: string): unknown => {
       const own = modules.find((other) => other.name.replace(/\.tsx?$/, '') === path.replace('./', ''));
-      return path.startsWith('./') && own ? load(own) : required(path);
+      if (path.startsWith('./') && own) return load(own);
+      return path === PACKAGE ? { ...(required(path) as Exports), ...instead } : required(path);
     };
     // eslint-disable-next-line @typescript-eslint/no-implied-eval -- The code of our own pages.
     const run = new Function('exports', 'require', outputText) as (
@@ -41,8 +45,9 @@ export function exported(modules: readonly PageModule[], name: string): unknown 
     return exports;
   };
   const module = modules.find(({ text }) =>
-    new RegExp(`export (?:async )?(?:function|const) ${name}\\b`).test(text),
+    new RegExp(`export (?:default )?(?:async )?(?:function|const) ${name}\\b`).test(text),
   );
   if (!module) throw new Error(`no block exports ${name}`);
-  return load(module)[name];
+  const exports = load(module);
+  return exports[name] ?? exports['default'];
 }

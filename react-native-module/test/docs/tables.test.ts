@@ -29,7 +29,8 @@ function rows(page: string): { names: string[]; cells: string[] }[] {
 function rowsBelow(page: string, header: string): string[] {
   const [, table = ''] = read(page).split(`| ${header} |`);
   const [below = ''] = table.split('\n\n');
-  return [...below.matchAll(/^\| `(\w+)`/gm)].map(([, name = '']) => name);
+  const cells = [...below.matchAll(/^\| (`.+?) \|/gm)].map(([, cell = '']) => cell);
+  return cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name));
 }
 
 const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -114,11 +115,21 @@ it('tells of every option', () => {
 
 it.each([
   ['Category', 'docs/queue.md', 'Category | When | What happens'],
+  ['ConnectionState', 'docs/events.md', '`state` | Means'],
+  ['DisconnectCause', 'docs/events.md', '`cause` | The connection ended because'],
   ['DeadReason', 'docs/queue.md', '`reason` | Means'],
   ['ConflictStrategy', 'docs/conflicts.md', 'Strategy | The server has a write that this one had not seen'],
 ])('tells of every %s', (type, page, header) => {
   expect(words(type).length).toBeGreaterThan(3);
   expect(rowsBelow(page, header).sort()).toEqual(words(type).sort());
+});
+
+it('tells of every option of the config plugin', () => {
+  const [, options = ''] =
+    /interface PluginOptions \{([\s\S]*?)\n\}/.exec(read('react-native-module/plugin/src/options.ts')) ?? [];
+  const names = [...options.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name);
+  expect(names.length).toBeGreaterThan(2);
+  expect(rowsBelow('docs/background.md', 'Option | Default | Means').sort()).toEqual(names.sort());
 });
 
 it('names every hook and component', () => {

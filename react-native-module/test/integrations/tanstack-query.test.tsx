@@ -34,7 +34,7 @@ import { Backend } from '../support/backend.ts';
 import { settled, unique, until } from '../support/devices.ts';
 import { ScriptedHost, turn } from '../support/scripted-host.ts';
 import { TestServer } from '../support/server.ts';
-import { worldFor } from '../support/world.ts';
+import { itOfCore, worldFor } from '../support/world.ts';
 
 interface Task {
   title: string;
@@ -189,26 +189,29 @@ describe('with events of a backend', () => {
   });
 });
 
-it('knows from the core whether there is a network, and what may have been missed without', async () => {
-  const own = await TestServer.start();
-  const ada = await world.devices.client(own, 'ada', []);
-  queryClient.setQueryData(['activities'], []);
-  ends.push(followOnline(ada), invalidateOnReconnect(ada, queryClient, [['activities']]));
-  await ada.connect();
-  expect(onlineManager.isOnline()).toBe(true);
-  const isStale = () => queryClient.getQueryState(['activities'])?.isInvalidated;
+itOfCore(
+  'knows from the core whether there is a network, and what may have been missed without',
+  async () => {
+    const own = await TestServer.start();
+    const ada = await world.devices.client(own, 'ada', []);
+    queryClient.setQueryData(['activities'], []);
+    ends.push(followOnline(ada), invalidateOnReconnect(ada, queryClient, [['activities']]));
+    await ada.connect();
+    expect(onlineManager.isOnline()).toBe(true);
+    const isStale = () => queryClient.getQueryState(['activities'])?.isInvalidated;
 
-  await own.stop();
-  await until(ada.connection, ({ state, reason }) => state === 'backoff' && reason?.code === 'unreachable');
-  expect(onlineManager.isOnline()).toBe(false);
-  expect(isStale()).toBe(false);
-  await own.start();
-  await until(ada.connection, ({ state }) => state === 'open');
-  expect(onlineManager.isOnline()).toBe(true);
-  expect(isStale()).toBe(true);
-  await ada.close();
-  await own.dispose();
-});
+    await own.stop();
+    await until(ada.connection, ({ state, reason }) => state === 'backoff' && reason?.code === 'unreachable');
+    expect(onlineManager.isOnline()).toBe(false);
+    expect(isStale()).toBe(false);
+    await own.start();
+    await until(ada.connection, ({ state }) => state === 'open');
+    expect(onlineManager.isOnline()).toBe(true);
+    expect(isStale()).toBe(true);
+    await ada.close();
+    await own.dispose();
+  },
+);
 
 it('goes on with an optimistic mutation after a restart, and takes it back when it is refused', async () => {
   const backend = await Backend.start(({ body }) => ({ status: body === 'bad' ? 422 : 200 }));

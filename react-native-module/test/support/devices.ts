@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 import { createSyncClient, type Observable, type SyncClient, type SyncOptions } from '../../src/index.ts';
 import { createNodeHost, type NodeHost } from '../../src/node.ts';
-import { built, type TestServer } from './server.ts';
+import { built, type WorldServer } from './server.ts';
 
 const UNTIL_TIMEOUT_MS = 10_000;
 
@@ -24,6 +24,9 @@ export function unique(prefix: string): string {
   return `${prefix}:${process.pid}-${names}`;
 }
 
+/** What a world offers of its devices. */
+export type WorldDevices = Pick<Devices, 'host' | 'options' | 'client' | 'openElsewhere' | 'dispose'>;
+
 /** Where the clients of one test file live. */
 export class Devices {
   readonly folder = mkdtempSync(join(tmpdir(), 'syncline-devices-'));
@@ -33,13 +36,13 @@ export class Devices {
   });
 
   /** Options for a client of a new device, with a token for these rooms. */
-  async options(server: TestServer, user: string, rooms: string[]): Promise<SyncOptions> {
+  async options(server: WorldServer, user: string, rooms: string[]): Promise<SyncOptions> {
     names += 1;
     return { url: server.url, name: `device-${names}`, auth: { token: await server.token(user, rooms) } };
   }
 
   async client(
-    server: TestServer,
+    server: WorldServer,
     user: string,
     rooms: string[],
     more: Partial<SyncOptions> = {},

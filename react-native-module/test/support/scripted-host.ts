@@ -1,6 +1,6 @@
 import type { Command, ErrorBody, Event } from '../../src/contract.ts';
+import type { EventsListener, Host, Parcel } from '../../src/host.ts';
 import { EMPTY_QUEUE, IDLE_CONNECTION } from '../../src/idle.ts';
-import type { EventsListener, Host } from '../../src/host.ts';
 
 type Answer = (command: Command, client: number) => unknown;
 
@@ -43,7 +43,11 @@ export class Refusal extends Error {
 /** Stands in for the core where its timing matters: answers when and what the test says, and keeps what it was told. */
 export class ScriptedHost implements Host {
   readonly configs: Record<string, unknown>[] = [];
-  readonly calls: { readonly client: number; readonly command: Command }[] = [];
+  readonly calls: {
+    readonly client: number;
+    readonly command: Command;
+    readonly attachments: Parcel['attachments'];
+  }[] = [];
   /** Clients opened, and closed in the end, in order. */
   readonly log: { readonly type: 'open' | 'close'; readonly client: number }[] = [];
   /** What a phone says of rounds in the background. */
@@ -51,7 +55,7 @@ export class ScriptedHost implements Host {
   readonly #listeners = new Set<EventsListener>();
   readonly #answer: Answer;
 
-  /** `answer` may return a promise; undefined stands for the usual answer. */
+  /** `answer` may return a promise, and bytes anywhere; undefined stands for the usual answer. */
   constructor(answer: Answer = () => undefined) {
     this.#answer = answer;
   }
@@ -62,15 +66,15 @@ export class ScriptedHost implements Host {
     return Promise.resolve(JSON.stringify({ ok: { client: this.configs.length } }));
   }
 
-  async call(client: number, text: string): Promise<string> {
+  async call(client: number, { text, attachments }: Parcel): Promise<Parcel> {
     const command = JSON.parse(text) as Command;
-    this.calls.push({ client, command });
+    this.calls.push({ client, command, attachments });
     try {
       const ok = (await this.#answer(command, client)) ?? nothing(command);
       if (command.type === 'close') this.log.push({ type: 'close', client });
-      return JSON.stringify({ ok });
+      return parcelOf({ ok });
     } catch (error) {
-      if (error instanceof Refusal) return JSON.stringify({ error: error.body });
+      if (error instanceof Refusal) return parcelOf({ error: error.body });
       throw error;
     }
   }
@@ -93,13 +97,22 @@ export class ScriptedHost implements Host {
   }
 
   emit(client: number, ...events: Event[]): void {
-    for (const listener of [...this.#listeners]) listener(client, JSON.stringify(events));
+    for (const listener of [...this.#listeners]) listener(client, parcelOf(events));
   }
 
   /** The commands of these types, in the order in which they came. */
   told(...types: Command['type'][]): Command[] {
     return this.calls.map(({ command }) => command).filter(({ type }) => types.includes(type));
   }
+}
+
+/** As the core writes it: bytes beside the text. */
+function parcelOf(value: unknown): Parcel {
+  const attachments: Uint8Array[] = [];
+  const text = JSON.stringify(value, (_, member: unknown) =>
+    member instanceof Uint8Array ? { $attachment: attachments.push(member) - 1 } : member,
+  );
+  return { text, attachments };
 }
 
 /** A promise and what settles it. */

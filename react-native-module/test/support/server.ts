@@ -24,6 +24,9 @@ export function built(variable: string, file: string): string {
   return resolve(found);
 }
 
+/** What a world offers of its server. */
+export type WorldServer = Pick<TestServer, 'url' | 'token' | 'start' | 'stop' | 'dispose'>;
+
 /** A real server process with its own data, which it keeps when it is stopped and started again. */
 export class TestServer {
   readonly #folder = mkdtempSync(join(tmpdir(), 'syncline-server-'));

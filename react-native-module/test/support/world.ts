@@ -1,16 +1,23 @@
 import type { CollectionRef, SyncClient, SyncOptions } from '../../src/index.ts';
-import { Devices, unique } from './devices.ts';
-import { TestServer } from './server.ts';
+import { Devices, unique, type WorldDevices } from './devices.ts';
+import { fakeWorld } from './fake-world.ts';
+import { TestServer, type WorldServer } from './server.ts';
+
+/** Whether the tests are those of the fake, which is to behave as the core does. */
+const isFake = process.env['SYNCLINE_WORLD'] === 'fake';
+
+/** A test of what the fake does not do: other processes, and edits that become one write. */
+export const itOfCore = isFake ? it.skip : it;
 
 /** A server, and devices that reach it. */
 export class World {
-  #running: { readonly server: TestServer; readonly devices: Devices } | null = null;
+  #running: { readonly server: WorldServer; readonly devices: WorldDevices } | null = null;
 
-  get server(): TestServer {
+  get server(): WorldServer {
     return this.#started().server;
   }
 
-  get devices(): Devices {
+  get devices(): WorldDevices {
     return this.#started().devices;
   }
 
@@ -32,7 +39,7 @@ export class World {
   }
 
   async start(): Promise<void> {
-    this.#running = { server: await TestServer.start(), devices: new Devices() };
+    this.#running = isFake ? fakeWorld() : { server: await TestServer.start(), devices: new Devices() };
   }
 
   async dispose(): Promise<void> {

@@ -1,5 +1,5 @@
 import { createSocket, createSyncClient, onEntity } from '../../src/index.ts';
-import { ScriptedHost, turn } from '../support/scripted-host.ts';
+import { deferred, ScriptedHost, turn } from '../support/scripted-host.ts';
 
 function setUp(answer?: ConstructorParameters<typeof ScriptedHost>[0]) {
   const host = new ScriptedHost(answer);
@@ -81,13 +81,57 @@ it('hears an event once, by the beginning of its name, or until off', async () =
 });
 
 it('carries bytes both ways, also nested, and what only looks like them', async () => {
-  const args = [{ file: { $bytes: 'AQI=' } }, { $object: { $bytes: 'x' } }];
-  const { client, host } = setUp(({ type }) => (type === 'emitWithAck' ? { args } : undefined));
-  const answer = await client.socket.emitWithAck('e', { file: new Uint8Array([1, 2]) }, { $bytes: 'x' });
-  expect(host.told('emitWithAck')).toEqual([{ type: 'emitWithAck', event: 'e', args }]);
-  expect(answer).toEqual({ file: new Uint8Array([1, 2]) });
+  const answered = { file: new Uint8Array([9]), same: { $object: { $attachment: 0 } } };
+  const { client, host } = setUp(({ type }) => (type === 'emitWithAck' ? { args: [answered] } : undefined));
+  const file = new Uint8Array([0, 1, 2]);
+  const sent = client.socket.emitWithAck('e', { file: file.subarray(1) }, file.buffer, { $bytes: 'x' }, [
+    { $attachment: 0 },
+    { $object: 1 },
+  ]);
+  expect(await sent).toEqual({ file: new Uint8Array([9]), same: { $attachment: 0 } });
+  const [call] = host.calls.filter(({ command }) => command.type === 'emitWithAck');
+  expect(call?.command).toEqual({
+    type: 'emitWithAck',
+    event: 'e',
+    args: [
+      { file: { $attachment: 0 } },
+      { $attachment: 1 },
+      { $object: { $bytes: 'x' } },
+      [{ $object: { $attachment: 0 } }, { $object: { $object: 1 } }],
+    ],
+  });
+  expect(call?.attachments).toEqual([new Uint8Array([1, 2]), file]);
   await expect(client.socket.emit('e', new Date())).rejects.toMatchObject({ code: 'invalid' });
   await expect(client.socket.emit('e', Number.NaN)).rejects.toMatchObject({ code: 'invalid' });
+});
+
+it('hears bytes, and shows what a document holds as it is, whatever it looks like', async () => {
+  const { client, host, say } = setUp();
+  const heard: unknown[] = [];
+  client.socket.on('e', (...args: unknown[]) => heard.push(args));
+  client.on('rows', ({ upserted }) => heard.push(upserted[0]?.fields));
+  await turn();
+  const row = { id: 'a', fields: { $attachment: 0 }, seq: 1, pending: false };
+  host.emit(1, { type: 'rows', watch: 1, reset: false, upserted: [row], removed: [] });
+  say('e', [[new Uint8Array([7])]]);
+  expect(heard).toEqual([{ $attachment: 0 }, [[new Uint8Array([7])]]]);
+});
+
+it('sends bytes as they were when the job was queued', async () => {
+  const held = deferred<undefined>();
+  const { client, host } = setUp(({ type }) =>
+    type === 'jobs'
+      ? held.promise.then(() => ({ enqueued: [{ job: 1 }], jobs: [], more: false }))
+      : undefined,
+  );
+  const bytes = new Uint8Array([1]);
+  const first = client.queue.emit('e');
+  const second = client.queue.emit('e', [bytes]);
+  bytes[0] = 2;
+  held.resolve(undefined);
+  await Promise.all([first, second]);
+  const sent = host.calls.flatMap(({ attachments }) => attachments);
+  expect(sent).toEqual([new Uint8Array([1])]);
 });
 
 it('says what became of an event', async () => {

@@ -57,6 +57,20 @@ it('keeps the rows of a query in its order, and its count', async () => {
   expect(top.get().data[1]).toBe(kept);
 });
 
+it('tells of all that one batch of events changed at once', async () => {
+  const { watches, observe } = setUp([], 0);
+  const all = observe({});
+  await new Promise<void>((resolve) => all.subscribe(resolve));
+  const seen: string[][] = [];
+  all.subscribe(() => seen.push(all.get().data.map(({ id }) => id)));
+  ['a', 'b', 'c'].forEach((id) => {
+    watches.handleRows(rowsEvent({ upserted: [row(id)] }));
+  });
+  expect(seen).toEqual([]);
+  watches.publish();
+  expect(seen).toEqual([['a', 'b', 'c']]);
+});
+
 it('never shows a room as complete before its rows, whichever comes first', async () => {
   const { watches, observe } = setUp([row('a')], 1);
   const all = observe({});

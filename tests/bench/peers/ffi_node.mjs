@@ -1,4 +1,4 @@
-// Syncline through its Node addon: strings in, strings out, parsed in JavaScript.
+// Syncline through its Node addon: text in, text out, parsed in JavaScript.
 
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -17,7 +17,7 @@ let left = 0;
 let position = COUNT;
 let arrived = () => undefined;
 
-function onEvents(_, text) {
+function onEvents(_, { text }) {
   for (const event of JSON.parse(text)) if (event.type === 'rows') left -= event.upserted.length;
   if (left <= 0) arrived();
 }
@@ -30,7 +30,7 @@ const unwrap = (reply) => {
 
 const config = { url: 'http://127.0.0.1:1', store: 'memory', autoConnect: false };
 const { client } = unwrap(await addon.open(JSON.stringify(config), onEvents));
-const call = async (command) => unwrap(await addon.call(client, command));
+const call = async (text) => unwrap((await addon.call(client, { text, attachments: [] })).text);
 
 function writes(count, write) {
   const one = (_, number) => {

@@ -57,6 +57,7 @@ mistakes=(
   'SynclineModule.kt|sendEvent(event, body)|sendEvent(7, body)|an event without its name'
   'SynclineModule.kt|AsyncFunction("closeAll") Coroutine|AsyncFuntion("closeAll") Coroutine|a misspelt definition'
   'SynclineModule.kt|AsyncFunction("call") Coroutine { client|AsyncFunction("call") { client|a suspending call without Coroutine'
+  'SynclineModule.kt|attachments: List<ByteArray>|attachments: List<String>|bytes of another type'
   'EventRelay.kt|onEvents(client: ULong|onEvents(client: Long|a listener of another type'
   'EventRelay.kt|onLines(lines: String)|onLines(lines: Int)|a listener to the log of another type'
   'SystemDevice.kt|readSecret(name: String): ByteArray?|readSecret(name: String): String?|a secret of another type'

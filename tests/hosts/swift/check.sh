@@ -46,7 +46,8 @@ refused() {
 }
 
 refused "an argument of another name" SynclineModule.swift 's/jsonOpen(config: config/jsonOpen(settings: config/'
-refused "an argument that cannot cross" SynclineModule.swift 's/(client: Int, command: String)/(client: Int, command: AnyObject)/'
+refused "an argument that cannot cross" SynclineModule.swift 's/attachments: \[Data\])/attachments: [AnyObject])/'
+refused "bytes of another type" SynclineModule.swift 's/attachments: \[Data\])/attachments: [String])/'
 refused "an event without its name" SynclineModule.swift 's/sendEvent(event, body)/sendEvent(body)/'
 refused "a misspelt definition" SynclineModule.swift 's/AsyncFunction("closeAll")/AsyncFuntion("closeAll")/'
 refused "a listener of another type" EventRelay.swift 's/func onEvents(client: UInt64/func onEvents(client: Int/'

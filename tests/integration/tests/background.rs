@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use syncline_ffi::background::{BackgroundOutcome, json_background_sync};
 use syncline_ffi::cancel::CancelHandle;
 use syncline_ffi::device::{Device as System, DeviceError, json_set_device};
-use syncline_ffi::json::{self, AppState, EventSink};
+use syncline_ffi::json::{self, AppState, EventSink, Parcel};
 use syncline_integration::{Device, PATIENCE, TestServer, token};
 use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
@@ -123,7 +123,7 @@ impl Bench {
 struct Deaf;
 
 impl EventSink for Deaf {
-    fn events(&self, _client: u64, _events: String) {}
+    fn events(&self, _client: u64, _events: Parcel) {}
 }
 
 async fn try_open(options: &Json) -> Json {
@@ -136,7 +136,8 @@ async fn open(options: &Json) -> u64 {
 }
 
 async fn call(client: u64, command: Json) -> Json {
-    let reply: Json = serde_json::from_str(&json::call(client, command.to_string()).await).unwrap();
+    let reply: Json =
+        serde_json::from_str(&json::call(client, command.to_string().into()).await.text).unwrap();
     assert!(reply.get("ok").is_some(), "{reply}");
     reply["ok"].clone()
 }

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use syncline::logging::{LINES_QUEUED_MAX, LogLevel, LogLine, set_log_sink};
+use syncline::logging::{LINES_QUEUED_MAX, LogLevel, LogLine, LogSink, set_log_sink};
 use syncline_integration::{Device, PATIENCE, TestServer};
 use tempfile::tempdir;
 
@@ -32,6 +32,17 @@ fn until(lines: &Receiver<LogLine>, event: &str) -> Vec<LogLine> {
         if found {
             return seen;
         }
+    }
+}
+
+/// Takes no line but the last.
+struct Losing(SyncSender<LogLine>);
+
+impl LogSink for Losing {
+    fn lines(&self, lines: Vec<LogLine>) -> u64 {
+        let (taken, lost): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.message == "the last");
+        taken.into_iter().for_each(|line| drop(self.0.try_send(line)));
+        lost.iter().map(LogLine::lost).sum()
     }
 }
 
@@ -85,6 +96,16 @@ async fn a_sink_gets_the_lines_of_its_level_and_a_slow_one_loses_some_and_hears_
         dropped > 0 && count + dropped == LINES_QUEUED_MAX as u64 * 2,
         "{count} lines, {dropped} dropped"
     );
+
+    // A host that fails at most lines. The last may be handed over together with some that are lost: said again, it counts them.
+    let (told, lines) = sync_channel(100_000);
+    set_log_sink(LogLevel::Debug, Some(Arc::new(Losing(told)))).unwrap();
+    (0..10).for_each(|_| tracing::info!(target: "syncline::test", "lost"));
+    tracing::info!(target: "syncline::test", "the last");
+    let first = lines.recv_timeout(PATIENCE).expect("the last line").dropped;
+    tracing::info!(target: "syncline::test", "the last");
+    let second = lines.recv_timeout(PATIENCE).expect("the last line, again").dropped;
+    assert!(first + second >= 10, "{first} and {second}");
 
     set_log_sink(LogLevel::Trace, None).unwrap();
     tracing::info!(target: "syncline::test", "nobody hears this");

@@ -52,12 +52,12 @@ export class Server extends Service {
     await this.spawn(built('SYNCLINE_SERVER_BIN', 'syncline-server'), ['--dev', '--listen', listen, ...data]);
   }
 
-  /** A token for `user` that opens these rooms. */
-  async token(user, rooms) {
+  /** A token for `user` that opens these rooms, for so long. */
+  async token(user, rooms, ttlS) {
     const response = await fetch(`${this.url}/dev/token`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ sub: user, rooms }),
+      body: JSON.stringify({ sub: user, rooms, ttl_s: ttlS }),
     });
     return (await response.json()).token;
   }

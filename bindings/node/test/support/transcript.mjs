@@ -1,9 +1,11 @@
-// Plays a transcript through the addon, as a host does: strings in, strings out. See tests/contract/README.md.
+// Plays a transcript through the addon, as a host does: text and bytes in, text and bytes out. See
+// tests/contract/README.md.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { attached, detached } from './bytes.mjs';
 import { Bindings } from './matching.mjs';
 import { Backend, Server } from './services.mjs';
 
@@ -24,7 +26,7 @@ class Events {
   #wake = () => undefined;
 
   tell(events) {
-    this.#told.push(...JSON.parse(events));
+    this.#told.push(...attached(events));
     this.#wake();
   }
 
@@ -106,7 +108,8 @@ class Player {
 
   async play(step) {
     if ('token' in step) {
-      this.#bindings.bind(step.as, await this.#services.server.token(step.token, step.rooms));
+      const token = await this.#services.server.token(step.token, step.rooms, step.ttlS);
+      this.#bindings.bind(step.as, token);
     } else if ('open' in step) await this.#open(step);
     else if ('call' in step) await this.#call(step);
     else if ('await' in step) this.#check(await this.#answer(this.#later.get(step.await)), step);
@@ -127,8 +130,8 @@ class Player {
     return client;
   }
 
-  #text({ text, config, command }) {
-    return text ?? JSON.stringify(this.#bindings.fill(config ?? command));
+  #sent({ text, config, command }) {
+    return text === undefined ? detached(this.#bindings.fill(config ?? command)) : { text, attachments: [] };
   }
 
   #answer(reply) {
@@ -137,14 +140,14 @@ class Player {
 
   async #open(step) {
     const events = new Events();
-    const reply = await this.#addon.open(this.#text(step), (_, told) => events.tell(told));
-    this.#check(reply, step);
-    const { ok } = JSON.parse(reply);
+    const text = await this.#addon.open(this.#sent(step).text, (_, told) => events.tell(told));
+    this.#check({ text, attachments: [] }, step);
+    const { ok } = JSON.parse(text);
     if (ok !== undefined) this.#clients.set(step.open, { number: ok.client, events });
   }
 
   async #call(step) {
-    const reply = this.#addon.call(this.#client(step.call).number, this.#text(step));
+    const reply = this.#addon.call(this.#client(step.call).number, this.#sent(step));
     if ('later' in step) this.#later.set(step.later, reply);
     else this.#check(await this.#answer(reply), step);
   }
@@ -155,9 +158,9 @@ class Player {
       error === undefined
         ? { ok: answer }
         : { error: { ...error, message: '$text', retryable: error.retry !== 'never' } };
-    const actual = JSON.parse(reply);
+    const actual = attached(reply);
     if (this.#bindings.matches(expected, actual)) return;
-    throw new Error(`expected ${JSON.stringify(expected)}, was ${reply}`);
+    throw new Error(`expected ${JSON.stringify(expected)}, was ${JSON.stringify(actual)}`);
   }
 
   /** The next events of the types that are expected must be these, in this order; those of a group in any. */

@@ -1,4 +1,5 @@
 // Plays a transcript through the fake host, in virtual time. See tests/contract/README.md.
+import { unpacked } from '../../../src/testing/parcels.ts';
 import { Answer, FakeHost, FakeServer, Failure } from '../../../src/testing.ts';
 import { Bindings } from './matching.ts';
 
@@ -16,6 +17,7 @@ export interface Step {
   readonly call?: string;
   readonly config?: unknown;
   readonly command?: unknown;
+  readonly ttlS?: number;
   readonly text?: string;
   readonly answer?: unknown;
   readonly error?: { readonly code: string; readonly retry: string };
@@ -88,7 +90,7 @@ class Player {
     }
     if (needs.includes('backend')) actAsBackend(this.#server);
     this.#host.addEventsListener((client, events) => {
-      this.#toldBy(client).push(...(JSON.parse(events) as Told[]));
+      this.#toldBy(client).push(...(JSON.parse(unpacked(events)) as Told[]));
     });
   }
 
@@ -100,14 +102,16 @@ class Player {
 
   async play(step: Step): Promise<void> {
     if (step.token !== undefined) {
-      this.#bindings.bind(step.as ?? '', this.#server.token(step.token, step.rooms));
+      const ttlMs = step.ttlS === undefined ? undefined : step.ttlS * 1000;
+      this.#bindings.bind(step.as ?? '', this.#server.token(step.token, step.rooms, ttlMs));
     } else if (step.open !== undefined) {
       const reply = await this.#host.open(this.#text(step));
       this.#check(reply, step);
       const { ok } = JSON.parse(reply) as { ok?: { client: number } };
       if (ok) this.#clients.set(step.open, { number: ok.client, told: this.#toldBy(ok.client) });
     } else if (step.call !== undefined) {
-      const reply = this.#host.call(this.#client(step.call).number, this.#text(step));
+      const command = { text: this.#text(step), attachments: [] };
+      const reply = this.#host.call(this.#client(step.call).number, command).then(unpacked);
       if (step.later !== undefined) this.#later.set(step.later, reply);
       else this.#check(await this.#settled(reply), step);
     } else if (step.await !== undefined) {
@@ -208,6 +212,12 @@ function take({ told }: Client, types: readonly string[]): Told | undefined {
 /** What `tests/contract/backend` does. */
 function actAsBackend(server: FakeServer): void {
   server.on('echo', ({ args }) => new Answer(...args));
+  server.on('develop', (call) => {
+    const [photo] = call.args as [{ name: string; bytes: Uint8Array }];
+    const bytes = photo.bytes.slice().reverse();
+    call.emit('developed', bytes);
+    return { ...photo, bytes };
+  });
   server.on('ask', (call) => {
     void call.ask('question', ...call.args).then((answered) => {
       call.emit('answered', ...answered);

@@ -1,4 +1,4 @@
-//! The façade, called from Rust: strings, but no other language.
+//! The façade, called from Rust: text, but no other language.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
-use syncline_ffi::json::{self as facade, EventSink};
+use syncline_ffi::json::{self as facade, EventSink, Parcel};
 
 use super::rows::{COUNT, EVENTS_MAX, Host, config, creation, watch};
 use crate::scenario::BenchError;
@@ -22,9 +22,9 @@ pub(super) struct Contender {
 struct Sink(SyncSender<(usize, f64)>);
 
 impl EventSink for Sink {
-    fn events(&self, _: u64, events: String) {
+    fn events(&self, _: u64, events: Parcel) {
         let begin = Instant::now();
-        let Ok(Json::Array(events)) = serde_json::from_str(&events) else { return };
+        let Ok(Json::Array(events)) = serde_json::from_str(&events.text) else { return };
         let rows = events.iter().filter_map(|event| event["upserted"].as_array()).map(Vec::len).sum();
         // Nobody listens any more at the end.
         let _unheard = self.0.send((rows, begin.elapsed().as_secs_f64() * 1e6));
@@ -51,7 +51,7 @@ impl Contender {
     }
 
     fn run(&self, command: String) -> Result<(), BenchError> {
-        opened(&self.runtime.block_on(facade::call(self.client, command))).map(drop)
+        opened(&self.runtime.block_on(facade::call(self.client, command.into())).text).map(drop)
     }
 }
 

@@ -7,6 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json as Body, Router};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use socketioxide::extract::{AckSender, Data, SocketRef};
 use socketioxide::handler::ConnectHandler;
@@ -22,9 +24,21 @@ pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
     axum::serve(listener, Router::new().route("/api/{name}", post(request)).layer(layer)).await
 }
 
+#[derive(Serialize, Deserialize)]
+struct Photo {
+    name: String,
+    bytes: Bytes,
+}
+
 async fn connected(socket: SocketRef) {
     // The three arguments that it is sent.
     socket.on("echo", async |Data::<(Json, Json, Json)>(args), ack: AckSender| drop(ack.send(&args)));
+    // Its bytes turned round; an event tells them, too.
+    socket.on("develop", async |socket: SocketRef, Data::<Photo>(photo), ack: AckSender| {
+        let bytes: Bytes = photo.bytes.iter().rev().copied().collect();
+        drop(socket.emit("developed", &bytes));
+        drop(ack.send(&Photo { bytes, ..photo }));
+    });
     // What the client answers to its question.
     socket.on("ask", async |socket: SocketRef, Data::<Json>(question)| {
         let Ok(answer) = socket.emit_with_ack::<_, Json>("question", &question) else { return };

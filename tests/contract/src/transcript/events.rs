@@ -4,8 +4,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use syncline_ffi::json::EventSink;
+use syncline_ffi::json::{EventSink, Parcel};
 use tokio::sync::Notify;
+
+use super::bytes::attached;
 
 #[derive(Debug, Default)]
 pub(super) struct Events {
@@ -19,9 +21,9 @@ pub(super) fn type_of(event: &Json) -> &str {
 }
 
 impl EventSink for Events {
-    fn events(&self, _: u64, events: String) {
+    fn events(&self, _: u64, events: Parcel) {
         // A sink has nobody to tell of an array that is none: the step that waits for it fails.
-        let Ok(events) = serde_json::from_str::<Vec<Json>>(&events) else { return };
+        let Ok(Json::Array(events)) = attached(&events) else { return };
         self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
         self.arrived.notify_one();
     }

@@ -1,6 +1,7 @@
 //! Transcripts of the façade: what they are ([`step`]), and how they are played. The format is told in
 //! `tests/contract/README.md`; every language has a player of its own.
 
+mod bytes;
 mod events;
 mod matching;
 mod player;

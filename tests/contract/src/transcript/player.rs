@@ -1,14 +1,15 @@
-//! Plays a transcript through the façade, as a host does: strings in, strings out.
+//! Plays a transcript through the façade, as a host does: text and bytes in, text and bytes out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use syncline_ffi::json as facade;
+use syncline_ffi::json::{self as facade, Parcel};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use super::bytes::{attached, detached};
 use super::events::{Events, type_of};
 use super::matching::{Bindings, UNORDERED};
 use super::services::Services;
@@ -17,6 +18,9 @@ use super::{Failure, Service, Transcript};
 
 /// Folders that a transcript may name as `$folder.NAME`.
 const FOLDERS: [&str; 3] = ["a", "b", "c"];
+
+/// How long a token is good, unless the transcript says otherwise.
+const TOKEN_TTL_S: i64 = 3_600;
 
 /// Plays a transcript to its end, or to the step that fails. Nothing else of the process may use the façade meanwhile.
 ///
@@ -52,7 +56,7 @@ struct Player {
     bindings: Bindings,
     services: Services,
     clients: BTreeMap<String, Client>,
-    later: BTreeMap<String, JoinHandle<String>>,
+    later: BTreeMap<String, JoinHandle<Parcel>>,
 }
 
 type Played = Result<(), String>;
@@ -75,15 +79,16 @@ impl Player {
 
     async fn step(&mut self, step: &Step) -> Played {
         match step {
-            Step::Token { token, rooms, name } => {
+            Step::Token { token, rooms, ttl_s, name } => {
                 let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
-                self.bindings.bind(name, syncline_integration::token(token, &rooms));
+                let ttl_s = ttl_s.unwrap_or(TOKEN_TTL_S);
+                self.bindings.bind(name, syncline_integration::token_for(token, &rooms, ttl_s));
                 Ok(())
             }
             Step::Open { open, sent, outcome } => self.open(open, sent, outcome).await,
             Step::Call { call, sent, outcome } => {
-                let (number, text) = (self.client(call)?.number, self.text(sent)?);
-                let reply = facade::call(number, text);
+                let (number, parcel) = (self.client(call)?.number, self.parcel(sent)?);
+                let reply = facade::call(number, parcel);
                 if let Outcome::Later(name) = outcome {
                     self.later.insert(name.clone(), tokio::spawn(reply));
                     return Ok(());
@@ -138,18 +143,18 @@ impl Player {
         self.clients.get(name).ok_or_else(|| format!("no client {name} was opened"))
     }
 
-    fn text(&self, sent: &Sent) -> Result<String, String> {
+    fn parcel(&self, sent: &Sent) -> Result<Parcel, String> {
         match sent {
-            Sent::Text(text) => Ok(text.clone()),
-            Sent::Config(json) | Sent::Command(json) => Ok(self.bindings.fill(json)?.to_string()),
+            Sent::Text(text) => Ok(text.clone().into()),
+            Sent::Config(json) | Sent::Command(json) => Ok(detached(&self.bindings.fill(json)?)),
         }
     }
 
     async fn open(&mut self, name: &str, sent: &Sent, outcome: &Outcome) -> Played {
         let events = Arc::new(Events::default());
-        let reply = facade::open(self.text(sent)?, Arc::clone(&events) as _).await;
+        let reply = facade::open(self.parcel(sent)?.text, Arc::clone(&events) as _).await.into();
         self.check(&reply, outcome)?;
-        let envelope: Json = serde_json::from_str(&reply).map_err(|error| error.to_string())?;
+        let envelope = attached(&reply).map_err(|error| error.to_string())?;
         if let Some(number) = envelope["ok"]["client"].as_u64() {
             self.clients.insert(name.to_owned(), Client { number, events });
         }
@@ -157,8 +162,8 @@ impl Player {
     }
 
     /// Compares the reply envelope with what is expected.
-    fn check(&mut self, reply: &str, outcome: &Outcome) -> Played {
-        let actual: Json = serde_json::from_str(reply).map_err(|error| format!("{error}: {reply}"))?;
+    fn check(&mut self, reply: &Parcel, outcome: &Outcome) -> Played {
+        let actual = attached(reply).map_err(|error| format!("{error}: {}", reply.text))?;
         let expected = match outcome {
             Outcome::Answer(answer) => json!({ "ok": answer }),
             Outcome::Error(ExpectedError { code, retry }) => json!({

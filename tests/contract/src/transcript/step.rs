@@ -12,6 +12,8 @@ pub(super) enum Step {
     Token {
         token: String,
         rooms: Vec<String>,
+        #[serde(rename = "ttlS")]
+        ttl_s: Option<i64>,
         #[serde(rename = "as")]
         name: String,
     },

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::{Value as Json, json};
 use syncline::{Client, ClientConfig, Command, Event, Reply};
-use syncline_ffi::json::{self, EventSink};
+use syncline_ffi::json::{self, EventSink, Parcel};
 use syncline_integration::PATIENCE;
 use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc};
@@ -166,10 +166,10 @@ struct ClosesItself {
 }
 
 impl EventSink for ClosesItself {
-    fn events(&self, client: u64, _events: String) {
-        let reply = self.runtime.block_on(json::call(client, json!({"type": "close"}).to_string()));
+    fn events(&self, client: u64, _events: Parcel) {
+        let reply = self.runtime.block_on(json::call(client, json!({"type": "close"}).to_string().into()));
         // Only the first close is waited for.
-        let _ = self.closed.try_send(reply);
+        let _ = self.closed.try_send(reply.text);
         panic!("and panics on its way out");
     }
 }
@@ -182,11 +182,14 @@ async fn javascript_may_close_its_client_from_within_an_event() {
     let config = json!({"url": "http://127.0.0.1:9", "directory": directory.path(), "autoConnect": false});
     let reply: Json = serde_json::from_str(&json::open(config.to_string(), sink).await).unwrap();
     let client = reply["ok"]["client"].as_u64().unwrap();
-    let write =
-        timeout(PATIENCE, json::call(client, create(1).to_string())).await.expect("an answer in time");
+    let write = timeout(PATIENCE, json::call(client, create(1).to_string().into()))
+        .await
+        .expect("an answer in time")
+        .text;
     assert!(write.contains("clientSeqs") || write.contains("closed"), "{write}");
     let closed = timeout(PATIENCE, replies.recv()).await.expect("no deadlock").unwrap();
     assert!(closed.contains("ok"), "{closed}");
-    let late: Json = serde_json::from_str(&json::call(client, create(2).to_string()).await).unwrap();
+    let late: Json =
+        serde_json::from_str(&json::call(client, create(2).to_string().into()).await.text).unwrap();
     assert_eq!(late["error"]["code"], "closed");
 }

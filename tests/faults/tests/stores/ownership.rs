@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use syncline::{Client, ClientConfig, Code, Command as ClientCommand};
-use syncline_ffi::json::{self, EventSink};
+use syncline_ffi::json::{self, EventSink, Parcel};
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -58,7 +58,7 @@ async fn a_second_process_is_refused_until_the_first_is_gone() {
 struct Deaf;
 
 impl EventSink for Deaf {
-    fn events(&self, _client: u64, _events: String) {}
+    fn events(&self, _client: u64, _events: Parcel) {}
 }
 
 async fn open(directory: &Path) -> u64 {
@@ -68,7 +68,7 @@ async fn open(directory: &Path) -> u64 {
 }
 
 async fn call(client: u64, command: Json) -> Json {
-    serde_json::from_str(&json::call(client, command.to_string()).await).unwrap()
+    serde_json::from_str(&json::call(client, command.to_string().into()).await.text).unwrap()
 }
 
 #[tokio::test]

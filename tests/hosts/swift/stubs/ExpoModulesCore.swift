@@ -1,6 +1,7 @@
 // The part of Expo's module API that our module uses, with the signatures of expo-modules-core 57 and no bodies: the
 // real one needs Apple's frameworks. Type-checks our module; never run.
 
+import Foundation
 import UIKit
 
 open class BaseExpoAppDelegateSubscriber: UIResponder {
@@ -34,6 +35,8 @@ extension String: AnyArgument {}
 extension Int: AnyArgument {}
 extension Double: AnyArgument {}
 extension Bool: AnyArgument {}
+extension Data: AnyArgument {}
+extension Array: AnyArgument where Element: AnyArgument {}
 
 public struct ModuleNameDefinition: AnyDefinition {}
 public struct EventsDefinition: AnyDefinition {}
@@ -72,4 +75,8 @@ public func AsyncFunction<R, A0: AnyArgument>(
 
 public func AsyncFunction<R, A0: AnyArgument, A1: AnyArgument>(
   _ name: String, @_implicitSelfCapture _ closure: @escaping (A0, A1) async throws -> R
+) -> AsyncFunctionDefinition { AsyncFunctionDefinition() }
+
+public func AsyncFunction<R, A0: AnyArgument, A1: AnyArgument, A2: AnyArgument>(
+  _ name: String, @_implicitSelfCapture _ closure: @escaping (A0, A1, A2) async throws -> R
 ) -> AsyncFunctionDefinition { AsyncFunctionDefinition() }

@@ -65,6 +65,35 @@ final class DeviceTests: ServerTestCase {
     try await a.close()
   }
 
+  func testAListenerThatThrowsIsLoggedAndCountedAndHearsTheNextEvent() async throws {
+    let log = Failures()
+    try setLogger(level: .error, listener: log)
+    defer { XCTAssertNoThrow(try setLogger(level: .off, listener: nil)) }
+    let options = ClientOptions(url: server.url, directory: nil, token: nil, autoConnect: false)
+    let client = try await SynclineClient.open(options: options, listener: Throwing())
+    for number in 1...3 {
+      _ = try await client.create(room: room, collection: "notes", id: "n\(number)", fieldsJson: "{}")
+      // A panic would say so.
+      _ = try await first(of: log.messages.stream()) { $0 == "the app's listener threw failures=\(number)" }
+    }
+    try await client.close()
+  }
+
+  func testAListenerToTheLogThatThrowsLosesLinesAndTheNextOneCountsThem() async throws {
+    let log = Picky()
+    try setLogger(level: .debug, listener: log)
+    defer { XCTAssertNoThrow(try setLogger(level: .off, listener: nil)) }
+    let a = try await open("a", connect: false)
+    try await a.connect()
+    // A line that waited with others was taken over before their loss was known.
+    var dropped: UInt64 = 0
+    while dropped == 0 {
+      try await a.setAppState(.active)
+      dropped = try await first(of: log.taken.stream()) { _ in true }
+    }
+    try await a.close()
+  }
+
   func testTheFiguresCountAndTheTraceTells() async throws {
     let a = try await open("a", connect: false)
     try await a.create(room: room, collection: "notes", id: "n", Note(title: "counted", likes: 0))
@@ -139,5 +168,30 @@ private final class Log: LogListener, Sendable {
   func onLine(line: LogLine) {
     // A slow follower of a broadcast sees the newest only: what is looked for stays.
     if line.event == "syncline.connected" { lines.send(line) }
+  }
+}
+
+private struct Mistake: Error {}
+
+private final class Throwing: ClientListener, Sendable {
+  func onEvents(events: [ClientEvent]) throws { throw Mistake() }
+}
+
+/// What is logged of a listener that failed.
+private final class Failures: LogListener, Sendable {
+  let messages = Broadcast<String>()
+
+  func onLine(line: LogLine) {
+    if line.event == "syncline.listener_failed" { messages.send(line.message) }
+  }
+}
+
+/// Takes what concerns the state of the app, with what was lost before it.
+private final class Picky: LogListener, Sendable {
+  let taken = Broadcast<UInt64>()
+
+  func onLine(line: LogLine) throws {
+    guard line.event == "syncline.app_state" else { throw Mistake() }
+    taken.send(line.dropped)
   }
 }

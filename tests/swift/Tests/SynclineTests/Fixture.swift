@@ -61,11 +61,13 @@ final class Server: Service {
       arguments: ["--listen", listen ?? "127.0.0.1:0", "--data", data, "--dev", "--jwt-secret-file", secret])
   }
 
-  func token(_ user: String, rooms: [String] = []) async throws -> String {
+  func token(_ user: String, rooms: [String] = [], ttlS: Int? = nil) async throws -> String {
     var request = URLRequest(url: try XCTUnwrap(URL(string: "\(url)/dev/token")))
     request.httpMethod = "POST"
     request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-    request.httpBody = try JSONSerialization.data(withJSONObject: ["sub": user, "rooms": rooms])
+    var claims: [String: Any] = ["sub": user, "rooms": rooms]
+    claims["ttl_s"] = ttlS
+    request.httpBody = try JSONSerialization.data(withJSONObject: claims)
     let (body, _) = try await URLSession.shared.data(for: request)
     return try XCTUnwrap(JSONDecoder().decode([String: String].self, from: body)["token"])
   }

@@ -60,9 +60,9 @@ private final class Events: JsonListener, @unchecked Sendable {
   private let arrivals = Broadcast<Int>()
   private var count = 0
 
-  func onEvents(client: UInt64, events: String) {
+  func onEvents(client: UInt64, events: Parcel) {
     lock.locked {
-      do { told += try Json.parse(events).items ?? [] } catch { failure = error }
+      do { told += try attached(events).items ?? [] } catch { failure = error }
       count += 1
       arrivals.send(count)
     }
@@ -109,7 +109,7 @@ private final class Player {
   private let patienceMs: UInt64
   private var bindings = Bindings()
   private var clients: [String: (number: UInt64, events: Events)] = [:]
-  private var later: [String: Task<String, Never>] = [:]
+  private var later: [String: Task<Parcel, Never>] = [:]
   private var server: Server?
   private var backend: Service?
 
@@ -141,7 +141,9 @@ private final class Player {
     func strings(_ key: String) -> [String] { (step[key]?.items ?? []).compactMap(\.string) }
     if let user = text("token") {
       guard let server, let name = text("as") else { throw Mismatch("a token needs a server and a name") }
-      bindings.bind(name, try await server.token(user, rooms: strings("rooms")))
+      var ttlS: Int?
+      if case .number(let seconds)? = step["ttlS"] { ttlS = Int(seconds) }
+      bindings.bind(name, try await server.token(user, rooms: strings("rooms"), ttlS: ttlS))
     } else if let name = text("open") {
       try await open(name, step)
     } else if let name = text("call") {
@@ -177,28 +179,28 @@ private final class Player {
     return client
   }
 
-  private func sent(_ step: Json) throws -> String {
-    if let text = step["text"]?.string { return text }
+  private func sent(_ step: Json) throws -> Parcel {
+    if let text = step["text"]?.string { return Parcel(text: text, attachments: []) }
     guard let sent = step["config"] ?? step["command"] else { throw Mismatch("nothing is sent") }
-    return try bindings.fill(sent).encoded()
+    return try detached(try bindings.fill(sent))
   }
 
-  private func answer(_ reply: Task<String, Never>) async throws -> String {
+  private func answer(_ reply: Task<Parcel, Never>) async throws -> Parcel {
     guard let answer = try await within(patienceMs, { await reply.value }) else { throw Mismatch("no answer") }
     return answer
   }
 
   private func open(_ name: String, _ step: Json) async throws {
     let events = Events()
-    let reply = await jsonOpen(config: try sent(step), listener: events)
-    try check(reply, step)
+    let reply = await jsonOpen(config: try sent(step).text, listener: events)
+    try check(Parcel(text: reply, attachments: []), step)
     if case .number(let number)? = try Json.parse(reply)["ok"]?["client"] {
       clients[name] = (UInt64(number), events)
     }
   }
 
   /// Compares the reply envelope with what is expected.
-  private func check(_ reply: String, _ step: Json) throws {
+  private func check(_ reply: Parcel, _ step: Json) throws {
     let expected: Json
     if case .object(var error)? = step["error"] {
       error["message"] = .text("$text")
@@ -208,7 +210,8 @@ private final class Player {
       guard let answer = step["answer"] else { throw Mismatch("nothing is expected") }
       expected = .object(["ok": answer])
     }
-    guard bindings.matches(expected, try Json.parse(reply)) else { throw Mismatch("expected \(expected), was \(reply)") }
+    let actual = try attached(reply)
+    guard bindings.matches(expected, actual) else { throw Mismatch("expected \(expected), was \(actual)") }
   }
 
   /// The next events of the types that are expected must be these, in this order; those of a group in any.

@@ -1,6 +1,7 @@
 package dev.syncline
 
 import dev.syncline.core.JsonListener
+import dev.syncline.core.Parcel
 import dev.syncline.core.jsonCall
 import dev.syncline.core.jsonCloseAll
 import dev.syncline.core.jsonOpen
@@ -34,7 +35,7 @@ fun main() = runBlocking {
   jsonCloseAll()
 }
 
-/** A client that watches, through the façade's strings. */
+/** A client that watches, through the façade's text. */
 private class Host private constructor() : JsonListener {
   private class Changed(val rows: Int, val readingUs: Double)
 
@@ -44,9 +45,9 @@ private class Host private constructor() : JsonListener {
   private var position = COUNT
   private val changed = Channel<Changed>(Channel.UNLIMITED)
 
-  override fun onEvents(client: ULong, events: String) {
+  override fun onEvents(client: ULong, events: Parcel) {
     val begin = System.nanoTime()
-    val rows = Json.parseToJsonElement(events).jsonArray.sumOf { it.jsonObject["upserted"]?.jsonArray?.size ?: 0 }
+    val rows = Json.parseToJsonElement(events.text).jsonArray.sumOf { it.jsonObject["upserted"]?.jsonArray?.size ?: 0 }
     changed.trySend(Changed(rows, (System.nanoTime() - begin) / NS_PER_US))
   }
 
@@ -77,7 +78,7 @@ private class Host private constructor() : JsonListener {
     return readingUs
   }
 
-  private suspend fun call(command: String): JsonObject = opened(jsonCall(client, command))
+  private suspend fun call(command: String): JsonObject = opened(jsonCall(client, Parcel(command, emptyList())).text)
 
   companion object {
     suspend fun open(): Host {

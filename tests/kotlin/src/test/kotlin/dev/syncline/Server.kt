@@ -40,9 +40,9 @@ class Server(data: File, port: Int = 0) : Service(
   System.getenv("SYNCLINE_SERVER_BIN"), "--listen", "127.0.0.1:$port", "--data", data.path, "--dev",
   "--jwt-secret-file", secretBeside(data).path,
 ) {
-  /** A token of a user, who may enter his own room and [rooms]. */
-  fun token(user: String, vararg rooms: String): String {
-    val claims = """{"sub": "$user", "rooms": [${rooms.joinToString { "\"$it\"" }}]}"""
+  /** A token of a user, who may enter his own room and [rooms], for as long as the server says or [ttlS]. */
+  fun token(user: String, vararg rooms: String, ttlS: Long? = null): String {
+    val claims = """{"sub": "$user", "rooms": [${rooms.joinToString { "\"$it\"" }}], "ttl_s": $ttlS}"""
     val request = HttpRequest.newBuilder(URI("$url/dev/token"))
       .header("Content-Type", "application/json")
       .POST(HttpRequest.BodyPublishers.ofString(claims))

@@ -2,6 +2,7 @@ package dev.syncline
 
 import dev.syncline.core.AppState
 import dev.syncline.core.JsonListener
+import dev.syncline.core.Parcel
 import dev.syncline.core.jsonCall
 import dev.syncline.core.jsonCloseAll
 import dev.syncline.core.jsonOpen
@@ -68,8 +69,8 @@ private class Events : JsonListener {
   private val told = ArrayList<JsonObject>()
   private val arrived = Channel<Unit>(Channel.CONFLATED)
 
-  override fun onEvents(client: ULong, events: String) {
-    synchronized(told) { Json.parseToJsonElement(events).jsonArray.mapTo(told) { it.jsonObject } }
+  override fun onEvents(client: ULong, events: Parcel) {
+    synchronized(told) { attached(events).jsonArray.mapTo(told) { it.jsonObject } }
     arrived.trySend(Unit)
   }
 
@@ -93,7 +94,7 @@ private class Player(private val scope: CoroutineScope, private val folder: File
 
   private val bindings = Bindings()
   private val clients = HashMap<String, Client>()
-  private val later = HashMap<String, Deferred<String>>()
+  private val later = HashMap<String, Deferred<Parcel>>()
   private var server: Server? = null
   private var port = 0
   private var backend: Backend? = null
@@ -120,7 +121,8 @@ private class Player(private val scope: CoroutineScope, private val folder: File
     when {
       "token" in step -> {
         val rooms = step.getValue("rooms").jsonArray.map { it.jsonPrimitive.content }
-        bindings.bind(step.text("as"), checkNotNull(server).token(step.text("token"), *rooms.toTypedArray()))
+        val ttlS = step["ttlS"]?.jsonPrimitive?.long
+        bindings.bind(step.text("as"), checkNotNull(server).token(step.text("token"), *rooms.toTypedArray(), ttlS = ttlS))
       }
       "open" in step -> open(step)
       "call" in step -> call(step)
@@ -140,32 +142,34 @@ private class Player(private val scope: CoroutineScope, private val folder: File
 
   private fun client(name: String) = checkNotNull(clients[name]) { "no client $name was opened" }
 
-  private fun sent(step: JsonObject): String =
-    step["text"]?.jsonPrimitive?.content ?: bindings.fill(step["config"] ?: step.getValue("command")).toString()
+  private fun sent(step: JsonObject): Parcel =
+    step["text"]?.let { Parcel(it.jsonPrimitive.content, emptyList()) }
+      ?: detached(bindings.fill(step["config"] ?: step.getValue("command")))
 
-  private suspend fun answer(reply: Deferred<String>) = withTimeout(patienceMs) { reply.await() }
+  private suspend fun answer(reply: Deferred<Parcel>) = withTimeout(patienceMs) { reply.await() }
 
   private suspend fun open(step: JsonObject) {
     val events = Events()
-    val reply = jsonOpen(sent(step), events)
-    check(reply, step)
+    val reply = jsonOpen(sent(step).text, events)
+    check(Parcel(reply, emptyList()), step)
     val opened = Json.parseToJsonElement(reply).jsonObject["ok"]?.jsonObject ?: return
     clients[step.text("open")] = Client(opened.getValue("client").jsonPrimitive.long.toULong(), events)
   }
 
   private suspend fun call(step: JsonObject) {
-    val (number, text) = client(step.text("call")).number to sent(step)
-    val reply = scope.async { jsonCall(number, text) }
+    val (number, command) = client(step.text("call")).number to sent(step)
+    val reply = scope.async { jsonCall(number, command) }
     if ("later" in step) later[step.text("later")] = reply else check(answer(reply), step)
   }
 
   /** Compares the reply envelope with what is expected. */
-  private fun check(reply: String, step: JsonObject) {
+  private fun check(reply: Parcel, step: JsonObject) {
     val expected = step["error"]?.jsonObject?.let { error ->
       val whole = mapOf("message" to JsonPrimitive("\$text"), "retryable" to JsonPrimitive(error.text("retry") != "never"))
       buildJsonObject { put("error", JsonObject(error + whole)) }
     } ?: buildJsonObject { put("ok", step.getValue("answer")) }
-    check(bindings.matches(expected, Json.parseToJsonElement(reply))) { "expected $expected, was $reply" }
+    val actual = attached(reply)
+    check(bindings.matches(expected, actual)) { "expected $expected, was $actual" }
   }
 
   /** The next events of the types that are expected must be these, in this order; those of a group in any. */

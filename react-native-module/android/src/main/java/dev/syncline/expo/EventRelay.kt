@@ -2,9 +2,14 @@ package dev.syncline.expo
 
 import dev.syncline.core.JsonListener
 import dev.syncline.core.JsonLogListener
+import dev.syncline.core.Parcel
 
 internal const val EVENTS = "onEvents"
 internal const val LOG = "onLog"
+
+/** As JavaScript gets it, where a `ByteArray` is a `Uint8Array`. */
+internal val Parcel.body: Map<String, Any>
+  get() = mapOf("text" to text, "attachments" to attachments)
 
 /** Hands what the core tells, its log too, to the module, from whatever thread, until stopped. */
 internal class EventRelay : JsonListener, JsonLogListener {
@@ -21,8 +26,8 @@ internal class EventRelay : JsonListener, JsonLogListener {
   }
 
   // JavaScript has no 64-bit integer: numbers cross as doubles.
-  override fun onEvents(client: ULong, events: String) =
-    pass(EVENTS, mapOf("client" to client.toDouble(), "events" to events))
+  override fun onEvents(client: ULong, events: Parcel) =
+    pass(EVENTS, events.body + ("client" to client.toDouble()))
 
   override fun onLines(lines: String) = pass(LOG, mapOf("lines" to lines))
 

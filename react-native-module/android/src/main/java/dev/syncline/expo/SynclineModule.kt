@@ -1,6 +1,7 @@
 package dev.syncline.expo
 
 import android.content.Context
+import dev.syncline.core.Parcel
 import dev.syncline.core.jsonCall
 import dev.syncline.core.jsonCloseAll
 import dev.syncline.core.jsonOpen
@@ -11,7 +12,7 @@ import expo.modules.kotlin.modules.Module
 import expo.modules.kotlin.modules.ModuleDefinition
 import java.io.File
 
-/** Carries strings between JavaScript and the core, and tells the core what the system says about app and network. */
+/** Carries text and bytes between JavaScript and the core, and tells the core what the system says about app and network. */
 class SynclineModule : Module() {
   private val relay = EventRelay()
   private val appState = AppStateForwarder()
@@ -56,8 +57,8 @@ class SynclineModule : Module() {
       jsonOpen(config, relay)
     }
 
-    AsyncFunction("call") Coroutine { client: Long, command: String ->
-      jsonCall(client.toULong(), command)
+    AsyncFunction("call") Coroutine { client: Long, text: String, attachments: List<ByteArray> ->
+      jsonCall(client.toULong(), Parcel(text, attachments)).body
     }
 
     AsyncFunction("closeAll") Coroutine { ->

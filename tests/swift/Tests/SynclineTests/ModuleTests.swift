@@ -1,0 +1,76 @@
+import Foundation
+import XCTest
+
+@testable import Syncline
+
+/// What of the Expo module for iOS needs no iOS; the suite puts it beside the tests.
+final class ModuleTests: XCTestCase {
+  private let nothing = Parcel(text: "[]", attachments: [])
+
+  func testAnEventCrossesWithItsClientsNumberItsTextAndItsBytes() throws {
+    let sent = Sent()
+    let relay = EventRelay()
+    relay.start { event, body in sent.add(event, body) }
+    relay.onEvents(client: 7, events: Parcel(text: "[1]", attachments: [Data([0, 255])]))
+    relay.onLines(lines: "[2]")
+    let (event, body) = try XCTUnwrap(sent.all.first)
+    XCTAssertEqual(event, "onEvents")
+    XCTAssertEqual(body["client"] as? Int, 7)
+    XCTAssertEqual(body["text"] as? String, "[1]")
+    XCTAssertEqual(body["attachments"] as? [Data], [Data([0, 255])])
+    XCTAssertEqual(sent.all.last?.body["lines"] as? String, "[2]")
+  }
+
+  func testNoEventIsSentAfterTheModuleHasStoppedFromWhateverThread() {
+    let sent = Sent()
+    let relay = EventRelay()
+    relay.start { event, body in sent.add(event, body) }
+    let (stopped, ended) = (DispatchSemaphore(value: 0), DispatchGroup())
+    let nothing = self.nothing
+    for _ in 0..<4 {
+      ended.enter()
+      Thread.detachNewThread {
+        for _ in 0..<1000 { relay.onEvents(client: 1, events: nothing) }
+        stopped.wait()
+        for _ in 0..<1000 { relay.onEvents(client: 1, events: nothing) }
+        ended.leave()
+      }
+    }
+    relay.stop()
+    let before = sent.all.count
+    for _ in 0..<4 { stopped.signal() }
+    ended.wait()
+    XCTAssertEqual(sent.all.count, before)
+  }
+
+  func testAnOldModuleThatGoesLeavesAloneWhatTheNewOneUsesAndTheLastOneClosesEverything() async throws {
+    let (old, new) = (EventRelay(), EventRelay())
+    CoreOwner.shared.take(old)
+    CoreOwner.shared.take(new)
+    let reply = await jsonOpen(
+      config: #"{"url":"http://127.0.0.1:9","store":"memory","autoConnect":false}"#, listener: new)
+    guard case .number(let number)? = try Json.parse(reply)["ok"]?["client"] else { return XCTFail(reply) }
+    let queue = { await jsonCall(client: UInt64(number), command: Parcel(text: #"{"type":"queue"}"#, attachments: [])).text }
+    CoreOwner.shared.leave(old)
+    await CoreOwner.shared.whenClosed()
+    let open = await queue()
+    XCTAssertTrue(open.hasPrefix(#"{"ok":"#), open)
+
+    new.stop()
+    CoreOwner.shared.leave(new)
+    await CoreOwner.shared.whenClosed()
+    let closed = await queue()
+    XCTAssertTrue(closed.contains(#""closed""#), closed)
+  }
+}
+
+private final class Sent: @unchecked Sendable {
+  private let lock = NSLock()
+  private var events: [(event: String, body: [String: Any])] = []
+
+  var all: [(event: String, body: [String: Any])] { lock.locked { events } }
+
+  func add(_ event: String, _ body: [String: Any]) {
+    lock.locked { events.append((event, body)) }
+  }
+}
