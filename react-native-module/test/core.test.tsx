@@ -9,12 +9,12 @@ import {
   useSyncHealth,
 } from '../src/core.tsx';
 import { SynclineProvider as WholeProvider, useOfflineQueue } from '../src/index.ts';
-import { Devices, settled, unique } from './support/devices.ts';
+import { settled, unique } from './support/devices.ts';
 import { worldFor } from './support/world.ts';
 
 const world = worldFor('file');
 
-const devices = (): Devices => world.devices;
+const devices = () => world.devices;
 
 it('keeps documents in sync through hooks, with a client that is for nothing else', async () => {
   const room = unique('list');

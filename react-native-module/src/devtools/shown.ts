@@ -10,9 +10,9 @@ import type {
   Stats,
 } from '../contract.ts';
 import { invalid } from '../error.ts';
-import { encodeWork, withDecodedWork } from '../job-values.ts';
 import type { PresenceSnapshot } from '../presence.ts';
 import type { CollectionSnapshot, CoreQuery } from '../watches.ts';
+import { withBytes, withoutBytes } from './bytes-text.ts';
 import {
   ITEMS_MAX,
   type LatencySample,
@@ -47,20 +47,20 @@ export function shown(value: object | string | null): Shown {
 
 /** What a job does as JSON, bytes as `{ $bytes: base64 }`; `readWork` reads it. */
 export function shownWork(work: JobWork): Shown {
-  return shown(encodeWork(work));
+  return shown(withoutBytes(work) as JobWork);
 }
 
 /** The work that the panel wrote; whether it makes sense is the core's to say. */
 export function readWork(text: string): JobWork {
-  let work: JobWork;
+  let work: unknown;
   try {
-    work = JSON.parse(text) as JobWork;
+    work = withBytes(JSON.parse(text));
   } catch (error) {
-    throw invalid(`this is no JSON: ${String(error)}`);
+    throw invalid(`this cannot be read: ${String(error)}`);
   }
   const isWork = ['event', 'request', 'handler'].some((kind) => Object.hasOwn(Object(work) as object, kind));
   if (!isWork) throw invalid('a job is one of {"event": …}, {"request": …} and {"handler": …}');
-  return withDecodedWork({ work }).work;
+  return work as JobWork;
 }
 
 function describeWork(work: JobWork): { readonly kind: JobKind; readonly title: string } {
