@@ -19,8 +19,7 @@ export function packed(value: unknown): Parcel {
   const attachments: Uint8Array[] = [];
   const beside = ({ $bytes: base64 }: Only<'$bytes'>) => {
     if (typeof base64 !== 'string') return undefined;
-    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-    return { $attachment: attachments.push(bytes) - 1 };
+    return { $attachment: attachments.push(fromBase64(base64)) - 1 };
   };
   return { text: JSON.stringify(replaced(value, '$bytes', beside)), attachments };
 }
@@ -34,6 +33,14 @@ export function read(written: unknown): unknown {
 /** What is meant for `pack`, written so. */
 export function written(command: unknown): unknown {
   return JSON.parse(unpacked(pack(command)));
+}
+
+function fromBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  } catch (cause) {
+    throw invalid(`this is no base64: ${text} (${String(cause)})`);
+  }
 }
 
 type Only<Key extends string> = Readonly<Record<Key, unknown>>;

@@ -37,7 +37,7 @@ stage_npm() {
   (cd "$module" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$stage")
   # What is ignored in the repository is what the package is for.
   rm "$stage/.gitignore"
-  (cd "$module" && cp -r --parents build plugin/build "$stage/")
+  (cd "$module" && cp -r --parents build plugin/build devtools/dist "$stage/")
   cp "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$root/README.md" "$stage/"
 }
 
@@ -55,8 +55,8 @@ pack_npm() {
   fi
   local packed="$out/expo-syncline-$version.tgz" wanted
   (cd "$stage" && npm pack --silent --pack-destination "$out" >/dev/null)
-  for wanted in build/index.js plugin/build/index.js ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/Syncline.swift \
-    ios/PrivacyInfo.xcprivacy android/src/main/jniLibs/arm64-v8a/libsyncline_ffi.so \
+  for wanted in build/index.js plugin/build/index.js devtools/dist/index.html \
+    ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/Syncline.swift ios/PrivacyInfo.xcprivacy android/src/main/jniLibs/arm64-v8a/libsyncline_ffi.so \
     android/src/main/java/dev/syncline/core/syncline_ffi.kt android/proguard-rules.pro LICENSE-MIT; do
     tar -tzf "$packed" "package/$wanted" >/dev/null || fail "the npm package lacks $wanted"
   done

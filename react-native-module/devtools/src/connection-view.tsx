@@ -25,7 +25,11 @@ export function ConnectionView({ state }: { readonly state: AppState }) {
             <Tile label="Confirmed" value={stats.confirmed} hint="Writes" />
             <Tile label="Refused" value={stats.rejected} hint="Writes" />
             <Tile label="In conflict" value={stats.conflicts} hint="Writes" />
-            <Tile label="Write to confirmation" value={ms(stats.syncMs.p50)} hint="Median" />
+            <Tile
+              label="Time to sync"
+              value={ms(stats.syncMs.p50)}
+              hint="From a write to its confirmation, median"
+            />
             <Tile label="Sent" value={bytes(stats.bytesSent)} />
             <Tile label="Received" value={bytes(stats.bytesReceived)} />
             <Tile label="On disk" value={bytes(stats.diskBytes)} />

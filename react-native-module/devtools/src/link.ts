@@ -20,22 +20,30 @@ const RESYNC_INTERVAL_MS = 1_000;
 
 type Outgoing<M = PanelMessage> = M extends PanelMessage ? Omit<M, 'version' | 'panel'> : never;
 
+/** The channel as a page has it. */
+export interface PageChannel extends DevToolsChannel {
+  /** Not while the dev server is away, and not any more once another panel took over. */
+  isConnected(): boolean;
+}
+
 /** The panel's end of the channel: what the apps tell, and a way to ask them for something. */
 export class Link {
   readonly #panel = newName();
-  readonly #channel: DevToolsChannel;
+  readonly #channel: PageChannel;
+  readonly #isConnected = new Store(true);
   readonly #model = new Store<Model>(NOTHING);
   readonly #waiting = new Map<string, (error: ErrorBody | null) => void>();
   readonly #resyncedAtMs = new Map<string, number>();
   #requests = 0;
 
-  constructor(channel: DevToolsChannel) {
+  constructor(channel: PageChannel) {
     this.#channel = channel;
     channel.addMessageListener(FROM_APP, (message) => {
       this.#handle(message);
     });
     const beat = () => {
       this.#send({ type: 'beat' });
+      this.#isConnected.set(channel.isConnected());
       this.#model.set(swept(this.#model.get(), Date.now()));
     };
     beat();
@@ -43,6 +51,10 @@ export class Link {
     window.addEventListener('pagehide', () => {
       this.#send({ type: 'gone' });
     });
+  }
+
+  get isConnected(): Observable<boolean> {
+    return this.#isConnected;
   }
 
   get model(): Observable<Model> {

@@ -23,6 +23,20 @@ const TITLES: Readonly<Record<Tab, string>> = {
 };
 
 export function Panel({ link }: { readonly link: Link }) {
+  const isConnected = useSyncExternalStore(link.isConnected.subscribe, link.isConnected.get);
+  return (
+    <>
+      {!isConnected && (
+        <p role="alert" className="alert">
+          The dev server does not answer, or another panel took over: load this page again.
+        </p>
+      )}
+      <Clients link={link} />
+    </>
+  );
+}
+
+function Clients({ link }: { readonly link: Link }) {
   const { apps, otherVersion } = useSyncExternalStore(link.model.subscribe, link.model.get);
   const [selected, setSelected] = useState<string | null>(null);
   const state = apps.find(({ app }) => app === selected) ?? apps.at(-1);

@@ -124,7 +124,7 @@ async function picture(page: Page, name: string): Promise<void> {
   if (SHOTS === undefined) return;
   mkdirSync(SHOTS, { recursive: true });
   for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.screenshot({ path: join(SHOTS, `${name}-${colorScheme}.png`) });
   }
 }
@@ -392,12 +392,31 @@ it('shows the log, by level and by text', async () => {
 it('knows several clients, and forgets those that end', async () => {
   const first = await shown();
   const second = await shown();
+  // One page at a time, says Expo.
+  await first.page
+    .getByRole('alert')
+    .getByText(/another panel took over/)
+    .waitFor();
   const choice = second.page.getByRole('combobox', { name: 'Client' });
   await choice.getByRole('option', { name: first.client.name }).waitFor({ state: 'attached' });
   await choice.selectOption({ index: 0 });
   expect(await choice.getByRole('option').count()).toBe(2);
   await ends.splice(1, 1)[0]?.();
   await choice.getByRole('option', { name: first.client.name }).waitFor({ state: 'detached' });
+});
+
+it('is used by the keyboard alone', async () => {
+  const { page, client } = await shown();
+  await settled(client);
+  await page.getByRole('tab', { name: 'Connection' }).focus();
+  await page.keyboard.press('ArrowDown');
+  await page.getByRole('tab', { name: 'Queue', selected: true }).and(page.locator(':focus')).waitFor();
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('ArrowUp');
+  await page.getByRole('tab', { name: 'Log', selected: true }).waitFor();
+  await page.getByRole('switch').focus();
+  await page.keyboard.press('Space');
+  await until(client.connection, ({ state }) => state === 'idle');
 });
 
 it('goes on after the page is loaded again, and after the app was silent', async () => {

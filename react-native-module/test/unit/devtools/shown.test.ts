@@ -16,13 +16,18 @@ it('shows a value that JSON cannot hold as what is wrong with it', () => {
 });
 
 it('carries a work with bytes to the panel and back', () => {
-  const work = { event: { name: 'photo', args: [new Uint8Array([0, 255]), { a: [null] }] } };
+  const work = {
+    event: { name: 'photo', args: [new Uint8Array([0, 255]), { a: [null] }, { $bytes: 'no bytes' }] },
+  };
   expect(readWork(shownWork(work).text)).toEqual(work);
 });
 
-it.each(['{', 'null', '7', '{"letter": {}}'])('refuses %s as a work', (text) => {
-  expect(() => readWork(text)).toThrow(expect.objectContaining({ code: 'invalid' }) as Error);
-});
+it.each(['{', '{"event": {"$bytes": "%"}}', 'null', '7', '{"letter": {}}'])(
+  'refuses %s as a work',
+  (text) => {
+    expect(() => readWork(text)).toThrow(expect.objectContaining({ code: 'invalid' }) as Error);
+  },
+);
 
 it('tells documents in conflict from others of the same id', () => {
   const parked = { clientSeq: 1, id: 'a', local: 'delete', server: null, kind: 'update_update' } as const;
