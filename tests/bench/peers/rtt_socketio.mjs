@@ -1,15 +1,16 @@
 // npm socket.io-client: an event and its answer.
 
 import { operationsOf, serve } from './contender.mjs';
-import { connect, startServer } from './socketio_client.mjs';
+import { connect, startNativeServer, startServer } from './socketio_client.mjs';
 
 const CALLERS = 100;
 const TEXT = 'x'.repeat(200);
 
-const socket = await connect(await startServer('msgpack'), 'msgpack');
+const npm = await connect(await startServer('msgpack'), 'msgpack');
+const native = await connect(await startNativeServer(), 'msgpack');
 
 /** The median and the 99th percentile, in microseconds. */
-async function oneAtATime(events) {
+async function oneAtATime(socket, events) {
   const took = [];
   for (let event = 0; event < events; event += 1) {
     const begin = performance.now();
@@ -21,7 +22,7 @@ async function oneAtATime(events) {
 }
 
 /** How long an answer takes on average, and the processor's time for it, in microseconds. */
-async function many(events) {
+async function many(socket, events) {
   async function caller() {
     for (let event = 0; event < events / CALLERS; event += 1) {
       await socket.emitWithAck('echo', TEXT);
@@ -34,11 +35,12 @@ async function many(events) {
   return [((performance.now() - begin) * 1000) / events, (user + system) / events];
 }
 
-await serve(async ({ samples, work }) => {
+await serve(async ({ block, samples, work }) => {
+  const socket = block === '100 in flight, native backend' ? native : npm;
   const measured = [];
   for (let sample = 0; sample < samples; sample += 1) {
     const events = operationsOf(work);
-    measured.push(await (work.concurrent === undefined ? oneAtATime(events) : many(events)));
+    measured.push(await (work.concurrent === undefined ? oneAtATime(socket, events) : many(socket, events)));
   }
   return { values: measured.map(([value]) => value), also: [measured.map(([, further]) => further)] };
 });

@@ -8,10 +8,18 @@ import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 import * as msgpack from 'socket.io-msgpack-parser';
 
-/** Starts a server; it ends with this process. */
+/** Starts a server on npm socket.io; it ends with this process. */
 export async function startServer(parser) {
-  const script = join(import.meta.dirname, 'socketio_server.mjs');
-  const child = spawn(process.execPath, [script, parser], { stdio: ['pipe', 'pipe', 'inherit'] });
+  return start(process.execPath, [join(import.meta.dirname, 'socketio_server.mjs'), parser]);
+}
+
+/** Starts the native backend, which the benchmark's own program is when told so; it ends with this process. */
+export async function startNativeServer() {
+  return start(process.env.SYNCLINE_BENCH_BIN, ['--contender', 'rtt/native', '--directory', '.']);
+}
+
+async function start(program, options) {
+  const child = spawn(program, options, { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   return line.replace('listening on ', '');
 }

@@ -24,6 +24,9 @@ pub(crate) struct Programs {
     pub(crate) server: PathBuf,
 }
 
+/// Names this program to contenders in Node, for a backend that it can be.
+const OWN_PROGRAM_VARIABLE: &str = "SYNCLINE_BENCH_BIN";
+
 /// How long a contender may take to end what it started.
 const END_S_MAX: u64 = 5;
 
@@ -78,6 +81,7 @@ impl Process {
             Program::Node(script) => {
                 let mut command = Command::new("node");
                 command.arg(programs.peers.join(script)).arg(directory);
+                command.env(OWN_PROGRAM_VARIABLE, std::env::current_exe()?);
                 command
             }
             Program::Given(variable) => {

@@ -5,10 +5,11 @@
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
 //!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`]: the scenarios.
-//! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
+//! - [`server`], [`backend`], [`device`]: real servers in processes of their own, and a client that remembers what it
 //!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
 mod apply;
+mod backend;
 mod cold_start;
 mod contender;
 mod converge;
@@ -21,7 +22,6 @@ mod footprint;
 mod live_query;
 mod local_write;
 mod merge;
-mod node_server;
 mod process;
 mod render;
 mod reopen;

@@ -1,5 +1,7 @@
 //! What this process takes: memory and time.
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::scenario::BenchError;
 
 /// One line of `/proc/self/status`, in MiB: `VmRSS` is what is held now, `VmHWM` the most that ever was.
@@ -10,12 +12,10 @@ pub(crate) fn memory_mib(line: &str) -> Result<f64, BenchError> {
     kib.map(|kib| kib / 1024.0).ok_or_else(|| BenchError::failed(line, "the system does not tell"))
 }
 
-/// The processor's time that this process has used, in microseconds; its clock ticks every 10 ms.
-pub(crate) fn cpu_us() -> Result<f64, BenchError> {
-    const US_PER_TICK: f64 = 10_000.0;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The name, in parentheses, may hold spaces; user and system time are the 12th and 13th fields after it.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    let ticks = fields.map(str::parse::<f64>).sum::<Result<f64, _>>();
-    ticks.map(|ticks| ticks * US_PER_TICK).map_err(|error| BenchError::failed("/proc/self/stat", error))
+/// The processor's time that this process has used, in microseconds.
+pub(crate) fn cpu_us() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    #[allow(clippy::cast_precision_loss)]
+    let (seconds, nanoseconds) = (used.tv_sec as f64, used.tv_nsec as f64);
+    seconds * 1e6 + nanoseconds / 1e3
 }

@@ -7,10 +7,10 @@ use syncline::job::{JobWork, LanePolicy};
 use syncline::{Argument, ClientConfig, Command};
 
 use super::drain_ms;
+use crate::backend::Backend;
 use crate::contender::{Answer, Order};
 use crate::device::Device;
 use crate::document::fields;
-use crate::node_server::NodeServer;
 use crate::scenario::BenchError;
 
 /// Events in one call, while offline.
@@ -18,14 +18,14 @@ const CALL_EVENTS: usize = 500;
 
 #[derive(Debug)]
 pub(super) struct Contender {
-    server: NodeServer,
+    server: Backend,
     directory: PathBuf,
     samples: usize,
 }
 
 impl Contender {
     pub(super) fn open(directory: &Path, peers: &Path) -> Result<Self, BenchError> {
-        let server = NodeServer::start(peers, "msgpack")?;
+        let server = Backend::npm(peers, "msgpack")?;
         Ok(Self { server, directory: directory.to_owned(), samples: 0 })
     }
 

@@ -7,10 +7,10 @@ use syncline_protocol::Write;
 use uuid::Uuid;
 
 use super::client::{NAME, config};
+use crate::backend::Backend;
 use crate::contender::{Answer, Order, in_new_process};
 use crate::device::Device;
 use crate::document::fields;
-use crate::node_server::NodeServer;
 use crate::scenario::BenchError;
 
 pub(super) const ROOM: &str = "list:bench";
@@ -18,14 +18,14 @@ const CALL_WRITES: usize = 1000;
 
 #[derive(Debug)]
 pub(super) struct Contender {
-    server: NodeServer,
+    server: Backend,
     directory: PathBuf,
     filled: BTreeSet<usize>,
 }
 
 impl Contender {
     pub(super) fn open(directory: &Path, peers: &Path) -> Result<Self, BenchError> {
-        let server = NodeServer::start(peers, "msgpack")?;
+        let server = Backend::npm(peers, "msgpack")?;
         Ok(Self { server, directory: directory.to_owned(), filled: BTreeSet::new() })
     }
 
