@@ -75,6 +75,15 @@ impl Indexes {
         self.fingerprint
     }
 
+    /// Whether a document has an entry in this part of an index.
+    pub(super) fn is_within(&self, document: &Document, range: &IndexRange) -> bool {
+        let (low, end) = range.bounds(&[]);
+        self.entries(document).any(|(number, key)| {
+            let key = [&[number], &key[..]].concat();
+            low <= key && end.as_ref().is_none_or(|end| key < *end)
+        })
+    }
+
     /// The entries of a document: the number of the index, and the key.
     pub(super) fn entries<'a>(&'a self, document: &'a Document) -> impl Iterator<Item = (u8, Vec<u8>)> + 'a {
         let indexes = (0..).zip(self.of(&document.collection));
