@@ -7,7 +7,7 @@ import UIKit
   import Syncline
 #endif
 
-/// Registers the task while the app starts, which is the only time for it; iOS may start the app for the task alone.
+/// Registers the tasks while the app starts, which is the only time for it; iOS may start the app for one of them alone.
 public final class SynclineAppDelegateSubscriber: ExpoAppDelegateSubscriber {
   public func application(
     _ application: UIApplication, didFinishLaunchingWithOptions launchOptions: [UIApplication.LaunchOptionsKey: Any]? = nil
@@ -19,31 +19,47 @@ public final class SynclineAppDelegateSubscriber: ExpoAppDelegateSubscriber {
 
 /// A round in the background, without JavaScript.
 enum BackgroundTask {
-  /// The app's Info.plist permits it, among `BGTaskSchedulerPermittedIdentifiers`.
-  static let identifier = "dev.syncline.background"
+  /// The app's Info.plist permits them, among `BGTaskSchedulerPermittedIdentifiers`. iOS grants the first by how the app is
+  /// used; the second, mostly while the device charges, also comes to an app that is seldom opened.
+  private static let refresh = "dev.syncline.background"
+  private static let processing = "dev.syncline.background.processing"
 
-  private static var isPermitted: Bool {
-    let permitted = Bundle.main.object(forInfoDictionaryKey: "BGTaskSchedulerPermittedIdentifiers") as? [String]
-    return permitted?.contains(identifier) ?? false
+  private static var permitted: [String] {
+    let named = Bundle.main.object(forInfoDictionaryKey: "BGTaskSchedulerPermittedIdentifiers") as? [String]
+    return [refresh, processing].filter { named?.contains($0) ?? false }
   }
+
+  static var isPermitted: Bool { !permitted.isEmpty }
 
   static func register() {
-    guard isPermitted else { return }
-    _ = BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: nil, launchHandler: run)
+    for identifier in permitted {
+      _ = BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: nil, launchHandler: run)
+    }
   }
 
-  /// One run; each asks for the next.
+  /// One run of each; each asks for the next.
   static func schedule(after seconds: TimeInterval) throws {
     guard isPermitted else {
-      throw DeviceError.Failed(reason: "Info.plist does not permit the background task \(identifier)")
+      throw DeviceError.Failed(reason: "Info.plist does not permit the background task \(refresh)")
     }
-    let request = BGAppRefreshTaskRequest(identifier: identifier)
-    request.earliestBeginDate = Date(timeIntervalSinceNow: seconds)
-    try BGTaskScheduler.shared.submit(request)
+    for identifier in permitted {
+      let request = request(for: identifier)
+      request.earliestBeginDate = Date(timeIntervalSinceNow: seconds)
+      try BGTaskScheduler.shared.submit(request)
+    }
+  }
+
+  private static func request(for identifier: String) -> BGTaskRequest {
+    guard identifier == processing else { return BGAppRefreshTaskRequest(identifier: identifier) }
+    let request = BGProcessingTaskRequest(identifier: identifier)
+    request.requiresNetworkConnectivity = true
+    return request
   }
 
   static func unschedule() {
-    BGTaskScheduler.shared.cancel(taskRequestWithIdentifier: identifier)
+    for identifier in permitted {
+      BGTaskScheduler.shared.cancel(taskRequestWithIdentifier: identifier)
+    }
   }
 
   private static func run(_ task: BGTask) {

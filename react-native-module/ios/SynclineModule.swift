@@ -38,6 +38,10 @@ public final class SynclineModule: Module {
       return URL(fileURLWithPath: folder, isDirectory: true).appendingPathComponent(name).path
     }
 
+    Function("isBackgroundPermitted") { () -> Bool in
+      BackgroundTask.isPermitted
+    }
+
     Function("setLogSink") { [relay] (level: String, isWanted: Bool) -> String in
       jsonSetLogSink(level: level, listener: isWanted ? relay : nil)
     }

@@ -1,8 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { Event, ParkedWrite, RejectedWrite } from './contract.ts';
 import { asSynclineError, type SynclineError } from './error.ts';
-import { IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
-import { EMPTY_QUEUE } from './jobs.ts';
+import { EMPTY_QUEUE, IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { KeptWrites } from './kept-writes.ts';
 import { readInto, Store } from './observable.ts';
 

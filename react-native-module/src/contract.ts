@@ -402,7 +402,9 @@ indexes?: Array<Index>, };
 
 /**
  * Finds documents by these fields, the first one first. Helps a filter that compares the first of them, or more, with
- * `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`.
+ * `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`. A watch with a limit reads only the documents that it
+ * shows if the index has the fields that its filter compares with `eq`, and then those of its order, all in one
+ * direction, and nothing else.
  */
 export type Index = { fields: Array<string>, };
 

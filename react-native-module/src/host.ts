@@ -10,6 +10,8 @@ export interface Host {
   closeAll(): Promise<void>;
   /** Where a client of this name keeps its files. */
   defaultDirectory(name: string): string;
+  /** Whether the system may wake the app up for a round; absent where nothing can. */
+  isBackgroundPermitted?(): boolean;
   addEventsListener(listener: EventsListener): Unsubscribe;
   /** Sets where the log of the process goes, a JSON array of lines at a time; null ends it. Returns the reply envelope. */
   setLogSink?(level: string, sink: ((lines: string) => void) | null): string;

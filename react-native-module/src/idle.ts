@@ -1,5 +1,5 @@
 // What is shown while nothing is known.
-import type { ConnectionStatus, Progress } from './contract.ts';
+import type { ConnectionStatus, Progress, QueueStatus } from './contract.ts';
 
 export const IDLE_CONNECTION: ConnectionStatus = {
   state: 'idle',
@@ -18,4 +18,15 @@ export const IDLE_PROGRESS: Progress = {
   downloaded: 0,
   roomsLive: 0,
   roomsToLoad: 0,
+};
+export const EMPTY_QUEUE: QueueStatus = {
+  count: 0,
+  bytes: 0,
+  processing: false,
+  writes: 0,
+  events: 0,
+  requests: 0,
+  handlers: 0,
+  deadLetters: 0,
+  paused: false,
 };

@@ -15,27 +15,19 @@ export function setLogger(level: LogLevel, logger: Logger | null, host?: Host): 
   setHostLogger(host ?? nativeHost(), level, logger);
 }
 
+export {
+  type BackgroundSyncOptions,
+  BackgroundSyncResult,
+  BackgroundSyncStatus,
+  getBackgroundSyncStatus,
+  isBackgroundSyncRegistered,
+  registerBackgroundSync,
+  runBackgroundSync,
+  unregisterBackgroundSync,
+} from './background.ts';
 export { type QueryInvalidator, type QueryKey, useSyncClient } from './hooks/context.ts';
+export * from './hooks/core.ts';
 export { SynclineProvider, type SynclineProviderProps } from './hooks/provider.tsx';
-export {
-  type CollectionActions,
-  type CollectionQuery,
-  useCollection,
-  type UseCollection,
-} from './hooks/use-collection.ts';
-export { useConflicts, type UseConflicts } from './hooks/use-conflicts.ts';
-export {
-  type DeclaredDocument,
-  type DocumentActions,
-  type DocumentSnapshot,
-  useDocument,
-  type UseDocument,
-} from './hooks/use-document.ts';
-export {
-  type InfiniteQuery,
-  useInfiniteCollection,
-  type UseInfiniteCollection,
-} from './hooks/use-infinite-collection.ts';
 export { useDeadLetters, type UseDeadLetters } from './hooks/use-dead-letters.ts';
 export {
   type OfflineMutation,
@@ -44,10 +36,7 @@ export {
 } from './hooks/use-offline-mutation.ts';
 export { useOfflineQueue, type UseOfflineQueue } from './hooks/use-offline-queue.ts';
 export { useDebugLog } from './hooks/use-debug-log.ts';
-export { useOfflineQueueStatus } from './hooks/use-offline-queue-status.ts';
-export { useOutcomes, type UseOutcomes } from './hooks/use-outcomes.ts';
 export { usePresence } from './hooks/use-presence.ts';
-export { type SocketConnection, useSocketConnection } from './hooks/use-socket-connection.ts';
 export { type SocketEmit, type SocketEmitOptions, useSocketEmit } from './hooks/use-socket-emit.ts';
 export {
   type SocketEventOptions,
@@ -55,14 +44,6 @@ export {
   useEntityEvents,
   useSocketEvent,
 } from './hooks/use-socket-event.ts';
-export {
-  useSuspenseCollection,
-  type UseSuspenseCollection,
-  useSuspenseDocument,
-  type UseSuspenseDocument,
-} from './hooks/use-suspense.ts';
-export { type HealthLevel, type SyncHealth, useSyncHealth } from './hooks/use-sync-health.ts';
-export { useSyncProgress } from './hooks/use-sync-progress.ts';
 export { useSyncStats, useSyncTrace } from './hooks/use-sync-trace.ts';
 export { type Typing, type TypingOptions, useTyping } from './hooks/use-typing.ts';
 export {

@@ -20,18 +20,6 @@ import { encodeWork, withDecodedResult, withDecodedWork } from './job-values.ts'
 import { combine, type Observable, Store, type Unsubscribe } from './observable.ts';
 import { fromPortable, portable } from './portable.ts';
 
-export const EMPTY_QUEUE: QueueStatus = {
-  count: 0,
-  bytes: 0,
-  processing: false,
-  writes: 0,
-  events: 0,
-  requests: 0,
-  handlers: 0,
-  deadLetters: 0,
-  paused: false,
-};
-
 /** What a handler is told besides its payload. */
 export interface HandlerContext {
   readonly job: number;

@@ -8,11 +8,13 @@ type Listen<Event extends string, Payload> = (
   listener: (payload: Payload) => void,
 ) => { remove(): void };
 
-interface SynclineModule {
+/** What the module in Swift and Kotlin offers. */
+export interface SynclineModule {
   open(config: string): Promise<string>;
   call(client: number, command: string): Promise<string>;
   closeAll(): Promise<void>;
   defaultDirectory(name: string): string;
+  isBackgroundPermitted(): boolean;
   setLogSink(level: string, isWanted: boolean): string;
   addListener: Listen<'onEvents', { client: number; events: string }> & Listen<'onLog', { lines: string }>;
 }
@@ -41,6 +43,7 @@ function adapt(module: SynclineModule): Host {
     call: (client, command) => module.call(client, command),
     closeAll: () => module.closeAll(),
     defaultDirectory: (name) => module.defaultDirectory(name),
+    isBackgroundPermitted: () => module.isBackgroundPermitted(),
     setLogSink(level, sink) {
       log?.remove();
       log =

@@ -3,11 +3,11 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { SyncClient } from './client.ts';
-import { SynclineError } from './error.ts';
+import { invalid, SynclineError } from './error.ts';
 import type { LogLevel } from './contract.ts';
 import type { EventsListener, Host } from './host.ts';
 import { type Logger, setHostLogger } from './logger.ts';
-import type { SyncOptions } from './options.ts';
+import type { OpenOptions, SyncOptions } from './options.ts';
 
 /** Names the file of the addon when the caller does not. */
 const ADDON_VARIABLE = 'SYNCLINE_NODE_ADDON';
@@ -43,7 +43,7 @@ export function createNodeHost(options: NodeHostOptions = {}): NodeHost {
     for (const listener of [...listeners]) listener(client, events);
   };
   return {
-    open: (config) => addon.open(config, onEvents),
+    open: async (config) => addon.open(withoutDevice(config), onEvents),
     call: (client, command) => addon.call(client, command),
     closeAll: () => addon.closeAll(),
     setAppState: (state) => {
@@ -59,6 +59,13 @@ export function createNodeHost(options: NodeHostOptions = {}): NodeHost {
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** What an app asks of a phone: nobody wakes a Node process, and nobody keeps its keys. */
+function withoutDevice(config: string): string {
+  const { background, encryption, ...core } = JSON.parse(config) as OpenOptions;
+  if (encryption !== undefined) throw invalid('encryption "device" needs a phone: give an encryptionKey');
+  return background === undefined ? config : JSON.stringify(core);
 }
 
 function load(file: string | undefined): Addon {

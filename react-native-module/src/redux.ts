@@ -12,10 +12,9 @@ import {
 import type { SyncClient } from './client.ts';
 import type { ConnectionStatus, ErrorBody, QueueStatus, WriteRequest } from './contract.ts';
 import { asSynclineError } from './error.ts';
-import { IDLE_CONNECTION } from './idle.ts';
+import { EMPTY_QUEUE, IDLE_CONNECTION } from './idle.ts';
 import { whenShown } from './integrations/shown.ts';
 import { assignment, creation, deletion } from './integrations/writes.ts';
-import { EMPTY_QUEUE } from './jobs.ts';
 import type { Unsubscribe } from './observable.ts';
 import type { Document, Fields } from './ops.ts';
 import type { Selection } from './queries.ts';

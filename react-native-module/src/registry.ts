@@ -1,4 +1,4 @@
-import { SyncClient } from './client.ts';
+import type { CoreClient } from './core-client.ts';
 import { SynclineError } from './error.ts';
 import type { Host } from './host.ts';
 import type { SyncOptions } from './options.ts';
@@ -7,23 +7,30 @@ import type { SyncOptions } from './options.ts';
 const LINGER_MS = 50;
 
 /** The leases by name and options. Being here means nothing: a render that is abandoned may leave one behind. */
-const leases = new Map<string, Lease>();
+const leases = new Map<string, Lease<CoreClient>>();
 
 /** Per name, the one lease that may have the files open. */
-const owners = new Map<string, Lease>();
+const owners = new Map<string, Lease<CoreClient>>();
+
+/** What a client is made by. */
+export type ClientClass<Client extends CoreClient> = new (
+  options: SyncOptions,
+  host: () => Host,
+  before: () => Promise<void>,
+) => Client;
 
 /** A client that lives as long as someone holds it, and a little longer. */
-export class Lease {
-  readonly client: SyncClient;
+export class Lease<Client extends CoreClient> {
+  readonly client: Client;
   readonly #name: string;
   #holders = 0;
   #linger: ReturnType<typeof setTimeout> | null = null;
   /** Until the owners before this one have closed the files. */
   #vacated: Promise<void> = Promise.resolve();
 
-  constructor(name: string, options: SyncOptions, host: () => Host) {
+  constructor(made: ClientClass<Client>, name: string, options: SyncOptions, host: () => Host) {
     this.#name = name;
-    this.client = new SyncClient(options, host, async () => {
+    this.client = new made(options, host, async () => {
       this.#own();
       await this.#vacated;
     });
@@ -83,11 +90,18 @@ export class Lease {
  * The client of this name and these options: the same for every render. The files belong to one client of a name at a
  * time: another one opens them when nobody holds the first any more, and fails with `in_use` before.
  */
-export function lease(name: string, options: SyncOptions, fingerprint: string, host: () => Host): Lease {
+export function lease<Client extends CoreClient>(
+  made: ClientClass<Client>,
+  name: string,
+  options: SyncOptions,
+  fingerprint: string,
+  host: () => Host,
+): Lease<Client> {
   const key = JSON.stringify([name, fingerprint]);
   const known = leases.get(key);
-  if (known) return known;
-  const made = new Lease(name, options, host);
-  leases.set(key, made);
-  return made;
+  // One that can do more will do, too.
+  if (known?.client instanceof made) return known as Lease<Client>;
+  const lease = new Lease(made, name, options, host);
+  leases.set(key, lease);
+  return lease;
 }

@@ -1,53 +1,6 @@
-// What every entry point of the package offers, on phones and on Node alike.
-export type { SyncReport } from './channel.ts';
+// What every entry point with a whole client offers, on phones and on Node alike.
 export type { SyncClient } from './client.ts';
-export type {
-  BackgroundOptions,
-  Code as ErrorCode,
-  CollectionOptions,
-  ConflictKind,
-  ConflictStrategy,
-  ConnectionState,
-  ConnectionStatus,
-  Cursor,
-  DeadLetter,
-  Direction,
-  DisconnectCause,
-  Enqueued,
-  ErrorBody,
-  Event,
-  Index,
-  JobError,
-  JobInfo,
-  JobOutcome,
-  JobWork,
-  JsonValue,
-  LogLevel,
-  LogLine,
-  Migration,
-  MigrationStep,
-  NamespaceStatus,
-  NewJob,
-  ParkedWrite,
-  PresentMember,
-  PresentUser,
-  ProcessReport,
-  Progress,
-  QueueStatus,
-  RejectedWrite,
-  Resolution,
-  RetryClass,
-  RoomStatus,
-  Schema,
-  Settings,
-  Stats,
-  TraceEvent,
-  TraceKind,
-  WriteRequest,
-} from './contract.ts';
-export { SynclineError } from './error.ts';
-export type { EventsListener, Host } from './host.ts';
-export type { Logger } from './logger.ts';
+export { type EntityHandlers, onEntity } from './entities.ts';
 export {
   type HandlerContext,
   type JobEnd,
@@ -58,28 +11,8 @@ export {
   type QueuedRequest,
 } from './jobs.ts';
 export type { MutationJob, MutationWork } from './mutations.ts';
-export type { Observable, Unsubscribe } from './observable.ts';
-export {
-  append,
-  type Changes,
-  type Document,
-  FieldOp,
-  type Fields,
-  increment,
-  type NumberPath,
-  remove,
-  serverTime,
-  set,
-  union,
-  unset,
-} from './ops.ts';
-export type { Auth, SyncOptions } from './options.ts';
-export { cursorOf, type Filter, type OrderBy, type Selection } from './queries.ts';
-export * from './register.ts';
-export { path, type PathOf, type PathValues } from './paths.ts';
 export type { PresenceSnapshot } from './presence.ts';
-export type { CollectionRef, DocumentRef, WatchRef } from './refs.ts';
-export { type EntityHandlers, onEntity } from './entities.ts';
+export * from './shared-core.ts';
 export {
   type AnswerOf,
   type AnyEvents,
@@ -93,7 +26,4 @@ export {
   type SocketOptions,
   type TopicOf,
 } from './socket.ts';
-export type { StandardSchema, Validation, Validator } from './validation.ts';
-export type { PagesSnapshot } from './pages.ts';
 export type { StatsDelta } from './user-data.ts';
-export type { CollectionSnapshot, DataStatus } from './watches.ts';

@@ -8,6 +8,7 @@ export {
   updateOn,
 } from './tanstack-query/events.ts';
 export {
+  type AnyOfflineMutation,
   MutationFailure,
   offlineMutation,
   type OfflineMutationDefinition,

@@ -7,7 +7,7 @@ import {
   useSocketConnection,
   useSyncProgress,
 } from '../src/index.ts';
-import { EMPTY_QUEUE } from '../src/jobs.ts';
+import { EMPTY_QUEUE } from '../src/idle.ts';
 import { settled, unique, until } from './support/devices.ts';
 import { within } from './support/render.tsx';
 import { TestServer } from './support/server.ts';

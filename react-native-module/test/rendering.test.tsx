@@ -17,8 +17,7 @@ import {
   useSyncHealth,
   useSyncProgress,
 } from '../src/index.ts';
-import { IDLE_CONNECTION, IDLE_PROGRESS } from '../src/idle.ts';
-import { EMPTY_QUEUE } from '../src/jobs.ts';
+import { EMPTY_QUEUE, IDLE_CONNECTION, IDLE_PROGRESS } from '../src/idle.ts';
 import { settled, unique } from './support/devices.ts';
 import { within } from './support/render.tsx';
 import { ScriptedHost, turn } from './support/scripted-host.ts';

@@ -6,6 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../lib/build.sh"
 
 build_fast
 npm_install "$root/react-native-module"
+npm_install "$root/react-native-module/example/backend"
 use_node_22
 cd "$root/react-native-module"
 npm run typecheck

@@ -1,7 +1,8 @@
 //! Secondary indexes: documents by the values of some of their fields. Pure; a cache keeps the entries.
 //!
-//! An entry is a key of bytes that compare as the values do, and the id. An index narrows down what is to be read, and
-//! no more: of long values only the beginning counts, so whoever reads a range still looks at each document.
+//! An entry is a key of bytes that compare as the values do, and the id. Every document has one, with null for what it
+//! lacks. Of long values only the beginning counts, so whoever filters by a range still looks at each document; the order
+//! of a watch goes by the same beginnings, so entries alone tell where a document stands.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,9 @@ pub const INDEXES_MAX: usize = 16;
 pub const INDEX_FIELDS_MAX: usize = 8;
 
 /// Finds documents by these fields, the first one first. Helps a filter that compares the first of them, or more, with
-/// `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`.
+/// `eq`, and the next one with `eq`, `lt`, `lte`, `gt` or `gte`. A watch with a limit reads only the documents that it
+/// shows if the index has the fields that its filter compares with `eq`, and then those of its order, all in one
+/// direction, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,27 +90,28 @@ impl Indexes {
     /// The entries of a document: the number of the index, and the key.
     pub(super) fn entries<'a>(&'a self, document: &'a Document) -> impl Iterator<Item = (u8, Vec<u8>)> + 'a {
         let indexes = (0..).zip(self.of(&document.collection));
-        indexes.filter_map(|(number, index)| Some((number, index.entry(&document.fields, &document.id)?)))
+        indexes.map(|(number, index)| (number, index.entry(&document.fields, &document.id)))
     }
 }
 
+/// What an entry is made of; raised when that changes, so that older ones are built anew.
+const ENTRIES_VERSION: u8 = 2;
+
 fn fingerprint(by_collection: &BTreeMap<Collection, Vec<Index>>) -> u64 {
     // Names and paths always have an encoding.
-    let encoded = encode_compact(by_collection).unwrap_or_default();
+    let encoded = encode_compact(&(ENTRIES_VERSION, by_collection)).unwrap_or_default();
     (1 << 63) | (encoded.len() as u64) << 32 | u64::from(crc32c::crc32c(&encoded))
 }
 
 impl Index {
-    /// The values' key and then the id; `None` for a document without the first field, which no filter that the index
-    /// helps accepts.
-    fn entry(&self, fields: &Fields, id: &DocumentId) -> Option<Vec<u8>> {
+    /// The values' key and then the id.
+    fn entry(&self, fields: &Fields, id: &DocumentId) -> Vec<u8> {
         let mut key = Vec::new();
-        self.fields.first()?.value_in(fields)?;
         for path in &self.fields {
             encode_key(path.value_in(fields).unwrap_or(&Value::Null), &mut key);
         }
         key.extend_from_slice(id.as_str().as_bytes());
-        Some(key)
+        key
     }
 }
 

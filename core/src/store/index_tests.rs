@@ -52,6 +52,20 @@ fn check(store: &dyn Store) {
         store.visit_collection(&room("list:1"), &collection("tasks"), &mut visit).unwrap();
         assert_eq!(of_kind(store, &room("list:1"), kind), expected, "kind {kind}");
     }
+    let mut expected = BTreeSet::new();
+    let mut visit = |document: Document| {
+        let mut values = Vec::new();
+        for path in &store.indexes(&document.collection)[0].fields {
+            encode_key(path.value_in(&document.fields).unwrap_or(&Value::Null), &mut values);
+        }
+        expected.insert((values, document.id));
+    };
+    store.visit_collection(&room("list:1"), &collection("tasks"), &mut visit).unwrap();
+    let all = IndexRange { number: 0, low: vec![], high: vec![] };
+    let mut found = Vec::new();
+    let mut visit = |values: &[u8], id| found.push((values.to_vec(), id));
+    assert!(store.visit_entries(&room("list:1"), &collection("tasks"), &all, &mut visit).unwrap());
+    assert!(found.into_iter().eq(expected), "the entries are not those of the documents, in their order");
 }
 
 fn change_at_random(store: &mut dyn Store, random: &mut Random) {

@@ -59,6 +59,20 @@ impl CachedRoom {
         self.documents.insert((document.collection.clone(), document.id.clone()), document);
     }
 
+    /// A part of an index: the entries, with the number of the index before each, and the ids.
+    fn range(
+        &self,
+        collection: &Collection,
+        range: &IndexRange,
+    ) -> impl Iterator<Item = (&[u8], &DocumentId)> {
+        let (low, end) = range.bounds(&[]);
+        let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded((collection.clone(), end)));
+        let entries = self.entries.range((Bound::Included((collection.clone(), low)), end));
+        entries
+            .take_while(move |((found, _), _)| found == collection)
+            .map(|((_, entry), id)| (entry.as_slice(), id))
+    }
+
     fn remove(&mut self, name: &(Collection, DocumentId), indexes: &Indexes) {
         let Some(document) = self.documents.remove(name) else { return };
         for (number, key) in indexes.entries(&document) {
@@ -255,15 +269,26 @@ impl Cache for MemoryCache {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
         let Some(cached) = self.rooms.get(room) else { return Ok(()) };
-        let (low, end) = range.bounds(&[]);
-        let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded((collection.clone(), end)));
-        let entries = cached.entries.range((Bound::Included((collection.clone(), low)), end));
-        for ((_, _), id) in entries.take_while(|((found, _), _)| found == collection) {
+        for (_, id) in cached.range(collection, range) {
             if let Some(document) = cached.documents.get(&(collection.clone(), id.clone())) {
                 visit(document.clone());
             }
         }
         Ok(())
+    }
+
+    fn visit_entries(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(&[u8], DocumentId),
+    ) -> Result<bool, StoreError> {
+        let entries = self.rooms.get(room).into_iter().flat_map(|cached| cached.range(collection, range));
+        for (entry, id) in entries {
+            visit(&entry[1..entry.len() - id.as_str().len()], id.clone());
+        }
+        Ok(true)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

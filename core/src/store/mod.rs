@@ -266,6 +266,18 @@ pub trait Store {
         self.cache().visit_range(room, collection, range, visit)
     }
 
+    /// Visits the entries in a part of an index, in their order: the values' key, and the id. Returns false, and has
+    /// visited nothing, where the index cannot be had.
+    fn visit_entries(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(&[u8], DocumentId),
+    ) -> Result<bool, StoreError> {
+        self.cache().visit_entries(room, collection, range, visit)
+    }
+
     /// Every room the cache knows.
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
         self.cache().rooms()
@@ -350,6 +362,17 @@ pub trait Cache: std::fmt::Debug {
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
         self.visit_collection(room, collection, visit)
+    }
+
+    /// See [`Store::visit_entries`].
+    fn visit_entries(
+        &self,
+        _: &Room,
+        _: &Collection,
+        _: &IndexRange,
+        _: &mut dyn FnMut(&[u8], DocumentId),
+    ) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     /// See [`Store::rooms`].

@@ -7,7 +7,7 @@ use std::io::{self, Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use syncline_protocol::{Collection, Document, Room};
+use syncline_protocol::{Collection, Document, DocumentId, Room};
 
 use super::cached_document::{CachedRoom, Digest, Layout};
 use super::crypt::Keyring;
@@ -175,11 +175,38 @@ impl SledCache {
         Ok(())
     }
 
-    fn visit(
+    /// A part of an index, and what its keys begin with; `None` where there is no index.
+    fn open_range(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+    ) -> Result<Option<(sled::Iter, Vec<u8>)>, StoreError> {
+        if self.keyring.current().is_some() {
+            return Ok(None);
+        }
+        let opened = self.run(|database| {
+            let prefix = database.layout.collection_prefix(room, collection);
+            let (low, end) = range.bounds(&prefix);
+            self.ensure_index(database, room)?;
+            let items = match end {
+                Some(end) => database.indexes.range(low..end),
+                None => database.indexes.range(low..),
+            };
+            Ok((items, prefix))
+        });
+        match opened {
+            // An index can be done without.
+            Err(StoreError::Full) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    fn visit<T>(
         &self,
         mut items: sled::Iter,
-        read: impl Fn(&Database, &[u8], &[u8]) -> Result<Document, Failure>,
-        visit: &mut dyn FnMut(Document),
+        read: impl Fn(&Database, &[u8], &[u8]) -> Result<T, Failure>,
+        visit: &mut dyn FnMut(T),
     ) -> Result<(), StoreError> {
         loop {
             let next = self.run(|database| {
@@ -189,7 +216,7 @@ impl SledCache {
             })?;
             // Outside of the guard: a panic of the visitor is not the database's.
             match next {
-                Some(document) => visit(document),
+                Some(found) => visit(found),
                 None => return Ok(()),
             }
         }
@@ -280,23 +307,8 @@ impl Cache for SledCache {
         range: &IndexRange,
         visit: &mut dyn FnMut(Document),
     ) -> Result<(), StoreError> {
-        if self.keyring.current().is_some() {
+        let Some((items, prefix)) = self.open_range(room, collection, range)? else {
             return self.visit_collection(room, collection, visit);
-        }
-        let opened = self.run(|database| {
-            let prefix = database.layout.collection_prefix(room, collection);
-            let (low, end) = range.bounds(&prefix);
-            self.ensure_index(database, room)?;
-            let items = match end {
-                Some(end) => database.indexes.range(low..end),
-                None => database.indexes.range(low..),
-            };
-            Ok((items, prefix))
-        });
-        let (items, prefix) = match opened {
-            // An index can be done without.
-            Err(StoreError::Full) => return self.visit_collection(room, collection, visit),
-            opened => opened?,
         };
         let read = |database: &Database, _: &[u8], id: &[u8]| {
             let key = [&prefix[..], id].concat();
@@ -304,6 +316,24 @@ impl Cache for SledCache {
             database.read(&key, &value)
         };
         self.visit(items, read, visit)
+    }
+
+    fn visit_entries(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(&[u8], DocumentId),
+    ) -> Result<bool, StoreError> {
+        let Some((items, prefix)) = self.open_range(room, collection, range)? else { return Ok(false) };
+        let read = |_: &Database, entry: &[u8], id: &[u8]| {
+            let values = prefix.len() + 1..entry.len().saturating_sub(id.len());
+            let values = entry.get(values).ok_or("an index has an entry without its id")?.to_vec();
+            let id = std::str::from_utf8(id).ok().and_then(|id| DocumentId::new(id).ok());
+            Ok((values, id.ok_or("an index names what is no id")?))
+        };
+        self.visit(items, read, &mut |(values, id)| visit(&values, id))?;
+        Ok(true)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

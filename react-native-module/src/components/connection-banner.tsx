@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import { Pressable, StyleSheet, Text } from 'react-native';
 
-import { useSyncClient } from '../hooks/context.ts';
+import { useCoreClient } from '../hooks/context.ts';
 import { type SocketConnection, useSocketConnection } from '../hooks/use-socket-connection.ts';
 
 export interface ConnectionBannerProps {
@@ -16,7 +16,7 @@ export function ConnectionBanner({
   describe = describeConnection,
   onPress,
 }: ConnectionBannerProps): ReactNode {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const text = useSocketConnection(describe);
   if (text === null) return null;
   const retry = () => {

@@ -1,13 +1,13 @@
 import { useMemo } from 'react';
 
-import type { SyncClient } from '../client.ts';
+import type { CoreClient } from '../core-client.ts';
 import type { Observable } from '../observable.ts';
 import type { Changes, Fields, NumberPath } from '../ops.ts';
 import { type Selection, toCoreSelection } from '../queries.ts';
 import type { CollectionRef } from '../refs.ts';
 import type { CollectionName, DeclaredRef, DocumentOf, Known, UndeclaredFields } from '../register.ts';
 import { type CollectionSnapshot, LOADING } from '../watches.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 /** Writes to one collection. Each resolves when the change is on disk, and rejects with a `SynclineError`. */
@@ -59,7 +59,7 @@ export function useSelected(
   select: (snapshot: CollectionSnapshot<object>) => unknown,
 ): { readonly selected: unknown; readonly whole: UseCollection<Fields> } {
   const { room, collection } = query;
-  const client = useSyncClient();
+  const client = useCoreClient();
   const source = useWatch(client, query);
   const selected: unknown = useObservable(source, LOADING, select);
   const actions = useMemo(
@@ -74,7 +74,7 @@ export function useSelected(
 
 /** The same observable for equal queries: one that is written down in the component is another object each time. */
 export function useWatch(
-  client: SyncClient,
+  client: CoreClient,
   { room, collection, ...selected }: CollectionQuery,
 ): Observable<CollectionSnapshot<Fields>> {
   const selection = JSON.stringify(toCoreSelection(selected));
@@ -85,7 +85,7 @@ export function useWatch(
 }
 
 export function collectionActions<T extends object>(
-  client: SyncClient,
+  client: CoreClient,
   ref: CollectionRef,
 ): CollectionActions<T> {
   return {

@@ -10,8 +10,8 @@ export interface UseDeadLetters {
   /** Jobs that were given up. They outlive the app. */
   readonly deadLetters: readonly DeadLetter[];
   /** Queues one again, as it was or doing `work` instead. */
-  retry(job: number, work?: JobWork): Promise<void>;
-  drop(job: number): Promise<void>;
+  readonly retry: (job: number, work?: JobWork) => Promise<void>;
+  readonly drop: (job: number) => Promise<void>;
 }
 
 /** The jobs that the app, or its user, decides about. With `select`, only what is selected of them. */

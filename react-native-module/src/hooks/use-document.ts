@@ -1,12 +1,12 @@
 import { useMemo } from 'react';
 
-import type { SyncClient } from '../client.ts';
+import type { CoreClient } from '../core-client.ts';
 import type { SynclineError } from '../error.ts';
 import type { Changes, Document, Fields, NumberPath } from '../ops.ts';
 import type { DocumentRef } from '../refs.ts';
 import type { CollectionName, DeclaredRef, DocumentOf, Known, UndeclaredFields } from '../register.ts';
 import { type CollectionSnapshot, type DataStatus, LOADING } from '../watches.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 export interface DocumentSnapshot<T> {
@@ -54,7 +54,7 @@ export function useDocument(
   { room, collection, id }: DeclaredDocument,
   select?: (snapshot: DocumentSnapshot<object>) => unknown,
 ): unknown {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const source = useMemo(() => client.watch({ room, collection, id }), [client, room, collection, id]);
   const selectDocument = useMemo(
     () => (snapshot: CollectionSnapshot<object>) => (select ?? all)(toDocument(snapshot)),
@@ -81,7 +81,7 @@ export function toDocument<T>({
   return { data: data[0] ?? null, status, error, isPending: pendingIds.size > 0 };
 }
 
-export function documentActions<T extends object>(client: SyncClient, ref: DocumentRef): DocumentActions<T> {
+export function documentActions<T extends object>(client: CoreClient, ref: DocumentRef): DocumentActions<T> {
   return {
     update: (changes) => client.update<T>(ref, changes),
     increment: (path, by) => client.increment<T>(ref, path, by),

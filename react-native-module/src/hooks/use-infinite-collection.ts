@@ -6,7 +6,7 @@ import { NO_PAGES, Pages, type PagesSnapshot } from '../pages.ts';
 import { type Selection, toCoreSelection } from '../queries.ts';
 import type { CollectionName, DocumentOf, Known, UndeclaredFields } from '../register.ts';
 import type { CollectionSnapshot } from '../watches.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { type CollectionActions, collectionActions, type CollectionQuery } from './use-collection.ts';
 import { all, useObservable } from './use-observable.ts';
 
@@ -24,7 +24,7 @@ export interface InfiniteQuery<T = Fields, Name extends CollectionName = Collect
 
 export interface UseInfiniteCollection<T extends object> extends PagesSnapshot<T>, CollectionActions<T> {
   /** Shows one page more, for `onEndReached` of a list. */
-  loadMore(): void;
+  readonly loadMore: () => void;
 }
 
 /** As `useCollection`, for lists that grow as the user scrolls: all pages together are one live list. */
@@ -40,7 +40,7 @@ export function useInfiniteCollection({
   pageSize = PAGE_SIZE,
   ...selected
 }: InfiniteQuery): UseInfiniteCollection<Fields> {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const selection = JSON.stringify(toCoreSelection(selected));
   const pages = useMemo(() => {
     const query = { room, collection, ...(JSON.parse(selection) as Selection) };

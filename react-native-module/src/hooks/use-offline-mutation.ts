@@ -30,9 +30,9 @@ export interface OfflineMutationOptions<Variables, Context = unknown> extends Mu
 
 export interface OfflineMutation<Variables> {
   /** Resolves when it is on disk, connected or not. */
-  mutateAsync(variables: Variables): Promise<Enqueued>;
+  readonly mutateAsync: (variables: Variables) => Promise<Enqueued>;
   /** The same; `onError` hears of a failure. */
-  mutate(variables: Variables): void;
+  readonly mutate: (variables: Variables) => void;
   /** `pending` while one has not ended, or else what the last one ended with. */
   readonly status: 'idle' | 'pending' | 'success' | 'error';
   /** Why the last one failed. */
@@ -43,9 +43,9 @@ export interface OfflineMutation<Variables> {
   /** Those that have not ended, and those that were given up, whenever they were queued. */
   readonly jobs: readonly MutationJob<Variables>[];
   /** Queues one that was given up once more, or all of them. */
-  retry(job?: number): Promise<void>;
+  readonly retry: (job?: number) => Promise<void>;
   /** Forgets one that waits or was given up, or all of them. */
-  discard(job?: number): Promise<void>;
+  readonly discard: (job?: number) => Promise<void>;
 }
 
 interface Ended {

@@ -1,6 +1,6 @@
 import type { QueueStatus } from '../contract.ts';
-import { EMPTY_QUEUE } from '../jobs.ts';
-import { useSyncClient } from './context.ts';
+import { EMPTY_QUEUE } from '../idle.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 /** What waits to be sent. With `select`, renders again only when the selected part changes. */
@@ -9,5 +9,5 @@ export function useOfflineQueueStatus(): QueueStatus;
 export function useOfflineQueueStatus<S>(
   select: (status: QueueStatus) => S | QueueStatus = all,
 ): S | QueueStatus {
-  return useObservable(useSyncClient().queue, EMPTY_QUEUE, select);
+  return useObservable(useCoreClient().queueStatus, EMPTY_QUEUE, select);
 }

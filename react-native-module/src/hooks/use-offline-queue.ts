@@ -1,20 +1,21 @@
 import { useMemo } from 'react';
 
 import type { Enqueued, ProcessReport, QueueStatus } from '../contract.ts';
-import { EMPTY_QUEUE, type JobOptions, type QueuedRequest } from '../jobs.ts';
+import { EMPTY_QUEUE } from '../idle.ts';
+import { type JobOptions, type QueuedRequest } from '../jobs.ts';
 import { useSyncClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 export interface UseOfflineQueue {
   readonly status: QueueStatus;
   /** Queues an HTTP request. Resolves when it is on disk, connected or not. */
-  addToQueue(request: QueuedRequest, options?: JobOptions): Promise<Enqueued>;
+  readonly addToQueue: (request: QueuedRequest, options?: JobOptions) => Promise<Enqueued>;
   /** Tries each queued job at most once. */
-  processQueue(): Promise<ProcessReport>;
-  startAutoProcessing(): Promise<void>;
-  stopAutoProcessing(): Promise<void>;
+  readonly processQueue: () => Promise<ProcessReport>;
+  readonly startAutoProcessing: () => Promise<void>;
+  readonly stopAutoProcessing: () => Promise<void>;
   /** Forgets the jobs that are not under way; resolves to how many. */
-  clearQueue(): Promise<number>;
+  readonly clearQueue: () => Promise<number>;
 }
 
 /** The offline queue. Everything else about it is at `client.queue`. */

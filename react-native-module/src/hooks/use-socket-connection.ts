@@ -2,7 +2,7 @@ import { useCallback } from 'react';
 
 import { IDLE_CONNECTION } from '../idle.ts';
 import type { ConnectionState, ConnectionStatus, DisconnectCause, ErrorBody } from '../contract.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 export interface SocketConnection {
@@ -31,7 +31,7 @@ export function useSocketConnection<S>(
   select: (connection: SocketConnection) => S | SocketConnection = all,
 ): S | SocketConnection {
   const selectStatus = useCallback((status: ConnectionStatus) => select(toConnection(status)), [select]);
-  return useObservable(useSyncClient().connection, IDLE_CONNECTION, selectStatus);
+  return useObservable(useCoreClient().connection, IDLE_CONNECTION, selectStatus);
 }
 
 function toConnection({ state, attempts, retryInMs, ...status }: ConnectionStatus): SocketConnection {

@@ -1,13 +1,13 @@
 import { use, useSyncExternalStore } from 'react';
 
-import type { SyncClient } from '../client.ts';
+import type { CoreClient } from '../core-client.ts';
 import { SynclineError } from '../error.ts';
 import type { Observable } from '../observable.ts';
 import type { Fields } from '../ops.ts';
 import { toCoreSelection } from '../queries.ts';
 import type { CollectionName, DocumentOf, Known, UndeclaredFields } from '../register.ts';
 import type { CollectionSnapshot, DataStatus } from '../watches.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { type CollectionQuery, type UseCollection, useSelected } from './use-collection.ts';
 import { type DeclaredDocument, useDocument, type UseDocument } from './use-document.ts';
 import { all } from './use-observable.ts';
@@ -31,7 +31,7 @@ interface Wait {
 }
 
 /** A component that is suspended before it was ever shown keeps nothing: what it waits for is kept here. */
-const waits = new WeakMap<SyncClient, Map<string, Wait>>();
+const waits = new WeakMap<CoreClient, Map<string, Wait>>();
 
 /**
  * As `useCollection`; suspends until there is something to show, and throws what hinders that. A server renders the
@@ -45,7 +45,7 @@ export function useSuspenseCollection<T extends object = UndeclaredFields>(
 ): UseSuspenseCollection<T>;
 export function useSuspenseCollection(query: CollectionQuery): UseSuspenseCollection<Fields> {
   const { room, collection, ...selected } = query;
-  const client = useSyncClient();
+  const client = useCoreClient();
   const shown = useSelected(query, all).whole;
   const hasNothing = shown.data.length === 0;
   const ref = { room, collection, ...toCoreSelection(selected) };
@@ -62,7 +62,7 @@ export function useSuspenseDocument<T extends object = UndeclaredFields>(
 ): UseSuspenseDocument<T>;
 export function useSuspenseDocument(ref: DeclaredDocument): UseSuspenseDocument<Fields> {
   const { room, collection, id } = ref;
-  const client = useSyncClient();
+  const client = useCoreClient();
   const shown = useDocument(ref);
   const key = JSON.stringify({ room, collection, id });
   useWait(client, shown, shown.data === null, key, () => client.watch({ room, collection, id }));
@@ -75,7 +75,7 @@ interface Shown {
 }
 
 function useWait(
-  client: SyncClient,
+  client: CoreClient,
   { status, error }: Shown,
   hasNothing: boolean,
   key: string,

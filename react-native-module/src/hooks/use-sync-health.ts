@@ -1,11 +1,10 @@
 import { useMemo } from 'react';
 
-import type { SyncClient } from '../client.ts';
+import type { CoreClient } from '../core-client.ts';
 import type { ConnectionStatus, ErrorBody, Progress, QueueStatus } from '../contract.ts';
-import { IDLE_CONNECTION, IDLE_PROGRESS } from '../idle.ts';
-import { EMPTY_QUEUE } from '../jobs.ts';
+import { EMPTY_QUEUE, IDLE_CONNECTION, IDLE_PROGRESS } from '../idle.ts';
 import { combine, type Observable } from '../observable.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 /**
@@ -33,14 +32,20 @@ export interface SyncHealth {
 export function useSyncHealth<S>(select: (health: SyncHealth) => S): S;
 export function useSyncHealth(): SyncHealth;
 export function useSyncHealth<S>(select: (health: SyncHealth) => S | SyncHealth = all): S | SyncHealth {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const source = useMemo(() => healthOf(client), [client]);
   return useObservable(source, UNKNOWN, select);
 }
 
-function healthOf({ connection, queue, progress, outcomes, conflicts }: SyncClient): Observable<SyncHealth> {
+function healthOf({
+  connection,
+  queueStatus,
+  progress,
+  outcomes,
+  conflicts,
+}: CoreClient): Observable<SyncHealth> {
   return combine(
-    [connection, queue, progress, outcomes, conflicts],
+    [connection, queueStatus, progress, outcomes, conflicts],
     (link, waiting, round, refused, parked) => health(link, waiting, round, refused.length, parked.length),
   );
 }

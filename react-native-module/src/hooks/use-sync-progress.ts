@@ -1,11 +1,11 @@
 import { IDLE_PROGRESS } from '../idle.ts';
 import type { Progress } from '../contract.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 import { all, useObservable } from './use-observable.ts';
 
 /** How far the sync under way has come. With `select`, renders again only when the selected part changes. */
 export function useSyncProgress<S>(select: (progress: Progress) => S): S;
 export function useSyncProgress(): Progress;
 export function useSyncProgress<S>(select: (progress: Progress) => S | Progress = all): S | Progress {
-  return useObservable(useSyncClient().progress, IDLE_PROGRESS, select);
+  return useObservable(useCoreClient().progress, IDLE_PROGRESS, select);
 }

@@ -2,7 +2,7 @@ import { useMemo, useSyncExternalStore } from 'react';
 
 import type { Stats, TraceEvent } from '../contract.ts';
 import { polled } from '../polled.ts';
-import { useSyncClient } from './context.ts';
+import { useCoreClient } from './context.ts';
 
 const INTERVAL_MS = 1_000;
 const NO_EVENTS: readonly TraceEvent[] = [];
@@ -11,7 +11,7 @@ const noStats = () => null;
 
 /** The last events of the synchronization, oldest first, read every `intervalMs`: for a debugging screen. */
 export function useSyncTrace(intervalMs = INTERVAL_MS): readonly TraceEvent[] {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const trace = useMemo(
     () => polled<readonly TraceEvent[]>(NO_EVENTS, () => client.trace(), intervalMs),
     [client, intervalMs],
@@ -21,7 +21,7 @@ export function useSyncTrace(intervalMs = INTERVAL_MS): readonly TraceEvent[] {
 
 /** The client's figures, read every `intervalMs`; null until they are known. */
 export function useSyncStats(intervalMs = INTERVAL_MS): Stats | null {
-  const client = useSyncClient();
+  const client = useCoreClient();
   const stats = useMemo(
     () => polled<Stats | null>(null, () => client.stats(), intervalMs),
     [client, intervalMs],

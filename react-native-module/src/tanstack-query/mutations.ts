@@ -1,4 +1,4 @@
-import { type MutationOptions, type QueryClient } from '@tanstack/react-query';
+import type { MutationFunctionContext, MutationOptions, QueryClient } from '@tanstack/react-query';
 
 import type { SyncClient } from '../client.ts';
 import type { JobError } from '../contract.ts';
@@ -29,6 +29,11 @@ export interface OfflineMutationDefinition<Variables, Context = unknown>
   readonly mutationKey: string;
 }
 
+/** A definition of any variables and any context. */
+export type AnyOfflineMutation = Omit<OfflineMutationDefinition<never, never>, 'onMutate'> & {
+  readonly onMutate?: (variables: never, context: MutationFunctionContext) => unknown;
+};
+
 type Options<Variables, Context> = MutationOptions<unknown, MutationFailure, Variables, Context>;
 
 /** Options for `useMutation`. It is pending until it is done or given up; what is to be done is on disk before. */
@@ -49,12 +54,12 @@ export function offlineMutation<Variables, Context = unknown>(
  * mutation again, with `onMutate` to show it, and with the others to take it back or to keep it. Functions that are named are
  * called from now on. To be called once, at the start.
  */
-export function resumeOfflineMutations<Definitions extends readonly unknown[]>(
+export function resumeOfflineMutations(
   client: SyncClient,
   queryClient: QueryClient,
-  definitions: { readonly [Index in keyof Definitions]: OfflineMutationDefinition<Definitions[Index]> },
+  definitions: readonly AnyOfflineMutation[],
 ): Unsubscribe {
-  const known = definitions as unknown as readonly OfflineMutationDefinition<unknown>[];
+  const known = definitions as readonly OfflineMutationDefinition<unknown>[];
   const ends = known.map(({ mutationFn, mutationKey, endpoint }) =>
     mutationFn && endpoint === undefined ? client.queue.handle(mutationKey, mutationFn) : () => undefined,
   );

@@ -241,9 +241,7 @@ it('goes on with an optimistic mutation after a restart, and takes it back when 
   queryClient = new QueryClient();
   const again = await world.client('ada', [], { name: ada.name, apiUrl: backend.url, settings });
   const definition = definitionFor(queryClient);
-  ends.push(
-    resumeOfflineMutations<[string]>(again, queryClient, [definition as OfflineMutationDefinition<string>]),
-  );
+  ends.push(resumeOfflineMutations(again, queryClient, [definition]));
   const after = await renderHook(() => useIsMutating({ mutationKey: ['syncline', 'add'] }), { wrapper });
   await waitFor(() => {
     expect(after.result.current).toBe(2);

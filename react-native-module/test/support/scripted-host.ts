@@ -1,6 +1,5 @@
 import type { Command, ErrorBody, Event } from '../../src/contract.ts';
-import { IDLE_CONNECTION } from '../../src/idle.ts';
-import { EMPTY_QUEUE } from '../../src/jobs.ts';
+import { EMPTY_QUEUE, IDLE_CONNECTION } from '../../src/idle.ts';
 import type { EventsListener, Host } from '../../src/host.ts';
 
 type Answer = (command: Command, client: number) => unknown;
@@ -47,6 +46,8 @@ export class ScriptedHost implements Host {
   readonly calls: { readonly client: number; readonly command: Command }[] = [];
   /** Clients opened, and closed in the end, in order. */
   readonly log: { readonly type: 'open' | 'close'; readonly client: number }[] = [];
+  /** What a phone says of rounds in the background. */
+  backgroundPermitted = true;
   readonly #listeners = new Set<EventsListener>();
   readonly #answer: Answer;
 
@@ -80,6 +81,10 @@ export class ScriptedHost implements Host {
 
   defaultDirectory(name: string): string {
     return name;
+  }
+
+  isBackgroundPermitted(): boolean {
+    return this.backgroundPermitted;
   }
 
   addEventsListener(listener: EventsListener): () => void {

@@ -1,6 +1,7 @@
 import type { Channel } from '../../src/channel.ts';
 import type { Command, DeadLetter, JobCommand, JobEvent } from '../../src/contract.ts';
-import { EMPTY_QUEUE, JobFailure, JobQueue } from '../../src/jobs.ts';
+import { EMPTY_QUEUE } from '../../src/idle.ts';
+import { JobFailure, JobQueue } from '../../src/jobs.ts';
 import { Store } from '../../src/observable.ts';
 import { turn } from '../support/scripted-host.ts';
 

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 
 const ROOT = resolve(__dirname, '../..');
 
@@ -18,6 +18,7 @@ const ENTRIES: Record<string, { files: RegExp; packages: string[] }> = {
   redux: { files: /^redux/, packages: ['@reduxjs/toolkit'] },
   zustand: { files: /^zustand/, packages: ['zustand'] },
   mobx: { files: /^mobx/, packages: ['mobx'] },
+  testing: { files: /^testing/, packages: [] },
   jotai: { files: /^jotai/, packages: ['jotai'] },
 };
 
@@ -58,3 +59,28 @@ it.each(Object.entries(ENTRIES))(
     }
   },
 );
+
+/** All files that a source file leads to, types included. */
+function reached(file: string, seen = new Set<string>()): ReadonlySet<string> {
+  const path = join(ROOT, 'src', file);
+  if (seen.has(path)) return seen;
+  seen.add(path);
+  for (const [, other] of readFileSync(path, 'utf8').matchAll(/ from '(\.[^']*)'/g)) {
+    reached(relative(join(ROOT, 'src'), resolve(dirname(path), other ?? '')), seen);
+  }
+  return seen;
+}
+
+it('keeps what is for tests out of every other entry', () => {
+  const entries = Object.keys(manifest.exports ?? {}).map((entry) => entry.replace(/^\.\/?/, '') || 'index');
+  const sources = entries.filter((entry) => !/\.js(on)?$/.test(entry) && entry !== 'testing');
+  expect(sources).toContain('index');
+  for (const entry of sources) {
+    const name = ['ts', 'tsx']
+      .map((kind) => `${entry}.${kind}`)
+      .find((file) => existsSync(join(ROOT, 'src', file)));
+    const files = [...reached(name ?? entry)].map((file) => relative(join(ROOT, 'src'), file));
+    expect(files.filter((file) => file.startsWith('testing'))).toEqual([]);
+  }
+  expect(reached('testing.ts').size).toBeGreaterThan(20);
+});

@@ -263,15 +263,23 @@ impl Picture {
             view.visit(query, &mut |key, row| drop(rows.insert(key.id, row)))?;
             return Ok((Self::Everything(rows.keys().cloned().collect()), rows.into_values().collect()));
         }
-        let mut keys = Vec::new();
-        view.visit(query, &mut |document, row| {
-            let Some(key) = Live::place(selection, &document.id, &row) else { return };
-            // Of a window with a limit most rows would be held in vain.
-            if selection.limit.is_none() {
-                rows.insert(document.id, row);
+        // Without a limit all rows are read in any case.
+        let places = if selection.limit.is_some() { view.places(query)? } else { None };
+        let keys = match places {
+            Some(keys) => keys,
+            None => {
+                let mut keys = Vec::new();
+                view.visit(query, &mut |document, row| {
+                    let Some(key) = Live::place(selection, &document.id, &row) else { return };
+                    // Of a window with a limit most rows would be held in vain.
+                    if selection.limit.is_none() {
+                        rows.insert(document.id, row);
+                    }
+                    keys.push(key);
+                })?;
+                keys
             }
-            keys.push(key);
-        })?;
+        };
         let live = Live::new(selection.clone(), keys);
         let mut window = Vec::new();
         for id in live.window() {

@@ -50,6 +50,15 @@ impl SortKey {
         Self { values: encode_all(values), id }
     }
 
+    /// The place of which the index `values` are in ascending order.
+    pub(super) fn of_entry(id: DocumentId, values: &[u8], direction: Direction) -> Self {
+        let values = match direction {
+            Direction::Asc => values.into(),
+            Direction::Desc => values.iter().map(|byte| !byte).collect(),
+        };
+        Self { values, id }
+    }
+
     /// The place of the row that a cursor names. Values that the cursor lacks count as null.
     pub(super) fn of_cursor(cursor: &Cursor, order: &[OrderBy]) -> Self {
         let nulls = std::iter::repeat(&Value::Null);

@@ -1,9 +1,11 @@
-//! Which part of an index holds all documents that a filter accepts. Pure.
+//! Which part of an index holds all documents that a filter accepts, or even tells the order of a watch. Pure.
 
 use syncline_protocol::{Path, Value};
 
 use super::filter::Filter;
-use crate::collation::encode_key;
+use super::order::Direction;
+use super::selection::Selection;
+use crate::collation::{KEY_VALUE_BYTES_MAX, encode_key};
 use crate::store::{Index, IndexRange};
 
 /// The range that narrows the filter down the most; `None` when none of the indexes helps. Every document that the
@@ -14,6 +16,50 @@ pub(super) fn plan(filter: &Filter, indexes: &[Index]) -> Option<IndexRange> {
     let ranges = (0..).zip(indexes).filter_map(|(number, index)| range(number, index, &conditions));
     let best = ranges.reduce(|best, next| if next.0 > best.0 { next } else { best });
     best.map(|(_, range)| range)
+}
+
+/// A part of an index that holds exactly the documents that a selection accepts, so that none need be read to know
+/// where it stands: behind `range.low`, an entry goes on with the values of the order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Covering {
+    pub(super) range: IndexRange,
+    pub(super) direction: Direction,
+}
+
+/// The index that covers a selection: it has the fields that the filter fixes, then those of the order, and no other.
+pub(super) fn covering(selection: &Selection, indexes: &[Index]) -> Option<Covering> {
+    let mut conditions = Vec::new();
+    if let Some(filter) = &selection.filter {
+        collect(filter, &mut conditions);
+    }
+    let mut directions = selection.order_by.iter().map(|key| key.direction.unwrap_or_default());
+    let direction = directions.next().unwrap_or_default();
+    if directions.any(|other| other != direction) {
+        return None;
+    }
+    let order = || selection.order_by.iter().map(|key| &key.path);
+    let found = (0..).zip(indexes).find_map(|(number, index)| {
+        let (fixed, rest) = index.fields.split_at_checked(conditions.len())?;
+        let prefix = rest.iter().eq(order()).then(|| fixed_key(fixed, &conditions))??;
+        Some(IndexRange { number, low: prefix.clone(), high: prefix })
+    });
+    found.map(|range| Covering { range, direction })
+}
+
+/// The key of these fields, if the conditions say that each equals some value, and nothing else.
+fn fixed_key(fields: &[Path], conditions: &[&Filter]) -> Option<Vec<u8>> {
+    let mut key = Vec::new();
+    for (number, path) in fields.iter().enumerate() {
+        let mut values = conditions.iter().filter_map(|filter| equal_to(filter, path));
+        let (value, start) = (values.next()?, key.len());
+        encode_key(value, &mut key);
+        // A missing field has the entry of null, a longer value that of its beginning.
+        let is_exact = *value != Value::Null && key.len() - start < KEY_VALUE_BYTES_MAX;
+        if !is_exact || values.next().is_some() || fields[..number].contains(path) {
+            return None;
+        }
+    }
+    Some(key)
 }
 
 /// What must hold in any case.

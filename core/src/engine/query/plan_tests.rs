@@ -74,6 +74,52 @@ fn bounds_that_exclude_each_other_leave_nothing() {
 }
 
 #[test]
+fn an_index_of_what_the_filter_fixes_and_then_the_order_covers_both() {
+    let indexes = [index(&["a"]), index(&["b", "a"]), index(&["a", "b", "c"])];
+    let covering = |selection: &str| covering(&serde_json::from_str(selection).unwrap(), &indexes);
+    let covered = |number, prefix: Vec<u8>, direction| {
+        Some(Covering { range: IndexRange { number, low: prefix.clone(), high: prefix }, direction })
+    };
+    for (selection, expected) in [
+        (r#"{"orderBy":[{"path":"a"}]}"#, covered(0, vec![], Direction::Asc)),
+        (r#"{"orderBy":[{"path":"a","direction":"desc"}]}"#, covered(0, vec![], Direction::Desc)),
+        (
+            r#"{"filter":{"and":[]},"orderBy":[{"path":"b"},{"path":"a"}]}"#,
+            covered(1, vec![], Direction::Asc),
+        ),
+        (r#"{"filter":{"eq":["b",1]},"orderBy":[{"path":"a"}]}"#, covered(1, key(&[1]), Direction::Asc)),
+        (r#"{"filter":{"eq":["a",1]}}"#, covered(0, key(&[1]), Direction::Asc)),
+        (
+            r#"{"filter":{"and":[{"eq":["b",2]},{"eq":["a",1]}]},"orderBy":[{"path":"c"}]}"#,
+            covered(2, key(&[1, 2]), Direction::Asc),
+        ),
+    ] {
+        assert_eq!(covering(selection), expected, "{selection}");
+    }
+}
+
+#[test]
+fn what_an_index_does_not_tell_in_full_is_not_covered() {
+    let indexes = [index(&["a"]), index(&["a", "a"]), index(&["a", "b"])];
+    let long = "x".repeat(KEY_VALUE_BYTES_MAX);
+    for selection in [
+        // Another order, or one in two directions.
+        r#"{"orderBy":[{"path":"b"}]}"#.to_owned(),
+        r#"{"orderBy":[{"path":"a"},{"path":"b","direction":"desc"}]}"#.to_owned(),
+        // A condition that the entries do not decide.
+        r#"{"filter":{"gt":["a",1]},"orderBy":[{"path":"b"}]}"#.to_owned(),
+        r#"{"filter":{"and":[{"eq":["a",1]},{"gt":["a",1]}]},"orderBy":[{"path":"b"}]}"#.to_owned(),
+        r#"{"filter":{"and":[{"eq":["a",1]},{"eq":["a",2]}]}}"#.to_owned(),
+        r#"{"filter":{"and":[{"eq":["a",1]},{"eq":["c",2]}]}}"#.to_owned(),
+        // Null stands also for what is missing, and the beginning for all that goes on with it.
+        r#"{"filter":{"eq":["a",null]},"orderBy":[{"path":"b"}]}"#.to_owned(),
+        format!(r#"{{"filter":{{"eq":["a","{long}"]}},"orderBy":[{{"path":"b"}}]}}"#),
+    ] {
+        assert_eq!(covering(&serde_json::from_str(&selection).unwrap(), &indexes), None, "{selection}");
+    }
+}
+
+#[test]
 fn the_index_that_fixes_most_is_taken() {
     let indexes = [index(&["b"]), index(&["a", "b"]), index(&["a", "c"])];
     let number = |filter_json| plan(&filter(filter_json), &indexes).unwrap().number;

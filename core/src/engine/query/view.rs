@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use syncline_protocol::{ClientId, Document, DocumentId, merge};
 
 use super::Query;
-use super::plan::plan;
+use super::live::Live;
+use super::order::SortKey;
+use super::plan::{covering, plan};
 use crate::engine::io::{Now, Row};
 use crate::engine::outbox::Outbox;
 use crate::store::{DocumentKey, Entry, Store, StoreError};
@@ -111,34 +113,59 @@ impl View<'_> {
         if let Some(error) = failed {
             return Err(error);
         }
-        self.visit_written(query, &overlaid, visit)
-    }
-
-    /// Visits the documents with pending writes, but for these: what only this client knows of, or what has the
-    /// values of an index only by its writes.
-    fn visit_written(
-        &self,
-        query: &Query,
-        but: &BTreeSet<DocumentId>,
-        visit: &mut dyn FnMut(DocumentKey, Row),
-    ) -> Result<(), StoreError> {
-        for number in self.outbox.oldest_of_each(&query.room, &query.collection) {
-            let oldest = self.outbox.entry(number, self.store)?;
-            // Whoever's id has the same hash stands behind it.
-            for id in self.outbox.ids_like(&oldest, self.store)? {
-                let key = query.key(id);
-                if but.contains(&key.id) {
-                    continue;
-                }
-                if let Some(row) = self.row(&key)? {
-                    visit(key, row);
-                }
+        // What only this client knows of, or what has the values of an index only by its writes.
+        for id in self.written(query)?.difference(&overlaid) {
+            let key = query.key(id.clone());
+            if let Some(row) = self.row(&key)? {
+                visit(key, row);
             }
         }
         Ok(())
+    }
+
+    /// The place of every document that a query selects, in no particular order; `None` where no index tells them, and
+    /// the documents must be read.
+    pub(super) fn places(&self, query: &Query) -> Result<Option<Vec<SortKey>>, StoreError> {
+        let Query { room, collection, id, selection } = query;
+        let covering = id.is_none().then(|| covering(selection, self.store.indexes(collection))).flatten();
+        let Some(covering) = covering else { return Ok(None) };
+        let written = self.written(query)?;
+        let (fixed, mut places) = (covering.range.low.len(), Vec::new());
+        let mut visit = |values: &[u8], id: DocumentId| {
+            if !written.contains(&id) {
+                places.push(SortKey::of_entry(
+                    id,
+                    values.get(fixed..).unwrap_or_default(),
+                    covering.direction,
+                ));
+            }
+        };
+        if !self.store.visit_entries(room, collection, &covering.range, &mut visit)? {
+            return Ok(None);
+        }
+        for id in &written {
+            let row = self.row(&query.key(id.clone()))?;
+            places.extend(row.and_then(|row| Live::place(selection, id, &row)));
+        }
+        Ok(Some(places))
+    }
+
+    /// The documents of a query's collection with pending writes.
+    fn written(&self, query: &Query) -> Result<BTreeSet<DocumentId>, StoreError> {
+        let mut written = BTreeSet::new();
+        for number in self.outbox.oldest_of_each(&query.room, &query.collection) {
+            let oldest = self.outbox.entry(number, self.store)?;
+            // Whoever's id has the same hash stands behind it.
+            written.extend(self.outbox.ids_like(&oldest, self.store)?);
+        }
+        Ok(written)
     }
 }
 
 fn row((document, pending): (Document, bool)) -> Row {
     Row { id: document.id.as_str().to_owned(), fields: document.fields, seq: document.seq, pending }
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

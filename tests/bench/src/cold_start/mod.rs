@@ -8,7 +8,10 @@
 mod prepared;
 mod start;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use syncline::ClientConfig;
 
 use crate::contender::serve;
 use crate::scenario::{BenchError, Block, Contender, Figure, Program, Scenario, Work};
@@ -36,6 +39,14 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     rounds: 10,
     goals: &[],
 };
+
+/// A client of a directory, with an index of what the query is ordered by, as SQLite has one.
+fn config(url: &str, directory: &Path) -> Result<ClientConfig, BenchError> {
+    let options =
+        serde_json::from_value(serde_json::json!({ "notes": { "indexes": [{ "fields": ["position"] }] } }))?;
+    let collections: BTreeMap<_, _> = options;
+    Ok(ClientConfig { directory: Some(directory.to_owned()), collections, ..ClientConfig::new(url) })
+}
 
 /// Runs the scenario's own contender until its orders end, or one of its samples.
 pub(crate) fn contend(name: &str, directory: &Path, server: &Path) -> Result<(), BenchError> {

@@ -7,7 +7,7 @@ use syncline_protocol::Write;
 use uuid::Uuid;
 
 use super::start::{NAME, Started};
-use super::{DOCUMENTS, QUEUED, ROOM};
+use super::{DOCUMENTS, QUEUED, ROOM, config};
 use crate::contender::{Answer, Order, in_new_process};
 use crate::device::{Device, fill};
 use crate::document::fields;
@@ -25,11 +25,8 @@ impl Contender {
         let server = Server::start(binary, directory)?;
         fill(&server, ROOM, DOCUMENTS)?;
         let directory = directory.join("client");
-        let config = ClientConfig {
-            directory: Some(directory.clone()),
-            token: Some(Server::token("reader")?),
-            ..ClientConfig::new(server.url())
-        };
+        let config =
+            ClientConfig { token: Some(Server::token("reader")?), ..config(server.url(), &directory)? };
         let device = Device::open(config, ROOM)?;
         device.run(Command::Connect)?;
         device.subscribe()?;

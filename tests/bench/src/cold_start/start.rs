@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use syncline::{Client, ClientConfig, Command, Reply};
 
-use super::{DOCUMENTS, QUEUED, ROOM};
+use super::{DOCUMENTS, QUEUED, ROOM, config};
 use crate::scenario::BenchError;
 
 pub(super) const NAME: &str = "cold-start/start";
@@ -26,11 +26,7 @@ pub(super) fn run(directory: &Path) -> Result<(), BenchError> {
     std::io::stdin().read_line(&mut line)?;
     let limit: usize = line.trim().parse().map_err(failed)?;
     let watch = watch(limit)?;
-    let config = ClientConfig {
-        directory: Some(directory.to_owned()),
-        auto_connect: false,
-        ..ClientConfig::new("http://127.0.0.1:1")
-    };
+    let config = ClientConfig { auto_connect: false, ..config("http://127.0.0.1:1", directory)? };
     let begin = Instant::now();
     let ms = || begin.elapsed().as_secs_f64() * 1e3;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

@@ -14,6 +14,11 @@ public final class BGAppRefreshTaskRequest: BGTaskRequest {
   public init(identifier: String) {}
 }
 
+public final class BGProcessingTaskRequest: BGTaskRequest {
+  public init(identifier: String) {}
+  public var requiresNetworkConnectivity: Bool = false
+}
+
 public final class BGTaskScheduler: @unchecked Sendable {
   public class var shared: BGTaskScheduler { fatalError("a stub") }
   public func register(

@@ -44,6 +44,9 @@ class SynclineModule : Module() {
       File(SystemDevice.install(context).directory(), name).path
     }
 
+    // WorkManager asks nobody.
+    Function("isBackgroundPermitted") { true }
+
     Function("setLogSink") { level: String, isWanted: Boolean ->
       jsonSetLogSink(level, if (isWanted) relay else null)
     }
