@@ -220,9 +220,43 @@ impl<C: Cache> Cache for Behind<C> {
             });
             self.heed(visited)?;
         }
-        let found = |document: &&Document| !document.deleted && self.indexes.is_within(document, range);
-        newer.into_iter().filter(found).for_each(|document| visit(document.clone()));
+        let live = newer.into_iter().filter(|document| !document.deleted);
+        let found = live.filter(|document| self.indexes.values_within(document, range).is_some());
+        found.for_each(|document| visit(document.clone()));
         Ok(())
+    }
+
+    fn visit_entries(
+        &self,
+        room: &Room,
+        collection: &Collection,
+        range: &IndexRange,
+        visit: &mut dyn FnMut(&[u8], DocumentId),
+    ) -> Result<bool, StoreError> {
+        let newer = self.collection(room, collection);
+        let live = newer.iter().filter(|document| !document.deleted);
+        let entry =
+            |document: &&Document| Some((self.indexes.values_within(document, range)?, document.id.clone()));
+        let mut entries: Vec<_> = live.filter_map(entry).collect();
+        entries.sort_unstable();
+        let mut next = entries.into_iter().peekable();
+        if self.of(room).is_none_or(|waiting| waiting.reset.is_none()) {
+            let visited = self.inner.visit_entries(room, collection, range, &mut |values, id| {
+                while let Some((values, id)) =
+                    next.next_if(|(newer, newer_id)| (&newer[..], newer_id) < (values, &id))
+                {
+                    visit(&values, id);
+                }
+                if newer.binary_search_by(|newer| newer.id.cmp(&id)).is_err() {
+                    visit(values, id);
+                }
+            });
+            if !self.heed(visited)? {
+                return Ok(false);
+            }
+        }
+        next.for_each(|(values, id)| visit(&values, id));
+        Ok(true)
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {

@@ -1,10 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
+use syncline_protocol::{Path, Value};
 
 use super::super::fixtures::{collection, deleted, document, key, room, state};
 use super::super::memory::MemoryCache;
 use super::*;
+use crate::collation::encode_key;
 
 /// A cache that is lost once when its turn comes.
 #[derive(Debug, Default)]
@@ -77,6 +81,21 @@ fn ids(cache: &impl Cache, room: &Room) -> Vec<String> {
     let mut name = name;
     cache.visit_collection(room, &collection("tasks"), &mut name).unwrap();
     ids
+}
+
+/// The entries in a part of the index, and the documents.
+fn indexed(
+    cache: &impl Cache,
+    room: &Room,
+    range: &IndexRange,
+) -> (Vec<(Vec<u8>, String)>, BTreeSet<String>) {
+    let (mut entries, mut documents) = (Vec::new(), BTreeSet::new());
+    let mut entry = |values: &[u8], id: DocumentId| entries.push((values.to_vec(), id.to_string()));
+    assert!(cache.visit_entries(room, &collection("tasks"), range, &mut entry).unwrap());
+    let mut note =
+        |document: Document| assert!(documents.insert(format!("{}@{}", document.id, document.seq)));
+    cache.visit_range(room, &collection("tasks"), range, &mut note).unwrap();
+    (entries, documents)
 }
 
 fn change(documents: &[Document], cursor: u64) -> RoomUpdate<'_> {
@@ -168,12 +187,22 @@ proptest! {
     fn it_is_the_cache_below_but_for_the_time(steps in steps()) {
         let (mut behind, mut direct) = (Behind::new(MemoryCache::default()), MemoryCache::default());
         let rooms = [room("user:1"), room("user:2")];
+        let indexes = Indexes::new([(collection("tasks"), vec![Index { fields: vec![Path::field("text")] }])]);
+        for cache in [&mut behind as &mut dyn Cache, &mut direct] {
+            cache.declare_indexes(indexes.clone().unwrap());
+        }
+        let mut high = Vec::new();
+        encode_key(&Value::from("text-1"), &mut high);
+        let ranges = [
+            IndexRange { number: 0, low: Vec::new(), high: Vec::new() },
+            IndexRange { number: 0, low: Vec::new(), high },
+        ];
         for (step, seq) in steps.into_iter().zip(1..) {
             match step {
                 Step::Apply { room, reset, documents } => {
                     let made = |(id, is_deleted): &(u8, bool)| {
                         let id = format!("d{id}");
-                        if *is_deleted { deleted(&id, seq) } else { document(&id, seq, "text") }
+                        if *is_deleted { deleted(&id, seq) } else { document(&id, seq, &format!("text-{}", seq % 3)) }
                     };
                     let documents: Vec<_> = documents.iter().map(made).collect();
                     let update = RoomUpdate { reset, documents: &documents, state: state(seq) };
@@ -187,6 +216,9 @@ proptest! {
             prop_assert_eq!(behind.rooms().unwrap(), direct.rooms().unwrap());
             for room in &rooms {
                 prop_assert_eq!(ids(&behind, room), ids(&direct, room));
+                for range in &ranges {
+                    prop_assert_eq!(indexed(&behind, room, range), indexed(&direct, room, range));
+                }
                 for id in 0..6 {
                     let key = key(room.as_str(), &format!("d{id}"));
                     prop_assert_eq!(behind.document(&key).unwrap(), direct.document(&key).unwrap());

@@ -78,13 +78,13 @@ impl Indexes {
         self.fingerprint
     }
 
-    /// Whether a document has an entry in this part of an index.
-    pub(super) fn is_within(&self, document: &Document, range: &IndexRange) -> bool {
+    /// The values' key of a document's entry, if that is in this part of an index.
+    pub(super) fn values_within(&self, document: &Document, range: &IndexRange) -> Option<Vec<u8>> {
         let (low, end) = range.bounds(&[]);
-        self.entries(document).any(|(number, key)| {
-            let key = [&[number], &key[..]].concat();
-            low <= key && end.as_ref().is_none_or(|end| key < *end)
-        })
+        let (number, mut key) = self.entries(document).find(|(number, _)| *number == range.number)?;
+        let full = [&[number], &key[..]].concat();
+        key.truncate(key.len() - document.id.as_str().len());
+        (low <= full && end.is_none_or(|end| full < end)).then_some(key)
     }
 
     /// The entries of a document: the number of the index, and the key.
