@@ -51,8 +51,14 @@ impl<T> Numbered<T> {
     /// Returns what had the number before.
     pub(crate) fn insert(&mut self, number: u64, item: T) -> Option<T> {
         let (block, slot) = place(number);
-        let slots = self.blocks.entry(block).or_insert_with(|| Box::new(std::array::from_fn(|_| None)));
-        let old = slots[slot].replace(item);
+        let old = match self.blocks.last_entry() {
+            // Mostly it is the next number.
+            Some(mut newest) if *newest.key() == block => newest.get_mut()[slot].replace(item),
+            _ => {
+                let empty = || Box::new(std::array::from_fn(|_| None));
+                self.blocks.entry(block).or_insert_with(empty)[slot].replace(item)
+            }
+        };
         self.len += usize::from(old.is_none());
         old
     }

@@ -165,6 +165,12 @@ pub struct StorageConfig {
     pub rejections_kept_max: usize,
     /// How often all rooms are searched for deletions to purge.
     pub sweep_interval_ms: u64,
+    /// What commits may wait in memory for the database's tables, in bytes. They are durable in a log of their own.
+    pub ahead_bytes_max: usize,
+    /// How much one of the two files of that log takes before the other one is written over, in bytes.
+    pub ahead_file_bytes: u64,
+    /// How long nobody must have asked anything before the tables are brought further.
+    pub ahead_delay_ms: u64,
 }
 
 impl Default for StorageConfig {
@@ -175,6 +181,9 @@ impl Default for StorageConfig {
             group_jobs_max: 256,
             rejections_kept_max: 10_000,
             sweep_interval_ms: 10 * 60 * 1000,
+            ahead_bytes_max: 8 << 20,
+            ahead_file_bytes: 16 << 20,
+            ahead_delay_ms: 50,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! What a room does with pushes and pulls: sequencing, dedupe, merge, conflicts, pages. Pure: reads come through
-//! [`RoomStore`], a push answers with the [`Commit`] that the store then makes in one transaction, and the caller
+//! [`PushStore`] and [`RoomStore`], a push answers with the [`Commit`] that the store then makes in one transaction, and the caller
 //! says what time it is.
 
 mod batch;
 mod compaction;
 mod page;
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{Changes, Push, PushAnswer};
 use syncline_protocol::{
     Checksum, ClientId, Collection, Document, DocumentId, ErrorCode, Limits, Mutation, Room, WireError,
@@ -20,7 +22,7 @@ pub use self::page::{PageRequest, page};
 use crate::config::HubConfig;
 
 /// Where a room's log ends, and where it begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The last number given, 0 for none.
     pub seq: u64,
@@ -35,8 +37,8 @@ pub struct Head {
 /// A document's name within its room.
 pub type DocumentKey = (Collection, DocumentId);
 
-/// What the room logic reads. A room, client or document never seen is not an error.
-pub trait RoomStore {
+/// What a push reads. A room, client or document never seen is not an error.
+pub trait PushStore {
     type Error;
 
     fn head(&self, room: &Room) -> Result<Head, Self::Error>;
@@ -59,7 +61,10 @@ pub trait RoomStore {
 
     /// The highest number of a rejection that is no longer kept, 0 for none.
     fn rejections_dropped_through(&self, room: &Room, client: ClientId) -> Result<u64, Self::Error>;
+}
 
+/// What pages and compaction read besides.
+pub trait RoomStore: PushStore {
     /// Every document whose newest change stands after `seq`, in order, deleted ones included, until told to stop.
     fn changes_after(
         &self,
@@ -77,14 +82,14 @@ pub trait RoomStore {
 }
 
 /// A document that a push writes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     pub document: Document,
     pub replaced: Option<Replaced>,
 }
 
 /// What a written document was before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
     /// The place in the log that it leaves.
     pub seq: u64,
@@ -92,7 +97,7 @@ pub struct Replaced {
 }
 
 /// What a push writes, all or nothing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     pub room: Room,
     pub client: ClientId,
@@ -141,7 +146,7 @@ impl<E> From<E> for PushError<E> {
 ///
 /// Mutations are tried in order. One whose number was used before is answered `duplicate` with its first outcome;
 /// a refused one uses up its number.
-pub fn push<S: RoomStore>(
+pub fn push<S: PushStore>(
     store: &S,
     push: &Push,
     author: &Author,
@@ -169,8 +174,12 @@ pub fn push<S: RoomStore>(
             answer.error = Some(WireError { retry_after_ms: at_once, ..error });
             break;
         }
-        let mut mutation = mutation.clone();
-        mutation.time = mutation.time.capped(wall_ms_max, mutation.client_seq);
+        let time = mutation.time.capped(wall_ms_max, mutation.client_seq);
+        let mutation = if time == mutation.time {
+            Cow::Borrowed(mutation)
+        } else {
+            Cow::Owned(Mutation { time, ..mutation.clone() })
+        };
         answer.results.push(batch.apply(&mutation, now_ms)?);
     }
     let bind = owner.is_none().then(|| author.user.clone());

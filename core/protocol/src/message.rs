@@ -325,6 +325,14 @@ pub fn encode_compact<T: Serialize>(message: &T) -> Result<Vec<u8>, rmp_serde::e
     rmp_serde::to_vec(message)
 }
 
+/// Adds a message in the compact encoding to others.
+pub fn encode_compact_into<T: Serialize>(
+    message: &T,
+    into: &mut Vec<u8>,
+) -> Result<(), rmp_serde::encode::Error> {
+    rmp_serde::encode::write(into, message)
+}
+
 /// Reads a compact message. Bytes after it are an error.
 pub fn decode_compact<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);

@@ -1,5 +1,6 @@
 //! Field operations, and the paths they act on.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,8 +13,31 @@ use crate::value::{Fields, Value};
 
 /// Where in a document an operation acts: one field name per level. Spelled with dots, `address.city`; a dot or
 /// a backslash within a name is escaped by a backslash.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path(Vec<String>);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Path(Segments);
+
+/// Nearly every path has one segment: it takes no list.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Segments {
+    One(String),
+    /// Never one.
+    Several(Vec<String>),
+}
+
+impl Ord for Path {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            (Segments::One(own), Segments::One(other)) => own.cmp(other),
+            _ => self.segments().cmp(other.segments()),
+        }
+    }
+}
+
+impl PartialOrd for Path {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Why a patch was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +57,27 @@ pub enum PatchError {
 }
 
 impl Path {
+    /// Of segments, of which there is at least one.
+    fn of(mut segments: Vec<String>) -> Self {
+        match segments.pop() {
+            Some(only) if segments.is_empty() => Self(Segments::One(only)),
+            last => {
+                segments.extend(last);
+                Self(Segments::Several(segments))
+            }
+        }
+    }
+
     /// A path of one segment, taken literally.
     pub fn field(name: impl Into<String>) -> Self {
-        Self(vec![name.into()])
+        Self(Segments::One(name.into()))
     }
 
     /// Reads the dotted spelling.
     pub fn parse(text: &str) -> Result<Self, PatchError> {
+        if !text.contains(['.', '\\']) {
+            return Ok(Self::field(text));
+        }
         let mut segments = vec![String::new()];
         let mut chars = text.chars();
         while let Some(char) = chars.next() {
@@ -61,17 +99,20 @@ impl Path {
         if segments.len() > PATH_SEGMENTS_MAX {
             return Err(PatchError::PathTooDeep { segments: segments.len() });
         }
-        Ok(Self(segments))
+        Ok(Self::of(segments))
     }
 
     /// The names, outermost first; never empty.
     pub fn segments(&self) -> &[String] {
-        &self.0
+        match &self.0 {
+            Segments::One(only) => std::slice::from_ref(only),
+            Segments::Several(segments) => segments,
+        }
     }
 
     /// The value here; `None` where a field is missing or the path leads through something other than an object.
     pub fn value_in<'a>(&self, fields: &'a Fields) -> Option<&'a Value> {
-        let (first, rest) = self.0.split_first()?;
+        let (first, rest) = self.segments().split_first()?;
         rest.iter().try_fold(fields.get(first)?, |value, name| match value {
             Value::Object(fields) => fields.get(name),
             _ => None,
@@ -81,27 +122,28 @@ impl Path {
     /// This path with another name at one level, counted from 0.
     #[must_use]
     pub fn renamed(&self, level: usize, name: &str) -> Self {
-        let mut segments = self.0.clone();
+        let mut segments = self.segments().to_vec();
         if let Some(segment) = segments.get_mut(level) {
             name.clone_into(segment);
         }
-        Self(segments)
+        Self::of(segments)
     }
 
     /// Whether this path lies strictly within `outer`.
     pub fn is_within(&self, outer: &Self) -> bool {
-        self.0.len() > outer.0.len() && self.0.starts_with(&outer.0)
+        let (own, outer) = (self.segments(), outer.segments());
+        own.len() > outer.len() && own.starts_with(outer)
     }
 
     /// The enclosing paths, outermost first, without the path itself.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
-        (1..self.0.len()).map(|length| Self(self.0[..length].to_vec()))
+        (1..self.segments().len()).map(|length| Self::of(self.segments()[..length].to_vec()))
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, segment) in self.0.iter().enumerate() {
+        for (index, segment) in self.segments().iter().enumerate() {
             if index > 0 {
                 f.write_str(".")?;
             }
@@ -124,7 +166,7 @@ impl fmt::Debug for Path {
 
 impl Serialize for Path {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
+        match self.segments() {
             [name] if !name.contains(['.', '\\']) => serializer.serialize_str(name),
             _ => serializer.collect_str(self),
         }
@@ -278,8 +320,19 @@ mod tests {
     proptest! {
         #[test]
         fn the_spelling_of_a_path_reads_back(segments in proptest::collection::vec(r"[a-c.\\ ]{0,4}", 1..5)) {
-            let path = Path(segments);
+            let path = Path::of(segments);
             prop_assert_eq!(Path::parse(&path.to_string()).unwrap(), path);
+        }
+
+        #[test]
+        fn paths_compare_as_their_segments_do(
+            one in proptest::collection::vec("[a-b]{0,2}", 1..4),
+            other in proptest::collection::vec("[a-b]{0,2}", 1..4),
+        ) {
+            let (first, second) = (Path::of(one.clone()), Path::of(other.clone()));
+            prop_assert_eq!(first.cmp(&second), one.cmp(&other));
+            prop_assert_eq!(first == second, one == other);
+            prop_assert_eq!(first.segments(), one);
         }
     }
 }

@@ -92,6 +92,10 @@ bugs! {
     BodiesNotMoved "bodies_not_moved",
     /// A write that could not be written to the journal is looked for there.
     BodiesNotRolledBack "bodies_not_rolled_back",
+    /// A change of the cache is not seen before its database has it.
+    WaitingNotSeen "waiting_not_seen",
+    /// A flush leaves out what the cache's database was not given yet.
+    WaitingNotFlushed "waiting_not_flushed",
 }
 
 #[cfg(feature = "sabotage")]

@@ -3,11 +3,24 @@
 use super::Engine;
 use super::io::{Event, Now, RoomPhase};
 use crate::error::{Code, Error};
-use crate::store::{Store, StoreError};
+use crate::store::{Spilled, Store, StoreError};
 
 impl Engine {
     pub(super) fn schedule_flush(&mut self, now: Now) {
         self.flush_at_us.get_or_insert(now.after_ms(self.settings.cache_flush_ms));
+    }
+
+    /// As [`flush`](Self::flush), by parts: between two of them the app and the server are heard.
+    pub(super) fn flush_by_parts(&mut self, now: Now, store: &mut dyn Store) {
+        match store.spill() {
+            Ok(Spilled::Some) => self.flush_at_us = Some(now.mono_us),
+            Ok(Spilled::All) => self.flush(now, store),
+            Err(error) => {
+                self.flush_at_us = None;
+                self.schedule_flush(now);
+                self.handle_store_error(error);
+            }
+        }
     }
 
     pub(super) fn flush(&mut self, now: Now, store: &mut dyn Store) {

@@ -386,7 +386,7 @@ impl Engine {
         self.apply_step(now, step, out);
         self.expire_socket(now, out);
         if due(self.flush_at_us) {
-            self.flush(now, store);
+            self.flush_by_parts(now, store);
             self.evict_over_cap(now, store);
         }
         self.sync_if_due(now, out);

@@ -235,6 +235,17 @@ impl Outbox {
         }
     }
 
+    /// Adds the mutation of a pending write, as a compact message has it.
+    pub fn pack_mutation(
+        &self,
+        client_seq: u64,
+        store: &dyn Store,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        debug_assert!(!self.in_hand.contains_key(&client_seq), "only what is durable is sent");
+        store.pack_mutation(client_seq, into)
+    }
+
     /// The pending writes of a document, oldest first.
     pub fn of_document<'a>(
         &'a self,
@@ -319,14 +330,13 @@ impl Outbox {
             Some(lane) => lane,
             None => self.lanes.entry(room.clone()).or_default(),
         };
-        // What waits behind a backlog goes with it.
-        let waits_for_nothing = lane.gathering == Gathering::Done && lane.has_unpushed();
-        lane.unanswered.insert(number);
         match pending.stage().due_us() {
             0 => lane.gathering = Gathering::Done,
-            due_us if !waits_for_nothing => lane.gathering.add(due_us, pending.bytes()),
-            _ => {}
+            // What waits behind a backlog goes with it.
+            _ if lane.gathering == Gathering::Done && lane.has_unpushed() => {}
+            due_us => lane.gathering.add(due_us, pending.bytes()),
         }
+        lane.unanswered.insert(number);
         self.bytes += pending.bytes();
         self.pending.insert(number, *pending);
     }

@@ -409,7 +409,7 @@ impl Replica {
     }
 
     /// Applies live changes that follow the cursor; anything else is left to a pull.
-    pub fn apply_live(&mut self, live: &Changes, store: &mut dyn Store) -> Result<Applied, StoreError> {
+    pub fn apply_live(&mut self, live: Changes, store: &mut dyn Store) -> Result<Applied, StoreError> {
         let room = &live.room;
         let state = self.state(room);
         let Some(followed) = self.rooms.get_mut(room) else { return Ok(Applied::default()) };
@@ -425,7 +425,7 @@ impl Replica {
             followed.phase = RoomPhase::Loading;
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }
-        let (documents, checksum) = newer_than_cache(room, state, live.changes.clone(), store)?;
+        let (documents, checksum) = newer_than_cache(room, state, live.changes, store)?;
         let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
         store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
         self.states.insert(room.clone(), new_state);

@@ -24,6 +24,13 @@ impl Runs {
     }
 
     pub(super) fn insert(&mut self, number: u64) {
+        // Mostly it is the next one.
+        if let Some(mut newest) = self.runs.last_entry()
+            && newest.get().checked_add(1) == Some(number)
+        {
+            *newest.get_mut() = number;
+            return;
+        }
         if self.run_of(number).is_some() {
             return;
         }

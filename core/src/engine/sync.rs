@@ -2,8 +2,8 @@
 
 use syncline_protocol::error::Retry;
 use syncline_protocol::message::{
-    Changes, Done, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page, PresenceDiff,
-    PresencePong, Push, PushAnswer, event,
+    Changes, Done, Encoding, Hello, Members, MutationResult, MutationStatus, PROTOCOL_VERSION, Page,
+    PresenceDiff, PresencePong, Push, PushAnswer, event,
 };
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ErrorCode, Room, WireError};
@@ -17,7 +17,7 @@ use super::resolution::conflict_error;
 use super::socket::Refusal;
 use super::socket::cause::DisconnectCause;
 use super::trace::TraceKind;
-use super::wire::{Request, decode, decode_answer};
+use super::wire::{Request, decode, decode_answer, packed_push};
 use crate::error::{Code, Error};
 use crate::store::{Store, StoreError};
 use crate::transport::{Message, Packet, Payload};
@@ -97,10 +97,10 @@ impl Engine {
             event::SYNC_HELLO => self.handle_hello(now, decode(args)?)?,
             event::SYNC_CHANGES => {
                 let live: Changes = decode(args)?;
-                let count = live.changes.len();
-                self.trace_room(now, TraceKind::Live, &live.room, format_args!("{count} changes"));
-                let applied = self.replica.apply_live(&live, store);
-                self.handle_applied(now, &live.room, applied, store, out);
+                let (room, count) = (live.room.clone(), live.changes.len());
+                self.trace_room(now, TraceKind::Live, &room, format_args!("{count} changes"));
+                let applied = self.replica.apply_live(live, store);
+                self.handle_applied(now, &room, applied, store, out);
             }
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
             event::USER_ONLINE | event::USER_OFFLINE => self.handle_user(name, args, ack),
@@ -290,21 +290,44 @@ impl Engine {
         store: &mut dyn Store,
         out: &mut Vec<Output>,
     ) {
-        let mutation = |number: &u64| self.outbox.entry(*number, store).map(|entry| entry.mutation);
-        let mutations = match batch.client_seqs.iter().map(mutation).collect() {
-            Ok(mutations) => mutations,
+        let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
+        let push = match self.encode_push(batch, after, store) {
+            Ok(push) => push,
             Err(error) => return self.hold_back(now, batch, error),
         };
-        let after = after.filter(|_| !is_active(Sabotage::AfterNotSent));
         let count = batch.client_seqs.len();
         self.trace_room(now, TraceKind::Push, &batch.room, format_args!("{count} writes"));
-        let push = Push { room: batch.room.clone(), after, mutations };
         let request = Request::Push(batch.clone());
         let timeout_ms = self.settings.request_timeout_ms;
-        let sent = self.wire.request(event::SYNC_PUSH, &push, request, timeout_ms, now, out);
+        let sent = push
+            .and_then(|push| self.wire.request_with(event::SYNC_PUSH, push, request, timeout_ms, now, out));
         // Sent all the same, it would end the connection, and so would its repetition.
         if let Err(error) = sent.or_else(|error| self.handle_push_refused(now, batch, error, store, out)) {
             self.notices.push(Event::Error { error: error.into() });
+        }
+    }
+
+    /// A push as it travels. In a compact one the writes are as they stand in the journal.
+    fn encode_push(
+        &self,
+        batch: &Batch,
+        after: Option<u64>,
+        store: &dyn Store,
+    ) -> Result<Result<Payload, Error>, StoreError> {
+        let Batch { room, client_seqs, .. } = batch;
+        match self.wire.encoding() {
+            Encoding::Compact => {
+                let mut packed = Vec::with_capacity(usize::try_from(batch.bytes).unwrap_or_default());
+                for client_seq in client_seqs {
+                    self.outbox.pack_mutation(*client_seq, store, &mut packed)?;
+                }
+                Ok(packed_push(room, after, client_seqs.len(), &packed))
+            }
+            Encoding::Plain => {
+                let mutation = |number: &u64| self.outbox.entry(*number, store).map(|entry| entry.mutation);
+                let mutations = client_seqs.iter().map(mutation).collect::<Result<_, _>>()?;
+                Ok(self.wire.encode(&Push { room: room.clone(), after, mutations }))
+            }
         }
     }
 

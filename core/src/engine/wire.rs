@@ -140,9 +140,21 @@ impl Wire {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Error> {
-        let args = vec![self.encode(body)?];
+        self.request_with(event, self.encode(body)?, request, timeout_ms, now, out)
+    }
+
+    /// As [`request`](Self::request), with what was encoded for this connection.
+    pub(super) fn request_with(
+        &mut self,
+        event: &str,
+        body: Payload,
+        request: Request,
+        timeout_ms: u64,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Error> {
         let main = self.main.clone();
-        self.emit(&main, event, args, request, timeout_ms, now, out).map(drop)
+        self.emit(&main, event, vec![body], request, timeout_ms, now, out).map(drop)
     }
 
     /// Sends an event, and returns the id of its answer, which is awaited for `timeout_ms`, at `u64::MAX` as long as the connection lasts;
@@ -223,7 +235,11 @@ impl Wire {
         Ok(())
     }
 
-    fn encode<T: Serialize>(&self, body: &T) -> Result<Payload, Error> {
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    pub(super) fn encode<T: Serialize>(&self, body: &T) -> Result<Payload, Error> {
         match self.encoding {
             Encoding::Plain => Payload::encode(self.parser, body).map_err(internal),
             Encoding::Compact => {
@@ -231,6 +247,29 @@ impl Wire {
             }
         }
     }
+}
+
+/// A compact [`Push`](message::Push) of so many mutations, which are encoded one after the other.
+pub(super) fn packed_push(
+    room: &Room,
+    after: Option<u64>,
+    count: usize,
+    mutations: &[u8],
+) -> Result<Payload, Error> {
+    let head = || -> Option<Vec<u8>> {
+        let mut head = Vec::with_capacity(mutations.len() + PACKET_OVERHEAD_BYTES as usize + Room::BYTES_MAX);
+        rmp::encode::write_array_len(&mut head, 3).ok()?;
+        rmp::encode::write_str(&mut head, room.as_str()).ok()?;
+        match after {
+            Some(after) => drop(rmp::encode::write_uint(&mut head, after).ok()?),
+            None => rmp::encode::write_nil(&mut head).ok()?,
+        }
+        rmp::encode::write_array_len(&mut head, u32::try_from(count).ok()?).ok()?;
+        Some(head)
+    };
+    let mut push = head().ok_or_else(|| internal("a push holds too much"))?;
+    push.extend_from_slice(mutations);
+    Ok(Payload::Binary(Bytes::from(push)))
 }
 
 /// Reads an event's or an answer's first argument, in either encoding.
@@ -255,4 +294,34 @@ fn internal(error: impl std::fmt::Display) -> Error {
 
 fn protocol(error: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("a message could not be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline_protocol::message::{Mutation, Push};
+    use syncline_protocol::{Collection, DocumentId, HybridTime, Write};
+
+    use super::*;
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn a_packed_push_is_that_of_the_encoder() {
+        for (count, after) in [(1u64, None), (15, Some(7)), (16, Some(1 << 40)), (300, Some(u64::MAX))] {
+            let mutation = |client_seq| Mutation {
+                client_seq,
+                collection: Collection::new("notes").unwrap(),
+                id: DocumentId::new(format!("note-{client_seq}")).unwrap(),
+                write: Write::Delete,
+                time: HybridTime { wall_ms: 1_800_000_000_000, counter: 3 },
+                base: None,
+            };
+            let room = Room::new("list:1").unwrap();
+            let mutations: Vec<_> = (0..count).map(mutation).collect();
+            let packed: Vec<u8> =
+                mutations.iter().flat_map(|mutation| message::encode_compact(mutation).unwrap()).collect();
+            let spliced = packed_push(&room, after, mutations.len(), &packed).unwrap();
+            let encoded = message::encode_compact(&Push { room, after, mutations }).unwrap();
+            assert_eq!(spliced.as_binary().unwrap().as_ref(), encoded);
+        }
+    }
 }

@@ -5,12 +5,12 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use syncline_protocol::message::decode_compact;
+use syncline_protocol::message::{decode_compact, encode_compact_into};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::file_system::FileSystem;
 use super::journal::{AddRecord, Journal};
-use super::packed::{QueuedEntries, queued_entries, queued_record};
+use super::packed::{QueuedEntries, packed_mutation, queued_entries, queued_record};
 use super::{Entry, Record, StoreError};
 use crate::numbered::Numbered;
 
@@ -86,6 +86,11 @@ impl Positions {
                     old(head.client_seq, self.set(head.client_seq, Position::new(offset, within)));
                 }
             }
+            Change::Added(entries) => {
+                for (client_seq, within) in entries {
+                    old(*client_seq, self.set(*client_seq, Position::new(offset, within)));
+                }
+            }
             Change::Gone(client_seq) => old(*client_seq, self.set(*client_seq, None)),
             Change::Nothing => {}
         }
@@ -113,9 +118,29 @@ struct ReadRecord {
 #[derive(Debug)]
 pub(super) enum Change<'r> {
     Entries(QueuedEntries<'r>),
+    /// Entries are added to it: their numbers, and where each stands in the record.
+    Added(Vec<(u64, Range<usize>)>),
     /// The entry with this number leaves it.
     Gone(u64),
     Nothing,
+}
+
+/// A record of these entries, which are encoded one by one, and what it changes.
+pub(super) fn encode_queued(entries: &[Entry]) -> Result<(Vec<u8>, Change<'static>), StoreError> {
+    let encode_error = |error: rmp_serde::encode::Error| StoreError::Encode(error.to_string());
+    let (mut packed, mut added) = (Vec::new(), Vec::with_capacity(entries.len()));
+    for entry in entries {
+        let start = packed.len();
+        encode_compact_into(entry, &mut packed).map_err(encode_error)?;
+        added.push((entry.mutation.client_seq, start..packed.len()));
+    }
+    let count = u32::try_from(entries.len()).map_err(|error| StoreError::Encode(error.to_string()))?;
+    let record = queued_record(count, &packed)?;
+    let head = record.len() - packed.len();
+    for (_, within) in &mut added {
+        *within = within.start + head..within.end + head;
+    }
+    Ok((record, Change::Added(added)))
 }
 
 impl<'r> Change<'r> {
@@ -178,6 +203,23 @@ impl Bodies {
             self.with_packed(journal, client_seq, |entry| decode_compact(entry))?.map_err(unreadable)?;
         let is_it = entry.mutation.client_seq == client_seq;
         if is_it { Ok(entry) } else { Err(unreadable("an entry has another number")) }
+    }
+
+    /// See [`Store::pack_mutation`](super::Store::pack_mutation).
+    pub(super) fn pack_mutation<F: FileSystem>(
+        &self,
+        journal: &Journal<F>,
+        client_seq: u64,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.with_packed(journal, client_seq, |entry| {
+            let (number, mutation) = packed_mutation(entry).map_err(unreadable)?;
+            if number != client_seq {
+                return Err(unreadable("an entry has another number"));
+            }
+            into.extend_from_slice(&entry[mutation]);
+            Ok(())
+        })?
     }
 
     /// Finds an entry as it stands in its record.

@@ -6,7 +6,8 @@ use syncline_protocol::ClientId;
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
-use super::bodies::{Bodies, Change};
+use super::behind::Behind;
+use super::bodies::{Bodies, Change, encode_queued};
 use super::crypt::{Keyring, Place as SealedPlace, is_sealed};
 use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
@@ -70,7 +71,7 @@ pub struct DiskStore<F: FileSystem = OsFiles, C: Cache = SledCache> {
     bodies: Bodies,
     /// Records that wait for a flush of the cache.
     after_flush: Vec<Record>,
-    cache: C,
+    cache: Behind<C>,
     // Last, so that it is released when everything else is closed.
     _lock: F::Lock,
 }
@@ -178,7 +179,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             bodies.entry(&journal, client_seq)
         })?;
         let Outset { mut recovered, repairs } = outset;
-        let mut cache = open_cache();
+        let mut cache = Behind::new(open_cache());
         recovered.damage.extend(cache.take_loss().map(|reason| format!("the cache was lost: {reason}")));
         for line in &recovered.damage {
             tracing::warn!(damage = line.as_str(), "the store was damaged");
@@ -239,12 +240,18 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
 
 impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
     fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        let mut append = |bytes: &[u8], change: &Change<'_>| {
+            let offset = self.journal.append(bytes)?;
+            self.bodies.append(change, offset);
+            self.live.add(record, self.journal.record_bytes(bytes));
+            Ok(())
+        };
+        if let Record::Queued(entries) = record {
+            let (bytes, change) = encode_queued(entries)?;
+            return append(&bytes, &change);
+        }
         let bytes = encode(record)?;
-        let change = Change::of(record, &bytes)?;
-        let offset = self.journal.append(&bytes)?;
-        self.bodies.append(&change, offset);
-        self.live.add(record, self.journal.record_bytes(&bytes));
-        Ok(())
+        append(&bytes, &Change::of(record, &bytes)?)
     }
 
     fn append_after_flush(&mut self, record: Record) {
@@ -265,6 +272,10 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
 
     fn entry(&self, client_seq: u64) -> Result<Entry, StoreError> {
         self.bodies.entry(&self.journal, client_seq)
+    }
+
+    fn pack_mutation(&self, client_seq: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.bodies.pack_mutation(&self.journal, client_seq, into)
     }
 
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {

@@ -78,6 +78,15 @@ impl Indexes {
         self.fingerprint
     }
 
+    /// The values' key of a document's entry, if that is in this part of an index.
+    pub(super) fn values_within(&self, document: &Document, range: &IndexRange) -> Option<Vec<u8>> {
+        let (low, end) = range.bounds(&[]);
+        let (number, mut key) = self.entries(document).find(|(number, _)| *number == range.number)?;
+        let full = [&[number], &key[..]].concat();
+        key.truncate(key.len() - document.id.as_str().len());
+        (low <= full && end.is_none_or(|end| full < end)).then_some(key)
+    }
+
     /// The entries of a document: the number of the index, and the key.
     pub(super) fn entries<'a>(&'a self, document: &'a Document) -> impl Iterator<Item = (u8, Vec<u8>)> + 'a {
         let indexes = (0..).zip(self.of(&document.collection));

@@ -32,7 +32,7 @@ pub struct MemoryStore {
 }
 
 #[derive(Debug, Default)]
-struct MemoryCache {
+pub(super) struct MemoryCache {
     rooms: BTreeMap<Room, CachedRoom>,
     /// The rooms that changed since the last flush, as they were then.
     flushed: BTreeMap<Room, Option<CachedRoom>>,

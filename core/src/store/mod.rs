@@ -4,6 +4,7 @@
 //!   has not decided, and outcomes that it has not seen. [`Store::commit`] makes it durable.
 //! - The **cache** holds documents and cursors. It may lag behind or vanish; the server and the journal rebuild it.
 
+mod behind;
 mod bodies;
 mod cached_document;
 mod crypt;
@@ -54,6 +55,7 @@ pub use sled_cache::SledCache;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use syncline_protocol::message::encode_compact_into;
 use syncline_protocol::{Checksum, Collection, Document, DocumentId, Room};
 
 /// A document's full name.
@@ -125,6 +127,14 @@ pub struct RoomUpdate<'a> {
     pub state: RoomState,
 }
 
+/// How much of what is only in memory was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spilled {
+    /// Nothing is left but the flush itself.
+    All,
+    Some,
+}
+
 /// Sizes on disk, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -193,6 +203,15 @@ pub trait Store {
     /// # Errors
     /// `Unreadable`: there is none, or not any more. `Io`, `Locked`: it may be read later.
     fn entry(&self, client_seq: u64) -> Result<Entry, StoreError>;
+
+    /// Adds the mutation of that entry, as a compact message has it.
+    ///
+    /// # Errors
+    /// As [`entry`](Self::entry).
+    fn pack_mutation(&self, client_seq: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        encode_compact_into(&self.entry(client_seq)?.mutation, into)
+            .map_err(|error| StoreError::Encode(error.to_string()))
+    }
 
     /// Writes the journal anew from what is still alive, if enough of it is dead to make that worthwhile.
     /// `live` is asked for only then.
@@ -301,6 +320,11 @@ pub trait Store {
         self.cache_mut().take_loss()
     }
 
+    /// See [`Cache::spill`].
+    fn spill(&mut self) -> Result<Spilled, StoreError> {
+        self.cache_mut().spill()
+    }
+
     /// Makes the cache durable, then commits what waited for it.
     fn flush(&mut self) -> Result<(), StoreError>;
 
@@ -367,6 +391,11 @@ pub trait Cache: std::fmt::Debug {
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
     /// Nothing is added to a cache that was lost before [`take_loss`](Self::take_loss) was asked.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
+
+    /// Does a part of what a [`flush`](Self::flush) would have to do, so that nobody waits long for it.
+    fn spill(&mut self) -> Result<Spilled, StoreError> {
+        Ok(Spilled::All)
+    }
 
     /// Makes every change durable.
     fn flush(&mut self) -> Result<(), StoreError>;

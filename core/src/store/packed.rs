@@ -74,12 +74,20 @@ pub(super) fn queued_entries(record: &[u8]) -> Result<Option<QueuedEntries<'_>>,
             reader.array_of(2..=2)?;
             found.resolved = Some(reader.whole()?);
             if !reader.takes_nil() {
-                found.entries.push(reader.entry()?);
+                let PackedEntry { head, within, .. } = reader.entry()?;
+                found.entries.push((head, within));
             }
         }
         _ => return Ok(None),
     }
     if reader.at == record.len() { Ok(Some(found)) } else { Err(Unreadable::TooLong) }
+}
+
+/// Where the mutation stands in an entry, and its number.
+pub(super) fn packed_mutation(entry: &[u8]) -> Result<(u64, Range<usize>), Unreadable> {
+    let mut reader = Reader { bytes: entry, at: 0 };
+    let PackedEntry { head, mutation, .. } = reader.entry()?;
+    if reader.at == entry.len() { Ok((head.client_seq, mutation)) } else { Err(Unreadable::TooLong) }
 }
 
 /// The head of a record of [`Record::Queued`](super::Record::Queued) with so many entries.
@@ -96,6 +104,13 @@ pub(super) fn queued_record(entries: u32, packed: &[u8]) -> Result<Vec<u8>, supe
 struct Reader<'r> {
     bytes: &'r [u8],
     at: usize,
+}
+
+/// An entry, and where it and its mutation stand.
+struct PackedEntry<'r> {
+    head: EntryHead<'r>,
+    within: Range<usize>,
+    mutation: Range<usize>,
 }
 
 impl<'r> Reader<'r> {
@@ -178,16 +193,18 @@ impl<'r> Reader<'r> {
 
     fn entries(&mut self, found: &mut QueuedEntries<'r>) -> Result<(), Unreadable> {
         for _ in 0..self.array()? {
-            found.entries.push(self.entry()?);
+            let PackedEntry { head, within, .. } = self.entry()?;
+            found.entries.push((head, within));
         }
         Ok(())
     }
 
-    fn entry(&mut self) -> Result<(EntryHead<'r>, Range<usize>), Unreadable> {
+    fn entry(&mut self) -> Result<PackedEntry<'r>, Unreadable> {
         let start = self.at;
         let length = self.array_of(3..=4)?;
         let room = self.text()?;
         Room::check(room)?;
+        let mutation_start = self.at;
         let mutation_length = self.array_of(5..=6)?;
         let client_seq = self.whole()?;
         let (collection, id) = (self.text()?, self.text()?);
@@ -196,13 +213,14 @@ impl<'r> Reader<'r> {
         let written = self.write()?;
         let time = self.time()?;
         let base = if mutation_length == 6 { self.base()? } else { 0 };
+        let mutation = mutation_start..self.at;
         let queued_at_ms = self.whole()?;
         if length == 4 {
             self.accepted()?;
         }
         let bytes = measure::mutation(collection, id, written, base) as u64;
         let head = EntryHead { room, collection, id, client_seq, time, queued_at_ms, bytes };
-        Ok((head, start..self.at))
+        Ok(PackedEntry { head, within: start..self.at, mutation })
     }
 
     fn time(&mut self) -> Result<HybridTime, Unreadable> {

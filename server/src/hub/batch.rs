@@ -1,6 +1,6 @@
 //! A push, mutation by mutation.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::limits::VALUE_DEPTH_MAX;
@@ -11,7 +11,7 @@ use syncline_protocol::{
     Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
 };
 
-use super::{Commit, DocumentKey, Head, Replaced, RoomStore, Written};
+use super::{Commit, DocumentKey, Head, PushStore, Replaced, Written};
 
 /// A push under way: what it has read and will write.
 pub(super) struct Batch<'a, S> {
@@ -23,7 +23,7 @@ pub(super) struct Batch<'a, S> {
     head: Head,
     last_client_seq_before: u64,
     last_client_seq: u64,
-    documents: BTreeMap<DocumentKey, Working>,
+    documents: HashMap<DocumentKey, Working>,
     rejections: Vec<(u64, WireError)>,
     pub(super) written_bytes: usize,
 }
@@ -34,7 +34,7 @@ struct Working {
     changed: bool,
 }
 
-impl<'a, S: RoomStore> Batch<'a, S> {
+impl<'a, S: PushStore> Batch<'a, S> {
     pub(super) fn open(
         store: &'a S,
         room: &'a Room,
@@ -52,7 +52,7 @@ impl<'a, S: RoomStore> Batch<'a, S> {
             head,
             last_client_seq_before: last_client_seq,
             last_client_seq,
-            documents: BTreeMap::new(),
+            documents: HashMap::new(),
             rejections: Vec::new(),
             written_bytes: 0,
         })

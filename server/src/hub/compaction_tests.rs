@@ -9,7 +9,7 @@ use syncline_protocol::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::hub::{Author, Commit, PageRequest, page, push};
+use crate::hub::{Author, Commit, PageRequest, PushStore, page, push};
 use crate::storage::memory::MemoryStore;
 use crate::storage::tables::Tables;
 
@@ -92,7 +92,7 @@ impl TestStore for OnDisk {
     }
 
     fn apply(&mut self, commit: Commit) {
-        self.tables().apply(&commit).unwrap();
+        self.tables().apply(&commit, 0).unwrap();
     }
 
     fn compact(&mut self, compaction: Compaction) {

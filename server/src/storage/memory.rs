@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use syncline_protocol::{ClientId, Document, Room, WireError};
 
-use crate::hub::{Commit, Compaction, DocumentKey, Head, RoomStore, Tombstone, Written};
+use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
 
 /// A [`RoomStore`] that forgets everything with the process.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ impl MemoryStore {
     }
 }
 
-impl RoomStore for MemoryStore {
+impl PushStore for MemoryStore {
     type Error = Infallible;
 
     fn head(&self, room: &Room) -> Result<Head, Infallible> {
@@ -118,7 +118,9 @@ impl RoomStore for MemoryStore {
         let client = self.rooms.get(room).and_then(|room| room.clients.get(&client));
         Ok(client.map_or(0, |client| client.rejections_dropped_through))
     }
+}
 
+impl RoomStore for MemoryStore {
     fn tombstones(
         &self,
         room: &Room,

@@ -1,5 +1,7 @@
 //! Where rooms are kept.
 
+mod ahead;
+mod ahead_log;
 mod codec;
 pub mod memory;
 mod opening;

@@ -1,25 +1,24 @@
 //! The embedded store: sled behind one thread.
 //!
-//! The thread takes every job that waits, applies each push as one transaction, flushes once for all of them, and
-//! only then answers. Reads run on the same thread and are answered after the same flush, so nobody sees what a
-//! crash could take back. Between jobs it searches the rooms for deletions to purge. After a failure of the database it
-//! answers nothing but `unavailable`: what sled holds in memory then is no longer what is on disk.
+//! The thread takes every job that waits, commits each push, syncs once for all of them, and only then answers. Reads run
+//! on the same thread and are answered after the same sync, so nobody sees what a crash could take back. Between jobs it
+//! brings the tables further, and searches the rooms for deletions to purge. After a failure of the database it answers nothing but `unavailable`: what sled holds in memory then is no longer what is on disk.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
 use syncline_protocol::{ClientId, Limits, Room, WireError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
+use super::ahead::Ahead;
 use super::sweep::Sweep;
-use super::tables::Tables;
 use super::{OnCommit, Reply, Storage, StorageError, unavailable};
 use crate::config::{HubConfig, StorageConfig};
-use crate::hub::{self, Author, PageRequest, PushError, RoomStore};
+use crate::hub::{self, Author, PageRequest, PushError, PushStore};
 
 /// A [`Storage`] in one folder of this machine.
 #[derive(Debug)]
@@ -51,16 +50,17 @@ impl SledStorage {
         config: &StorageConfig,
         on_commit: OnCommit,
     ) -> Result<Self, StorageError> {
-        let tables = Tables::open(path, config.cache_bytes, config.rejections_kept_max)?;
+        let rooms = Ahead::open(path, config)?;
         let (jobs, waiting) = mpsc::channel(config.jobs_queued_max.max(1));
         let healthy = Arc::new(AtomicBool::new(true));
         let worker = Worker {
-            tables,
+            rooms,
             limits,
             hub,
             on_commit,
             healthy: Arc::clone(&healthy),
             group_jobs_max: config.group_jobs_max.max(1),
+            ahead_delay: Duration::from_millis(config.ahead_delay_ms),
             timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         };
         let sweep = Sweep::new(config.sweep_interval_ms);
@@ -105,12 +105,13 @@ impl Storage for SledStorage {
 
 /// What the thread owns.
 struct Worker {
-    tables: Tables,
+    rooms: Ahead,
     limits: Limits,
     hub: HubConfig,
     on_commit: OnCommit,
     healthy: Arc<AtomicBool>,
     group_jobs_max: usize,
+    ahead_delay: Duration,
     timer: tokio::runtime::Runtime,
 }
 
@@ -119,17 +120,24 @@ struct Worker {
 struct Group {
     finishes: Vec<Finish>,
     changes: Vec<Changes>,
-    dirty: bool,
+    /// Deletions were purged, of which only the tables know.
+    purged: bool,
     closing: Option<Answer<()>>,
 }
 
 impl Worker {
-    fn run(self, mut waiting: mpsc::Receiver<Job>, mut sweep: Sweep) {
+    fn run(mut self, mut waiting: mpsc::Receiver<Job>, mut sweep: Sweep) {
+        let mut ahead_due = Instant::now();
         loop {
             let mut group = Group::default();
-            match self.timer.block_on(async { timeout_at(sweep.due().into(), waiting.recv()).await }) {
-                Ok(Some(first)) => self.start(first, &mut group),
+            let due = if self.is_ahead() { sweep.due().min(ahead_due) } else { sweep.due() };
+            match self.timer.block_on(async { timeout_at(due.into(), waiting.recv()).await }) {
+                Ok(Some(first)) => {
+                    self.start(first, &mut group);
+                    ahead_due = Instant::now() + self.ahead_delay;
+                }
                 Ok(None) => break,
+                Err(_) if ahead_due <= Instant::now() => self.catch_up(),
                 Err(_) => {}
             }
             while group.finishes.len() < self.group_jobs_max
@@ -149,17 +157,35 @@ impl Worker {
                 return;
             }
         }
-        if let Err(error) = self.tables.flush() {
+        if let Err(error) = self.flush() {
             tracing::error!(%error, "the last flush failed");
         }
     }
 
+    fn is_ahead(&self) -> bool {
+        self.rooms.is_ahead() && self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Brings the tables a step further while nobody asks anything.
+    fn catch_up(&mut self) {
+        if let Err(error) = self.rooms.write_first() {
+            self.fail(&error);
+        }
+    }
+
+    /// Makes everything durable, in the tables.
+    fn flush(&mut self) -> Result<(), StorageError> {
+        self.rooms.with_all()?;
+        self.rooms.flush()
+    }
+
     /// Flushes for all, then answers all, save for the one who asked to close.
-    fn finish(&self, group: Group) -> Option<Answer<()>> {
-        let flushed = if (group.dirty || group.closing.is_some()) && self.healthy.load(Ordering::Relaxed) {
-            self.tables.flush()
-        } else {
-            Ok(())
+    fn finish(&mut self, group: Group) -> Option<Answer<()>> {
+        let flushed = match group.closing {
+            _ if !self.healthy.load(Ordering::Relaxed) => Ok(()),
+            Some(_) => self.flush(),
+            None if group.purged => self.rooms.sync().and_then(|()| self.rooms.flush()),
+            None => self.rooms.sync(),
         };
         if let Err(error) = flushed {
             self.fail(&error);
@@ -176,72 +202,67 @@ impl Worker {
         group.closing
     }
 
-    fn start(&self, job: Job, group: &mut Group) {
+    fn start(&mut self, job: Job, group: &mut Group) {
         match job {
             Job::Push { push, author, answer } => {
                 let done = self.push(&push, &author, group);
                 group.answer(answer, done);
             }
             Job::Page { request, answer } => {
-                let page = hub::page(&self.tables, &request, &self.limits, &self.hub);
+                let tables = self.rooms.with_all_of(&request.room);
+                let page = tables.and_then(|tables| hub::page(tables, &request, &self.limits, &self.hub));
                 group.answer(answer, self.told(page));
             }
             Job::Heads { rooms, answer } => {
                 let heads: Result<Vec<_>, _> = rooms
                     .into_iter()
-                    .map(|room| self.tables.head(&room).map(|head| (room, head.seq)))
+                    .map(|room| self.rooms.head(&room).map(|head| (room, head.seq)))
                     .collect();
                 group.answer(answer, self.told(heads));
             }
             Job::Owner { client, answer } => {
-                group.answer(answer, self.told(self.tables.owner(client)));
+                group.answer(answer, self.told(self.rooms.owner(client)));
             }
             Job::Close { answer } => group.closing = Some(answer),
         }
     }
 
-    fn push(&self, push: &Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {
+    fn push(&mut self, push: &Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {
         if !self.healthy.load(Ordering::Relaxed) {
             return Err(unavailable());
         }
-        let pushed = match hub::push(&self.tables, push, author, now_ms(), &self.limits, &self.hub) {
+        let pushed = match hub::push(&self.rooms, push, author, now_ms(), &self.limits, &self.hub) {
             Ok(pushed) => pushed,
             Err(PushError::Refused(error)) => return Err(error),
             Err(PushError::Store(error)) => return self.told(Err(error)),
         };
-        if let Some(commit) = &pushed.commit {
-            self.told(self.tables.apply(commit))?;
-            group.dirty = true;
+        let tombstones = pushed.commit.as_ref().map_or(0, |commit| commit.head.tombstones);
+        if let Some(commit) = pushed.commit
+            && let Err(error) = self.rooms.commit(commit)
+        {
+            // Whether the commit counts is not known any more.
+            self.fail(&error);
+            return Err(error.to_wire());
         }
         group.changes.extend(pushed.changes);
-        if pushed.commit.is_some_and(|commit| commit.head.tombstones > self.hub.tombstones_kept_max) {
+        if tombstones > self.hub.tombstones_kept_max {
             // The push itself succeeded; a failure here is in the log, and ends all service if it must.
-            group.dirty |= self.told(self.compact(&push.room)).unwrap_or(false);
+            group.purged |= {
+                let compacted = compact(&mut self.rooms, &push.room, &self.hub);
+                self.told(compacted).unwrap_or(false)
+            };
         }
         Ok(pushed.answer)
     }
 
-    /// Purges one step's worth of a room's deletions; whether there were any.
-    fn compact(&self, room: &Room) -> Result<bool, StorageError> {
-        let Some(compaction) = hub::compact(&self.tables, room, now_ms(), &self.hub)? else {
-            return Ok(false);
-        };
-        self.tables.compact(&compaction)?;
-        tracing::debug!(
-            removed = compaction.removed.len(),
-            floor = compaction.head.floor,
-            "purged deletions"
-        );
-        Ok(true)
-    }
-
-    fn sweep(&self, sweep: &mut Sweep, group: &mut Group) {
+    fn sweep(&mut self, sweep: &mut Sweep, group: &mut Group) {
         if !self.healthy.load(Ordering::Relaxed) {
             return sweep.rest();
         }
-        let swept = sweep.step(&self.tables, |room| self.compact(room));
+        let hub = &self.hub;
+        let swept = sweep.step(&mut self.rooms, |rooms, room| compact(rooms, room, hub));
         // Nobody waits for an answer; a failure is in the log.
-        group.dirty |= self.told(swept).unwrap_or(false);
+        group.purged |= self.told(swept).unwrap_or(false);
     }
 
     /// A result as the client is told it. A failure other than a damaged record ends all service.
@@ -272,6 +293,17 @@ impl Group {
             let _ = answer.send(outcome.and(result));
         }));
     }
+}
+
+/// Purges one step's worth of a room's deletions; whether there were any.
+fn compact(rooms: &mut Ahead, room: &Room, hub: &HubConfig) -> Result<bool, StorageError> {
+    let tables = rooms.with_all_of(room)?;
+    let Some(compaction) = hub::compact(tables, room, now_ms(), hub)? else {
+        return Ok(false);
+    };
+    rooms.compact(&compaction)?;
+    tracing::debug!(removed = compaction.removed.len(), floor = compaction.head.floor, "purged deletions");
+    Ok(true)
 }
 
 /// Milliseconds since the epoch.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use syncline_protocol::Room;
 
 use super::StorageError;
-use super::tables::Tables;
+use super::ahead::Ahead;
 
 /// Between two steps of a sweep; jobs that come in meanwhile go first.
 const PAUSE_MS: u64 = 10;
@@ -46,17 +46,17 @@ impl Sweep {
     /// looked at again, and one that fails is passed over.
     pub(super) fn step(
         &mut self,
-        tables: &Tables,
-        compact: impl Fn(&Room) -> Result<bool, StorageError>,
+        rooms: &mut Ahead,
+        compact: impl Fn(&mut Ahead, &Room) -> Result<bool, StorageError>,
     ) -> Result<bool, StorageError> {
         self.due = Instant::now() + Duration::from_millis(PAUSE_MS);
         for _ in 0..ROOMS_MAX {
-            let found = tables.room_with_tombstones(self.after.as_ref());
+            let found = rooms.with_all().and_then(|tables| tables.room_with_tombstones(self.after.as_ref()));
             let Ok(Some(room)) = found else {
                 self.rest();
                 return found.map(|_| false);
             };
-            match compact(&room) {
+            match compact(rooms, &room) {
                 Ok(false) => self.after = Some(room),
                 Ok(true) => return Ok(true),
                 Err(error) => {

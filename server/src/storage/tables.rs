@@ -9,6 +9,7 @@
 //! | owners | client | user |
 //! | clients | room, client | last number, how many rejections are kept, the last one that no longer is |
 //! | rejections | room, client, number | why it was refused |
+//! | applied | nothing | the number of the last commit |
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -26,11 +27,15 @@ use super::codec::{
     rejection_key, room_end, split,
 };
 use super::opening::open_unlocked;
-use crate::hub::{Commit, Compaction, DocumentKey, Head, RoomStore, Tombstone, Written};
+use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
 
 /// sled's log, which [`Tables::flush`] syncs itself.
 const LOG_FILE: &str = "db";
 
+/// The only key of its tree.
+const APPLIED_KEY: &[u8] = b"";
+
+#[derive(Debug)]
 pub(crate) struct Tables {
     db: Db,
     log_file: File,
@@ -41,6 +46,7 @@ pub(crate) struct Tables {
     owners: Tree,
     clients: Tree,
     rejections: Tree,
+    applied: Tree,
     rejections_kept_max: usize,
 }
 
@@ -73,6 +79,7 @@ struct Writes {
     owners: Batch,
     clients: Batch,
     rejections: Batch,
+    applied: Batch,
 }
 
 impl Tables {
@@ -103,6 +110,7 @@ impl Tables {
             owners: tree("owners")?,
             clients: tree("clients")?,
             rejections: tree("rejections")?,
+            applied: tree("applied")?,
             db,
             rejections_kept_max,
         })
@@ -119,9 +127,16 @@ impl Tables {
         Ok(())
     }
 
-    /// Makes a push's effect in one transaction.
-    pub(crate) fn apply(&self, commit: &Commit) -> Result<(), StorageError> {
-        self.write(&self.writes(commit)?)
+    /// Makes a push's effect in one transaction, and notes its number.
+    pub(crate) fn apply(&self, commit: &Commit, number: u64) -> Result<(), StorageError> {
+        let mut writes = self.writes(commit)?;
+        writes.applied.insert(APPLIED_KEY, encode(&number)?);
+        self.write(&writes)
+    }
+
+    /// The number of the last commit, 0 for none.
+    pub(crate) fn applied(&self) -> Result<u64, StorageError> {
+        self.applied.get(APPLIED_KEY)?.map_or(Ok(0), |bytes| decode("applied", &bytes))
     }
 
     /// Removes tombstones in one transaction.
@@ -156,9 +171,10 @@ impl Tables {
             &self.owners,
             &self.clients,
             &self.rejections,
+            &self.applied,
         );
         let outcome: Result<(), TransactionError<Infallible>> =
-            trees.transaction(|(rooms, documents, log, tombstones, owners, clients, rejections)| {
+            trees.transaction(|(rooms, documents, log, tombstones, owners, clients, rejections, applied)| {
                 rooms.apply_batch(&writes.rooms)?;
                 documents.apply_batch(&writes.documents)?;
                 log.apply_batch(&writes.log)?;
@@ -166,6 +182,7 @@ impl Tables {
                 owners.apply_batch(&writes.owners)?;
                 clients.apply_batch(&writes.clients)?;
                 rejections.apply_batch(&writes.rejections)?;
+                applied.apply_batch(&writes.applied)?;
                 Ok::<(), ConflictableTransactionError<Infallible>>(())
             });
         match outcome {
@@ -264,7 +281,7 @@ impl Tables {
     }
 }
 
-impl RoomStore for Tables {
+impl PushStore for Tables {
     type Error = StorageError;
 
     fn head(&self, room: &Room) -> Result<Head, StorageError> {
@@ -298,7 +315,9 @@ impl RoomStore for Tables {
     fn rejections_dropped_through(&self, room: &Room, client: ClientId) -> Result<u64, StorageError> {
         self.client(room, client).map(|client| client.rejections_dropped_through)
     }
+}
 
+impl RoomStore for Tables {
     fn tombstones(
         &self,
         room: &Room,

@@ -6,6 +6,10 @@ use syncline_protocol::{Collection, DocumentId, ErrorCode, HybridTime, Stamp, St
 use super::*;
 use crate::hub::Replaced;
 
+fn apply(tables: &Tables, commit: &Commit) -> Result<(), StorageError> {
+    tables.apply(commit, 0)
+}
+
 fn open(path: &Path) -> Tables {
     Tables::open(path, 1 << 20, 2).unwrap()
 }
@@ -68,7 +72,7 @@ fn a_commit_is_there_after_reopening() {
     let large = document("large", 2, 100_000);
     {
         let tables = open(folder.path());
-        tables.apply(&commit(2, vec![(None, document("a", 1, 1)), (None, large.clone())])).unwrap();
+        apply(&tables, &commit(2, vec![(None, document("a", 1, 1)), (None, large.clone())])).unwrap();
         tables.flush().unwrap();
     }
     let tables = open(folder.path());
@@ -83,8 +87,8 @@ fn a_commit_is_there_after_reopening() {
 fn a_changed_document_leaves_its_old_place_and_its_old_chunks() {
     let folder = tempfile::tempdir().unwrap();
     let tables = open(folder.path());
-    tables.apply(&commit(2, vec![(None, document("a", 1, 100_000)), (None, document("b", 2, 1))])).unwrap();
-    tables.apply(&commit(3, vec![(Some(1), document("a", 3, 10))])).unwrap();
+    apply(&tables, &commit(2, vec![(None, document("a", 1, 100_000)), (None, document("b", 2, 1))])).unwrap();
+    apply(&tables, &commit(3, vec![(Some(1), document("a", 3, 10))])).unwrap();
     assert_eq!(log(&tables), [("b".to_owned(), 2), ("a".to_owned(), 3)]);
     assert_eq!(tables.document(&room(), &key("a")).unwrap(), Some(document("a", 3, 10)));
     assert_eq!(tables.documents.len(), 2, "one chunk each");
@@ -95,8 +99,8 @@ fn rooms_whose_names_share_a_beginning_are_apart() {
     let folder = tempfile::tempdir().unwrap();
     let tables = open(folder.path());
     let longer = Commit { room: Room::new("r2").unwrap(), ..commit(1, vec![(None, document("b", 1, 1))]) };
-    tables.apply(&commit(1, vec![(None, document("a", 1, 1))])).unwrap();
-    tables.apply(&longer).unwrap();
+    apply(&tables, &commit(1, vec![(None, document("a", 1, 1))])).unwrap();
+    apply(&tables, &longer).unwrap();
     assert_eq!(log(&tables), [("a".to_owned(), 1)]);
     assert_eq!(tables.document(&room(), &key("b")).unwrap(), None);
 }
@@ -108,7 +112,7 @@ fn only_the_newest_rejections_are_kept() {
     let error = WireError::new(ErrorCode::NotFound, "no");
     for seqs in [vec![1, 2], vec![3], vec![4]] {
         let rejections = seqs.into_iter().map(|seq| (seq, error.clone())).collect();
-        tables.apply(&Commit { rejections, ..commit(4, vec![]) }).unwrap();
+        apply(&tables, &Commit { rejections, ..commit(4, vec![]) }).unwrap();
     }
     let kept = |seq| tables.rejection(&room(), client(), seq).unwrap().is_some();
     assert_eq!([1, 2, 3, 4].map(kept), [false, false, true, true]);
@@ -128,7 +132,7 @@ fn an_interrupted_snapshot_does_not_keep_the_store_from_opening() {
     let folder = tempfile::tempdir().unwrap();
     {
         let tables = open(folder.path());
-        tables.apply(&commit(1, vec![(None, document("a", 1, 1))])).unwrap();
+        apply(&tables, &commit(1, vec![(None, document("a", 1, 1))])).unwrap();
         tables.flush().unwrap();
     }
     std::fs::write(folder.path().join("snap.0000000000000001.generating"), b"half").unwrap();
@@ -139,7 +143,7 @@ fn an_interrupted_snapshot_does_not_keep_the_store_from_opening() {
 fn a_damaged_record_is_reported_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let tables = open(folder.path());
-    tables.apply(&commit(1, vec![(None, document("a", 1, 1))])).unwrap();
+    apply(&tables, &commit(1, vec![(None, document("a", 1, 1))])).unwrap();
     let chunk = chunk_key(&room(), ["c", "a"], 0);
     let mut bytes = tables.documents.get(&chunk).unwrap().unwrap().to_vec();
     if let Some(last) = bytes.last_mut() {
@@ -158,7 +162,7 @@ fn rooms_with_tombstones_are_found_one_after_the_other() {
         let documents =
             ["a", "b"].into_iter().zip(1..).map(|(id, seq)| Document { deleted, ..document(id, seq, 1) });
         let documents = documents.map(|document| (None, document)).collect();
-        tables.apply(&Commit { room: Room::new(name).unwrap(), ..commit(2, documents) }).unwrap();
+        apply(&tables, &Commit { room: Room::new(name).unwrap(), ..commit(2, documents) }).unwrap();
     }
     let mut found = Vec::new();
     while let Some(room) = tables.room_with_tombstones(found.last()).unwrap() {

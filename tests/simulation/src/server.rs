@@ -13,7 +13,7 @@ use syncline_protocol::message::{self, Auth, Changes, Encoding, Hello, event};
 use syncline_protocol::{ClientId, Collection, Document, ErrorCode, Limits, Mutation, Room, WireError};
 use syncline_server::config::HubConfig;
 use syncline_server::fanout::{LocalFanout, Mail, Mailbox, News, head_hint};
-use syncline_server::hub::{self, Head, RoomStore};
+use syncline_server::hub::{self, Head, PushStore};
 use syncline_server::presence::{ConnectionId, Notice, Roster};
 use syncline_server::storage::memory::MemoryStore;
 

@@ -53,6 +53,10 @@ impl Store for TappedStore {
         self.inner.entry(client_seq)
     }
 
+    fn pack_mutation(&self, client_seq: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.inner.pack_mutation(client_seq, into)
+    }
+
     fn compact_if_worthwhile(&mut self, live: &mut dyn FnMut() -> Live) -> Result<(), StoreError> {
         self.inner.compact_if_worthwhile(live)
     }
