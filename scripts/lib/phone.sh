@@ -128,7 +128,8 @@ android_library() {
     cd "$(dirname "$1")" || exit
     CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" rustc --locked --profile "$4" \
       -p "$2" --lib --crate-type cdylib "${build_std[@]}" \
-      -- -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384
+      -- -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384 \
+      -Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,--pack-dyn-relocs=android
   ) >&2
 }
 
