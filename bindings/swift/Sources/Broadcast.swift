@@ -1,70 +1,92 @@
 import Foundation
 
+/// Those who follow something by a stream.
+///
+/// A stream that is cancelled calls `onTermination` under a lock of the task's, which whoever resumes the task needs as well. So
+/// nothing is yielded under the lock that `onTermination` takes.
+final class Followers<Element: Sendable>: @unchecked Sendable {
+  private let lock = NSLock()
+  private var continuations: [UInt64: AsyncStream<Element>.Continuation] = [:]
+  private var last: UInt64 = 0
+  private var finished = false
+
+  func add(_ continuation: AsyncStream<Element>.Continuation) {
+    let number: UInt64? = lock.locked {
+      guard !finished else { return nil }
+      last += 1
+      continuations[last] = continuation
+      return last
+    }
+    guard let number else { return continuation.finish() }
+    continuation.onTermination = { [weak self] _ in
+      guard let self else { return }
+      self.lock.locked { self.continuations[number] = nil }
+    }
+  }
+
+  /// In order, as far as the calls are.
+  func yield(_ element: Element) {
+    let all = lock.locked { Array(continuations.values) }
+    all.forEach { $0.yield(element) }
+  }
+
+  /// Ends every stream, also those that begin later.
+  func finish() {
+    let all = lock.locked { () -> [AsyncStream<Element>.Continuation] in
+      finished = true
+      defer { continuations = [:] }
+      return Array(continuations.values)
+    }
+    all.forEach { $0.finish() }
+  }
+}
+
 /// A value that changes, and everybody who follows it. A slow follower sees the newest only.
 final class Broadcast<Value: Sendable>: @unchecked Sendable {
-  private let lock = NSLock()
+  /// Keeps what is yielded in the order of the changes.
+  private let order = NSLock()
   private var current: Value?
-  private var followers: [UInt64: AsyncStream<Value>.Continuation] = [:]
-  private var lastFollower: UInt64 = 0
-  private var finished = false
+  private let followers = Followers<Value>()
 
   init(_ value: Value? = nil) {
     current = value
   }
 
-  var value: Value? { lock.locked { current } }
+  var value: Value? { order.locked { current } }
 
-  // Yielded under the lock, which keeps the order; it runs no code of a follower.
   func send(_ value: Value) {
-    lock.locked {
-      current = value
-      followers.values.forEach { $0.yield(value) }
-    }
+    order.locked { set(value) }
   }
 
   func update(_ change: (Value) -> Value) {
-    lock.locked {
-      guard let before = current else { return }
-      let after = change(before)
-      current = after
-      followers.values.forEach { $0.yield(after) }
+    order.locked {
+      if let current { set(change(current)) }
     }
   }
 
   func sendFirst(_ value: Value) {
-    lock.locked {
-      guard current == nil else { return }
-      current = value
-      followers.values.forEach { $0.yield(value) }
+    order.locked {
+      if current == nil { set(value) }
     }
+  }
+
+  private func set(_ value: Value) {
+    current = value
+    followers.yield(value)
   }
 
   /// The value now, if there is one, and each that follows.
   func stream() -> AsyncStream<Value> {
     AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
-      let follower: UInt64? = lock.locked {
+      order.locked {
         if let current { continuation.yield(current) }
-        guard !finished else { return nil }
-        lastFollower += 1
-        followers[lastFollower] = continuation
-        return lastFollower
-      }
-      guard let follower else { return continuation.finish() }
-      continuation.onTermination = { [weak self] _ in
-        guard let self else { return }
-        self.lock.locked { self.followers[follower] = nil }
+        followers.add(continuation)
       }
     }
   }
 
   func finish() {
-    // Finished outside the lock: it calls `onTermination`.
-    let left = lock.locked { () -> [AsyncStream<Value>.Continuation] in
-      finished = true
-      defer { followers = [:] }
-      return Array(followers.values)
-    }
-    left.forEach { $0.finish() }
+    followers.finish()
   }
 }
 

@@ -9,8 +9,7 @@ final class EventHub: ClientListener, @unchecked Sendable {
   private let lock = NSLock()
   private var live: [UInt64: LiveRows] = [:]
   private var presence: [String: Broadcast<ClientEvent>] = [:]
-  private var listeners: [UInt64: AsyncStream<ClientEvent>.Continuation] = [:]
-  private var lastListener: UInt64 = 0
+  private let listeners = Followers<ClientEvent>()
   private var closed = false
 
   /// Watches that are beginning, and what came for watches nobody has claimed meanwhile.
@@ -18,12 +17,8 @@ final class EventHub: ClientListener, @unchecked Sendable {
   private var unclaimed: [ClientEvent] = []
 
   func onEvents(events: [ClientEvent]) {
-    lock.locked {
-      for event in events {
-        take(event)
-        listeners.values.forEach { $0.yield(event) }
-      }
-    }
+    lock.locked { events.forEach(take) }
+    events.forEach(listeners.yield)
   }
 
   private func take(_ event: ClientEvent) {
@@ -83,30 +78,20 @@ final class EventHub: ClientListener, @unchecked Sendable {
   /// Everything that comes; who falls behind by more than `kept` misses the oldest.
   func events(kept: Int) -> AsyncStream<ClientEvent> {
     AsyncStream(bufferingPolicy: .bufferingNewest(kept)) { continuation in
-      let listener: UInt64? = lock.locked {
-        guard !closed else { return nil }
-        lastListener += 1
-        listeners[lastListener] = continuation
-        return lastListener
-      }
-      guard let listener else { return continuation.finish() }
-      continuation.onTermination = { [weak self] _ in
-        guard let self else { return }
-        self.lock.locked { self.listeners[listener] = nil }
-      }
+      listeners.add(continuation)
     }
   }
 
   /// Nothing comes any more: every stream ends.
   func close() {
-    let (rows, rooms, left) = lock.locked {
+    let (rows, rooms) = lock.locked {
       closed = true
-      defer { (live, presence, listeners) = ([:], [:], [:]) }
-      return (Array(live.values), Array(presence.values), Array(listeners.values))
+      defer { (live, presence) = ([:], [:]) }
+      return (Array(live.values), Array(presence.values))
     }
     rows.forEach { $0.results.finish() }
     rooms.forEach { $0.finish() }
-    left.forEach { $0.finish() }
+    listeners.finish()
     connection.finish()
     queue.finish()
     progress.finish()
