@@ -47,7 +47,11 @@ it(
   async () => {
     const app = await install();
     const jest = join(ROOT, 'node_modules/jest/bin/jest.js');
-    const report = await run(process.execPath, [jest, '--ci', '--json', '--runInBand'], { cwd: app }).then(
+    const report = await run(
+      process.execPath,
+      [jest, '--ci', '--json', '--runInBand', `--testTimeout=${TIMEOUT_MS}`],
+      { cwd: app },
+    ).then(
       ({ stdout }) => stdout,
       // It says what failed in the same form.
       (error: unknown) => (error as { stdout: string }).stdout,
