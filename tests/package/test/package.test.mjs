@@ -74,7 +74,7 @@ test('no entry is heavier than it may be, and the small one has nothing of the r
     [],
   );
   const { modules } = measured.find(({ entry }) => entry === './core');
-  const rest = /\/build\/(jobs|socket|socket-hub|presence|client|portable)\.js$/;
+  const rest = /\/build\/(jobs|socket|socket-hub|presence|client)\.js$/;
   assert.deepEqual(
     modules.filter((module) => rest.test(module)),
     [],
