@@ -14,14 +14,12 @@ import { worldFor } from './support/world.ts';
 
 const world = worldFor('file');
 
-const devices = () => world.devices;
-
 it('keeps documents in sync through hooks, with a client that is for nothing else', async () => {
   const room = unique('list');
   const ref = { room, collection: 'tasks' };
   const bob = await world.client('bob', [room]);
   const options = await world.options('ada', [room]);
-  const { host } = devices();
+  const { host } = world.devices;
   const wrapper = ({ children }: { children: ReactNode }) => (
     <SynclineProvider options={options} host={host}>
       {children}
@@ -50,7 +48,7 @@ it('keeps documents in sync through hooks, with a client that is for nothing els
 
 it('takes a whole client as well, and a hook that needs one says so', async () => {
   const whole = await world.client('ada', [unique('list')]);
-  const small = createSyncClient(await world.options('ada', [unique('list')]), devices().host);
+  const small = createSyncClient(await world.options('ada', [unique('list')]), world.devices.host);
   const under =
     (provider: (children: ReactNode) => ReactNode) =>
     ({ children }: { children: ReactNode }) =>

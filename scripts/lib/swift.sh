@@ -50,7 +50,7 @@ skip_swift() {
 # and what of the Expo module needs no iOS, among the tests.
 assemble_swift_package() {
   local package="$root/target/swift"
-  rm -rf "$package/Sources" "$package/Tests" "$package/generated"
+  rm -rf "$package"/{Sources,FfiContender,Tests,generated}
   mkdir -p "$package/Sources/Syncline" "$package/Sources/SynclineFFI" "$package/lib"
   generate_bindings swift "$package/generated"
   mv "$package/generated/Syncline.swift" "$package/Sources/Syncline/"
@@ -59,7 +59,21 @@ assemble_swift_package() {
   mv "$package/generated/SynclineFFI.modulemap" "$package/Sources/SynclineFFI/module.modulemap"
   rmdir "$package/generated"
   cp "$root"/bindings/swift/Sources/*.swift "$package/Sources/Syncline/"
-  cp -r "$root/tests/swift/Package.swift" "$root/tests/swift/Tests" "$package/"
+  cp -r "$root"/tests/swift/{Package.swift,FfiContender,Tests} "$package/"
   cp "$root"/react-native-module/ios/{EventRelay,CoreOwner}.swift "$package/Tests/SynclineTests/"
   cp "$SYNCLINE_LIBRARY" "$package/lib/"
+}
+
+# prepare_swift_contender: the program that is Swift in the benchmark `ffi`, after assemble_swift_package. Exports where
+# it is.
+prepare_swift_contender() {
+  local package="$swift_root/target/swift" contender="$root/target/swift/ffi-contender"
+  "${swift_run[@]}" swift build --configuration release --product FfiContender --package-path "$package" \
+    -Xlinker -L"$package/lib" -Xlinker -lsyncline_ffi >&2
+  cat >"$contender" <<EOF
+#!/usr/bin/env bash
+exec $(printf '%q ' "${swift_run[@]}") env LD_LIBRARY_PATH="$package/lib" "$package/.build/release/FfiContender" "\$@"
+EOF
+  chmod +x "$contender"
+  export SYNCLINE_BENCH_SWIFT="$contender"
 }

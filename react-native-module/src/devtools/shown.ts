@@ -10,9 +10,10 @@ import type {
   Stats,
 } from '../contract.ts';
 import { invalid } from '../error.ts';
+import { read, written } from '../inline-bytes.ts';
+import { encodeWork } from '../job-values.ts';
 import type { PresenceSnapshot } from '../presence.ts';
 import type { CollectionSnapshot, CoreQuery } from '../watches.ts';
-import { withBytes, withoutBytes } from './bytes-text.ts';
 import {
   ITEMS_MAX,
   type LatencySample,
@@ -35,9 +36,19 @@ export function listed<T, S>(all: readonly T[], show: (item: T) => S): Listed<S>
 
 /** A value as JSON, which what a validator made of a document may not be. */
 export function shown(value: object | string | null): Shown {
+  return shownBy(() => value);
+}
+
+/** What a job does as JSON, bytes as `{ $bytes: base64 }`; `readWork` reads it. */
+export function shownWork(work: JobWork): Shown {
+  return shownBy(() => written(encodeWork(work)) as object);
+}
+
+/** Whatever is wrong with a value must not keep the others from being shown. */
+function shownBy(read: () => object | string | null): Shown {
   let text: string;
   try {
-    text = JSON.stringify(value, null, 2);
+    text = JSON.stringify(read(), null, 2);
   } catch (error) {
     return { text: String(error), isCut: true };
   }
@@ -45,16 +56,11 @@ export function shown(value: object | string | null): Shown {
   return { text: isCut ? text.slice(0, VALUE_CHARS_MAX) : text, isCut };
 }
 
-/** What a job does as JSON, bytes as `{ $bytes: base64 }`; `readWork` reads it. */
-export function shownWork(work: JobWork): Shown {
-  return shown(withoutBytes(work) as JobWork);
-}
-
 /** The work that the panel wrote; whether it makes sense is the core's to say. */
 export function readWork(text: string): JobWork {
   let work: unknown;
   try {
-    work = withBytes(JSON.parse(text));
+    work = read(JSON.parse(text));
   } catch (error) {
     throw invalid(`this cannot be read: ${String(error)}`);
   }

@@ -1,12 +1,13 @@
 // What stands in for the native module: text and bytes in, text and bytes out, all in memory.
 import type { AppState, ClientConfig, DeviceOptions, Envelope, Event, Network } from '../contract.ts';
+import { SynclineError } from '../error.ts';
+import { packed, unpacked } from '../inline-bytes.ts';
 import type { EventsListener, Host, Parcel } from '../host.ts';
 import type { Unsubscribe } from '../observable.ts';
 import { type Disk, emptyDisk } from './context.ts';
 import { FakeCore } from './core.ts';
 import { Failure } from './errors.ts';
 import { bringUpToDate } from './migrations.ts';
-import { packed, unpacked } from './parcels.ts';
 import { FakeServer } from './server.ts';
 import { parseCommand, parseConfig } from './shapes.ts';
 
@@ -132,7 +133,7 @@ async function answer(work: () => unknown): Promise<Parcel> {
   try {
     envelope = { ok: await work() };
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof Failure || error instanceof SynclineError)) throw error;
     envelope = { error: error.body };
   }
   return packed(envelope);

@@ -1,5 +1,7 @@
 import type { Write } from '../contract.ts';
+import { read, written } from '../inline-bytes.ts';
 import { toFields } from '../json.ts';
+import { toPortable } from '../portable.ts';
 import { toOps } from '../ops.ts';
 import {
   Backend,
@@ -11,7 +13,6 @@ import {
 } from './backend.ts';
 import { Clock } from './clock.ts';
 import { Failure } from './errors.ts';
-import { fromValues, toValues } from './parcels.ts';
 import type { Line } from './roster.ts';
 import { claims } from './tokens.ts';
 import { copy, type Fields } from './values.ts';
@@ -231,7 +232,7 @@ export class FakeServer {
   #handle({ connection, namespace, event, args, answer }: Emitted): void {
     const call: ServerCall = {
       event,
-      args: toValues(args),
+      args: read(args) as unknown[],
       namespace,
       userId: connection.user.userId,
       isAcked: answer !== null,
@@ -247,7 +248,7 @@ export class FakeServer {
     if (!handler) return;
     const reply = (value: unknown) => {
       if (value === undefined) return;
-      answer?.(fromValues(value instanceof Answer ? value.args : [value]));
+      answer?.(written(toPortable(value instanceof Answer ? value.args : [value])) as unknown[]);
     };
     const refuse = (error: unknown) => {
       reply({ error: refusal(error) });
@@ -344,13 +345,13 @@ function send(
   args: readonly unknown[],
   answer: ((args: readonly unknown[]) => void) | null,
 ): void {
-  peer.deliver({ type: 'event', namespace, event, args: fromValues(args), answer });
+  peer.deliver({ type: 'event', namespace, event, args: written(toPortable(args)) as unknown[], answer });
 }
 
 function ask(connection: Connection, namespace: string, event: string, args: unknown[]): Promise<unknown[]> {
   return new Promise((resolve) => {
     send(connection, namespace, event, args, (answered) => {
-      resolve(toValues(answered));
+      resolve(read(answered) as unknown[]);
     });
   });
 }

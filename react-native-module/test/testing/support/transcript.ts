@@ -1,5 +1,5 @@
 // Plays a transcript through the fake host, in virtual time. See tests/contract/README.md.
-import { unpacked } from '../../../src/testing/parcels.ts';
+import { unpacked } from '../../../src/inline-bytes.ts';
 import { Answer, FakeHost, FakeServer, Failure } from '../../../src/testing.ts';
 import { Bindings } from './matching.ts';
 

@@ -3,7 +3,7 @@
 //! Each contender opens a client in memory that never connects, and watches a collection of 1,000 documents. A call asks for
 //! the queue. An event is a write of one document, until its changed row is there. The batch is one call that changes all
 //! documents, until all changed rows are there and read. The client's typed API in Rust crosses nothing; the façade is
-//! the same with strings, still in Rust; Node and Kotlin carry those strings. What a language adds is its figure less
+//! the same with strings, still in Rust; Node, Kotlin and Swift carry those strings. What a language adds is its figure less
 //! the client's.
 //!
 //! "Reading" is what the rows of a batch take of the host's own time: the parsing of the text, and in Node everything
@@ -26,6 +26,8 @@ const READING: Figure = Figure { name: "1,000 changed rows, reading", unit: "µs
 
 /// Names the program that is the Kotlin contender.
 const KOTLIN: &str = "SYNCLINE_BENCH_KOTLIN";
+/// And the Swift one.
+const SWIFT: &str = "SYNCLINE_BENCH_SWIFT";
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "ffi",
@@ -35,6 +37,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         Contender { name: "the façade, in Rust", program: Program::Own("ffi/facade") },
         Contender { name: NODE, program: Program::Node("ffi_node.mjs") },
         Contender { name: "Kotlin", program: Program::Given(KOTLIN) },
+        Contender { name: "Swift", program: Program::Given(SWIFT) },
     ],
     blocks: &[
         Block { name: CALL, samples: 2_000, work: Work::One, unit: "µs", also: &[] },

@@ -1,20 +1,23 @@
-// Bytes at the fake's edge. Within it they are base64, as in the transcripts: `{ $bytes: '…' }`.
-import type { Parcel } from '../host.ts';
-import { Failure } from './errors.ts';
-import { fromPortable, pack, toPortable } from '../portable.ts';
+// Bytes where JSON is all there is: `{ $bytes: base64 }`, as in the transcripts.
+import type { Parcel } from './host.ts';
+import { invalid } from './error.ts';
+import { fromPortable, pack } from './portable.ts';
+
+/** Characters made at once: a call has only so many arguments. */
+const CHUNK_BYTES = 8_192;
 
 /** The text of a parcel with its bytes in it. */
 export function unpacked({ text, attachments }: Parcel): string {
   if (!text.includes('$attachment')) return text;
   const within = ({ $attachment: index }: Only<'$attachment'>) => {
     const bytes = typeof index === 'number' ? attachments[index] : undefined;
-    if (!bytes) throw new Failure('invalid', `there is no attachment ${String(index)}`);
-    return { $bytes: btoa(String.fromCharCode(...bytes)) };
+    if (!bytes) throw invalid(`there is no attachment ${String(index)}`);
+    return { $bytes: toBase64(bytes) };
   };
   return JSON.stringify(replaced(JSON.parse(text), '$attachment', within));
 }
 
-/** What the fake says, its bytes beside the text. */
+/** The same the other way round: bytes beside the text. */
 export function packed(value: unknown): Parcel {
   const attachments: Uint8Array[] = [];
   const beside = ({ $bytes: base64 }: Only<'$bytes'>) => {
@@ -25,15 +28,23 @@ export function packed(value: unknown): Parcel {
   return { text: JSON.stringify(replaced(value, '$bytes', beside)), attachments };
 }
 
-/** Arguments as the app sees them. */
-export function toValues(args: readonly unknown[]): unknown[] {
-  const { text, attachments } = packed(args);
-  return fromPortable(JSON.parse(text), attachments) as unknown[];
+/** What was written so, as the app sees it. */
+export function read(written: unknown): unknown {
+  const { text, attachments } = packed(written);
+  return fromPortable(JSON.parse(text), attachments);
 }
 
-/** What an app's server says, as it is within the fake. */
-export function fromValues(values: readonly unknown[]): unknown[] {
-  return JSON.parse(unpacked(pack(toPortable(values)))) as unknown[];
+/** What is meant for `pack`, written so. */
+export function written(command: unknown): unknown {
+  return JSON.parse(unpacked(pack(command)));
+}
+
+function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK_BYTES));
+  }
+  return btoa(text);
 }
 
 type Only<Key extends string> = Readonly<Record<Key, unknown>>;
