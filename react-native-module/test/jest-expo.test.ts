@@ -8,6 +8,8 @@ import { promisify } from 'node:util';
 const ROOT = resolve(__dirname, '..');
 
 /** A compiler and a second jest, on whatever machine there is. */
+/** What a test of the app may take where the machine is busy. */
+const SLOW_MS = 60_000;
 const TIMEOUT_MS = 300_000;
 
 /** With the sources: jest-expo looks into the file that asks for the module, where its source map leads. */
@@ -29,7 +31,10 @@ async function install(): Promise<string> {
   await run(process.execPath, [compiler, '-p', join(installed, 'tsconfig.build.json')]);
   cpSync(join(ROOT, 'test/fixtures/app/screen.spec.tsx'), join(app, 'screen.test.tsx'));
   writeFileSync(join(app, 'babel.config.js'), "module.exports = { presets: ['babel-preset-expo'] };\n");
-  writeFileSync(join(app, 'package.json'), JSON.stringify({ name: 'app', jest: { preset: 'jest-expo' } }));
+  writeFileSync(
+    join(app, 'package.json'),
+    JSON.stringify({ name: 'app', jest: { preset: 'jest-expo', testTimeout: SLOW_MS } }),
+  );
   return app;
 }
 

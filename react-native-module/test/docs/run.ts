@@ -14,10 +14,10 @@ function required(name: string): unknown {
 }
 
 /**
- * Runs the file of a page that exports `name`, with those that it imports, and returns what is exported under it. `instead` stands
- * in for some of what the package exports.
+ * Runs a file of a page, with those that it imports, and returns what it exports. `instead` stands in for some of what the package
+ * exports.
  */
-export function exported(modules: readonly PageModule[], name: string, instead: Exports = {}): unknown {
+export function runModule(modules: readonly PageModule[], first: PageModule, instead: Exports = {}): Exports {
   const loaded = new Map<PageModule, Exports>();
   const load = (module: PageModule): Exports => {
     const known = loaded.get(module);
@@ -44,10 +44,15 @@ export function exported(modules: readonly PageModule[], name: string, instead: 
     run(exports, require);
     return exports;
   };
+  return load(first);
+}
+
+/** Runs the file of a page that exports `name`, and returns what is exported under it. */
+export function exported(modules: readonly PageModule[], name: string, instead: Exports = {}): unknown {
   const module = modules.find(({ text }) =>
     new RegExp(`export (?:default )?(?:async )?(?:function|const) ${name}\\b`).test(text),
   );
   if (!module) throw new Error(`no block exports ${name}`);
-  const exports = load(module);
+  const exports = runModule(modules, module, instead);
   return exports[name] ?? exports['default'];
 }

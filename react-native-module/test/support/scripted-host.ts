@@ -25,6 +25,8 @@ function nothing(command: Command): unknown {
       return { id: 'new' };
     case 'write':
       return { clientSeqs: command.writes.map((_, index) => index + 1) };
+    case 'jobs':
+      return command.command.type === 'deadLetters' ? { deadLetters: [] } : {};
     default:
       return {};
   }

@@ -4,7 +4,7 @@
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
-//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`]: the scenarios.
+//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`]: the scenarios.
 //! - [`server`], [`node_server`], [`device`]: real servers in processes of their own, and a client that remembers what it
 //!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
@@ -23,6 +23,7 @@ mod local_write;
 mod merge;
 mod node_server;
 mod process;
+mod render;
 mod reopen;
 mod report;
 mod rtt;
@@ -41,7 +42,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 12] = [
+const SCENARIOS: [&Scenario; 13] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -54,6 +55,7 @@ const SCENARIOS: [&Scenario; 12] = [
     &rtt::SCENARIO,
     &cold_start::SCENARIO,
     &ffi::SCENARIO,
+    &render::SCENARIO,
 ];
 
 const EXIT_USAGE: u8 = 2;

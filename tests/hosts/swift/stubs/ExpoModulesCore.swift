@@ -57,6 +57,10 @@ public func OnCreate(@_implicitSelfCapture _ closure: @escaping () -> Void) -> A
 
 public func OnDestroy(@_implicitSelfCapture _ closure: @escaping () -> Void) -> AnyDefinition { EventListener() }
 
+public func Function<R>(
+  _ name: String, @_implicitSelfCapture _ closure: @escaping () throws -> R
+) -> SyncFunctionDefinition { SyncFunctionDefinition() }
+
 public func Function<R, A0: AnyArgument>(
   _ name: String, @_implicitSelfCapture _ closure: @escaping (A0) throws -> R
 ) -> SyncFunctionDefinition { SyncFunctionDefinition() }

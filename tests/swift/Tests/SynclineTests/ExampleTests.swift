@@ -39,7 +39,7 @@ final class ExampleTests: ServerTestCase {
     }
     // example
     let open = Query(
-      room: "user:ada", collection: "tasks", filterJson: #"{"eq": ["done", false]}"#, orderBy: [OrderBy("title")],
+      room: "user:ada", collection: "tasks", filterJson: #"{"ne": ["done", true]}"#, orderBy: [OrderBy("title")],
       limit: 20)
     for try await results in client.watch(open) {
       let goesOn = render(try results.documents.map { try $0.decode(TodoTask.self).title })
@@ -165,9 +165,9 @@ final class BackendExampleTests: BackendTestCase {
     let done = client.events()
     @Sendable func resize(_ payloadJson: String) async throws -> Int { payloadJson.count }
     // example
-    try await client.jobs.registerHandlers(["resize"])
+    let events = client.events()
     let working = Task {
-      for await case .jobLeased(let job, let lease, _, _, let payloadJson, _, _) in client.events() {
+      for await case .jobLeased(let job, let lease, _, _, let payloadJson, _, _) in events {
         do {
           try await client.jobs.complete(job, lease: lease, try await resize(payloadJson))
         } catch {
@@ -175,6 +175,7 @@ final class BackendExampleTests: BackendTestCase {
         }
       }
     }
+    try await client.jobs.registerHandlers(["resize"])
     try await client.jobs.enqueue(JobRequest(task: .handler(key: "resize", payloadJson: #"{"file": "photo.jpg"}"#)))
     // end
     _ = try await first(of: done) { if case .jobDone = $0 { true } else { false } }

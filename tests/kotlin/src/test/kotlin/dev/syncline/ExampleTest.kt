@@ -15,12 +15,12 @@ import dev.syncline.core.LogListener
 import dev.syncline.core.RetryClass
 import dev.syncline.core.setLogger
 import java.io.File
-import java.util.concurrent.ConcurrentLinkedQueue
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
-import kotlinx.coroutines.async
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.serialization.Serializable
@@ -62,14 +62,14 @@ class ExampleTest : Fixture() {
   @Test
   fun `a live query`() = scenario {
     val client = open("a")
-    val shown = ArrayList<String>()
-    fun render(titles: List<String>) = shown.addAll(titles)
+    val shown = Channel<List<String>>(Channel.UNLIMITED)
+    fun render(titles: List<String>) = shown.trySend(titles)
     client.create("user:ada", "tasks", "a", Task("Buy milk"))
     // example
     val open = Query(
       room = "user:ada",
       collection = "tasks",
-      filter = buildJsonObject { putJsonArray("eq") { add(JsonPrimitive("done")); add(JsonPrimitive(false)) } },
+      filter = buildJsonObject { putJsonArray("ne") { add(JsonPrimitive("done")); add(JsonPrimitive(true)) } },
       orderBy = listOf(OrderBy("title")),
       limit = 20u,
     )
@@ -77,9 +77,7 @@ class ExampleTest : Fixture() {
       client.watch(open).collect { results -> render(results.documents.map { it.decode<Task>().title }) }
     }
     // end
-    client.watch(open).until { it.documents.isNotEmpty() }
-    waiting { while (shown.isEmpty()) kotlinx.coroutines.yield() }
-    assertEquals("Buy milk", shown.first())
+    assertEquals(listOf("Buy milk"), waiting { shown.receive() })
     watching.cancel()
   }
 
@@ -138,11 +136,10 @@ class ExampleTest : Fixture() {
   @Test
   fun `jobs and their handlers`() = scenario {
     val client = plain()
-    val resized = async { heard(client).firstOf<ClientEvent.JobDone>() }
+    val told = heard(client)
     suspend fun resize(payloadJson: String) = JsonPrimitive(payloadJson.length)
     // example
-    client.jobs.registerHandlers(listOf("resize"))
-    val working = launch {
+    val working = launch(start = CoroutineStart.UNDISPATCHED) {
       client.events.collect { event ->
         if (event !is ClientEvent.JobLeased) return@collect
         try {
@@ -152,9 +149,10 @@ class ExampleTest : Fixture() {
         }
       }
     }
+    client.jobs.registerHandlers(listOf("resize"))
     client.jobs.enqueue(JobRequest(JobTask.Handler("resize", """{"file": "photo.jpg"}""")))
     // end
-    assertTrue(Regex("""\[\d+]""").matches(waiting { resized.await() }.result.resultJson))
+    assertTrue(Regex("""\[\d+]""").matches(waiting { told.firstOf<ClientEvent.JobDone>() }.result.resultJson))
     working.cancel()
   }
 
@@ -162,14 +160,14 @@ class ExampleTest : Fixture() {
   fun `the app's own events`() = scenario {
     val client = plain()
     client.connect()
-    val told = async { heard(client).firstOf<ClientEvent.Message>() }
+    val told = heard(client)
     // example
     client.socket.on("news:*")
     client.socket.emit("announce", JsonPrimitive("today"))
     val answer = client.socket.emitWithAck("order", buildJsonObject { put("item", 3) }, timeout = 5.seconds)
     // end
     assertEquals("""[{"accepted":3}]""", answer.toString())
-    assertEquals("news:today", waiting { told.await() }.message.event)
+    assertEquals("news:today", waiting { told.firstOf<ClientEvent.Message>() }.message.event)
   }
 
   @Test
@@ -212,16 +210,17 @@ class ExampleTest : Fixture() {
 
   @Test
   fun `the log`() = scenario {
-    val lines = ConcurrentLinkedQueue<String>()
+    val lines = Channel<String>(Channel.UNLIMITED)
+    fun show(line: String) = lines.trySend(line)
     // example
     setLogger(LogLevel.INFO, object : LogListener {
       override fun onLine(line: LogLine) {
-        lines += "${line.event ?: line.target}: ${line.message}"
+        show("${line.event ?: line.target}: ${line.message}")
       }
     })
     // end
     open("a", connect = false).connect()
-    waiting { while (lines.none { it.startsWith("syncline.connected") }) kotlinx.coroutines.yield() }
+    waiting { while (!lines.receive().startsWith("syncline.connected")) Unit }
     setLogger(LogLevel.OFF, null)
   }
 }
