@@ -3,13 +3,16 @@ import type { Parcel } from './host.ts';
 import { invalid } from './error.ts';
 import { fromPortable, pack } from './portable.ts';
 
+/** Characters made at once: a call has only so many arguments. */
+const CHUNK_BYTES = 8_192;
+
 /** The text of a parcel with its bytes in it. */
 export function unpacked({ text, attachments }: Parcel): string {
   if (!text.includes('$attachment')) return text;
   const within = ({ $attachment: index }: Only<'$attachment'>) => {
     const bytes = typeof index === 'number' ? attachments[index] : undefined;
     if (!bytes) throw invalid(`there is no attachment ${String(index)}`);
-    return { $bytes: btoa(String.fromCharCode(...bytes)) };
+    return { $bytes: toBase64(bytes) };
   };
   return JSON.stringify(replaced(JSON.parse(text), '$attachment', within));
 }
@@ -19,7 +22,8 @@ export function packed(value: unknown): Parcel {
   const attachments: Uint8Array[] = [];
   const beside = ({ $bytes: base64 }: Only<'$bytes'>) => {
     if (typeof base64 !== 'string') return undefined;
-    return { $attachment: attachments.push(fromBase64(base64)) - 1 };
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    return { $attachment: attachments.push(bytes) - 1 };
   };
   return { text: JSON.stringify(replaced(value, '$bytes', beside)), attachments };
 }
@@ -35,12 +39,12 @@ export function written(command: unknown): unknown {
   return JSON.parse(unpacked(pack(command)));
 }
 
-function fromBase64(text: string): Uint8Array {
-  try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  } catch (cause) {
-    throw invalid(`this is no base64: ${text} (${String(cause)})`);
+function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK_BYTES));
   }
+  return btoa(text);
 }
 
 type Only<Key extends string> = Readonly<Record<Key, unknown>>;

@@ -57,7 +57,7 @@ function apply(host: Host, { entries }: HostLog): void {
  * process, and it may have several listeners. No line holds a token, a document or the name of a room.
  */
 export function addHostLogger(host: Host, level: LogLevel, logger: Logger): Unsubscribe {
-  if (!LEVELS.includes(level)) throw invalid(`${level} is none of ${LEVELS.join(', ')}`);
+  if (!LEVELS.includes(level)) throw invalid(`${level} is not a level of the log`);
   const log = logOf(host);
   const entry = { level, logger };
   log.entries.add(entry);

@@ -55,9 +55,10 @@ pack_npm() {
   fi
   local packed="$out/expo-syncline-$version.tgz" wanted
   (cd "$stage" && npm pack --silent --pack-destination "$out" >/dev/null)
-  for wanted in build/index.js plugin/build/index.js devtools/dist/index.html \
-    ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/Syncline.swift ios/PrivacyInfo.xcprivacy android/src/main/jniLibs/arm64-v8a/libsyncline_ffi.so \
-    android/src/main/java/dev/syncline/core/syncline_ffi.kt android/proguard-rules.pro LICENSE-MIT; do
+  for wanted in build/index.js plugin/build/index.js devtools/dist/index.html ios/Syncline.swift \
+    ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/PrivacyInfo.xcprivacy \
+    android/src/main/jniLibs/arm64-v8a/libsyncline_ffi.so android/src/main/java/dev/syncline/core/syncline_ffi.kt \
+    android/proguard-rules.pro LICENSE-MIT; do
     tar -tzf "$packed" "package/$wanted" >/dev/null || fail "the npm package lacks $wanted"
   done
 }

@@ -18,4 +18,4 @@ it('leaves nothing but an empty hook in a production bundle', async () => {
   expect(hook).toContain('useSynclineDevTools');
   expect(hook).not.toContain(FROM_PANEL);
   expect(hook).not.toContain('DevToolsPlugin');
-});
+}, 150_000);

@@ -36,9 +36,19 @@ export function listed<T, S>(all: readonly T[], show: (item: T) => S): Listed<S>
 
 /** A value as JSON, which what a validator made of a document may not be. */
 export function shown(value: object | string | null): Shown {
+  return shownBy(() => value);
+}
+
+/** What a job does as JSON, bytes as `{ $bytes: base64 }`; `readWork` reads it. */
+export function shownWork(work: JobWork): Shown {
+  return shownBy(() => written(encodeWork(work)) as object);
+}
+
+/** Whatever is wrong with a value must not keep the others from being shown. */
+function shownBy(read: () => object | string | null): Shown {
   let text: string;
   try {
-    text = JSON.stringify(value, null, 2);
+    text = JSON.stringify(read(), null, 2);
   } catch (error) {
     return { text: String(error), isCut: true };
   }
@@ -46,22 +56,17 @@ export function shown(value: object | string | null): Shown {
   return { text: isCut ? text.slice(0, VALUE_CHARS_MAX) : text, isCut };
 }
 
-/** What a job does as JSON, bytes as `{ $bytes: base64 }`; `readWork` reads it. */
-export function shownWork(work: JobWork): Shown {
-  return shown(written(encodeWork(work)) as object);
-}
-
 /** The work that the panel wrote; whether it makes sense is the core's to say. */
 export function readWork(text: string): JobWork {
-  let work: JobWork;
+  let work: unknown;
   try {
-    work = JSON.parse(text) as JobWork;
+    work = read(JSON.parse(text));
   } catch (error) {
-    throw invalid(`this is no JSON: ${String(error)}`);
+    throw invalid(`this cannot be read: ${String(error)}`);
   }
   const isWork = ['event', 'request', 'handler'].some((kind) => Object.hasOwn(Object(work) as object, kind));
   if (!isWork) throw invalid('a job is one of {"event": …}, {"request": …} and {"handler": …}');
-  return read(work) as JobWork;
+  return work as JobWork;
 }
 
 function describeWork(work: JobWork): { readonly kind: JobKind; readonly title: string } {

@@ -22,6 +22,11 @@ it('carries a work with bytes to the panel and back', () => {
   expect(readWork(shownWork(work).text)).toEqual(work);
 });
 
+it('shows a work with more bytes than a call has arguments', () => {
+  const { text, isCut } = shownWork({ handler: { key: 'upload', payload: new Uint8Array(1 << 20) } });
+  expect([isCut, text.includes('"$bytes": "AAAA')]).toEqual([true, true]);
+});
+
 it.each(['{', '{"event": {"$bytes": "%"}}', 'null', '7', '{"letter": {}}'])(
   'refuses %s as a work',
   (text) => {
