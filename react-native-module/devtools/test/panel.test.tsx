@@ -139,13 +139,13 @@ it('waits for an app', async () => {
 it('shows how the connection came about, and how fast it is', async () => {
   const { page, client, ref, open } = await shown();
   await settled(client);
+  await client.disconnect();
+  await until(client.connection, ({ state }) => state === 'idle');
+  await client.connect();
   await client.insert(ref, { text: 'Buy milk' });
   const view = await open('Connection');
   await page.getByRole('status', { name: 'Connection' }).getByText('open').waitFor();
-  await view
-    .getByRole('row', { name: /connecting/ })
-    .first()
-    .waitFor();
+  await view.getByRole('row', { name: /idle.*client_disconnect/ }).waitFor();
   await view.getByRole('row', { name: /open/ }).first().waitFor();
   await view.getByRole('img', { name: /^Round trip: median/ }).waitFor();
   await view.getByRole('img', { name: /^Push of writes: median/ }).waitFor();
@@ -425,7 +425,7 @@ it('goes on after the page is loaded again, and after the app was silent', async
   await page.reload();
   await page.getByLabel('Client').waitFor();
   const view = await open('Connection');
-  await view.getByRole('row', { name: /connecting/ }).waitFor();
+  await view.getByRole('row', { name: /open/ }).first().waitFor();
   await client.close();
   await page.getByRole('status', { name: 'Connection' }).getByText('closed').waitFor();
   await client.open();
