@@ -1125,7 +1125,7 @@ target: string,
  */
 event: string | null, message: string, 
 /**
- * Lines that were dropped before this one, because the host was too slow.
+ * Lines that were lost before this one, because the host was too slow or failed.
  */
 dropped: number, };
 
