@@ -1,5 +1,6 @@
-import { type Host, useConflicts, useOfflineQueueStatus } from 'expo-syncline';
+import { type Host, useConflicts, useOfflineQueueStatus, useSyncClient } from 'expo-syncline';
 import { ConnectionBanner } from 'expo-syncline/components';
+import { useSynclineDevTools } from 'expo-syncline/devtools';
 import { type ComponentType, useState } from 'react';
 import { Pressable, StatusBar, StyleSheet, Text, View } from 'react-native';
 
@@ -67,6 +68,7 @@ function SignIn({ onSignIn }: { readonly onSignIn: (user: string) => void }) {
 }
 
 function Screens() {
+  useSynclineDevTools(useSyncClient());
   const [name, setName] = useState<ScreenName>('Feed');
   const Screen = SCREENS[name];
   return (
