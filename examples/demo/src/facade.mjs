@@ -1,4 +1,4 @@
-// The façade, as a host carries it: strings in, strings out. Keeps what the events say about one client.
+// The façade, as a host carries it: JSON in, JSON out. Keeps what the events say about one client.
 
 import { createRequire } from 'node:module';
 
@@ -46,14 +46,16 @@ export class Client {
   static async open(config) {
     const client = new Client();
     const reply = await addon.open(JSON.stringify(config), (_, events) =>
-      client.#handleEvents(JSON.parse(events)),
+      client.#handleEvents(JSON.parse(events.text)),
     );
     client.#number = unwrap(reply).client;
     return client;
   }
 
   async call(command) {
-    return unwrap(await addon.call(this.#number, JSON.stringify(command)));
+    // The demo writes no bytes, which would go beside the text.
+    const reply = await addon.call(this.#number, { text: JSON.stringify(command), attachments: [] });
+    return unwrap(reply.text);
   }
 
   async watch(room, collection) {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
+import { attached, detached } from '../../../bindings/node/test/support/bytes.mjs';
 import { until } from './until.mjs';
 
 const addon = createRequire(import.meta.url)(process.env.SYNCLINE_NODE_ADDON);
@@ -43,14 +44,14 @@ export class Device {
     const collections = { tasks: { coalesce: false, ...(conflict && { conflict }) } };
     const text = JSON.stringify({ ...store, ...config, collections, settings: { ...SETTINGS, ...settings } });
     const reply = await addon.open(text, (_, events) =>
-      JSON.parse(events).forEach((event) => device.#handle(event)),
+      attached(events).forEach((event) => device.#handle(event)),
     );
-    device.#number = unwrap(reply).client;
+    device.#number = unwrap(JSON.parse(reply)).client;
     return device;
   }
 
   async call(type, parameters = {}) {
-    return unwrap(await addon.call(this.#number, JSON.stringify({ type, ...parameters })));
+    return unwrap(attached(await addon.call(this.#number, detached({ type, ...parameters }))));
   }
 
   /** Follows a collection; its rows are in `rows`. */
@@ -204,8 +205,7 @@ export class Device {
   }
 }
 
-function unwrap(reply) {
-  const { ok, error } = JSON.parse(reply);
+function unwrap({ ok, error }) {
   if (error !== undefined) throw Object.assign(new Error(error.message), error);
   return ok;
 }
