@@ -43,8 +43,9 @@ for (const variant of [MEMORY, MSGPACK]) {
     await until(() => !('typing' in eve.members(room).get('ada').state));
     await eve.call('presenceLeave', { room });
     await until(() => ada.members(room).size === 1);
+    eve.presences.length = 0;
     await eve.call('presenceJoin', { room, state: {} });
-    await until(() => ada.members(room).size === 2);
+    await until(() => [ada, eve].every((device) => device.members(room).size === 2));
 
     eve.presences.length = 0;
     await ada.call('disconnect');
