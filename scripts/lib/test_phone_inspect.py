@@ -44,8 +44,8 @@ class PhoneInspect(unittest.TestCase):
         self.assertEqual(called(header), {"uniffi_syncline_ffi_fn_open", "ffi_syncline_ffi_rustbuffer_free"})
 
     def test_a_size_over_its_limit_is_an_error(self):
-        self.assertEqual(too_large(4_000_000, "app", "arm64-v8a"), [])
-        self.assertEqual(too_large(4_000_001, "app", "arm64-v8a"), ["4000001 bytes, at most 4000000"])
+        self.assertEqual(too_large(5_800_000, "app", "arm64-v8a"), [])
+        self.assertEqual(too_large(5_800_001, "app", "arm64-v8a"), ["5800001 bytes, at most 5800000"])
 
     def test_a_function_that_needs_a_reason_is_matched_without_its_suffix(self):
         errors = manifest_errors({"_fstat$INODE64", "_open"}, {"NSPrivacyAccessedAPITypes": []})
