@@ -129,7 +129,9 @@ it('tells of every option of the config plugin', () => {
     /interface PluginOptions \{([\s\S]*?)\n\}/.exec(read('react-native-module/plugin/src/options.ts')) ?? [];
   const names = [...options.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name);
   expect(names.length).toBeGreaterThan(2);
-  expect(rowsBelow('docs/background.md', 'Option | Default | Means').sort()).toEqual(names.sort());
+  expect(rowsBelow('docs/background.md', 'Option | Default | What `expo prebuild` writes').sort()).toEqual(
+    names.sort(),
+  );
 });
 
 it('names every hook and component', () => {
