@@ -19,6 +19,14 @@ import { unique, until } from './support/devices.ts';
 import { TestServer } from './support/server.ts';
 import { itOfCore, worldFor } from './support/world.ts';
 
+// An app that was not built with the module; jest-expo would find the module's stand-in, where that is built.
+jest.mock('expo', () => ({
+  ...jest.requireActual<object>('expo'),
+  requireNativeModule: (name: string) => {
+    throw new Error(`there is no native module ${name}`);
+  },
+}));
+
 const world = worldFor('file');
 
 /** What the promise rejects with, as plain data. */
