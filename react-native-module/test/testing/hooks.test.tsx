@@ -18,7 +18,7 @@ import {
   useTyping,
   useUserOnline,
 } from '../../src/index.ts';
-import { createFakeClient, FakeServer, Failure } from '../../src/testing.ts';
+import { createFakeClient, type FakeClient, FakeServer, Failure } from '../../src/testing.ts';
 import { within } from '../support/render.tsx';
 
 interface Task {
@@ -39,9 +39,18 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  expect(warned).not.toHaveBeenCalled();
+  const warnings = [...(warned.mock.calls as unknown[][])];
   warned.mockRestore();
+  expect(warnings).toEqual([]);
 });
+
+/** Does it, and lets everything happen that comes of it: what is told may come after the answer. */
+function done({ server }: FakeClient, work: () => Promise<unknown>): PromiseLike<void> {
+  return act(async () => {
+    await work();
+    await server.settle();
+  });
+}
 
 it('shows a list, and what others change of it', async () => {
   const fake = createFakeClient({ act });
@@ -90,7 +99,7 @@ it('keeps writes while the device is offline, and sends them when it is not', as
 it('shows how long until the next attempt while the server is away', async () => {
   const fake = createFakeClient({ act });
   const { result } = await renderHook(() => useSocketConnection(), { wrapper: within(fake.client) });
-  await act(() => fake.client.open());
+  await done(fake, () => fake.client.open());
   await fake.settle();
   fake.server.stop();
   await fake.settle();
@@ -114,7 +123,7 @@ it('asks for another token when the server refuses the one there is', async () =
   const getToken = jest.fn(() => Promise.resolve(server.token('ada')));
   const fake = createFakeClient({ act, server, auth: { getToken } });
   const { result } = await renderHook(() => useSocketConnection(), { wrapper: within(fake.client) });
-  await act(() => fake.client.connect());
+  await done(fake, () => fake.client.connect());
   expect(result.current).toMatchObject({ state: 'open', userId: 'ada' });
 
   server.refuseTokens(new Failure('unauthorized', 'signed out elsewhere'));
@@ -124,7 +133,7 @@ it('asks for another token when the server refuses the one there is', async () =
     reason: { message: 'signed out elsewhere' },
   });
   server.refuseTokens(null);
-  await act(() => fake.client.connect());
+  await done(fake, () => fake.client.connect());
   expect(result.current.state).toBe('open');
   expect(getToken.mock.calls.length).toBeGreaterThanOrEqual(1);
 });
@@ -166,7 +175,7 @@ it('leaves a conflict to the app, and takes its decision', async () => {
   );
   await fake.settle();
   fake.device.goOffline();
-  await act(() => result.current.task.update({ title: 'mine' }));
+  await done(fake, () => result.current.task.update({ title: 'mine' }));
   fake.server.update('list:1', 'tasks', 't', { title: 'theirs' });
   fake.device.goOnline();
   await fake.settle();
@@ -174,7 +183,7 @@ it('leaves a conflict to the app, and takes its decision', async () => {
   const [conflict] = result.current.conflicts.conflicts;
   expect(conflict).toMatchObject({ kind: 'update_update', fields: ['title'], server: { title: 'theirs' } });
 
-  await act(() => fake.client.resolveConflict(conflict?.clientSeq ?? 0, 'local'));
+  await done(fake, () => fake.client.resolveConflict(conflict?.clientSeq ?? 0, 'local'));
   await fake.settle();
   expect(fake.server.documents('list:1', 'tasks')).toEqual({ t: { title: 'mine' } });
   expect(result.current.conflicts.conflicts).toEqual([]);
@@ -228,7 +237,7 @@ it('keeps a request that was given up as a dead letter, until it is retried', as
   expect(result.current.order.status).toBe('error');
 
   status = 200;
-  await act(() => result.current.order.retry());
+  await done(fake, () => result.current.order.retry());
   await fake.settle();
   expect(result.current.letters.deadLetters).toEqual([]);
   expect(result.current.order.status).toBe('success');
@@ -307,7 +316,7 @@ it('takes as long as messages take', async () => {
   const fake = createFakeClient({ act });
   fake.server.latencyMs = 100;
   const { result } = await renderHook(() => useSocketConnection(), { wrapper: within(fake.client) });
-  await act(() => fake.client.open());
+  await done(fake, () => fake.client.open());
   await fake.advance(199);
   expect(result.current.state).toBe('connecting');
   await fake.advance(1);

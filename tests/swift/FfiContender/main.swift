@@ -67,9 +67,9 @@ final class Listener: JsonListener {
     (changed, tell) = AsyncStream.makeStream()
   }
 
-  func onEvents(client: UInt64, events: String) {
+  func onEvents(client: UInt64, events: Parcel) {
     let begin = DispatchTime.now()
-    guard let read = try? JSONDecoder().decode([Event].self, from: Data(events.utf8)) else { return }
+    guard let read = try? JSONDecoder().decode([Event].self, from: Data(events.text.utf8)) else { return }
     let rows = read.reduce(0) { $0 + ($1.upserted?.count ?? 0) }
     tell.yield(Changed(rows: rows, readingUs: microseconds(since: begin)))
   }
@@ -162,7 +162,8 @@ struct Host {
   }
 
   private func call(_ command: String) async throws {
-    try opened(await jsonCall(client: client, command: command))
+    let parcel = Parcel(text: command, attachments: [])
+    try opened(await jsonCall(client: client, command: parcel).text)
   }
 }
 
