@@ -79,21 +79,6 @@ final class DeviceTests: ServerTestCase {
     try await client.close()
   }
 
-  func testAListenerToTheLogThatThrowsLosesLinesAndTheNextOneCountsThem() async throws {
-    let log = Picky()
-    try setLogger(level: .debug, listener: log)
-    defer { XCTAssertNoThrow(try setLogger(level: .off, listener: nil)) }
-    let a = try await open("a", connect: false)
-    try await a.connect()
-    // A line that waited with others was taken over before their loss was known.
-    var dropped: UInt64 = 0
-    while dropped == 0 {
-      try await a.setAppState(.active)
-      dropped = try await first(of: log.taken.stream()) { _ in true }
-    }
-    try await a.close()
-  }
-
   func testTheFiguresCountAndTheTraceTells() async throws {
     let a = try await open("a", connect: false)
     try await a.create(room: room, collection: "notes", id: "n", Note(title: "counted", likes: 0))
@@ -183,15 +168,5 @@ private final class Failures: LogListener, Sendable {
 
   func onLine(line: LogLine) {
     if line.event == "syncline.listener_failed" { messages.send(line.message) }
-  }
-}
-
-/// Takes what concerns the state of the app, with what was lost before it.
-private final class Picky: LogListener, Sendable {
-  let taken = Broadcast<UInt64>()
-
-  func onLine(line: LogLine) throws {
-    guard line.event == "syncline.app_state" else { throw Mistake() }
-    taken.send(line.dropped)
   }
 }
