@@ -3,10 +3,10 @@
 import { randomUUID } from 'node:crypto';
 
 import { verify } from './auth.js';
+import { onceByKey } from './once.js';
 import { addSync } from './sync/sync.js';
 
 const TEXT_LENGTH_MAX = 4000;
-const KEYS_MAX = 10_000;
 
 /** Adds the backend's events to a Socket.IO server. */
 export function addBackend(io, { secret, store, graceMs }) {
@@ -86,18 +86,4 @@ function on(socket, event, handle) {
       answer({ error: { code: 'unavailable', message: 'try again' } });
     }
   });
-}
-
-/** Does work once for each key, and answers every repetition with the first answer. Remembers the last keys. */
-function onceByKey() {
-  const answers = new Map();
-  return (key, work) => {
-    if (!answers.has(key)) {
-      const answer = work();
-      answers.set(key, answer);
-      answer.catch(() => answers.delete(key));
-      if (answers.size > KEYS_MAX) answers.delete(answers.keys().next().value);
-    }
-    return answers.get(key);
-  };
 }

@@ -7,36 +7,43 @@ import { fromPortable, pack } from './portable.ts';
 const CHUNK_BYTES = 8_192;
 
 /** The text of a parcel with its bytes in it. */
-export function unpacked({ text, attachments }: Parcel): string {
-  if (!text.includes('$attachment')) return text;
-  const within = ({ $attachment: index }: Only<'$attachment'>) => {
-    const bytes = typeof index === 'number' ? attachments[index] : undefined;
-    if (!bytes) throw invalid(`there is no attachment ${String(index)}`);
-    return { $bytes: toBase64(bytes) };
-  };
-  return JSON.stringify(replaced(JSON.parse(text), '$attachment', within));
+export function unpacked(parcel: Parcel): string {
+  return parcel.text.includes('$attachment') ? JSON.stringify(inlined(parcel)) : parcel.text;
 }
 
 /** The same the other way round: bytes beside the text. */
 export function packed(value: unknown): Parcel {
-  const attachments: Uint8Array[] = [];
-  const beside = ({ $bytes: base64 }: Only<'$bytes'>) => {
-    if (typeof base64 !== 'string') return undefined;
-    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-    return { $attachment: attachments.push(bytes) - 1 };
-  };
-  return { text: JSON.stringify(replaced(value, '$bytes', beside)), attachments };
+  const { bare, attachments } = detached(value);
+  return { text: JSON.stringify(bare), attachments };
 }
 
 /** What was written so, as the app sees it. */
 export function read(written: unknown): unknown {
-  const { text, attachments } = packed(written);
-  return fromPortable(JSON.parse(text), attachments);
+  const { bare, attachments } = detached(written);
+  return fromPortable(bare, attachments);
 }
 
 /** What is meant for `pack`, written so. */
 export function written(command: unknown): unknown {
-  return JSON.parse(unpacked(pack(command)));
+  return inlined(pack(command));
+}
+
+function inlined({ text, attachments }: Parcel): unknown {
+  return replaced(JSON.parse(text), '$attachment', ({ $attachment: index }) => {
+    const bytes = typeof index === 'number' ? attachments[index] : undefined;
+    if (!bytes) throw invalid(`there is no attachment ${String(index)}`);
+    return { $bytes: toBase64(bytes) };
+  });
+}
+
+function detached(value: unknown): { readonly bare: unknown; readonly attachments: readonly Uint8Array[] } {
+  const attachments: Uint8Array[] = [];
+  const bare = replaced(value, '$bytes', ({ $bytes: base64 }) => {
+    if (typeof base64 !== 'string') return undefined;
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    return { $attachment: attachments.push(bytes) - 1 };
+  });
+  return { bare, attachments };
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -1,4 +1,4 @@
-import type { ClientConfig, DeviceOptions } from './contract.ts';
+import type { ClientConfig, ConflictStrategy, DeviceOptions } from './contract.ts';
 import { invalid } from './error.ts';
 import type { Validation } from './validation.ts';
 
@@ -36,6 +36,15 @@ const NAME_DEFAULT = 'default';
 /** A name becomes a folder's name. */
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+export const CONFLICT_STRATEGIES: readonly ConflictStrategy[] = [
+  'merge',
+  'last_write_wins',
+  'first_write_wins',
+  'server_wins',
+  'client_wins',
+  'manual',
+];
+
 type Check = (value: unknown) => boolean;
 
 const isString: Check = (value) => typeof value === 'string' && value !== '';
@@ -68,10 +77,7 @@ const CHECKS: Record<keyof SyncOptions, [Check, string]> = {
   proxy: [isString, 'a URL such as "http://proxy.example.com:3128"'],
   background: [isObject, '{ everyMs?, deadlineMs? }'],
   autoConnect: [(value) => typeof value === 'boolean', 'a boolean'],
-  conflict: [
-    oneOf('merge', 'last_write_wins', 'first_write_wins', 'server_wins', 'client_wins', 'manual'),
-    'a conflict strategy such as "merge"',
-  ],
+  conflict: [oneOf(...CONFLICT_STRATEGIES), 'a conflict strategy such as "merge"'],
   collections: [isObject, '{ [name]: { conflict?, pushDebounceMs?, coalesce?, indexes? } }'],
   schema: [isObject, '{ version: number, migrations?: [{ to, steps }] }'],
   settings: [isObject, 'an object of limits and timeouts'],

@@ -1,7 +1,7 @@
 import { LatencyChart, StateStrip } from './charts.tsx';
 import { bytes, clock, count, duration, ms, toneOf } from './format.ts';
 import type { AppState } from './model.ts';
-import { Badge, Section, Tile } from './ui.tsx';
+import { Badge, Section, Table, Tile } from './ui.tsx';
 
 export function ConnectionView({ state }: { readonly state: AppState }) {
   const { parts, histories, heardAtMs } = state;
@@ -49,40 +49,29 @@ export function ConnectionView({ state }: { readonly state: AppState }) {
       </Section>
       <Section title="Timeline" note={count(timeline.length, 'change')}>
         <StateStrip timeline={timeline} nowMs={heardAtMs} />
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Time</th>
-              <th scope="col">State</th>
-              <th scope="col">For</th>
-              <th scope="col">Cause</th>
-              <th scope="col">Reason</th>
-            </tr>
-          </thead>
-          <tbody>
-            {timeline
-              .map((entry, nth) => (
-                <tr key={`${entry.atMs}-${entry.state}`}>
-                  <td className="time">{clock(entry.atMs)}</td>
-                  <td>
-                    <Badge tone={toneOf(entry.state)}>{entry.state}</Badge>
-                    {entry.recovered && <Badge tone="accent">continued</Badge>}
-                    {entry.attempts > 0 && <small> attempt {entry.attempts}</small>}
-                  </td>
-                  <td className="number">{duration((timeline[nth + 1]?.atMs ?? heardAtMs) - entry.atMs)}</td>
-                  <td>{entry.cause ?? ''}</td>
-                  <td>
-                    {entry.reason && (
-                      <>
-                        <code>{entry.reason.code}</code> {entry.reason.message}
-                      </>
-                    )}
-                  </td>
-                </tr>
-              ))
-              .reverse()}
-          </tbody>
-        </table>
+        <Table columns={['Time', 'State', 'For', 'Cause', 'Reason']}>
+          {timeline
+            .map((entry, nth) => (
+              <tr key={`${entry.atMs}-${entry.state}`}>
+                <td className="time">{clock(entry.atMs)}</td>
+                <td>
+                  <Badge tone={toneOf(entry.state)}>{entry.state}</Badge>
+                  {entry.recovered && <Badge tone="accent">continued</Badge>}
+                  {entry.attempts > 0 && <small> attempt {entry.attempts}</small>}
+                </td>
+                <td className="number">{duration((timeline[nth + 1]?.atMs ?? heardAtMs) - entry.atMs)}</td>
+                <td>{entry.cause ?? ''}</td>
+                <td>
+                  {entry.reason && (
+                    <>
+                      <code>{entry.reason.code}</code> {entry.reason.message}
+                    </>
+                  )}
+                </td>
+              </tr>
+            ))
+            .reverse()}
+        </Table>
       </Section>
     </>
   );

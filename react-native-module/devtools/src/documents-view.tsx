@@ -17,8 +17,11 @@ import {
   Json,
   JsonDialog,
   messageOf,
+  Problem,
   Rest,
   Section,
+  Table,
+  TextInput,
   type Tone,
 } from './ui.tsx';
 
@@ -77,11 +80,7 @@ export function DocumentsView({ parts, ask }: { readonly parts: Parts; readonly 
             {queries.total === 0 && <Empty>The app watches nothing now.</Empty>}
             <Rest of={queries} />
             <OpenForm open={select} />
-            {problem !== null && (
-              <p role="alert" className="problem">
-                {problem}
-              </p>
-            )}
+            <Problem text={problem} />
           </Section>
           <Section title="Rooms">
             {rooms.total === 0 && <Empty>No room was synchronized yet.</Empty>}
@@ -121,23 +120,13 @@ function OpenForm({ open }: { readonly open: (query: CoreQuery) => void }) {
   };
   return (
     <form className="open" onSubmit={submit}>
-      <input
-        aria-label="Room"
-        placeholder="room"
-        required
-        value={room}
-        onChange={(event) => {
-          setRoom(event.target.value);
-        }}
-      />
-      <input
-        aria-label="Collection"
+      <TextInput label="Room" placeholder="room" required value={room} onText={setRoom} />
+      <TextInput
+        label="Collection"
         placeholder="collection"
         required
         value={collection}
-        onChange={(event) => {
-          setCollection(event.target.value);
-        }}
+        onText={setCollection}
       />
       <button type="submit">Open</button>
     </form>
@@ -170,14 +159,12 @@ function Documents({ documents, close }: { readonly documents: ShownDocuments; r
               <option key={state}>{state}</option>
             ))}
           </select>
-          <input
+          <TextInput
             type="search"
-            aria-label="Filter documents"
+            label="Filter documents"
             placeholder="Filter"
             value={text}
-            onChange={(event) => {
-              setText(event.target.value);
-            }}
+            onText={setText}
           />
           <button type="button" onClick={close}>
             Close
@@ -185,38 +172,25 @@ function Documents({ documents, close }: { readonly documents: ShownDocuments; r
         </>
       }
     >
-      {error !== null && (
-        <p role="status" className="problem">
-          {error}
-        </p>
-      )}
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Id</th>
-            <th scope="col">Fields</th>
+      <Problem role="status" text={error} />
+      <Table columns={['State', 'Id', 'Fields']}>
+        {shown.map(({ id, state, fields }) => (
+          <tr key={id} data-document={id}>
+            <td>
+              <Badge tone={TONES[state]}>{state}</Badge>
+            </td>
+            <td>
+              <code>{id}</code>
+            </td>
+            <td>
+              <details>
+                <summary className="one-line">{fields.text.replace(/\s+/g, ' ')}</summary>
+                <Json value={fields} />
+              </details>
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {shown.map(({ id, state, fields }) => (
-            <tr key={id} data-document={id}>
-              <td>
-                <Badge tone={TONES[state]}>{state}</Badge>
-              </td>
-              <td>
-                <code>{id}</code>
-              </td>
-              <td>
-                <details>
-                  <summary className="one-line">{fields.text.replace(/\s+/g, ' ')}</summary>
-                  <Json value={fields} />
-                </details>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </Table>
       {shown.length === 0 && <Empty>Nothing to show.</Empty>}
       <Rest of={rows} />
     </Section>

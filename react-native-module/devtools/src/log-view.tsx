@@ -4,7 +4,7 @@ import type { LogLevel, LogLine } from '../../src/contract.ts';
 import { LOG_LEVELS } from '../../src/devtools/protocol.ts';
 import { clock } from './format.ts';
 import type { AppState } from './model.ts';
-import { type Ask, Empty, messageOf } from './ui.tsx';
+import { type Ask, Empty, messageOf, Problem, TextInput } from './ui.tsx';
 
 /** So many of the last lines that pass are on the page. */
 const LINES_SHOWN_MAX = 500;
@@ -58,14 +58,12 @@ export function LogView({ state, ask }: { readonly state: AppState; readonly ask
           Show
           <Levels value={level} choose={setLevel} label="Level that is shown" />
         </label>
-        <input
+        <TextInput
           type="search"
-          aria-label="Filter the log"
+          label="Filter the log"
           placeholder="Filter by text"
           value={text}
-          onChange={(event) => {
-            setText(event.target.value);
-          }}
+          onText={setText}
         />
         <span className="note" role="status">
           {passing.length} of {log.length} lines
@@ -80,11 +78,7 @@ export function LogView({ state, ask }: { readonly state: AppState; readonly ask
           Clear
         </button>
       </div>
-      {(problem ?? state.parts.logError) !== null && (
-        <p role="alert" className="problem">
-          {problem ?? state.parts.logError}
-        </p>
-      )}
+      <Problem text={problem ?? state.parts.logError} />
       <div
         ref={list}
         className="lines"

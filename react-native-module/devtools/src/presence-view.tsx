@@ -1,6 +1,6 @@
 import type { ShownPresence } from '../../src/devtools/protocol.ts';
 import { count } from './format.ts';
-import { Badge, Empty, Section } from './ui.tsx';
+import { Badge, Empty, Problem, Section, Table } from './ui.tsx';
 
 export function PresenceView({ rooms }: { readonly rooms: readonly ShownPresence[] }) {
   if (rooms.length === 0) return <Empty>The app is present in no room.</Empty>;
@@ -10,39 +10,25 @@ export function PresenceView({ rooms }: { readonly rooms: readonly ShownPresence
       title={room}
       note={`${count(users.length, 'user')}, ${count(members.length, 'device')}`}
     >
-      {error !== null && (
-        <p role="status" className="problem">
-          {error}
-        </p>
-      )}
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Status</th>
-            <th scope="col">User</th>
-            <th scope="col">Device</th>
-            <th scope="col">Shows</th>
+      <Problem role="status" text={error} />
+      <Table columns={['Status', 'User', 'Device', 'Shows']}>
+        {members.map(({ clientId, userId, status, state, me }) => (
+          <tr key={clientId}>
+            <td>
+              <Badge tone={status === 'active' ? 'good' : 'calm'}>{status}</Badge>
+            </td>
+            <td>
+              {userId} {me && <Badge tone="accent">this client</Badge>}
+            </td>
+            <td>
+              <code>{clientId}</code>
+            </td>
+            <td>
+              <code>{JSON.stringify(state)}</code>
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {members.map(({ clientId, userId, status, state, me }) => (
-            <tr key={clientId}>
-              <td>
-                <Badge tone={status === 'active' ? 'good' : 'calm'}>{status}</Badge>
-              </td>
-              <td>
-                {userId} {me && <Badge tone="accent">this client</Badge>}
-              </td>
-              <td>
-                <code>{clientId}</code>
-              </td>
-              <td>
-                <code>{JSON.stringify(state)}</code>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </Table>
       {members.length === 0 && <Empty>Nobody is known here yet.</Empty>}
     </Section>
   ));

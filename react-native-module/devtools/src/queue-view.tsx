@@ -2,7 +2,7 @@ import { useState } from 'react';
 
 import type { Parts, ShownJob, ShownLetter, ShownRejection } from '../../src/devtools/protocol.ts';
 import { clock, duration } from './format.ts';
-import { Action, type Ask, Badge, Empty, Json, JsonDialog, Rest, Section } from './ui.tsx';
+import { Action, type Ask, Badge, Empty, Folded, JsonDialog, Rest, Section } from './ui.tsx';
 
 /** What is edited: a job that waits, or a dead letter, which is queued again with it. */
 interface Edited {
@@ -137,10 +137,7 @@ function Job({
           {job.error.category} {job.error.code}: {job.error.message}
         </p>
       )}
-      <details>
-        <summary>What it does</summary>
-        <Json value={job.work} />
-      </details>
+      <Folded summary="What it does" value={job.work} />
     </article>
   );
 }
@@ -187,10 +184,7 @@ function Letter({
       <p className="facts">
         lane <code>{letter.lane}</code> · attempts {letter.attempts} · given up {clock(letter.diedAtMs)}
       </p>
-      <details>
-        <summary>What it does</summary>
-        <Json value={letter.work} />
-      </details>
+      <Folded summary="What it does" value={letter.work} />
     </article>
   );
 }
@@ -211,10 +205,7 @@ function Rejection({ rejection, ask }: { readonly rejection: ShownRejection; rea
         </Action>
       </div>
       <p className="facts bad">{error.message}</p>
-      <details>
-        <summary>What it wrote</summary>
-        <Json value={write} />
-      </details>
+      <Folded summary="What it wrote" value={write} />
     </article>
   );
 }

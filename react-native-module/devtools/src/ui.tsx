@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { type ComponentProps, type ReactNode, useEffect, useId, useRef, useState } from 'react';
 
 import type { Listed, PanelCommand, Shown } from '../../src/devtools/protocol.ts';
 
@@ -44,6 +44,75 @@ export function Empty({ children }: { readonly children: ReactNode }) {
 export function Rest({ of }: { readonly of: Listed<unknown> }) {
   const rest = of.total - of.items.length;
   return rest > 0 ? <p className="rest">and {rest} more, not shown</p> : null;
+}
+
+/** Why something is not as it should be, if it is not: an alert, or the lasting state of what is shown. */
+export function Problem({
+  role = 'alert',
+  text,
+}: {
+  readonly role?: 'alert' | 'status';
+  readonly text: string | null;
+}) {
+  if (text === null) return null;
+  return (
+    <p role={role} className="problem">
+      {text}
+    </p>
+  );
+}
+
+export function Table({
+  columns,
+  children,
+}: {
+  readonly columns: readonly string[];
+  readonly children: ReactNode;
+}) {
+  return (
+    <table>
+      <thead>
+        <tr>
+          {columns.map((column) => (
+            <th key={column} scope="col">
+              {column}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>{children}</tbody>
+    </table>
+  );
+}
+
+/** JSON that is unfolded when it is wanted. */
+export function Folded({ summary, value }: { readonly summary: ReactNode; readonly value: Shown }) {
+  return (
+    <details>
+      <summary>{summary}</summary>
+      <Json value={value} />
+    </details>
+  );
+}
+
+/** A field for one line of text, which `label` names to those who do not see it. */
+export function TextInput({
+  label,
+  onText,
+  ...input
+}: Omit<ComponentProps<'input'>, 'onChange'> & {
+  readonly label: string;
+  readonly onText: (text: string) => void;
+}) {
+  return (
+    <input
+      aria-label={label}
+      onChange={(event) => {
+        onText(event.target.value);
+      }}
+      {...input}
+    />
+  );
 }
 
 /** A button that waits for what it does, and says below itself why that failed. */

@@ -3,10 +3,10 @@
 import { randomUUID } from 'node:crypto';
 
 import { sign, verify } from '../../../examples/socketio-backend/auth.js';
+import { onceByKey } from '../../../examples/socketio-backend/once.js';
 
 const TOKEN_S = 3600;
 const BODY_BYTES_MAX = 64 << 10;
-const KEYS_MAX = 10_000;
 const NAME_PATTERN = /^[A-Za-z0-9-]{1,32}$/;
 const SUBJECT_PATTERN = /^[\w-]{1,64}$/;
 
@@ -65,20 +65,6 @@ export function addApi(http, { secret, sync }) {
 }
 
 const notFound = () => new Refused(404, 'not_found', 'there is no such activity');
-
-/** Does work once for each key, and answers every repetition with the first answer. Remembers the last keys. */
-function onceByKey() {
-  const answers = new Map();
-  return (key, work) => {
-    if (!answers.has(key)) {
-      const answer = work();
-      answers.set(key, answer);
-      answer.catch(() => answers.delete(key));
-      if (answers.size > KEYS_MAX) answers.delete(answers.keys().next().value);
-    }
-    return answers.get(key);
-  };
-}
 
 function userOf(request, secret) {
   try {

@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { Pressable, StyleSheet, Text, TextInput, type TextInputProps, View } from 'react-native';
 
 interface ButtonProps {
@@ -37,6 +37,33 @@ export function Field({ label, ...input }: FieldProps) {
       style={styles.field}
       {...input}
     />
+  );
+}
+
+interface ComposerProps {
+  readonly label: string;
+  readonly button: string;
+  readonly onSubmit: (text: string) => void;
+  /** For every keystroke. */
+  readonly onType?: () => void;
+}
+
+/** A text and the button that hands it over, which empties the field. */
+export function Composer({ label, button, onSubmit, onType }: ComposerProps) {
+  const [text, setText] = useState('');
+  const change = (value: string) => {
+    onType?.();
+    setText(value);
+  };
+  const submit = () => {
+    onSubmit(text);
+    setText('');
+  };
+  return (
+    <Row>
+      <Field label={label} value={text} onChangeText={change} onSubmitEditing={submit} />
+      <Button label={button} disabled={text === ''} onPress={submit} />
+    </Row>
   );
 }
 

@@ -28,6 +28,27 @@ async function goOnline(phone: Phone) {
   await phone.press('Go online');
 }
 
+/** A note that both have on their screens; bob is offline. */
+async function planOfTwo(): Promise<{ ada: Phone; bob: Phone }> {
+  const ada = await phoneOf('ada');
+  const bob = await phoneOf('bob');
+  await ada.open('Notes');
+  await ada.write('Title', 'Plan');
+  await ada.press('Add');
+  await bob.open('Notes');
+  await bob.sees('Open Plan');
+  await goOffline(bob);
+  return { ada, bob };
+}
+
+/** Writes the body of the note. */
+async function editPlan(phone: Phone, body: string) {
+  await phone.open('Notes');
+  await phone.press('Open Plan');
+  await phone.write('Body', body);
+  await phone.press('Save');
+}
+
 it('shows what others post, and counts a like that was given offline once', async () => {
   const ada = await phoneOf('ada');
   const bob = await phoneOf('bob');
@@ -93,23 +114,10 @@ it('adds up what two phones of one user count, and sets what is absolute', async
 });
 
 it('lets whoever edited later decide', async () => {
-  const ada = await phoneOf('ada');
-  const bob = await phoneOf('bob');
-  await ada.open('Notes');
-  await ada.write('Title', 'Plan');
-  await ada.press('Add');
-  await bob.open('Notes');
-  await bob.press('Open Plan');
-  await goOffline(bob);
-
-  await ada.press('Open Plan');
-  await ada.write('Body', 'by train');
-  await ada.press('Save');
+  const { ada, bob } = await planOfTwo();
+  await editPlan(ada, 'by train');
   await ada.sees('Saved');
-  await bob.open('Notes');
-  await bob.press('Open Plan');
-  await bob.write('Body', 'by bike');
-  await bob.press('Save');
+  await editPlan(bob, 'by bike');
   await goOnline(bob);
 
   await bob.open('Conflicts');
@@ -122,20 +130,10 @@ it('lets whoever edited later decide', async () => {
 });
 
 it('asks what becomes of an edit of what somebody else deleted', async () => {
-  const ada = await phoneOf('ada');
-  const bob = await phoneOf('bob');
-  await ada.open('Notes');
-  await ada.write('Title', 'Plan');
-  await ada.press('Add');
-  await bob.open('Notes');
-  await bob.sees('Open Plan');
-  await goOffline(bob);
+  const { ada, bob } = await planOfTwo();
   await ada.press('Delete Plan');
   await ada.seesNot('Open Plan');
-  await bob.open('Notes');
-  await bob.press('Open Plan');
-  await bob.write('Body', 'too late');
-  await bob.press('Save');
+  await editPlan(bob, 'too late');
   await bob.sees('Not sent yet');
   await goOnline(bob);
   await bob.open('Conflicts');

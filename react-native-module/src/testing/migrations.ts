@@ -117,20 +117,17 @@ function writeAfter(change: FieldChange, write: Write): Write | null {
 }
 
 function fieldChange(step: MigrationStep, collection: string): FieldChange | null {
-  const found =
-    'renameField' in step
-      ? {
-          ...step.renameField,
-          path: step.renameField.from,
-          to: { name: parsePath(step.renameField.to).at(-1) ?? '' },
-        }
-      : 'removeField' in step
-        ? { ...step.removeField, to: null }
-        : 'setDefault' in step
-          ? { ...step.setDefault, to: { value: step.setDefault.value } }
-          : null;
-  if (found?.collection !== collection) return null;
-  return new FieldChange(parsePath(found.path), found.to);
+  if ('renameField' in step && step.renameField.collection === collection) {
+    const { from, to } = step.renameField;
+    return new FieldChange(parsePath(from), { name: parsePath(to).at(-1) ?? '' });
+  }
+  if ('removeField' in step && step.removeField.collection === collection) {
+    return new FieldChange(parsePath(step.removeField.path), null);
+  }
+  if ('setDefault' in step && step.setDefault.collection === collection) {
+    return new FieldChange(parsePath(step.setDefault.path), { value: step.setDefault.value });
+  }
+  return null;
 }
 
 type FieldTarget = { readonly name: string } | { readonly value: JsonValue } | null;
@@ -159,8 +156,7 @@ class FieldChange {
       if (value === undefined) setMember(holder, name, copy(this.#to.value));
       return;
     }
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-    delete holder[name];
+    Reflect.deleteProperty(holder, name);
     if (this.#to && value !== undefined && member(holder, this.#to.name) === undefined) {
       setMember(holder, this.#to.name, value);
     }
@@ -175,11 +171,10 @@ class FieldChange {
       if (after && pathText(after) === text) setMember(kept, text, this.#op(path, op));
       else if (after) moved.push([after, op]);
     }
-    const taken = Object.keys(kept).map(parsePath);
     for (const [path, op] of moved) {
       const overlaps = (other: Names) =>
         pathText(other) === pathText(path) || isWithin(other, path) || isWithin(path, other);
-      if (!taken.some(overlaps)) setMember(kept, pathText(path), op);
+      if (!Object.keys(kept).map(parsePath).some(overlaps)) setMember(kept, pathText(path), op);
     }
     return kept;
   }

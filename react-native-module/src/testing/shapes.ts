@@ -1,5 +1,6 @@
 // What a configuration and a command may look like: the core refuses anything else with `invalid`.
 import type { ClientConfig, Command, DeviceOptions, JobCommand } from '../contract.ts';
+import { CONFLICT_STRATEGIES } from '../options.ts';
 import { Failure } from './errors.ts';
 import { DEFAULTS } from './settings.ts';
 import { isObject } from './values.ts';
@@ -195,14 +196,7 @@ const COMMANDS: Record<Command['type'], Record<string, Shape>> = {
   close: {},
 };
 
-const strategy = oneOf(
-  'merge',
-  'last_write_wins',
-  'first_write_wins',
-  'server_wins',
-  'client_wins',
-  'manual',
-);
+const strategy = oneOf(...CONFLICT_STRATEGIES);
 
 const CONFIG: Record<keyof ClientConfig | keyof DeviceOptions, Shape> = {
   url: text,

@@ -1,9 +1,9 @@
 //! A Socket.IO backend in a process of its own.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use crate::listening::Listening;
 use crate::scenario::BenchError;
 
 const NAME: &str = "the backend";
@@ -11,10 +11,7 @@ const SCRIPT: &str = "socketio_server.mjs";
 
 /// A running backend; ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Backend {
-    child: Child,
-    url: String,
-}
+pub(crate) struct Backend(Listening);
 
 impl Backend {
     /// An ordinary one on npm `socket.io`: the script in the folder of peers, for clients of this parser, `json` or `msgpack`.
@@ -32,28 +29,11 @@ impl Backend {
     }
 
     fn start(mut command: Command) -> Result<Self, BenchError> {
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|error| BenchError::failed(NAME, error))?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        // Made first: it ends the process if this fails.
-        let mut server = Self { child, url: String::new() };
-        let url = line.trim().strip_prefix("listening on ");
-        url.ok_or_else(|| BenchError::failed(NAME, "did not start"))?.clone_into(&mut server.url);
-        Ok(server)
+        // It ends with its input.
+        Listening::start(NAME, command.stdin(Stdio::piped())).map(Self)
     }
 
     pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        // It has nothing to lose.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.url()
     }
 }

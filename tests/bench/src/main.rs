@@ -5,7 +5,7 @@
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
 //!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`]: the scenarios.
-//! - [`server`], [`backend`], [`device`]: real servers in processes of their own, and a client that remembers what it
+//! - [`listening`], [`server`], [`backend`], [`device`]: real servers in processes of their own, and a client that remembers what it
 //!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
 mod apply;
@@ -19,6 +19,7 @@ mod drain;
 mod enqueue;
 mod ffi;
 mod footprint;
+mod listening;
 mod live_query;
 mod local_write;
 mod merge;

@@ -1,11 +1,10 @@
 import { useCollection, usePresence, useTyping } from 'expo-syncline';
-import { useState } from 'react';
 import { FlatList, Text } from 'react-native';
 
 import { LOBBY } from '../model.ts';
 import { useReport } from '../report.ts';
 import { useUser } from '../session.tsx';
-import { Button, Card, Field, Hint, Row, Title } from '../ui.tsx';
+import { Card, Composer, Hint, Title } from '../ui.tsx';
 
 const NEWEST_FIRST = [{ path: 'at', direction: 'desc' }] as const;
 const MESSAGES_SHOWN = 50;
@@ -14,7 +13,6 @@ const MESSAGES_SHOWN = 50;
 export function ChatScreen() {
   const user = useUser();
   const { problem, run } = useReport();
-  const [text, setText] = useState('');
   const messages = useCollection({
     room: LOBBY,
     collection: 'messages',
@@ -24,14 +22,9 @@ export function ChatScreen() {
   const { users } = usePresence(LOBBY, { state: { name: user } });
   const typing = useTyping(LOBBY);
 
-  const send = () => {
+  const send = (text: string) => {
     run(() => messages.insert({ from: user, text, at: Date.now() }));
     typing.stop();
-    setText('');
-  };
-  const change = (value: string) => {
-    typing.type();
-    setText(value);
   };
 
   return (
@@ -49,10 +42,7 @@ export function ChatScreen() {
       ListHeaderComponent={
         <>
           <Hint>{typing.users.map(({ userId }) => `${userId} is typing`).join(', ')}</Hint>
-          <Row>
-            <Field label="Message" value={text} onChangeText={change} onSubmitEditing={send} />
-            <Button label="Send" disabled={text === ''} onPress={send} />
-          </Row>
+          <Composer label="Message" button="Send" onSubmit={send} onType={typing.type} />
           {problem !== null && <Hint>{problem}</Hint>}
         </>
       }

@@ -1,11 +1,11 @@
 import { useInfiniteCollection, useOfflineMutation } from 'expo-syncline';
-import { memo, useCallback, useState } from 'react';
+import { memo, useCallback } from 'react';
 import { FlatList, Text } from 'react-native';
 
 import { type Activity, FEED } from '../model.ts';
 import { useReport } from '../report.ts';
 import { useUser } from '../session.tsx';
-import { Button, Card, Field, Hint, Row, Title } from '../ui.tsx';
+import { Button, Card, Composer, Hint, Row, Title } from '../ui.tsx';
 
 const PAGE_SIZE = 8;
 const NEWEST_FIRST = [{ path: 'at', direction: 'desc' }] as const;
@@ -14,7 +14,6 @@ const NEWEST_FIRST = [{ path: 'at', direction: 'desc' }] as const;
 export function FeedScreen() {
   const user = useUser();
   const { problem, run } = useReport();
-  const [text, setText] = useState('');
   const feed = useInfiniteCollection({
     room: FEED,
     collection: 'activities',
@@ -34,9 +33,8 @@ export function FeedScreen() {
     },
     [mutate],
   );
-  const post = () => {
+  const post = (text: string) => {
     run(() => feed.insert({ author: user, text, at: Date.now(), likes: 0 }));
-    setText('');
   };
 
   return (
@@ -56,10 +54,7 @@ export function FeedScreen() {
       ListHeaderComponent={
         <>
           <Title>Feed</Title>
-          <Row>
-            <Field label="What did you do?" value={text} onChangeText={setText} onSubmitEditing={post} />
-            <Button label="Post" disabled={text === ''} onPress={post} />
-          </Row>
+          <Composer label="What did you do?" button="Post" onSubmit={post} />
           {problem !== null && <Hint>{problem}</Hint>}
         </>
       }

@@ -4,7 +4,7 @@ import { FlatList, View } from 'react-native';
 
 import { NOTES } from '../model.ts';
 import { useReport } from '../report.ts';
-import { Button, Card, Field, Hint, Row, Title } from '../ui.tsx';
+import { Button, Card, Composer, Field, Hint, Row, Title } from '../ui.tsx';
 
 const BY_TITLE = [{ path: 'title' }] as const;
 
@@ -25,11 +25,9 @@ export function NotesScreen() {
 
 function NoteList({ onOpen }: { readonly onOpen: (id: string) => void }) {
   const { problem, run } = useReport();
-  const [title, setTitle] = useState('');
   const notes = useCollection({ room: NOTES, collection: 'notes', orderBy: BY_TITLE });
-  const add = () => {
+  const add = (title: string) => {
     run(() => notes.insert({ title, body: '' }));
-    setTitle('');
   };
   return (
     <FlatList
@@ -57,10 +55,7 @@ function NoteList({ onOpen }: { readonly onOpen: (id: string) => void }) {
       ListHeaderComponent={
         <>
           <Title>Notes</Title>
-          <Row>
-            <Field label="Title" value={title} onChangeText={setTitle} onSubmitEditing={add} />
-            <Button label="Add" disabled={title === ''} onPress={add} />
-          </Row>
+          <Composer label="Title" button="Add" onSubmit={add} />
           {problem !== null && <Hint>{problem}</Hint>}
         </>
       }
