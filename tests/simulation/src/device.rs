@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline::engine::io::{Command, Generation, Input, Now, Output, Reply, RequestId};
-use syncline::engine::queue::command::JobCommand;
+use syncline::engine::queue::command::{JobCommand, JobReply};
 use syncline::engine::queue::http::{HttpRequest, HttpResponse};
 use syncline::engine::{Engine, EngineConfig};
 use syncline::job::JobId;
@@ -323,7 +323,7 @@ impl Life {
         if is_dead() {
             return self.note(book, acts).map(|()| false);
         }
-        self.transmit(outputs, book, acts)?;
+        self.transmit(now, outputs, book, acts)?;
         if app_is_busy {
             return Ok(true);
         }
@@ -379,6 +379,7 @@ impl Life {
 
     fn transmit(
         &mut self,
+        now: Now,
         outputs: Vec<Output>,
         book: &mut Book,
         acts: &mut Vec<Act>,
@@ -409,6 +410,10 @@ impl Life {
                     ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");
                     match &result {
                         Ok(Reply::Written { client_seqs }) => book.written(client_seqs)?,
+                        Ok(Reply::Jobs(JobReply::Enqueued { enqueued })) => {
+                            let ids: Vec<JobId> = enqueued.iter().map(|job| job.job).collect();
+                            book.jobs.accepted(&ids, now)?;
+                        }
                         Ok(Reply::Watching { watch, rows, count, .. }) => {
                             self.app.begin(*watch, rows, *count);
                         }

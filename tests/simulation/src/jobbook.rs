@@ -40,8 +40,6 @@ struct Noted {
     undecided: bool,
     /// It was a dead letter before, so that later ones went before it.
     retried: bool,
-    /// It died before the app's promise resolved, of a job that was dropped in the same moment: events do not wait for promises.
-    early: bool,
 }
 
 /// All jobs of one device.
@@ -85,15 +83,8 @@ impl JobBook {
         match fate {
             None | Some(Fate::Forgotten { .. }) => {
                 let (fate, job) = (Fate::Offered, job.clone());
-                let noted = Noted {
-                    fate,
-                    since_ms: None,
-                    ended: false,
-                    undecided: false,
-                    retried: false,
-                    early: false,
-                    job,
-                };
+                let noted =
+                    Noted { fate, since_ms: None, ended: false, undecided: false, retried: false, job };
                 self.jobs.insert(noted.job.id, noted);
                 Ok(())
             }
@@ -114,8 +105,7 @@ impl JobBook {
         for id in ids {
             let noted = self.find(*id)?;
             ensure!(noted.fate == Fate::Offered, "job {id} is accepted, and was {:?}", noted.fate);
-            let fate = if std::mem::take(&mut noted.early) { Fate::Dead } else { Fate::Accepted };
-            (noted.fate, noted.since_ms) = (fate, Some(now.lived_ms));
+            (noted.fate, noted.since_ms) = (Fate::Accepted, Some(now.lived_ms));
         }
         Ok(())
     }
@@ -147,13 +137,7 @@ impl JobBook {
             }
             JobEvent::Failed { .. } | JobEvent::Leased { .. } => return Ok(()),
         };
-        let is_follower =
-            matches!(event, JobEvent::Dead { letter } if letter.reason == DeadReason::Dependency);
         let noted = self.find(id)?;
-        if is_follower && noted.fate == Fate::Offered {
-            noted.early = true;
-            return Ok(());
-        }
         if (noted.fate, fate) == (Fate::Dropped, Fate::Dead) {
             // It had died before the app dropped it, which was too busy to hear of it.
             return Ok(());
@@ -218,7 +202,6 @@ impl JobBook {
         for (id, noted) in &mut self.jobs {
             let before = noted.fate;
             let open = shaken || std::mem::take(&mut noted.undecided);
-            let early = std::mem::take(&mut noted.early);
             noted.since_ms = None;
             noted.fate = if let Some(job) = waiting.get(id) {
                 let same = job.work == noted.job.work && job.idempotency_key == noted.job.idempotency_key;
@@ -237,7 +220,6 @@ impl JobBook {
             } else if dead.contains(id) {
                 match before {
                     Fate::Accepted | Fate::Dead => Fate::Dead,
-                    Fate::Offered | Fate::Forgotten { unsure: true } if early => Fate::Dead,
                     Fate::Done(_) | Fate::Dropped if open => Fate::Dead,
                     _ => {
                         return Err(Failure(format!(
