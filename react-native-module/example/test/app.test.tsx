@@ -10,8 +10,11 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await phones.stop();
-  await backend.stop();
+  try {
+    await phones.stop();
+  } finally {
+    await backend.stop();
+  }
 });
 
 function phoneOf(name: string): Promise<Phone> {

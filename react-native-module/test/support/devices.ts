@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { createSyncClient, type Observable, type SyncClient, type SyncOptions } from '../../src/index.ts';
+import {
+  createSyncClient,
+  type Observable,
+  type SyncClient,
+  SynclineError,
+  type SyncOptions,
+} from '../../src/index.ts';
 import { createNodeHost, type NodeHost } from '../../src/node.ts';
 import { built, type WorldServer } from './server.ts';
 
@@ -30,10 +36,17 @@ export type WorldDevices = Pick<Devices, 'host' | 'options' | 'client' | 'openEl
 /** Where the clients of one test file live. */
 export class Devices {
   readonly folder = mkdtempSync(join(tmpdir(), 'syncline-devices-'));
-  readonly host: NodeHost = createNodeHost({
-    addon: built('SYNCLINE_NODE_ADDON', 'syncline.node'),
-    directory: this.folder,
-  });
+  readonly host: NodeHost;
+  readonly #opening = new Set<Promise<string>>();
+  #isDisposed = false;
+
+  constructor() {
+    const host = createNodeHost({
+      addon: built('SYNCLINE_NODE_ADDON', 'syncline.node'),
+      directory: this.folder,
+    });
+    this.host = { ...host, open: (config) => this.#open(host, config) };
+  }
 
   /** Options for a client of a new device, with a token for these rooms. */
   async options(server: WorldServer, user: string, rooms: string[]): Promise<SyncOptions> {
@@ -67,8 +80,24 @@ export class Devices {
   }
 
   async dispose(): Promise<void> {
+    this.#isDisposed = true;
+    await Promise.allSettled(this.#opening);
     await this.host.closeAll();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** A client outlives its screen for a moment, and opens again when it is used: not in a folder that is being removed. */
+  async #open(host: NodeHost, config: string): Promise<string> {
+    if (this.#isDisposed) {
+      throw new SynclineError({ code: 'closed', message: 'the device is gone', retry: 'never' });
+    }
+    const opening = host.open(config);
+    this.#opening.add(opening);
+    try {
+      return await opening;
+    } finally {
+      this.#opening.delete(opening);
+    }
   }
 }
 
