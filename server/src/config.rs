@@ -1,18 +1,22 @@
 //! Every setting of the server, with its default and its unit.
 
+mod postgres;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use syncline_protocol::Limits;
 
+pub use self::postgres::PostgresConfig;
 pub use crate::presence::PresenceConfig;
+pub use crate::storage::StorageLocation;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where the data lives; made when missing.
+    /// Where the data lives, unless it is in Postgres; made when missing.
     pub data_dir: PathBuf,
     pub mode: Mode,
     /// What both ends enforce, as announced in `sync:hello`.
@@ -21,6 +25,9 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    /// Where the rooms are kept.
+    pub location: StorageLocation,
+    pub postgres: PostgresConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -199,6 +206,8 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            location: StorageLocation::default(),
+            postgres: PostgresConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }
