@@ -4,7 +4,10 @@
 #![cfg(feature = "postgres")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod contract;
+mod database;
+mod proxy;
 mod support;
 
 /// Runs each scenario on each storage.

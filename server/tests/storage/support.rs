@@ -13,16 +13,18 @@ use syncline_protocol::{
     ClientId, Collection, DocumentId, HybridTime, Mutation, Op, Patch, Path, Room, Value, WireError, Write,
 };
 use syncline_server::hub::{Author, PageRequest};
-use syncline_server::storage::{Storage, StorageLocation};
+use syncline_server::storage::{Storage, StorageError, StorageLocation};
 use syncline_server::{Config, Mode};
 
 /// No step of a test takes longer.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a test's rooms are, and what was told of them.
+#[derive(Clone)]
 pub(crate) struct Fixture {
     pub(crate) config: Config,
     pub(crate) told: Arc<Mutex<Vec<Changes>>>,
+    pub(crate) schema: Option<Arc<Schema>>,
 }
 
 impl Fixture {
@@ -31,14 +33,23 @@ impl Fixture {
         let mut config = Config::new(listen, folder.to_owned(), Mode::Development { jwt_secret: None });
         config.storage.location = location;
         config.postgres.connections_max = 4;
-        Self { config, told: Arc::default() }
+        Self { config, told: Arc::default(), schema: None }
     }
 
     /// Opens the storage, as a start of a server does.
     pub(crate) async fn open(&self) -> Arc<dyn Storage> {
+        self.try_open().await.unwrap()
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<Arc<dyn Storage>, StorageError> {
         let told = Arc::clone(&self.told);
         let on_commit = Arc::new(move |changes| told.lock().unwrap().push(changes));
-        syncline_server::storage::open(&self.config, on_commit).await.unwrap()
+        syncline_server::storage::open(&self.config, on_commit).await
+    }
+
+    /// The schema of a test on Postgres.
+    pub(crate) fn schema(&self) -> &Schema {
+        self.schema.as_ref().unwrap()
     }
 
     pub(crate) fn told(&self) -> Vec<Changes> {
@@ -61,13 +72,14 @@ pub(crate) fn on_postgres<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture)
     };
     let folder = tempfile::tempdir().unwrap();
     run(async {
-        let schema = Schema::create(&url).await;
-        scenario(Fixture::new(folder.path(), schema.location())).await;
-        schema.drop().await;
+        let schema = Arc::new(Schema::create(&url).await);
+        let fixture = Fixture::new(folder.path(), schema.location());
+        scenario(Fixture { schema: Some(Arc::clone(&schema)), ..fixture }).await;
+        schema.remove().await;
     });
 }
 
-fn run(scenario: impl Future<Output = ()>) {
+pub(crate) fn run(scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(scenario);
 }
@@ -94,7 +106,7 @@ impl Schema {
         format!("{}?options=-csearch_path%3D{}", self.url, self.name).parse().unwrap()
     }
 
-    pub(crate) async fn drop(self) {
+    pub(crate) async fn remove(&self) {
         self.client.batch_execute(&format!("DROP SCHEMA {} CASCADE", self.name)).await.unwrap();
     }
 }
