@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::rest::AliasError;
 use crate::storage::StorageError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
@@ -16,6 +17,8 @@ pub enum ServerError {
     SecretUnreadable { path: PathBuf, source: std::io::Error },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("rest.aliases: {0}")]
+    Alias(#[from] AliasError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("cannot serve: {0}")]
@@ -28,6 +31,7 @@ impl ServerError {
         matches!(
             self,
             Self::DevelopmentNotOnLoopback { .. }
+                | Self::Alias(_)
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
         )
