@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Settings of the REST interface.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestConfig {
     /// Whether it is served at all.
@@ -64,7 +64,7 @@ impl Default for RestConfig {
 
 /// A path that stands for one document. `{name}` is a part of the path, `{sub}` the token's user, and `{body.name}` a text
 /// of the request's body.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AliasConfig {
     /// Such as `/api/users/{userId}/stats`.
@@ -89,7 +89,7 @@ pub struct AliasConfig {
 }
 
 /// What a request for an alias does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AliasAction {
     Read,
@@ -99,7 +99,7 @@ pub enum AliasAction {
 }
 
 /// What a number of a patch that stands for itself does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AliasNumbers {
     #[default]

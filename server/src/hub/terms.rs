@@ -350,7 +350,9 @@ fn replacement(fields: &Fields, held: &Fields) -> Write {
 fn from_nothing(mutation: &Mutation, patch: &Patch, time: HybridTime, now_ms: u64) -> Fields {
     let writer = ClientId::from_bytes([0; 16]);
     let mut document = None;
-    let create = Mutation { write: Write::Create(Fields::new()), time, ..mutation.clone() };
+    // Earlier than the patch, which would not be newer otherwise.
+    let create =
+        Mutation { write: Write::Create(Fields::new()), time: HybridTime::default(), ..mutation.clone() };
     let update = Mutation { write: Write::Update(patch.clone()), time, ..mutation.clone() };
     // The first of them makes the document, so neither fails.
     let _ = merge::apply(&mut document, &create, writer, now_ms);

@@ -22,7 +22,7 @@ use crate::config::{AliasAction, AliasConfig, AliasNumbers};
 pub enum AliasError {
     #[error("the path {path} of an alias does not read: {reason}")]
     Path { path: String, reason: String },
-    #[error("{method} of {path} is no method of HTTP in capital letters")]
+    #[error("{method} of {path} is no method of HTTP")]
     Method { path: String, method: String },
     #[error("{template} of {path} does not read: a name stands between braces")]
     Template { path: String, template: String },
@@ -119,14 +119,17 @@ impl Aliases {
                     reason: "it does not begin with /".into(),
                 });
             }
-            for method in alias.methods.keys() {
-                if Method::from_bytes(method.as_bytes()).is_err() || *method != method.to_uppercase() {
+            let mut methods = BTreeMap::new();
+            for (method, action) in &alias.methods {
+                let name = method.to_ascii_uppercase();
+                if Method::from_bytes(name.as_bytes()).is_err() {
                     return Err(AliasError::Method { path: path.clone(), method: method.clone() });
                 }
+                methods.insert(name, *action);
             }
             let read = |text: &str| template(path, text);
             let alias = Alias {
-                methods: alias.methods.clone(),
+                methods,
                 room: read(&alias.room)?,
                 collection: read(&alias.collection)?,
                 id: read(&alias.id)?,
@@ -261,8 +264,8 @@ mod tests {
         }
         let twice = [alias("/api/{userId}", "a"), alias("/api/{userId}", "b")];
         assert!(matches!(Aliases::new(&twice), Err(AliasError::Path { .. })));
-        let mut lower = alias("/api/{userId}", "a");
-        lower.methods = BTreeMap::from([("get".to_owned(), AliasAction::Read)]);
-        assert!(matches!(Aliases::new(&[lower]), Err(AliasError::Method { .. })));
+        let mut method = alias("/api/{userId}", "a");
+        method.methods = BTreeMap::from([("GE T".to_owned(), AliasAction::Read)]);
+        assert!(matches!(Aliases::new(&[method]), Err(AliasError::Method { .. })));
     }
 }

@@ -1,22 +1,14 @@
 //! Paths of the application's own: the user-stats endpoints of `examples/user-stats`, with the bodies of their clients.
 
 use serde_json::json;
-use syncline_server::{Config, Mode};
 
 use crate::client::Http;
-use crate::support::{EmbeddedServer, SECRET, token};
+use crate::support::{ServerProcess, token};
 
-/// The example's section of the configuration, as it stands in its file.
-fn served(folder: &tempfile::TempDir) -> EmbeddedServer {
-    #[derive(serde::Deserialize)]
-    struct File {
-        rest: syncline_server::config::RestConfig,
-    }
-    let text = include_str!("../../../examples/user-stats/syncline-server.toml");
-    let mode = Mode::Production { jwt_secret: SECRET.as_bytes().to_vec() };
-    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), folder.path().join("data"), mode);
-    config.rest = toml::from_str::<File>(text).unwrap().rest;
-    EmbeddedServer::start(config)
+/// The example's settings, as they stand in their file.
+fn served(folder: &tempfile::TempDir) -> ServerProcess {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/user-stats/syncline-server.toml");
+    ServerProcess::start_with(folder.path(), &["--config", file])
 }
 
 #[test]

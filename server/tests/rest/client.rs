@@ -43,7 +43,13 @@ impl Http {
         Self { address: url.strip_prefix("http://").unwrap().to_owned(), token }
     }
 
-    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
         let body = body.map(|body| body.to_string());
         self.ask_text(method, path, headers, body.as_deref().map(|body| ("application/json", body)))
     }
@@ -55,7 +61,8 @@ impl Http {
         headers: &[(&str, &str)],
         body: Option<(&str, &str)>,
     ) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         if let Some(token) = &self.token {
             request += &format!("authorization: Bearer {token}\r\n");
         }

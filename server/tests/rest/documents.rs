@@ -71,7 +71,10 @@ fn a_tag_guards_a_write_and_spares_a_read() {
     assert_eq!(put("if-match", "1").status, 400);
 
     let unchanged = http.ask("GET", &at("a"), &[("if-none-match", "\"2\"")], None);
-    assert_eq!((unchanged.status, unchanged.header("etag"), &unchanged.body), (304, Some("\"2\""), &Value::Null));
+    assert_eq!(
+        (unchanged.status, unchanged.header("etag"), &unchanged.body),
+        (304, Some("\"2\""), &Value::Null)
+    );
     assert_eq!(http.ask("GET", &at("a"), &[("if-none-match", "\"1\"")], None).status, 200);
     assert_eq!(http.ask("DELETE", &at("a"), &[("if-match", "\"1\"")], None).status, 412);
     assert_eq!(http.ask("DELETE", &at("a"), &[("if-match", "\"2\"")], None).status, 204);
@@ -117,8 +120,10 @@ fn a_batch_has_a_result_for_each_operation() {
     let answer = http.ask("POST", &path, &[], Some(json!({"operations": operations})));
     assert_eq!(answer.status, 200, "{}", answer.body);
     let results = answer.body["results"].as_array().unwrap();
-    let told: Vec<Value> =
-        results.iter().map(|result| json!([result["status"], result["seq"], result["error"]["code"]])).collect();
+    let told: Vec<Value> = results
+        .iter()
+        .map(|result| json!([result["status"], result["seq"], result["error"]["code"]]))
+        .collect();
     let expected = json!([
         ["applied", 1, null],
         ["applied", 2, null],
@@ -147,7 +152,11 @@ fn sockets_and_requests_see_each_others_writes() {
     http.ask("PUT", &at("a"), &[("idempotency-key", "k")], body);
     let live = agent.next("b", "sync:changes")["value"].clone();
     let changes = live["changes"].as_array().unwrap();
-    assert_eq!((changes.len(), &changes[0]["fields"]), (1, &json!({"title": "Milk"})), "the receipt is not told");
+    assert_eq!(
+        (changes.len(), &changes[0]["fields"]),
+        (1, &json!({"title": "Milk"})),
+        "the receipt is not told"
+    );
     assert_eq!((&live["from_seq"], &live["to_seq"]), (&json!(1), &json!(2)));
 
     agent.ask("b", "sync:push", push(ROOM, None, &[create(1, "d", "Bread")]));
@@ -221,5 +230,8 @@ fn a_refusal_has_one_shape_whoever_refuses() {
         assert!(error["code"].is_string() && error["message"].is_string(), "{method} {path}");
         assert!(error.contains_key("retry_after_ms"));
     }
-    assert_eq!(http.ask("POST", &at("a"), &[], None).header("allow").map(|allow| allow.contains("PUT")), Some(true));
+    assert_eq!(
+        http.ask("POST", &at("a"), &[], None).header("allow").map(|allow| allow.contains("PUT")),
+        Some(true)
+    );
 }

@@ -78,7 +78,8 @@ fn a_batch_sent_many_times_at_once_takes_effect_once() {
     let missing = json!({"op": "delete", "collection": "todos", "id": "missing"});
     let body = json!({"operations": [patch, missing]});
     let answers: Vec<_> = std::thread::scope(|scope| {
-        let ask = || Http::ann(&server.url).ask("POST", &path, &[("idempotency-key", "k")], Some(body.clone()));
+        let ask =
+            || Http::ann(&server.url).ask("POST", &path, &[("idempotency-key", "k")], Some(body.clone()));
         let askers: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
         askers.into_iter().map(|asker| asker.join().unwrap()).collect()
     });

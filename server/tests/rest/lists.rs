@@ -36,7 +36,10 @@ fn a_list_is_filtered_ordered_and_read_in_parts() {
     let all = http.get(&format!("{path}?filter={filter}&order_by={order}"));
     assert_eq!(all.status, 200, "{}", all.body);
     assert_eq!(ids(&all.body), ["d06", "d08", "d02"]);
-    assert_eq!((&all.body["count"], &all.body["next"], &all.body["head"]), (&json!(3), &Value::Null, &json!(12)));
+    assert_eq!(
+        (&all.body["count"], &all.body["next"], &all.body["head"]),
+        (&json!(3), &Value::Null, &json!(12))
+    );
 
     let first = http.get(&format!("{path}?filter={filter}&order_by={order}&limit=2"));
     assert_eq!((ids(&first.body).len(), &first.body["count"]), (2, &json!(3)));
