@@ -27,9 +27,14 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts in production mode over a folder, and waits until it listens.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let secret = data.join("secret");
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-        Self::spawn(data, &["--jwt-secret-file", secret.to_str().unwrap()])
+        Self::spawn(data, &[&["--jwt-secret-file", secret.to_str().unwrap()], arguments].concat())
     }
 
     pub(crate) fn start_development(data: &Path) -> Self {
