@@ -8,6 +8,7 @@ mod cluster;
 mod contract;
 mod database;
 mod proxy;
+mod schema;
 mod support;
 
 /// Runs each scenario on each storage.

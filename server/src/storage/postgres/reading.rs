@@ -45,6 +45,9 @@ pub(super) async fn heads(
     connections: &Connections,
     rooms: Vec<Room>,
 ) -> Result<Vec<(Room, u64)>, StorageError> {
+    if rooms.is_empty() {
+        return Ok(Vec::new());
+    }
     let lease = connections.lease().await?;
     let names: Vec<&str> = rooms.iter().map(Room::as_str).collect();
     let rows = connections.answer(async {
