@@ -108,7 +108,7 @@ fn a_client_that_two_servers_see_at_once_gets_one_owner() {
         let (first, second) = (fixture.open().await, fixture.open().await);
         for byte in 1..=20 {
             let claim = async |storage: &Arc<dyn Storage>, user: &str| {
-                let author = Author { user: user.to_owned(), client: client(byte) };
+                let author = Author::client(user, client(byte));
                 // In rooms of their own: nothing but the owner's row is in their way.
                 let room = Room::new(format!("list:{user}")).unwrap();
                 storage.push(Push { room, after: None, mutations: vec![create(1, "d")] }, author).await

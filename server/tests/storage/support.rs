@@ -90,7 +90,7 @@ pub(crate) fn client(byte: u8) -> ClientId {
 
 /// The user whose client it is.
 pub(crate) fn author(byte: u8) -> Author {
-    Author { user: format!("user {byte}"), client: client(byte) }
+    Author::client(format!("user {byte}"), client(byte))
 }
 
 pub(crate) fn mutation(client_seq: u64, id: &str, write: Write) -> Mutation {

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use syncline_protocol::message::{Page, Push, PushAnswer};
-use syncline_protocol::{ClientId, ErrorCode, Limits, Room, WireError};
+use syncline_protocol::{ClientId, Document, ErrorCode, Limits, Room, WireError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
@@ -33,7 +33,7 @@ use super::sled::now_ms;
 use super::{DatabaseUrl, OnCommit, Reply, Storage, StorageError, unavailable};
 use crate::config::{Config, HubConfig};
 use crate::fanout::head_hint;
-use crate::hub::{self, Author, PageRequest};
+use crate::hub::{self, Author, DocumentKey, PageRequest};
 
 /// How long two tries wait for each other at most.
 const RETRY_DELAY_MS_MAX: u64 = 1_000;
@@ -156,6 +156,14 @@ impl Storage for PostgresStorage {
 
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>> {
         Box::pin(async move { told(reading::owner(&self.shared.connections, client).await) })
+    }
+
+    fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
+        Box::pin(async move { told(reading::documents(&self.shared.connections, &room, keys).await) })
+    }
+
+    fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
+        Box::pin(async move { told(reading::rooms(&self.shared.connections, after, limit).await) })
     }
 
     fn is_healthy(&self) -> bool {
