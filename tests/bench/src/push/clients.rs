@@ -66,8 +66,7 @@ impl Contender {
 /// One client: pushes so many times, each time when the one before is durable.
 async fn push(storage: &dyn Storage, room: &str, pushes: usize) -> Result<(), BenchError> {
     let room = Room::new(room).map_err(failed)?;
-    let author =
-        Author { user: "writer".to_owned(), client: ClientId::from_bytes(Uuid::now_v7().into_bytes()) };
+    let author = Author::client("writer", ClientId::from_bytes(Uuid::now_v7().into_bytes()));
     let collection = Collection::new("notes").map_err(failed)?;
     let mutation = |client_seq: usize| {
         Ok::<_, BenchError>(Mutation {
