@@ -4,8 +4,10 @@ mod effective;
 mod load;
 #[cfg(test)]
 mod load_tests;
+mod operations;
 #[cfg(test)]
 mod page_tests;
+mod secret;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use syncline_protocol::Limits;
 
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
+pub use self::operations::OperationsConfig;
+pub use self::secret::read_secret;
 
 pub use crate::presence::PresenceConfig;
 
@@ -35,6 +39,7 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    pub operations: OperationsConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -232,6 +237,7 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            operations: OperationsConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

@@ -19,6 +19,10 @@ pub enum ServerError {
     SecretTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot read the JWT secret from {path}: {source}")]
     SecretUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the admin token from {path}: {source}")]
+    AdminTokenUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("the admin token has {bytes} bytes, at least {bytes_min} are needed")]
+    AdminTokenTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error(transparent)]
@@ -37,6 +41,8 @@ impl ServerError {
                 | Self::DevelopmentNotOnLoopback { .. }
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
+                | Self::AdminTokenUnreadable { .. }
+                | Self::AdminTokenTooShort { .. }
         )
     }
 }

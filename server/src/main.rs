@@ -161,15 +161,8 @@ fn mode(process: &ProcessSettings) -> Result<Mode, ServerError> {
 }
 
 fn read_secret(path: &Path) -> Result<Vec<u8>, ServerError> {
-    let mut secret = std::fs::read(path)
-        .map_err(|source| ServerError::SecretUnreadable { path: path.to_owned(), source })?;
-    if secret.last() == Some(&b'\n') {
-        secret.pop();
-        if secret.last() == Some(&b'\r') {
-            secret.pop();
-        }
-    }
-    Ok(secret)
+    config::read_secret(path)
+        .map_err(|source| ServerError::SecretUnreadable { path: path.to_owned(), source })
 }
 
 /// Logs to stderr. socketioxide and engineioxide log packets, tokens among them, below `warn`: those never pass,

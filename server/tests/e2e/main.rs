@@ -9,6 +9,7 @@ mod compaction;
 mod development;
 mod durability;
 mod load;
+mod operations;
 mod presence;
 mod support;
 mod sync;
