@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::connect_info::Connected;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,7 +12,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use syncline_protocol::ErrorCode;
+use syncline_protocol::message::Failure;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::clients::Listed;
@@ -91,6 +96,7 @@ fn routes(state: Operating) -> Router {
     if state.token.is_some() {
         let api = Router::new()
             .route("/admin/api/overview", get(overview))
+            .route("/admin/api/backup", get(backup))
             .route("/admin/api/clients/{id}/disconnect", post(disconnect))
             .layer(middleware::from_fn_with_state(state.clone(), only_with_token));
         let page = |content_type: &'static str, text: &'static str| {
@@ -270,5 +276,32 @@ async fn disconnect(State(state): State<Operating>, Path(id): Path<u64>) -> Stat
         StatusCode::NO_CONTENT
     } else {
         StatusCode::NOT_FOUND
+    }
+}
+
+/// How much of a backup is read at a time, in bytes.
+const BACKUP_PART_BYTES: usize = 64 << 10;
+
+/// A copy of the storage's data, for `syncline-server restore`.
+async fn backup(State(state): State<Operating>) -> Response {
+    match state.shared.storage.backup().await {
+        Ok(file) => {
+            tracing::info!("a backup is taken");
+            let file = tokio::fs::File::from_std(file);
+            let parts = stream::try_unfold(file, async |mut file| {
+                let mut part = bytes::BytesMut::with_capacity(BACKUP_PART_BYTES);
+                let is_over = file.read_buf(&mut part).await? == 0;
+                Ok::<_, std::io::Error>((!is_over).then(|| (part.freeze(), file)))
+            });
+            ([(header::CONTENT_TYPE, "application/octet-stream")], Body::from_stream(parts)).into_response()
+        }
+        Err(error) => {
+            let status = match error.code {
+                ErrorCode::Invalid => StatusCode::NOT_IMPLEMENTED,
+                ErrorCode::Conflict => StatusCode::CONFLICT,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, Json(Failure { error })).into_response()
+        }
     }
 }

@@ -65,6 +65,10 @@ impl Storage for Measured {
         self.measured("owner", self.storage.owner(client))
     }
 
+    fn backup(&self) -> Reply<'_, std::fs::File> {
+        self.measured("backup", self.storage.backup())
+    }
+
     fn is_healthy(&self) -> bool {
         self.storage.is_healthy()
     }

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod ahead_log;
+pub mod backup;
 mod codec;
 pub mod memory;
 mod opening;
@@ -24,6 +25,8 @@ use crate::hub::{Author, PageRequest};
 pub enum StorageError {
     #[error("cannot open the data in {path}: {reason}")]
     Open { path: PathBuf, reason: String },
+    #[error("the data in {path} is in use by another process")]
+    InUse { path: PathBuf },
     #[error("a record in {tree} is damaged: {reason}")]
     Damaged { tree: &'static str, reason: String },
     #[error("cannot encode a record: {0}")]
@@ -55,6 +58,14 @@ pub trait Storage: Send + Sync + 'static {
     /// Whose client it is, once it has pushed.
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
 
+    /// Copies everything into a file without a name, for [`backup::restore`]. Every write that was answered before is in
+    /// it, and each room as it was at one time.
+    fn backup(&self) -> Reply<'_, std::fs::File> {
+        Box::pin(async {
+            Err(WireError::new(ErrorCode::Invalid, "this storage is backed up with its own tools"))
+        })
+    }
+
     /// Whether it still works.
     fn is_healthy(&self) -> bool;
 
@@ -69,7 +80,7 @@ impl StorageError {
             Self::Damaged { .. } | Self::Encode(_) => {
                 WireError::new(ErrorCode::Internal, "the server cannot read or write this")
             }
-            Self::Open { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
+            Self::Open { .. } | Self::InUse { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
         }
     }
 }
