@@ -5,6 +5,13 @@ use std::path::PathBuf;
 
 use syncline_protocol::Limits;
 
+mod auth;
+mod door;
+mod security;
+
+pub use self::auth::AuthConfig;
+pub use self::door::{DoorConfig, Rate};
+pub use self::security::{Hooks, SecurityConfig};
 pub use crate::presence::PresenceConfig;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default.
@@ -21,6 +28,10 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    pub auth: AuthConfig,
+    pub security: SecurityConfig,
+    pub door: DoorConfig,
+    pub hooks: Hooks,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -30,6 +41,8 @@ pub struct Config {
 pub enum Mode {
     /// Tokens are signed elsewhere, with this secret.
     Production { jwt_secret: Vec<u8> },
+    /// Tokens are signed elsewhere, with private keys whose public halves [`AuthConfig`] names.
+    PublicKeys,
     /// The server issues tokens to anybody who asks: refused unless it listens on loopback. A random secret when
     /// none is given.
     Development { jwt_secret: Option<Vec<u8>> },
@@ -39,7 +52,7 @@ impl Mode {
     /// The mode as `/health` and the log spell it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Production { .. } => "production",
+            Self::Production { .. } | Self::PublicKeys => "production",
             Self::Development { .. } => "development",
         }
     }
@@ -199,6 +212,10 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            auth: AuthConfig::default(),
+            security: SecurityConfig::default(),
+            door: DoorConfig::default(),
+            hooks: Hooks::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

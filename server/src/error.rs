@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::access::rules::RuleError;
+use crate::auth::KeyError;
+use crate::door::TlsError;
 use crate::storage::StorageError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
@@ -10,10 +13,14 @@ use crate::storage::StorageError;
 pub enum ServerError {
     #[error("development mode issues tokens to anybody, so it listens on loopback only, not on {listen}")]
     DevelopmentNotOnLoopback { listen: SocketAddr },
-    #[error("the JWT secret has {bytes} bytes, at least {bytes_min} are needed")]
-    SecretTooShort { bytes: usize, bytes_min: usize },
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     #[error("cannot read the JWT secret from {path}: {source}")]
     SecretUnreadable { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error(transparent)]
@@ -28,8 +35,10 @@ impl ServerError {
         matches!(
             self,
             Self::DevelopmentNotOnLoopback { .. }
-                | Self::SecretTooShort { .. }
+                | Self::Keys(_)
+                | Self::Tls(_)
                 | Self::SecretUnreadable { .. }
+                | Self::Rules(_)
         )
     }
 }

@@ -12,13 +12,16 @@ use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder};
-use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION};
 use syncline_protocol::{ClientId, ErrorCode, WireError};
 use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
-use crate::auth::{Authenticator, Identity};
+use crate::access::recheck::Rechecks;
+use crate::access::{Access, Identity};
+use crate::auth::Authenticator;
 use crate::config::ConnectionConfig;
+use crate::door::{Door, UserRates, Visitor};
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
 use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
@@ -33,9 +36,12 @@ pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) auth: Authenticator,
+    pub(crate) access: Access,
+    pub(crate) door: Arc<Door>,
     pub(crate) limits: syncline_protocol::Limits,
     pub(crate) connection: ConnectionConfig,
     pub(crate) presence: PresenceConfig,
+    pub(crate) rechecks: Rechecks,
     started: Instant,
     roster: Mutex<Roster>,
     /// Woken when the first lease ends sooner than before.
@@ -50,15 +56,19 @@ impl Shared {
         storage: Arc<dyn Storage>,
         fanout: Arc<LocalFanout>,
         auth: Authenticator,
+        access: Access,
         config: &crate::config::Config,
     ) -> Arc<Self> {
         Arc::new(Self {
             storage,
             fanout,
             auth,
+            access,
+            door: Door::new(&config.door),
             limits: config.limits,
             connection: config.connection.clone(),
             presence: config.presence.clone(),
+            rechecks: Rechecks::new(config),
             started: Instant::now(),
             roster: Mutex::new(Roster::new(config.presence.clone(), config.limits)),
             expiry_sooner: Notify::new(),
@@ -252,7 +262,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     let Some(token) = auth.token else {
         return Err(WireError::new(ErrorCode::Unauthorized, "there is no token"));
     };
-    let identity = shared.auth.verify(&token)?;
+    let identity = shared.auth.verify(&token).await?;
     let closing = shared.admit()?;
     if let Some(client) = auth.client_id {
         let owner = shared.storage.owner(client).await?;
@@ -260,14 +270,21 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
         }
     }
-    let (inbox, waiting) = Inbox::new(&shared.connection);
+    shared.door.accept(socket.id.as_str());
+    if let Some(visitor) = socket.req_parts().extensions.get::<Arc<Visitor>>() {
+        visitor.welcome();
+    }
+    let user_rates = UserRates::new(&identity.user, &shared.door);
+    let (inbox, waiting) = Inbox::new(&shared.connection, user_rates);
     receive_requests(socket, &inbox);
     let gone = Arc::new(Notify::new());
     let left = Arc::new(AtomicBool::new(false));
     let (gone_later, left_later) = (Arc::clone(&gone), Arc::clone(&left));
+    let (door, session) = (Arc::clone(&shared.door), socket.id);
     socket.on_disconnect(async move |reason: DisconnectReason| {
         left_later.store(reason == DisconnectReason::ClientNSDisconnect, Ordering::Relaxed);
         gone_later.notify_one();
+        door.forget(session.as_str());
     });
     let (client, encoding) = (auth.client_id, auth.encoding);
     let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, closing };
@@ -276,19 +293,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
 }
 
 fn receive_requests(socket: &SocketRef, inbox: &Arc<Inbox>) {
-    let kinds = [
-        (event::ROOM_JOIN, RequestKind::RoomJoin),
-        (event::ROOM_LEAVE, RequestKind::RoomLeave),
-        (event::SYNC_SUBSCRIBE, RequestKind::Subscribe),
-        (event::SYNC_UNSUBSCRIBE, RequestKind::Unsubscribe),
-        (event::SYNC_PULL, RequestKind::Pull),
-        (event::SYNC_PUSH, RequestKind::Push),
-        (event::PRESENCE_JOIN, RequestKind::PresenceJoin),
-        (event::PRESENCE_UPDATE, RequestKind::PresenceUpdate),
-        (event::PRESENCE_LEAVE, RequestKind::PresenceLeave),
-        (event::PRESENCE_PING, RequestKind::PresencePing),
-    ];
-    for (name, kind) in kinds {
+    for (name, kind) in RequestKind::named() {
         socket.on(name, Enqueue { kind, inbox: Arc::clone(inbox) });
     }
     socket.on_fallback(Enqueue { kind: RequestKind::Unknown, inbox: Arc::clone(inbox) });

@@ -80,7 +80,7 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
             warn_of_development(server.local_addr());
         }
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "listening on http://{}", server.local_addr())
+        writeln!(stdout, "listening on {}://{}", server.scheme(), server.local_addr())
             .and_then(|()| stdout.flush())
             .map_err(ServerError::Serve)?;
         server.run(shutdown).await

@@ -7,8 +7,11 @@
 mod access;
 mod compaction;
 mod development;
+mod door;
 mod durability;
+mod keys;
 mod load;
 mod presence;
+mod rights;
 mod support;
 mod sync;
