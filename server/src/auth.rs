@@ -2,6 +2,7 @@
 
 mod jwks;
 mod keys;
+mod revocation;
 
 use std::path::PathBuf;
 
@@ -13,8 +14,10 @@ use syncline_protocol::{ErrorCode, Room, WireError};
 
 use self::jwks::Jwks;
 use self::keys::Key;
+pub use self::revocation::Revocation;
+pub(crate) use self::revocation::Revocations;
 use crate::access::Identity;
-use crate::config::AuthConfig;
+use crate::config::{AuthConfig, SecurityConfig};
 
 /// The shortest secret taken: as long as the hash it keys.
 pub const SECRET_BYTES_MIN: usize = 32;
@@ -30,6 +33,7 @@ pub struct Authenticator {
     audience: Vec<String>,
     issuer: Vec<String>,
     leeway_s: u64,
+    revocations: Revocations,
 }
 
 /// Why there are no keys to check tokens with.
@@ -73,11 +77,17 @@ impl Authenticator {
             audience: Vec::new(),
             issuer: Vec::new(),
             leeway_s,
+            revocations: Revocations::in_memory(&SecurityConfig::default()),
         }
     }
 
     /// Tokens are signed with a secret, or with any of the keys of the configuration.
-    pub fn with_keys(secret: Option<&[u8]>, config: &AuthConfig, leeway_s: u64) -> Result<Self, KeyError> {
+    pub(crate) fn with_keys(
+        secret: Option<&[u8]>,
+        config: &AuthConfig,
+        leeway_s: u64,
+        revocations: Revocations,
+    ) -> Result<Self, KeyError> {
         if let Some(bytes) = secret.map(<[u8]>::len).filter(|bytes| *bytes < SECRET_BYTES_MIN) {
             return Err(KeyError::SecretTooShort { bytes, bytes_min: SECRET_BYTES_MIN });
         }
@@ -96,6 +106,7 @@ impl Authenticator {
             audience: config.audience.clone(),
             issuer: config.issuer.clone(),
             leeway_s,
+            revocations,
         })
     }
 
@@ -116,11 +127,23 @@ impl Authenticator {
         for key in keys {
             let validation = self.validation(key.algorithm);
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &validation) {
-                Ok(token) => return identity_of(token.claims, self.leeway_s),
+                Ok(token) => {
+                    let identity = identity_of(token.claims, self.leeway_s)?;
+                    let is_revoked = self.revocations.is_revoked(&identity);
+                    return if is_revoked {
+                        Err(unauthorized("the token was revoked"))
+                    } else {
+                        Ok(identity)
+                    };
+                }
                 Err(error) => refused = refusal(&error),
             }
         }
         Err(refused)
+    }
+
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {

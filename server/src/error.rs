@@ -5,12 +5,18 @@ use std::path::PathBuf;
 
 use crate::access::rules::RuleError;
 use crate::auth::KeyError;
+use crate::config::ConfigError;
 use crate::door::TlsError;
 use crate::storage::StorageError;
+use crate::validate::SchemaError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("nothing says whose tokens to take: --dev|--jwt-secret-file|auth.public_key_files|auth.jwks")]
+    NoTokens,
     #[error("development mode issues tokens to anybody, so it listens on loopback only, not on {listen}")]
     DevelopmentNotOnLoopback { listen: SocketAddr },
     #[error(transparent)]
@@ -20,7 +26,11 @@ pub enum ServerError {
     #[error(transparent)]
     Rules(#[from] RuleError),
     #[error(transparent)]
+    Schemas(#[from] SchemaError),
+    #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("the record of revoked tokens cannot be read: {0}")]
+    Revocations(std::io::Error),
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error(transparent)]
@@ -34,9 +44,12 @@ impl ServerError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::DevelopmentNotOnLoopback { .. }
+            Self::Config(_)
+                | Self::NoTokens
+                | Self::DevelopmentNotOnLoopback { .. }
                 | Self::Keys(_)
                 | Self::Tls(_)
+                | Self::Schemas(_)
                 | Self::SecretUnreadable { .. }
                 | Self::Rules(_)
         )

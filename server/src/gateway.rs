@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use crate::access::recheck::Rechecks;
 use crate::access::{Access, Identity};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Revocation};
 use crate::config::ConnectionConfig;
 use crate::door::{Door, UserRates, Visitor};
 use crate::fanout::LocalFanout;
@@ -27,6 +27,7 @@ use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
 use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
 use crate::session;
 use crate::storage::Storage;
+use crate::storage::sled::now_ms;
 use crate::wire;
 
 const PATH: &str = "/socket.io";
@@ -121,6 +122,14 @@ impl Shared {
 
     pub(crate) fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Ends the connections that go by these tokens, and takes them no more.
+    pub(crate) async fn revoke(self: &Arc<Self>, what: Revocation) -> std::io::Result<()> {
+        let shared = Arc::clone(self);
+        let now_s = now_ms() / 1000;
+        let revoked = tokio::task::spawn_blocking(move || shared.auth.revocations().revoke(what, now_s));
+        revoked.await.map_err(std::io::Error::other)?
     }
 
     /// Takes no more sessions and ends those there are; done when the last one has ended.

@@ -10,6 +10,7 @@
 //! - `membership`: the rooms one connection is in.
 //! - [`wire`]: how arguments and answers are encoded.
 //! - [`access`]: who may do what in which room.
+//! - [`validate`]: what documents may become.
 //! - [`auth`]: tokens, and the keys that they are signed with.
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
@@ -32,6 +33,7 @@ pub mod presence;
 pub mod server;
 mod session;
 pub mod storage;
+pub mod validate;
 pub mod wire;
 
 pub use config::{Config, Hooks, Mode};

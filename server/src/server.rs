@@ -12,14 +12,15 @@ use tokio::sync::oneshot;
 use crate::access::audit::Audit;
 use crate::access::rules::Rules;
 use crate::access::{Access, Identity, Right};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Revocation, Revocations};
 use crate::config::{Config, Mode};
 use crate::door::{self, Listening, Tls};
 use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
-use crate::storage::sled::SledStorage;
+use crate::storage;
+use crate::validate::{Schemas, Validate, Validation};
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
@@ -33,7 +34,9 @@ pub struct Server {
 
 impl Server {
     /// Opens the data and starts to listen; a connection made from now on waits for [`Server::run`].
-    pub async fn bind(config: Config) -> Result<Self, ServerError> {
+    pub async fn bind(mut config: Config) -> Result<Self, ServerError> {
+        let schemas: Arc<dyn Validate> = Arc::new(Schemas::load(&config.schemas)?);
+        config.hub.validation = Validation::new(config.hooks.validate.clone().into_iter().chain([schemas]));
         let (secret, development) = match &config.mode {
             Mode::Production { jwt_secret } => (Some(jwt_secret.clone()), false),
             Mode::PublicKeys => (None, false),
@@ -53,20 +56,15 @@ impl Server {
         let timeout = Duration::from_millis(security.authorize_timeout_ms);
         let access = Access::new(authorize, audit, timeout);
         let leeway_s = config.connection.token_leeway_s;
-        let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s)?;
+        let revocations = Revocations::open(&config.data_dir, security).map_err(ServerError::Revocations)?;
+        let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s, revocations)?;
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
-        let storage = SledStorage::open(
-            &config.data_dir,
-            config.limits,
-            config.hub.clone(),
-            &config.storage,
-            Arc::new(move |changes| publish.publish(changes)),
-        )?;
+        let storage = storage::open(&config, Arc::new(move |changes| publish.publish(changes))).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(Arc::new(storage), fanout, auth, access, &config);
+        let shared = Shared::new(storage, fanout, auth, access, &config);
         let tls = Tls::load(config.door.tls_cert_file.as_deref(), config.door.tls_key_file.as_deref())?;
         let listening = Listening { listener, tls, door: Arc::clone(&shared.door) };
         let gateway = Gateway::new(&shared);
@@ -138,6 +136,12 @@ impl Handle {
     /// Refuses, and records, what somebody may not do in a room; for requests that come by another way than a socket.
     pub async fn authorize(&self, who: &Identity, right: Right, room: &Room) -> Result<(), WireError> {
         self.shared.access.check(right, who, None, room).await.map(drop)
+    }
+
+    /// Ends the connections that go by these tokens, and takes them no more, also after a restart of this server; other
+    /// servers of a cluster have to be told, too. An error means that it holds, but may not outlive this process.
+    pub async fn revoke(&self, what: Revocation) -> std::io::Result<()> {
+        self.shared.revoke(what).await
     }
 
     /// Has all connections look at their rights again: for an [`Authorize`](crate::access::Authorize) that would now

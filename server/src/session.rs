@@ -60,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         // The gateway closes the transport, after which a client connects again by itself.
         _ = closing.wait_for(|closing| *closing) => End::Gone,
         () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
-        reason = rights::ended(identities) => End::Dismissed(reason),
+        reason = rights::ended(Arc::clone(&session.shared), identities) => End::Dismissed(reason),
         Err(end) = session.live(&inbox, &mut waiting) => end,
     };
     if let End::Dismissed(reason) = end {

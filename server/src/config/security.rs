@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Authorize;
 use crate::access::rules::Rule;
+use crate::validate::Validate;
 
 /// Who may do what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,11 @@ pub struct SecurityConfig {
     pub authorize_timeout_ms: u64,
     /// How often the rooms of a live connection are checked again, in milliseconds.
     pub recheck_ms: u64,
+    /// Users, and tokens, whose revocations are kept. Beyond, tokens of everybody that are as old as the oldest one are
+    /// refused.
+    pub revocations_kept_max: usize,
+    /// How long a revocation is kept, in seconds: longer than any token lives.
+    pub revocations_kept_s: u64,
     /// Lines of the audit log per second, after a burst of ten times as many; those beyond are counted.
     pub audit_lines_per_s_max: u32,
 }
@@ -29,6 +35,8 @@ impl Default for SecurityConfig {
             rules: Vec::new(),
             authorize_timeout_ms: 5_000,
             recheck_ms: 60_000,
+            revocations_kept_max: 10_000,
+            revocations_kept_s: 90 * 24 * 60 * 60,
             audit_lines_per_s_max: 100,
         }
     }
@@ -39,10 +47,13 @@ impl Default for SecurityConfig {
 pub struct Hooks {
     /// Decides in place of [`SecurityConfig::rules`].
     pub authorize: Option<Arc<dyn Authorize>>,
+    /// Checks documents beside [`Config::schemas`](super::Config::schemas).
+    pub validate: Option<Arc<dyn Validate>>,
 }
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks").field("authorize", &self.authorize.is_some()).finish_non_exhaustive()
+        let (authorize, validate) = (self.authorize.is_some(), self.validate.is_some());
+        f.debug_struct("Hooks").field("authorize", &authorize).field("validate", &validate).finish()
     }
 }

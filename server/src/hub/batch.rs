@@ -11,14 +11,17 @@ use syncline_protocol::{
     Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
 };
 
-use super::{Commit, DocumentKey, Head, PushStore, Replaced, Written};
+use super::{Author, Commit, DocumentKey, Head, PushStore, Replaced, Written};
+use crate::validate::{Effect, Validation};
 
 /// A push under way: what it has read and will write.
 pub(super) struct Batch<'a, S> {
     store: &'a S,
     room: &'a Room,
     client: ClientId,
+    user: &'a str,
     limits: &'a Limits,
+    validation: &'a Validation,
     head_before: Head,
     head: Head,
     last_client_seq_before: u64,
@@ -38,16 +41,20 @@ impl<'a, S: PushStore> Batch<'a, S> {
     pub(super) fn open(
         store: &'a S,
         room: &'a Room,
-        client: ClientId,
+        author: &'a Author,
         limits: &'a Limits,
+        validation: &'a Validation,
     ) -> Result<Self, S::Error> {
+        let client = author.client;
         let head = store.head(room)?;
         let last_client_seq = store.last_client_seq(room, client)?;
         Ok(Self {
             store,
             room,
             client,
+            user: &author.user,
             limits,
+            validation,
             head_before: head,
             head,
             last_client_seq_before: last_client_seq,
@@ -86,7 +93,16 @@ impl<'a, S: PushStore> Batch<'a, S> {
             });
         }
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
-        match merged(current, mutation, self.client, now_ms, self.limits) {
+        let effect = merged(current, mutation, self.client, now_ms, self.limits);
+        let effect = effect.and_then(|after| {
+            let before = self.documents.get(&key).and_then(|working| working.document.as_ref());
+            let (room, user) = (self.room, self.user);
+            self.validation
+                .validate(&Effect { room, user, before, after: &after })
+                .map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
+            Ok(after)
+        });
+        match effect {
             Ok(document) => Ok(self.put(mutation, &key, document, before.unwrap_or_default())),
             Err(error) => {
                 self.rejections.push((mutation.client_seq, error.clone()));

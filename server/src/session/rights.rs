@@ -10,16 +10,28 @@ use tokio::sync::watch;
 use super::{Running, Session};
 use crate::access::audit::Denial;
 use crate::access::{Identity, Right, Rights};
+use crate::gateway::Shared;
 use crate::storage::sled::now_ms;
 use crate::wire;
 
 /// Waits until the connection must end, and says why. A new identity counts from when it is there.
-pub(super) async fn ended(mut identities: watch::Receiver<Arc<Identity>>) -> &'static str {
+pub(super) async fn ended(
+    shared: Arc<Shared>,
+    mut identities: watch::Receiver<Arc<Identity>>,
+) -> &'static str {
+    let revocations = shared.auth.revocations();
+    let mut revoked = revocations.changes();
     loop {
+        revoked.mark_unchanged();
+        if revocations.is_revoked(&identities.borrow()) {
+            return "its token was revoked";
+        }
         let ends = Duration::from_secs(identities.borrow_and_update().ends_s);
         let ends_in = ends.saturating_sub(Duration::from_millis(now_ms()));
         tokio::select! {
             () = tokio::time::sleep(ends_in) => return "its token expired",
+            // Its sender is the server's.
+            _ = revoked.changed() => {}
             changed = identities.changed() => if changed.is_err() {
                 // The session is over anyway.
                 return "its session ended";
