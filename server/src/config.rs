@@ -9,6 +9,7 @@ mod load_tests;
 #[cfg(test)]
 mod page_tests;
 mod postgres;
+mod rest;
 mod security;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, l
 pub use self::postgres::PostgresConfig;
 pub use self::security::{Hooks, SecurityConfig};
 
+pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 use crate::validate::{SchemaSource, Validation};
@@ -55,6 +57,7 @@ pub struct Config {
     #[serde(skip)]
     pub hooks: Hooks,
     pub postgres: PostgresConfig,
+    pub rest: RestConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -267,6 +270,7 @@ impl Config {
             schemas: BTreeMap::new(),
             hooks: Hooks::default(),
             postgres: PostgresConfig::default(),
+            rest: RestConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

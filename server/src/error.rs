@@ -7,6 +7,7 @@ use crate::access::rules::RuleError;
 use crate::auth::KeyError;
 use crate::config::ConfigError;
 use crate::door::TlsError;
+use crate::rest::AliasError;
 use crate::storage::StorageError;
 use crate::validate::SchemaError;
 
@@ -33,6 +34,8 @@ pub enum ServerError {
     Revocations(std::io::Error),
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("rest.aliases: {0}")]
+    Alias(#[from] AliasError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("cannot serve: {0}")]
@@ -50,6 +53,7 @@ impl ServerError {
                 | Self::Keys(_)
                 | Self::Tls(_)
                 | Self::Schemas(_)
+                | Self::Alias(_)
                 | Self::SecretUnreadable { .. }
                 | Self::Rules(_)
         )

@@ -19,6 +19,7 @@ use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
+use crate::rest::{self, Aliases};
 use crate::storage;
 use crate::validate::{Schemas, Validate, Validation};
 
@@ -47,6 +48,7 @@ impl Server {
                 (Some(jwt_secret.clone().unwrap_or_else(random_secret)), true)
             }
         };
+        let aliases = Aliases::new(&config.rest.aliases)?;
         let security = &config.security;
         let authorize = match &config.hooks.authorize {
             Some(authorize) => Arc::clone(authorize),
@@ -70,7 +72,11 @@ impl Server {
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
-        let router = door::layer(http::router(state, gateway.clone(), development), &shared.door);
+        let mut router = http::router(state, gateway.clone(), development);
+        if config.rest.enabled {
+            router = router.merge(rest::router(&shared, &config.rest, aliases));
+        }
+        let router = door::layer(router, &shared.door);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
         Ok(Self { listening, local_addr, shared, gateway, router, shutdown_timeout })
     }

@@ -11,6 +11,7 @@ use syncline_protocol::{
     Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
 };
 
+use super::terms::{hidden, is_hidden};
 use super::{Author, Commit, DocumentKey, Head, PushStore, Replaced, Written};
 use crate::validate::{Effect, Validation};
 
@@ -18,22 +19,22 @@ use crate::validate::{Effect, Validation};
 pub(super) struct Batch<'a, S> {
     store: &'a S,
     room: &'a Room,
-    client: ClientId,
+    pub(super) client: ClientId,
     user: &'a str,
-    limits: &'a Limits,
+    pub(super) limits: &'a Limits,
     validation: &'a Validation,
     head_before: Head,
     head: Head,
     last_client_seq_before: u64,
-    last_client_seq: u64,
+    pub(super) last_client_seq: u64,
     documents: HashMap<DocumentKey, Working>,
     rejections: Vec<(u64, WireError)>,
     pub(super) written_bytes: usize,
 }
 
-struct Working {
+pub(super) struct Working {
     replaced: Option<Replaced>,
-    document: Option<Document>,
+    pub(super) document: Option<Document>,
     changed: bool,
 }
 
@@ -71,6 +72,13 @@ impl<'a, S: PushStore> Batch<'a, S> {
             return self.duplicate(mutation, &key);
         }
         self.last_client_seq = mutation.client_seq;
+        if is_hidden(&mutation.collection) {
+            self.rejections.push((mutation.client_seq, hidden()));
+            return Ok(MutationResult {
+                error: Some(hidden()),
+                ..result(mutation, MutationStatus::Rejected)
+            });
+        }
         let current = self.working(&key)?.document.clone();
         let conflict = match &current {
             Some(document) => fields_in_conflict(document, mutation, self.client),
@@ -93,16 +101,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
             });
         }
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
-        let effect = merged(current, mutation, self.client, now_ms, self.limits);
-        let effect = effect.and_then(|after| {
-            let before = self.documents.get(&key).and_then(|working| working.document.as_ref());
-            let (room, user) = (self.room, self.user);
-            self.validation
-                .validate(&Effect { room, user, before, after: &after })
-                .map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
-            Ok(after)
-        });
-        match effect {
+        match self.effect(current, mutation, &key, now_ms) {
             Ok(document) => Ok(self.put(mutation, &key, document, before.unwrap_or_default())),
             Err(error) => {
                 self.rejections.push((mutation.client_seq, error.clone()));
@@ -111,7 +110,22 @@ impl<'a, S: PushStore> Batch<'a, S> {
         }
     }
 
-    fn put(
+    /// What a mutation makes of a document, if the document may become that.
+    pub(super) fn effect(
+        &self,
+        current: Option<Document>,
+        mutation: &Mutation,
+        key: &DocumentKey,
+        now_ms: u64,
+    ) -> Result<Document, WireError> {
+        let after = merged(current, mutation, self.client, now_ms, self.limits)?;
+        let before = self.documents.get(key).and_then(|working| working.document.as_ref());
+        let effect = Effect { room: self.room, user: self.user, before, after: &after };
+        self.validation.validate(&effect).map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
+        Ok(after)
+    }
+
+    pub(super) fn put(
         &mut self,
         mutation: &Mutation,
         key: &DocumentKey,
@@ -120,7 +134,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
     ) -> MutationResult {
         self.head.seq += if is_active(Sabotage::SequenceGap) { 2 } else { 1 };
         document.seq = self.head.seq;
-        if !is_active(Sabotage::ChecksumNotUpdated) {
+        if !is_hidden(&document.collection) && !is_active(Sabotage::ChecksumNotUpdated) {
             self.head.checksum = self.head.checksum.replace(checksum_before, document.checksum());
         }
         let tombstones = self.head.tombstones.saturating_sub(u64::from(deleted_before));
@@ -137,7 +151,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
         MutationResult { seq, ..result(mutation, MutationStatus::Applied) }
     }
 
-    fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
+    pub(super) fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
         if !self.documents.contains_key(key) {
             let document = self.store.document(self.room, key)?;
             let replaced =
@@ -200,7 +214,11 @@ impl<'a, S: PushStore> Batch<'a, S> {
             room: self.room.clone(),
             from_seq: self.head_before.seq + 1,
             to_seq: self.head.seq,
-            changes: documents.iter().map(|written| written.document.clone().for_clients()).collect(),
+            changes: documents
+                .iter()
+                .filter(|written| !is_hidden(&written.document.collection))
+                .map(|written| written.document.clone().for_clients())
+                .collect(),
         });
         let commit = Commit {
             room: self.room.clone(),
@@ -216,7 +234,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
     }
 }
 
-fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
+pub(super) fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
     MutationResult {
         client_seq: mutation.client_seq,
         status,

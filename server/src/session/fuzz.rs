@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{Encoding, Page, Push, PushAnswer, event};
-use syncline_protocol::{ClientId, ErrorCode, Limits, Room, WireError};
+use syncline_protocol::{ClientId, Document, ErrorCode, Limits, Room, WireError};
 use tokio::sync::watch;
 
 use super::line::Line;
@@ -23,7 +23,7 @@ use crate::auth::Authenticator;
 use crate::config::{Config, HubConfig, Mode};
 use crate::fanout::{LocalFanout, Mailbox};
 use crate::gateway::Shared;
-use crate::hub::{self, Author, PageRequest, PushError, PushStore};
+use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
 use crate::membership::Membership;
 use crate::storage::memory::MemoryStore;
 use crate::storage::{Reply, Storage};
@@ -104,6 +104,23 @@ impl Storage for Rooms {
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>> {
         let Ok(owner) = self.store.lock().unwrap().owner(client);
         answered(Ok(owner))
+    }
+
+    fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
+        let store = self.store.lock().unwrap();
+        let live = |key: &DocumentKey| {
+            let Ok(document) = store.document(&room, key);
+            document.filter(|document| !document.deleted)
+        };
+        answered(Ok(keys.iter().map(live).collect()))
+    }
+
+    fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
+        let mut rooms: Vec<Room> = ROOMS.iter().map(|name| Room::new(name).unwrap()).collect();
+        rooms.sort();
+        rooms.retain(|room| self.head(room) > 0 && after.as_ref().is_none_or(|after| room > after));
+        rooms.truncate(limit);
+        answered(Ok(rooms.into_iter().map(|room| (room.clone(), self.head(&room))).collect()))
     }
 
     fn is_healthy(&self) -> bool {

@@ -11,10 +11,15 @@ mod door;
 mod durability;
 mod keys;
 mod load;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod presence;
 mod revocation;
 mod rights;
+#[cfg(feature = "postgres")]
+#[path = "../storage/schema.rs"]
+mod schema;
 mod schemas;
-mod tls;
 mod support;
 mod sync;
+mod tls;

@@ -1,7 +1,7 @@
 //! Tokens that are taken back, and rights that the embedding program decides.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use syncline_protocol::Room;

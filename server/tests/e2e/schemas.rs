@@ -68,8 +68,10 @@ fn a_write_that_the_schema_does_not_allow_is_rejected_alone_by_what_it_would_mak
         assert!(!message.contains("hush") && !message.contains("12"), "values stay out of it: {message}");
     }
     let again = agent.ask("a", "sync:push", push(ROOM, None, &mutations[1..2]));
-    assert_eq!((&again["results"][0]["status"], &again["results"][0]["error"]["code"]),
-        (&json!("duplicate"), &json!("invalid")));
+    assert_eq!(
+        (&again["results"][0]["status"], &again["results"][0]["error"]["code"]),
+        (&json!("duplicate"), &json!("invalid"))
+    );
     let page = agent.ask("a", "sync:pull", json!({"room": ROOM, "cursor": 0, "limit": 10}));
     assert_eq!(page["changes"][0]["fields"], json!({"title": "fine, too", "count": 6}));
 }
@@ -96,12 +98,11 @@ fn a_hook_sees_the_document_before_and_after_and_who_writes() {
     let server = EmbeddedServer::start(config);
     let agent = Agent::start();
     connect(&agent, &server.url);
-    let delete = |seq: u64, id: &str| {
-        json!({"client_seq": seq, "collection": "todos", "id": id, "time": [now_s() * 1000 + 1000, 0], "write": "delete"})
-    };
+    let delete = |seq: u64, id: &str| json!({"client_seq": seq, "collection": "todos", "id": id, "time": [now_s() * 1000 + 1000, 0], "write": "delete"});
     let mutations = [create(1, "hers", "ann"), create(2, "his", "bob"), delete(3, "hers"), delete(4, "his")];
     let answer = agent.ask("a", "sync:push", push(ROOM, None, &mutations));
-    let statuses: Vec<_> = answer["results"].as_array().unwrap().iter().map(|it| it["status"].clone()).collect();
+    let statuses: Vec<_> =
+        answer["results"].as_array().unwrap().iter().map(|it| it["status"].clone()).collect();
     assert_eq!(statuses, ["applied", "applied", "applied", "rejected"]);
     assert_eq!(answer["results"][3]["error"]["message"], "only who wrote it may delete it");
 }
