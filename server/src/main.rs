@@ -173,7 +173,7 @@ fn serve(loaded: Loaded) -> Result<(), ServerError> {
     for name in &loaded.ignored {
         tracing::warn!(name, "a name in the environment is no setting");
     }
-    let config = Config { mode: mode(&loaded.process)?, ..loaded.config };
+    let config = Config { mode: mode(&loaded)?, ..loaded.config };
     runtime()?.block_on(async {
         let shutdown = shutdown_signal().map_err(ServerError::Serve)?;
         let development = matches!(config.mode, Mode::Development { .. });
@@ -182,15 +182,18 @@ fn serve(loaded: Loaded) -> Result<(), ServerError> {
             warn_of_development(server.local_addr());
         }
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "listening on http://{}", server.local_addr())
+        writeln!(stdout, "listening on {}://{}", server.scheme(), server.local_addr())
             .and_then(|()| stdout.flush())
             .map_err(ServerError::Serve)?;
         server.run(shutdown).await
     })
 }
 
-fn mode(process: &ProcessSettings) -> Result<Mode, ServerError> {
+fn mode(loaded: &Loaded) -> Result<Mode, ServerError> {
+    let Loaded { process, config, .. } = loaded;
+    let has_public_keys = !config.auth.public_key_files.is_empty() || config.auth.jwks.is_some();
     match (process.dev, process.jwt_secret_file.as_deref().map(read_secret).transpose()?) {
+        (false, None) if has_public_keys => Ok(Mode::PublicKeys),
         (false, None) => Err(ServerError::NoTokens),
         (false, Some(jwt_secret)) => Ok(Mode::Production { jwt_secret }),
         (true, jwt_secret) => Ok(Mode::Development { jwt_secret }),

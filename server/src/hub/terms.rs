@@ -10,7 +10,7 @@ use syncline_protocol::{
     Stamps, Value, VersionVector, WireError, Write, merge,
 };
 
-use super::batch::{Batch, merged, result};
+use super::batch::{Batch, result};
 use super::{DocumentKey, PushError, PushStore};
 
 /// The collection of receipts. It is part of a room's log, and no client sees it.
@@ -259,7 +259,7 @@ impl<S: PushStore> Batch<'_, S> {
         let client_seq = self.last_client_seq + 1;
         let numbered = Mutation { client_seq, write, time, base: None, ..mutation.clone() };
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
-        match merged(current, &numbered, self.client, now_ms, self.limits) {
+        match self.effect(current, &numbered, &key_of(mutation), now_ms) {
             Ok(document) => {
                 self.last_client_seq = client_seq;
                 let put = self.put(&numbered, &key_of(mutation), document, before.unwrap_or_default());

@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ConnectInfo;
 use socketioxide::extract::SocketRef;
 use syncline_protocol::WireError;
 
@@ -100,5 +99,5 @@ fn outcome(error: Option<&WireError>) -> &'static str {
 
 /// Where a socket's connection comes from.
 pub(crate) fn address_of(socket: &SocketRef) -> Option<SocketAddr> {
-    socket.req_parts().extensions.get::<ConnectInfo<http::Peer>>().map(|ConnectInfo(peer)| peer.0)
+    socket.req_parts().extensions.get::<http::Peer>().map(|peer| peer.0)
 }
