@@ -10,7 +10,7 @@ mod clients;
 use std::path::Path;
 
 use crate::contender::serve;
-use crate::scenario::{BenchError, Block, Bound, Contender, Goal, Program, Scenario, Work};
+use crate::scenario::{BenchError, Block, Contender, Program, Scenario, Work};
 
 const SLED: &str = "sled";
 const POSTGRES: &str = "Postgres";
@@ -34,11 +34,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         Block { name: ONE_ROOM, samples: 1, work: Work::Concurrent(20_000), unit: UNIT, also: &[] },
     ],
     rounds: 5,
-    goals: &[
-        Goal { figure: ONE, over: POSTGRES, under: Some(SLED), bound: Bound::AtLeast(0.3) },
-        Goal { figure: OWN_ROOMS, over: POSTGRES, under: Some(SLED), bound: Bound::AtLeast(0.3) },
-        Goal { figure: ONE_ROOM, over: POSTGRES, under: Some(SLED), bound: Bound::AtLeast(0.3) },
-    ],
+    goals: &[],
 };
 
 /// Runs the scenario's own contender until its orders end.
