@@ -7,6 +7,7 @@ mod load_tests;
 mod operations;
 #[cfg(test)]
 mod page_tests;
+mod postgres;
 mod secret;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,9 +19,11 @@ use syncline_protocol::Limits;
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::operations::OperationsConfig;
+pub use self::postgres::PostgresConfig;
 pub use self::secret::read_secret;
 
 pub use crate::presence::PresenceConfig;
+pub use crate::storage::StorageLocation;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default; [`load`] reads all of
 /// them from a file, the environment and flags.
@@ -40,6 +43,7 @@ pub struct Config {
     pub hub: HubConfig,
     pub storage: StorageConfig,
     pub operations: OperationsConfig,
+    pub postgres: PostgresConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -181,11 +185,13 @@ impl Default for HubConfig {
     }
 }
 
-/// Settings of the embedded database.
+/// Where the rooms are kept, what every storage does, and settings of the embedded database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// What the database keeps in memory, in bytes.
+    /// Where the rooms are kept: `sled`, in the folder for the data, or in a database, `postgres://user@host/name`.
+    pub location: StorageLocation,
+    /// What the embedded database keeps in memory, in bytes.
     pub cache_bytes: u64,
     /// Jobs that wait for the storage thread.
     pub jobs_queued_max: usize,
@@ -206,6 +212,7 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
+            location: StorageLocation::default(),
             cache_bytes: 64 << 20,
             jobs_queued_max: 1024,
             group_jobs_max: 256,
@@ -238,6 +245,7 @@ impl Config {
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
             operations: OperationsConfig::default(),
+            postgres: PostgresConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::probe::ProbeError;
 use crate::storage::StorageError;
 use crate::storage::backup::BackupError;
 
@@ -28,6 +29,8 @@ pub enum ServerError {
     AdminTokenTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]

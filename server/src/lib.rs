@@ -14,6 +14,8 @@
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
 //! - [`fanout`]: how what happens reaches the connections that care.
+//! - [`traces`]: spans for OpenTelemetry.
+//! - [`probe`]: asking a server whether it takes clients.
 //! - [`error`]: why a server did not start.
 
 pub mod auth;
@@ -27,9 +29,12 @@ mod inbox;
 mod membership;
 mod operate;
 pub mod presence;
+pub mod probe;
 pub mod server;
 mod session;
 pub mod storage;
+#[cfg_attr(not(feature = "otlp"), path = "traces/none.rs")]
+pub mod traces;
 pub mod wire;
 
 pub use config::{Config, Mode};

@@ -19,7 +19,7 @@ use crate::operate::Operate;
 use crate::operate::http::{Operations, Peer};
 use crate::operate::measured::Measured;
 use crate::operate::traffic::Counted;
-use crate::storage::sled::SledStorage;
+use crate::storage;
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
@@ -48,19 +48,13 @@ impl Server {
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
-        let storage = SledStorage::open(
-            &config.data_dir,
-            config.limits,
-            config.hub.clone(),
-            &config.storage,
-            Arc::new(move |changes| publish.publish(changes)),
-        )?;
+        let storage = storage::open(&config, Arc::new(move |changes| publish.publish(changes))).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
         let operate = Operate::new(&config.operations);
         let operations = Operations::bind(&config.operations, development).await?;
-        let storage = Measured::new(Arc::new(storage), &operate);
+        let storage = Measured::new(storage, &operate);
         let shared = Shared::new(Arc::new(storage), fanout, auth, operate, &config);
         let gateway = Gateway::new(&shared);
         let state =

@@ -13,6 +13,7 @@ use syncline_protocol::message::{
 };
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use crate::auth::Identity;
 use crate::fanout::{Mail, Mailbox, News, head_hint};
@@ -102,7 +103,8 @@ impl Session {
         loop {
             tokio::select! {
                 Some(request) = waiting.requests.recv() => {
-                    let body = self.serve(&request).await;
+                    let span = self.shared.operate.span(request.kind, self.membership.id);
+                    let body = self.serve(&request).instrument(span).await;
                     inbox.served(&request);
                     self.send(|| request.answer(&body)).await?;
                 }

@@ -13,3 +13,4 @@ mod operations;
 mod presence;
 mod support;
 mod sync;
+mod traces;
