@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
@@ -12,11 +12,14 @@ use serde_json::json;
 
 use crate::support::{Agent, STEP_TIMEOUT, ServerProcess, client_id, create, push, token};
 
+/// Exports that the test has not looked at yet.
+const EXPORTS_QUEUED_MAX: usize = 1024;
+
 /// Takes what is exported, until the test ends.
 fn collector() -> (String, Receiver<ExportTraceServiceRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-    let (sender, received) = channel();
+    let (sender, received) = sync_channel(EXPORTS_QUEUED_MAX);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let sender = sender.clone();
