@@ -33,7 +33,10 @@ pub mod probe;
 pub mod server;
 mod session;
 pub mod storage;
-#[cfg_attr(not(feature = "otlp"), path = "traces/none.rs")]
+#[cfg(feature = "otlp")]
+pub mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "traces/none.rs"]
 pub mod traces;
 pub mod wire;
 
