@@ -7,6 +7,7 @@ use crate::access::rules::RuleError;
 use crate::auth::KeyError;
 use crate::config::ConfigError;
 use crate::door::TlsError;
+use crate::probe::ProbeError;
 use crate::rest::AliasError;
 use crate::storage::StorageError;
 use crate::storage::backup::BackupError;
@@ -43,6 +44,8 @@ pub enum ServerError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("rest.aliases: {0}")]
     Alias(#[from] AliasError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]

@@ -19,6 +19,8 @@
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
 //! - [`fanout`]: how what happens reaches the connections that care.
+//! - [`traces`]: spans for OpenTelemetry.
+//! - [`probe`]: asking a server whether it takes clients.
 //! - [`error`]: why a server did not start.
 
 pub mod access;
@@ -34,11 +36,17 @@ mod inbox;
 mod membership;
 mod operate;
 pub mod presence;
+pub mod probe;
 pub mod rest;
 pub mod server;
 mod server_client;
 mod session;
 pub mod storage;
+#[cfg(feature = "otlp")]
+pub mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "traces/none.rs"]
+pub mod traces;
 pub mod validate;
 pub mod wire;
 

@@ -16,6 +16,7 @@ use syncline_protocol::message::{
 };
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
 use tokio::sync::{Notify, watch};
+use tracing::Instrument;
 
 use self::line::Line;
 use crate::access::{Identity, Right, Rights};
@@ -122,7 +123,8 @@ impl Session {
             tokio::select! {
                 () = recheck.due() => self.recheck().await?,
                 Some(request) = waiting.requests.recv() => {
-                    let body = self.serve(&request).await;
+                    let span = self.shared.operate.span(request.kind, self.membership.id);
+                    let body = self.serve(&request).instrument(span).await;
                     inbox.served(&request);
                     self.send(|| request.answer(&body)).await?;
                 }

@@ -124,7 +124,7 @@ fn only_the_newest_rejections_are_kept() {
 fn a_folder_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = open(folder.path());
-    assert!(matches!(Tables::open(folder.path(), 1 << 20, 2), Err(StorageError::Open { .. })));
+    assert!(matches!(Tables::open(folder.path(), 1 << 20, 2), Err(StorageError::InUse { .. })));
 }
 
 #[test]

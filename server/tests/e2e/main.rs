@@ -24,3 +24,4 @@ mod schemas;
 mod support;
 mod sync;
 mod tls;
+mod traces;

@@ -36,29 +36,33 @@ impl ServerProcess {
         Self::start_with(data, &["--storage", storage])
     }
 
-    /// The same, with further arguments.
+    /// The same with more flags.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        let secret = data.join("secret");
-        std::fs::write(
-            &secret,
-            format!(
-                "{SECRET}
-"
-            ),
-        )
-        .unwrap();
-        Self::spawn(data, &[&["--jwt-secret-file", secret.to_str().unwrap()], arguments].concat())
+        Self::spawn(data, &[&[Self::secret(data).as_str()], arguments].concat(), Stdio::inherit())
+    }
+
+    /// The same with its log in a file.
+    pub(crate) fn start_logging(data: &Path, arguments: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::spawn(data, &[&[Self::secret(data).as_str()], arguments].concat(), log.into())
     }
 
     pub(crate) fn start_development(data: &Path) -> Self {
-        Self::spawn(data, &["--dev"])
+        Self::spawn(data, &["--dev"], Stdio::inherit())
     }
 
-    fn spawn(data: &Path, arguments: &[&str]) -> Self {
+    /// The flag for production mode.
+    fn secret(data: &Path) -> String {
+        let secret = data.join("secret");
+        std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        format!("--jwt-secret-file={}", secret.display())
+    }
+
+    fn spawn(data: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut child = command(&data.join("data"), "127.0.0.1:0")
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .unwrap();
         let lines = lines(child.stdout.take().unwrap());
