@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn long_texts_take_a_bounded_key() {
         let order = [OrderBy { path: Path::field("a"), direction: Some(Direction::Desc) }];
-        let fields = Fields::from([("a".to_owned(), Value::from("x".repeat(1 << 20)))]);
+        let fields = Fields::from([("a".into(), Value::from("x".repeat(1 << 20)))]);
         let key = SortKey::of(DocumentId::new("a").unwrap(), &fields, &order);
         assert_eq!(key.values.len(), KEY_VALUE_BYTES_MAX);
     }
@@ -159,7 +159,7 @@ mod tests {
             for direction in [Direction::Asc, Direction::Desc] {
                 let order = [OrderBy { path: Path::field("a"), direction: Some(direction) }];
                 let key = |value: &Value| {
-                    let fields = Fields::from([("a".to_owned(), value.clone())]);
+                    let fields = Fields::from([("a".into(), value.clone())]);
                     SortKey::of(DocumentId::new("a").unwrap(), &fields, &order)
                 };
                 let expected = match direction {
