@@ -15,7 +15,7 @@ use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
-use crate::storage::sled::SledStorage;
+use crate::storage;
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
@@ -43,17 +43,11 @@ impl Server {
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
-        let storage = SledStorage::open(
-            &config.data_dir,
-            config.limits,
-            config.hub.clone(),
-            &config.storage,
-            Arc::new(move |changes| publish.publish(changes)),
-        )?;
+        let storage = storage::open(&config, Arc::new(move |changes| publish.publish(changes))).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(Arc::new(storage), fanout, auth, &config);
+        let shared = Shared::new(storage, fanout, auth, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
