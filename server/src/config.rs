@@ -7,6 +7,7 @@ mod load_tests;
 #[cfg(test)]
 mod page_tests;
 mod postgres;
+mod rest;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::postgres::PostgresConfig;
 
+pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 
@@ -39,6 +41,7 @@ pub struct Config {
     pub hub: HubConfig,
     pub storage: StorageConfig,
     pub postgres: PostgresConfig,
+    pub rest: RestConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -240,6 +243,7 @@ impl Config {
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
             postgres: PostgresConfig::default(),
+            rest: RestConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

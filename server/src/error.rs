@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::rest::AliasError;
 use crate::storage::StorageError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
@@ -21,6 +22,8 @@ pub enum ServerError {
     SecretUnreadable { path: PathBuf, source: std::io::Error },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("rest.aliases: {0}")]
+    Alias(#[from] AliasError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("cannot serve: {0}")]
@@ -35,6 +38,7 @@ impl ServerError {
             Self::Config(_)
                 | Self::NoTokens
                 | Self::DevelopmentNotOnLoopback { .. }
+                | Self::Alias(_)
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
         )

@@ -22,6 +22,7 @@ use crate::config::ConnectionConfig;
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
 use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
+use crate::server_client::is_server_client;
 use crate::session;
 use crate::storage::Storage;
 use crate::wire;
@@ -255,6 +256,9 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     let identity = shared.auth.verify(&token)?;
     let closing = shared.admit()?;
     if let Some(client) = auth.client_id {
+        if is_server_client(client) {
+            return Err(WireError::new(ErrorCode::Invalid, "client ids of version 8 are the server's own"));
+        }
         let owner = shared.storage.owner(client).await?;
         if owner.is_some_and(|owner| owner != identity.user) {
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));

@@ -164,6 +164,11 @@ impl TokenBucket {
         Self { per_s: per_s.into(), burst: burst.into(), tokens: burst.into(), filled: None }
     }
 
+    /// When it was last asked.
+    pub(crate) fn last_taken(&self) -> Option<Instant> {
+        self.filled
+    }
+
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let elapsed = self.filled.map_or(0.0, |filled| now.saturating_duration_since(filled).as_secs_f64());
         self.filled = Some(now);

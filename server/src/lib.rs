@@ -6,6 +6,8 @@
 //! - `gateway`: the Socket.IO end, its handshake.
 //! - `inbox`: the requests of one socket, in order and bounded.
 //! - `session`: one socket's requests and live events.
+//! - [`rest`]: documents over HTTP.
+//! - `server_client`: the client ids under which the server itself writes.
 //! - `membership`: the rooms one connection is in.
 //! - [`wire`]: how arguments and answers are encoded.
 //! - [`auth`]: tokens and rights.
@@ -25,7 +27,9 @@ pub mod hub;
 mod inbox;
 mod membership;
 pub mod presence;
+pub mod rest;
 pub mod server;
+mod server_client;
 mod session;
 pub mod storage;
 pub mod wire;

@@ -15,6 +15,7 @@ use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
+use crate::rest::{self, Aliases};
 use crate::storage;
 
 /// A server that listens, and serves once it is [run](Server::run).
@@ -40,6 +41,7 @@ impl Server {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(ServerError::SecretTooShort { bytes: secret.len(), bytes_min: SECRET_BYTES_MIN });
         }
+        let aliases = Aliases::new(&config.rest.aliases)?;
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
@@ -51,7 +53,10 @@ impl Server {
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
-        let router = http::router(state, gateway.clone(), development);
+        let mut router = http::router(state, gateway.clone(), development);
+        if config.rest.enabled {
+            router = router.merge(rest::router(&shared, &config.rest, aliases));
+        }
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
         Ok(Self { listener, local_addr, shared, gateway, router, shutdown_timeout })
     }

@@ -214,7 +214,7 @@ impl Session {
             return Err(WireError { retry_after_ms: Some(0), ..error });
         }
         let last = push.mutations.last().map(|mutation| mutation.client_seq);
-        let author = Author { user: self.identity.user.clone(), client };
+        let author = Author::client(&*self.identity.user, client);
         let answer = self.shared.storage.push(push, author).await?;
         if answer.error.is_none()
             && let Some(last) = last

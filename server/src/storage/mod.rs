@@ -21,9 +21,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
-use syncline_protocol::{ClientId, ErrorCode, Room, WireError};
+use syncline_protocol::{ClientId, Document, ErrorCode, Room, WireError};
 
-use crate::hub::{Author, PageRequest};
+use crate::hub::{Author, DocumentKey, PageRequest};
 
 /// Why a store failed.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,12 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Whose client it is, once it has pushed.
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
+
+    /// Documents by their names, tombstones left out. Never sees what is not yet durable.
+    fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>>;
+
+    /// The rooms after this one, in the order of their names, at most `limit`, and where the log of each ends.
+    fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>>;
 
     /// Whether it still works.
     fn is_healthy(&self) -> bool;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
-use syncline_protocol::{ClientId, Limits, Room, WireError};
+use syncline_protocol::{ClientId, Document, Limits, Room, WireError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
@@ -18,7 +18,7 @@ use super::ahead::Ahead;
 use super::sweep::Sweep;
 use super::{OnCommit, Reply, Storage, StorageError, unavailable};
 use crate::config::{HubConfig, StorageConfig};
-use crate::hub::{self, Author, PageRequest, PushError, PushStore};
+use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
 
 /// A [`Storage`] in one folder of this machine.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ enum Job {
     Page { request: PageRequest, answer: Answer<Page> },
     Heads { rooms: Vec<Room>, answer: Answer<Vec<(Room, u64)>> },
     Owner { client: ClientId, answer: Answer<Option<String>> },
+    Documents { room: Room, keys: Vec<DocumentKey>, answer: Answer<Vec<Option<Document>>> },
+    Rooms { after: Option<Room>, limit: usize, answer: Answer<Vec<(Room, u64)>> },
     Close { answer: Answer<()> },
 }
 
@@ -92,6 +94,14 @@ impl Storage for SledStorage {
 
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>> {
         self.ask(move |answer| Job::Owner { client, answer })
+    }
+
+    fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
+        self.ask(|answer| Job::Documents { room, keys, answer })
+    }
+
+    fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
+        self.ask(move |answer| Job::Rooms { after, limit, answer })
     }
 
     fn is_healthy(&self) -> bool {
@@ -222,6 +232,18 @@ impl Worker {
             }
             Job::Owner { client, answer } => {
                 group.answer(answer, self.told(self.rooms.owner(client)));
+            }
+            Job::Documents { room, keys, answer } => {
+                let documents: Result<Vec<_>, _> =
+                    keys.iter().map(|key| self.rooms.document(&room, key)).collect();
+                let live = |found: Vec<Option<Document>>| {
+                    found.into_iter().map(|document| document.filter(|document| !document.deleted)).collect()
+                };
+                group.answer(answer, self.told(documents.map(live)));
+            }
+            Job::Rooms { after, limit, answer } => {
+                let rooms = self.rooms.with_all().and_then(|tables| tables.rooms(after.as_ref(), limit));
+                group.answer(answer, self.told(rooms));
             }
             Job::Close { answer } => group.closing = Some(answer),
         }

@@ -155,6 +155,18 @@ impl Tables {
         self.write(&writes)
     }
 
+    /// The rooms after this one, in the order of their names, and where the log of each ends.
+    pub(crate) fn rooms(&self, after: Option<&Room>, limit: usize) -> Result<Vec<(Room, u64)>, StorageError> {
+        let start = after.map(room_end).unwrap_or_default();
+        let mut rooms = Vec::new();
+        for entry in self.rooms.range(start..).take(limit) {
+            let room = read_room("rooms", &entry?.0)?;
+            let seq = self.head(&room)?.seq;
+            rooms.push((room, seq));
+        }
+        Ok(rooms)
+    }
+
     /// The first room after this one, in the order of their names, that holds tombstones.
     pub(crate) fn room_with_tombstones(&self, after: Option<&Room>) -> Result<Option<Room>, StorageError> {
         let start = after.map(room_end).unwrap_or_default();

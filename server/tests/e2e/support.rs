@@ -27,9 +27,26 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts in production mode over a folder, and waits until it listens.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, with its rooms elsewhere.
+    pub(crate) fn start_on(data: &Path, storage: &str) -> Self {
+        Self::start_with(data, &["--storage", storage])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let secret = data.join("secret");
-        std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-        Self::spawn(data, &["--jwt-secret-file", secret.to_str().unwrap()])
+        std::fs::write(
+            &secret,
+            format!(
+                "{SECRET}
+"
+            ),
+        )
+        .unwrap();
+        Self::spawn(data, &[&["--jwt-secret-file", secret.to_str().unwrap()], arguments].concat())
     }
 
     pub(crate) fn start_development(data: &Path) -> Self {
@@ -74,6 +91,8 @@ impl Drop for ServerProcess {
 pub(crate) fn command(data: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syncline-server"));
     command.arg("--data").arg(data).args(["--listen", listen]);
+    // It is the tests' own, and looks like a setting.
+    command.env_remove("SYNCLINE_POSTGRES_URL");
     command
 }
 
