@@ -4,10 +4,12 @@ mod effective;
 mod load;
 #[cfg(test)]
 mod load_tests;
+mod operations;
 #[cfg(test)]
 mod page_tests;
 mod postgres;
 mod rest;
+mod secret;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,7 +19,9 @@ use syncline_protocol::Limits;
 
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
+pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;
+pub use self::secret::read_secret;
 
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use crate::presence::PresenceConfig;
@@ -42,6 +46,7 @@ pub struct Config {
     pub storage: StorageConfig,
     pub postgres: PostgresConfig,
     pub rest: RestConfig,
+    pub operations: OperationsConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -244,6 +249,7 @@ impl Config {
             storage: StorageConfig::default(),
             postgres: PostgresConfig::default(),
             rest: RestConfig::default(),
+            operations: OperationsConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::rest::AliasError;
 use crate::storage::StorageError;
+use crate::storage::backup::BackupError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +21,18 @@ pub enum ServerError {
     SecretTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot read the JWT secret from {path}: {source}")]
     SecretUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("a server that runs asks for its admin token: --set operations.admin_token_file=FILE")]
+    NoAdminToken,
+    #[error("cannot read the admin token from {path}: {source}")]
+    AdminTokenUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("the admin token has {bytes} bytes, at least {bytes_min} are needed")]
+    AdminTokenTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("rest.aliases: {0}")]
     Alias(#[from] AliasError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("cannot serve: {0}")]
@@ -41,6 +50,9 @@ impl ServerError {
                 | Self::Alias(_)
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
+                | Self::NoAdminToken
+                | Self::AdminTokenUnreadable { .. }
+                | Self::AdminTokenTooShort { .. }
         )
     }
 }

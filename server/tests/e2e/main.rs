@@ -9,6 +9,7 @@ mod compaction;
 mod development;
 mod durability;
 mod load;
+mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod presence;

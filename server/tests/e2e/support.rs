@@ -286,16 +286,29 @@ pub(crate) fn http(
     host: Option<&str>,
     body: &str,
 ) -> (u16, String, String) {
+    let host = host.map(|host| ("host", host));
+    http_with(url, method, path, host.as_slice(), body)
+}
+
+/// The same with more headers.
+pub(crate) fn http_with(
+    url: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, String) {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address.parse::<SocketAddr>().unwrap()).unwrap();
     stream.set_read_timeout(Some(STEP_TIMEOUT)).unwrap();
-    let host = host.unwrap_or(address);
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    let mut head = format!("{method} {path} HTTP/1.0\r\ncontent-type: application/json\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head += &format!("host: {address}\r\n");
+    }
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use syncline_protocol::message::{Changes, Push, PushAnswer};
-use syncline_protocol::{Room, WireError};
+use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::connections::{Connections, Lease};
 use super::effects::Effects;
@@ -57,6 +57,14 @@ pub(super) async fn push_group(
             break;
         }
         let is_cut = count < push.mutations.len();
+        if is_cut && author.terms.is_some() {
+            // All or nothing, so it gets a transaction of its own, or none.
+            if made.answers.is_empty() {
+                let message = "the documents of the batch are too large to be written at once";
+                made.answers.push(Err(WireError::new(ErrorCode::TooLarge, message)));
+            }
+            break;
+        }
         let first_part =
             is_cut.then(|| Push { mutations: push.mutations[..count].to_vec(), ..(*push).clone() });
         let push = first_part.as_ref().unwrap_or(push);
