@@ -1,4 +1,4 @@
-//! Links the programs as libraries for phones are linked (`scripts/lib/phone.sh`).
+//! Links the programs with what runs at a start side by side, and otherwise as libraries for phones (`scripts/lib/phone.sh`).
 
 use std::path::Path;
 
