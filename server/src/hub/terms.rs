@@ -6,8 +6,8 @@ use syncline_protocol::message::{MutationResult, MutationStatus, PushAnswer};
 use syncline_protocol::patch::Patch;
 use syncline_protocol::stamp::HybridClock;
 use syncline_protocol::{
-    ClientId, Collection, Document, DocumentId, ErrorCode, Fields, HybridTime, Mutation, Op, Path, Stamp,
-    Stamps, Value, VersionVector, WireError, Write, merge,
+    ClientId, Collection, Document, DocumentId, ErrorCode, FieldName, Fields, HybridTime, Mutation, Op, Path,
+    Stamp, Stamps, Value, VersionVector, WireError, Write, merge,
 };
 
 use super::batch::{Batch, result};
@@ -113,7 +113,7 @@ impl Receipt {
 
     /// What was answered, if the key was used before and is still remembered.
     fn find(&self, book: &Fields, now_ms: u64) -> Option<Result<Vec<MutationResult>, WireError>> {
-        let entry = read(book.get(&self.name())?)?;
+        let entry = read(book.get(self.name().as_str())?)?;
         if entry.at_ms.saturating_add(self.kept_ms) < now_ms {
             return None;
         }
@@ -132,7 +132,7 @@ impl Receipt {
         book.retain(|_, value| {
             read(value).is_some_and(|entry| entry.at_ms.saturating_add(self.kept_ms) >= now_ms)
         });
-        let mut ages: Vec<(u64, usize, String)> = book
+        let mut ages: Vec<(u64, usize, FieldName)> = book
             .iter()
             .filter_map(|(name, value)| Some((read(value)?.at_ms, value.byte_len(), name.clone())))
             .collect();
@@ -147,7 +147,7 @@ impl Receipt {
             count -= 1;
             bytes -= entry_bytes;
         }
-        book.insert(self.name(), Value::String(text));
+        book.insert(self.name().into(), Value::String(text));
         Ok(())
     }
 }
@@ -337,7 +337,7 @@ fn written(
 
 /// Sets these fields and removes all others.
 fn replacement(fields: &Fields, held: &Fields) -> Write {
-    let gone: Vec<&String> = held.keys().filter(|name| !fields.contains_key(*name)).collect();
+    let gone: Vec<&FieldName> = held.keys().filter(|name| !fields.contains_key(*name)).collect();
     if gone.is_empty() {
         return Write::Create(fields.clone());
     }

@@ -30,7 +30,7 @@ fn push(rooms: &mut Ahead, room: &str, client_seq: u64, write: Written) {
 }
 
 fn text(length: usize) -> Written {
-    Written::Create(Fields::from([("t".to_owned(), Value::String("x".repeat(length)))]))
+    Written::Create(Fields::from([("t".into(), Value::String("x".repeat(length)))]))
 }
 
 /// Data of some rooms, one of a name that begins as another's, a document of several chunks, deletions and refusals.

@@ -31,7 +31,7 @@ fn document(id: &str, seq: u64, bytes: usize) -> Document {
     Document {
         collection,
         id,
-        fields: Fields::from([("t".to_owned(), Value::from("x".repeat(bytes)))]),
+        fields: Fields::from([("t".into(), Value::from("x".repeat(bytes)))]),
         seq,
         version: VersionVector::from_iter([(client(), seq)]),
         stamps: Stamps::new(Stamp { time: HybridTime { wall_ms: seq, counter: 0 }, writer: client() }),
