@@ -3,11 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
 use crate::storage::StorageError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("nothing says whose tokens to take: --dev|--jwt-secret-file")]
+    NoTokens,
     #[error("development mode issues tokens to anybody, so it listens on loopback only, not on {listen}")]
     DevelopmentNotOnLoopback { listen: SocketAddr },
     #[error("the JWT secret has {bytes} bytes, at least {bytes_min} are needed")]
@@ -27,7 +32,9 @@ impl ServerError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::DevelopmentNotOnLoopback { .. }
+            Self::Config(_)
+                | Self::NoTokens
+                | Self::DevelopmentNotOnLoopback { .. }
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
         )
