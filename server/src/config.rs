@@ -4,8 +4,12 @@ mod effective;
 mod load;
 #[cfg(test)]
 mod load_tests;
+mod operations;
 #[cfg(test)]
 mod page_tests;
+mod postgres;
+mod rest;
+mod secret;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,8 +19,13 @@ use syncline_protocol::Limits;
 
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
+pub use self::operations::OperationsConfig;
+pub use self::postgres::PostgresConfig;
+pub use self::secret::read_secret;
 
+pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use crate::presence::PresenceConfig;
+pub use crate::storage::StorageLocation;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default; [`load`] reads all of
 /// them from a file, the environment and flags.
@@ -35,6 +44,9 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    pub postgres: PostgresConfig,
+    pub rest: RestConfig,
+    pub operations: OperationsConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -176,11 +188,13 @@ impl Default for HubConfig {
     }
 }
 
-/// Settings of the embedded database.
+/// Where the rooms are kept, what every storage does, and settings of the embedded database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// What the database keeps in memory, in bytes.
+    /// Where the rooms are kept: `sled`, in the folder for the data, or in a database, `postgres://user@host/name`.
+    pub location: StorageLocation,
+    /// What the embedded database keeps in memory, in bytes.
     pub cache_bytes: u64,
     /// Jobs that wait for the storage thread.
     pub jobs_queued_max: usize,
@@ -201,6 +215,7 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
+            location: StorageLocation::default(),
             cache_bytes: 64 << 20,
             jobs_queued_max: 1024,
             group_jobs_max: 256,
@@ -232,6 +247,9 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            postgres: PostgresConfig::default(),
+            rest: RestConfig::default(),
+            operations: OperationsConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

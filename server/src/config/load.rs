@@ -16,8 +16,8 @@ const ENVIRONMENT_PREFIX: &str = "SYNCLINE_";
 /// What stands in the environment where the file has a section's dot.
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
-/// The name that holds the path of the file itself.
-pub(super) const FILE_VARIABLE: &str = "SYNCLINE_CONFIG";
+/// Names that the command line reads: the path of the file itself, and where the rooms are kept.
+pub(super) const COMMAND_VARIABLES: [&str; 2] = ["SYNCLINE_CONFIG", "SYNCLINE_STORAGE"];
 
 /// A setting's name and its value, as text.
 type Assignment = (String, String);
@@ -94,7 +94,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     }
     for (key, text) in environment.iter().chain(&sources.flags) {
         let unknown = |_| ConfigError::UnknownKey { key: key.clone() };
-        builder = builder.set_override(key, value(key, text)?).map_err(unknown)?;
+        builder = builder.set_override(key, value(text)).map_err(unknown)?;
     }
     let path = || sources.file.clone().unwrap_or_default();
     let merged = builder
@@ -141,7 +141,7 @@ fn from_environment(environment: &[(String, String)]) -> Result<(Vec<Assignment>
     let mut known = keys_of(&Config::default());
     known.extend(keys_of(&ProcessSettings::default()));
     let (mut settings, mut ignored) = (Vec::new(), Vec::new());
-    for (name, value) in environment.iter().filter(|(name, _)| name != FILE_VARIABLE) {
+    for (name, value) in environment.iter().filter(|(name, _)| !COMMAND_VARIABLES.contains(&name.as_str())) {
         let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
         let key = rest.to_lowercase().replace(ENVIRONMENT_SEPARATOR, ".");
         let (section, has_section) =
@@ -160,18 +160,16 @@ fn from_environment(environment: &[(String, String)]) -> Result<(Vec<Assignment>
     Ok((settings, ignored))
 }
 
-/// A value as text has it. Lists and tables are written as in TOML; numbers and booleans are told by the setting's type.
-fn value(key: &str, text: &str) -> Result<Value, ConfigError> {
-    if !text.starts_with(['[', '{', '"']) {
-        return Ok(Value::from(text));
-    }
-    let document = format!("value = {text}");
-    let invalid = |source: ::config::ConfigError| ConfigError::Value {
-        key: key.to_owned(),
-        reason: source.to_string(),
-    };
-    let parsed = ::config::Config::builder().add_source(File::from_str(&document, FileFormat::Toml)).build();
-    parsed.and_then(|parsed| parsed.get("value")).map_err(invalid)
+/// A value as text has it. Lists and tables are written as in TOML; what is none is text, such as `[::]:4800`, and numbers
+/// and booleans are told by the setting's type.
+fn value(text: &str) -> Value {
+    let may_be_toml = text.starts_with(['[', '{', '"']);
+    let parsed = may_be_toml.then(|| {
+        let document = format!("value = {text}");
+        let file = File::from_str(&document, FileFormat::Toml);
+        ::config::Config::builder().add_source(file).build().and_then(|parsed| parsed.get("value")).ok()
+    });
+    parsed.flatten().unwrap_or_else(|| Value::from(text))
 }
 
 /// The settings of a type out of a table, all of which must be settings.
