@@ -7,6 +7,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{ErrorCode, Room, WireError};
 
+use crate::server_client::is_server_room;
+
 /// The shortest secret taken: as long as the hash it keys.
 pub const SECRET_BYTES_MIN: usize = 32;
 
@@ -67,7 +69,7 @@ impl RoomRule {
 impl Identity {
     /// Refuses a room that the token does not name: `user:<sub>` and the rooms of its claim are all there are.
     pub fn authorize(&self, room: &Room) -> Result<(), WireError> {
-        if self.rules.iter().any(|rule| rule.allows(room)) {
+        if !is_server_room(room) && self.rules.iter().any(|rule| rule.allows(room)) {
             Ok(())
         } else {
             Err(WireError::new(ErrorCode::Forbidden, "the token does not allow this room"))
@@ -148,12 +150,18 @@ mod tests {
     #[test]
     fn only_the_personal_room_and_the_claimed_ones_are_allowed() {
         let auth = Authenticator::new(SECRET, 30);
-        let rooms = vec!["list:9".to_owned(), "demo:*".to_owned(), "*".to_owned(), ":*".to_owned()];
+        let rooms = vec![
+            "list:9".to_owned(),
+            "demo:*".to_owned(),
+            "$server:*".to_owned(),
+            "*".to_owned(),
+            ":*".to_owned(),
+        ];
         let identity = auth.verify(&auth.issue("42", rooms, FAR_S).unwrap()).unwrap();
         for allowed in ["user:42", "list:9", "demo:1"] {
             assert_eq!(identity.authorize(&room(allowed)), Ok(()), "{allowed}");
         }
-        for denied in ["user:421", "user:4", "list:99", "demo", "other", ":x"] {
+        for denied in ["user:421", "user:4", "list:99", "demo", "other", ":x", "$server:webhooks"] {
             assert_eq!(identity.authorize(&room(denied)).unwrap_err().code, ErrorCode::Forbidden, "{denied}");
         }
         assert_eq!(identity.ends_s, FAR_S + 30);

@@ -7,6 +7,7 @@ mod load_tests;
 #[cfg(test)]
 mod page_tests;
 mod rest;
+mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use syncline_protocol::Limits;
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
+pub use self::webhooks::{WebhookConfig, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default; [`load`] reads all of
@@ -37,6 +39,7 @@ pub struct Config {
     pub hub: HubConfig,
     pub storage: StorageConfig,
     pub rest: RestConfig,
+    pub webhooks: WebhooksConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -235,6 +238,7 @@ impl Config {
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
             rest: RestConfig::default(),
+            webhooks: WebhooksConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::rest::AliasError;
 use crate::storage::StorageError;
+use crate::webhooks::WebhookError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,8 @@ pub enum ServerError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("rest.aliases: {0}")]
     Alias(#[from] AliasError),
+    #[error("webhooks.endpoints: {0}")]
+    Webhook(#[from] WebhookError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("cannot serve: {0}")]
@@ -39,6 +42,7 @@ impl ServerError {
                 | Self::NoTokens
                 | Self::DevelopmentNotOnLoopback { .. }
                 | Self::Alias(_)
+                | Self::Webhook(_)
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
         )

@@ -14,6 +14,7 @@
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
+//! - [`webhooks`]: who is told of changes over HTTP.
 //! - [`fanout`]: how what happens reaches the connections that care.
 //! - [`error`]: why a server did not start.
 
@@ -32,6 +33,7 @@ pub mod server;
 mod server_client;
 mod session;
 pub mod storage;
+pub mod webhooks;
 pub mod wire;
 
 pub use config::{Config, Mode};

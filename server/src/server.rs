@@ -17,6 +17,7 @@ use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
 use crate::rest::{self, Aliases};
 use crate::storage::sled::SledStorage;
+use crate::webhooks::Webhooks;
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
@@ -24,6 +25,7 @@ pub struct Server {
     local_addr: SocketAddr,
     shared: Arc<Shared>,
     gateway: Gateway,
+    webhooks: Arc<Webhooks>,
     router: axum::Router,
     shutdown_timeout: Duration,
 }
@@ -45,12 +47,17 @@ impl Server {
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
+        let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
+        let noted = Arc::clone(&webhooks);
         let storage = SledStorage::open(
             &config.data_dir,
             config.limits,
             config.hub.clone(),
             &config.storage,
-            Arc::new(move |changes| publish.publish(changes)),
+            Arc::new(move |changes| {
+                noted.note(&changes.room);
+                publish.publish(changes);
+            }),
         )?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
@@ -64,7 +71,7 @@ impl Server {
             router = router.merge(rest::router(&shared, &config.rest, aliases));
         }
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listener, local_addr, shared, gateway, router, shutdown_timeout })
+        Ok(Self { listener, local_addr, shared, gateway, webhooks, router, shutdown_timeout })
     }
 
     /// Where it listens, with the real port.
@@ -74,7 +81,7 @@ impl Server {
 
     /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, shared, gateway, router, shutdown_timeout, .. } = self;
+        let Self { listener, shared, gateway, webhooks, router, shutdown_timeout, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener.tap_io(send_at_once), router).with_graceful_shutdown(async move {
             let _ = stopped.await;
@@ -83,6 +90,7 @@ impl Server {
         let served = tokio::select! {
             () = shutdown => None,
             () = shared.expire_leases() => None,
+            () = webhooks.run(&shared.storage) => None,
             served = &mut serving => Some(served),
         };
         let _ = stop.send(());

@@ -35,10 +35,10 @@ pub(crate) fn read(body: Fields, numbers: Numbers) -> Result<Patch, SpellingErro
             "__increment" => each(&mut ops, "__increment", value, |value| Ok(Op::Increment(value)))?,
             "__union" => each(&mut ops, "__union", value, |value| array("__union", value).map(Op::Union))?,
             "__remove" => {
-                each(&mut ops, "__remove", value, |value| array("__remove", value).map(Op::Remove))?
+                each(&mut ops, "__remove", value, |value| array("__remove", value).map(Op::Remove))?;
             }
             "__append" => {
-                each(&mut ops, "__append", value, |value| array("__append", value).map(Op::Append))?
+                each(&mut ops, "__append", value, |value| array("__append", value).map(Op::Append))?;
             }
             "__unset" => paths(&mut ops, "__unset", value, &Op::Unset)?,
             "__server_time" => paths(&mut ops, "__server_time", value, &Op::ServerTime)?,
