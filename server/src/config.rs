@@ -6,6 +6,7 @@ mod load;
 mod load_tests;
 #[cfg(test)]
 mod page_tests;
+mod postgres;
 mod rest;
 mod webhooks;
 
@@ -17,9 +18,11 @@ use syncline_protocol::Limits;
 
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
+pub use self::postgres::PostgresConfig;
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::webhooks::{WebhookConfig, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
+pub use crate::storage::StorageLocation;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default; [`load`] reads all of
 /// them from a file, the environment and flags.
@@ -38,6 +41,7 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    pub postgres: PostgresConfig,
     pub rest: RestConfig,
     pub webhooks: WebhooksConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
@@ -181,11 +185,13 @@ impl Default for HubConfig {
     }
 }
 
-/// Settings of the embedded database.
+/// Where the rooms are kept, what every storage does, and settings of the embedded database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// What the database keeps in memory, in bytes.
+    /// Where the rooms are kept: `sled`, in the folder for the data, or in a database, `postgres://user@host/name`.
+    pub location: StorageLocation,
+    /// What the embedded database keeps in memory, in bytes.
     pub cache_bytes: u64,
     /// Jobs that wait for the storage thread.
     pub jobs_queued_max: usize,
@@ -206,6 +212,7 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
+            location: StorageLocation::default(),
             cache_bytes: 64 << 20,
             jobs_queued_max: 1024,
             group_jobs_max: 256,
@@ -237,6 +244,7 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            postgres: PostgresConfig::default(),
             rest: RestConfig::default(),
             webhooks: WebhooksConfig::default(),
             shutdown_timeout_ms: 5_000,

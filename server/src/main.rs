@@ -51,6 +51,10 @@ struct Settings {
     /// The folder for the data, made when missing [default: syncline-data]
     #[arg(long, value_name = "DIR", global = true)]
     data: Option<String>,
+    /// Where rooms are kept: "sled", in the folder for the data, or in a database, `postgres://user@host/name`
+    /// [default: sled]
+    #[arg(long, value_name = "WHERE", env = "SYNCLINE_STORAGE", hide_env_values = true, global = true)]
+    storage: Option<String>,
     /// The file with the secret that tokens are signed with (HS256), at least 32 bytes; a newline at its end is
     /// not part of it
     #[arg(long, value_name = "FILE")]
@@ -94,6 +98,7 @@ impl Settings {
         let named = [
             ("listen", self.listen.map(|listen| listen.to_string())),
             ("data_dir", self.data.clone()),
+            ("storage.location", self.storage.clone()),
             ("jwt_secret_file", self.jwt_secret_file.clone()),
             ("dev", self.dev.then(|| true.to_string())),
             ("connection.ping_interval_ms", text(self.ping_interval_ms)),

@@ -16,7 +16,7 @@ use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
 use crate::rest::{self, Aliases};
-use crate::storage::sled::SledStorage;
+use crate::storage;
 use crate::webhooks::Webhooks;
 
 /// A server that listens, and serves once it is [run](Server::run).
@@ -49,20 +49,15 @@ impl Server {
         let publish = Arc::clone(&fanout);
         let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
         let noted = Arc::clone(&webhooks);
-        let storage = SledStorage::open(
-            &config.data_dir,
-            config.limits,
-            config.hub.clone(),
-            &config.storage,
-            Arc::new(move |changes| {
-                noted.note(&changes.room);
-                publish.publish(changes);
-            }),
-        )?;
+        let on_commit = Arc::new(move |changes: syncline_protocol::message::Changes| {
+            noted.note(&changes.room);
+            publish.publish(changes);
+        });
+        let storage = storage::open(&config, on_commit).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(Arc::new(storage), fanout, auth, &config);
+        let shared = Shared::new(storage, fanout, auth, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };

@@ -16,8 +16,8 @@ const ENVIRONMENT_PREFIX: &str = "SYNCLINE_";
 /// What stands in the environment where the file has a section's dot.
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
-/// The name that holds the path of the file itself.
-pub(super) const FILE_VARIABLE: &str = "SYNCLINE_CONFIG";
+/// Names that the command line reads: the path of the file itself, and where the rooms are kept.
+pub(super) const COMMAND_VARIABLES: [&str; 2] = ["SYNCLINE_CONFIG", "SYNCLINE_STORAGE"];
 
 /// A setting's name and its value, as text.
 type Assignment = (String, String);
@@ -141,7 +141,7 @@ fn from_environment(environment: &[(String, String)]) -> Result<(Vec<Assignment>
     let mut known = keys_of(&Config::default());
     known.extend(keys_of(&ProcessSettings::default()));
     let (mut settings, mut ignored) = (Vec::new(), Vec::new());
-    for (name, value) in environment.iter().filter(|(name, _)| name != FILE_VARIABLE) {
+    for (name, value) in environment.iter().filter(|(name, _)| !COMMAND_VARIABLES.contains(&name.as_str())) {
         let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
         let key = rest.to_lowercase().replace(ENVIRONMENT_SEPARATOR, ".");
         let (section, has_section) =
