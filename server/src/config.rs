@@ -13,6 +13,7 @@ mod postgres;
 mod rest;
 mod secret;
 mod security;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,6 +32,7 @@ pub use self::secret::read_secret;
 pub use self::security::{Hooks, SecurityConfig};
 
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
+pub use self::webhooks::{WebhookConfig, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 use crate::validate::{SchemaSource, Validation};
@@ -63,6 +65,7 @@ pub struct Config {
     pub postgres: PostgresConfig,
     pub rest: RestConfig,
     pub operations: OperationsConfig,
+    pub webhooks: WebhooksConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -277,6 +280,7 @@ impl Config {
             postgres: PostgresConfig::default(),
             rest: RestConfig::default(),
             operations: OperationsConfig::default(),
+            webhooks: WebhooksConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

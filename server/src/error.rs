@@ -12,6 +12,7 @@ use crate::rest::AliasError;
 use crate::storage::StorageError;
 use crate::storage::backup::BackupError;
 use crate::validate::SchemaError;
+use crate::webhooks::WebhookError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,8 @@ pub enum ServerError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("rest.aliases: {0}")]
     Alias(#[from] AliasError),
+    #[error("webhooks.endpoints: {0}")]
+    Webhook(#[from] WebhookError),
     #[error(transparent)]
     Probe(#[from] ProbeError),
     #[error(transparent)]
@@ -66,6 +69,7 @@ impl ServerError {
                 | Self::Tls(_)
                 | Self::Schemas(_)
                 | Self::Alias(_)
+                | Self::Webhook(_)
                 | Self::SecretUnreadable { .. }
                 | Self::NoAdminToken
                 | Self::AdminTokenUnreadable { .. }

@@ -138,6 +138,11 @@ impl Author {
     pub fn client(user: impl Into<String>, client: ClientId) -> Self {
         Self { user: user.into(), client, terms: None }
     }
+
+    /// Whether a push made again is found to have been made already.
+    pub fn may_repeat(&self) -> bool {
+        self.terms.as_ref().is_none_or(|terms| terms.receipt.is_some())
+    }
 }
 
 /// Why a push had no effect at all.

@@ -18,6 +18,7 @@
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
+//! - [`webhooks`]: who is told of changes over HTTP.
 //! - [`fanout`]: how what happens reaches the connections that care.
 //! - [`traces`]: spans for OpenTelemetry.
 //! - [`probe`]: asking a server whether it takes clients.
@@ -48,6 +49,7 @@ pub mod traces;
 #[path = "traces/none.rs"]
 pub mod traces;
 pub mod validate;
+pub mod webhooks;
 pub mod wire;
 
 pub use config::{Config, Hooks, Mode};

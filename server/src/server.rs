@@ -25,6 +25,7 @@ use crate::operate::measured::Measured;
 use crate::rest::{self, Aliases};
 use crate::storage;
 use crate::validate::{Schemas, Validate, Validation};
+use crate::webhooks::Webhooks;
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
@@ -32,6 +33,7 @@ pub struct Server {
     local_addr: SocketAddr,
     shared: Arc<Shared>,
     gateway: Gateway,
+    webhooks: Arc<Webhooks>,
     router: axum::Router,
     operations: Option<(TcpListener, axum::Router)>,
     shutdown_timeout: Duration,
@@ -66,7 +68,13 @@ impl Server {
         let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s, revocations)?;
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
-        let storage = storage::open(&config, Arc::new(move |changes| publish.publish(changes))).await?;
+        let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
+        let noted = Arc::clone(&webhooks);
+        let on_commit = Arc::new(move |changes: syncline_protocol::message::Changes| {
+            noted.note(&changes.room);
+            publish.publish(changes);
+        });
+        let storage = storage::open(&config, on_commit).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
@@ -87,7 +95,7 @@ impl Server {
         let operations = operations.serve(&shared, &mut router);
         let router = door::layer(router, &shared.door);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listening, local_addr, shared, gateway, router, operations, shutdown_timeout })
+        Ok(Self { listening, local_addr, shared, gateway, webhooks, router, operations, shutdown_timeout })
     }
 
     /// What can be said to the server while it runs.
@@ -107,7 +115,7 @@ impl Server {
 
     /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listening, shared, gateway, router, operations, shutdown_timeout, .. } = self;
+        let Self { listening, shared, gateway, webhooks, router, operations, shutdown_timeout, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
         let connections = || shared.roster().connection_count();
         let operating = async {
@@ -125,6 +133,7 @@ impl Server {
             never = shared.operate.sample(connections) => match never {},
             served = &mut serving => Some(served.map(Ok)),
             served = operating => Some(Ok(served)),
+            () = webhooks.run(&shared.storage) => None,
         };
         let _ = stop.send(());
         let closing = async {

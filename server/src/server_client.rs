@@ -1,7 +1,14 @@
-//! The client ids under which the server itself writes. They are UUIDs of version 8, which no client may bring along.
+//! What is the server's own: the client ids under which it writes, UUIDs of version 8, which no client may bring along, and
+//! rooms that no token allows.
 
 use sha2::{Digest, Sha256};
-use syncline_protocol::ClientId;
+use syncline_protocol::{ClientId, Room};
+
+/// What the names of the server's own rooms begin with.
+const ROOM_PREFIX: &str = "$server:";
+
+/// The user as whom the server writes there.
+pub(crate) const SERVER_USER: &str = "$server";
 
 /// The version, in the byte where a UUID says it.
 const VERSION: u8 = 0x80;
@@ -23,6 +30,11 @@ pub(crate) fn server_client(user: &str) -> ClientId {
 /// Whether an id is one of the server's own.
 pub(crate) fn is_server_client(client: ClientId) -> bool {
     client.as_bytes()[VERSION_BYTE] & VERSION_MASK == VERSION
+}
+
+/// Whether a room is one of the server's own.
+pub(crate) fn is_server_room(room: &Room) -> bool {
+    room.as_str().starts_with(ROOM_PREFIX)
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use syncline_protocol::Write;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use syncline_protocol::message::{MutationResult, MutationStatus};
+use syncline_protocol::{ErrorCode, Value, WireError, Write};
 use utoipa::ToSchema;
 
 use super::access::Caller;
@@ -22,6 +23,7 @@ use crate::hub::Condition;
 
 /// Writes of one room.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct BatchBody {
     #[schema(min_items = 1)]
     operations: Vec<Operation>,
@@ -29,7 +31,7 @@ pub(crate) struct BatchBody {
 
 /// One write.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Operation {
     /// Makes the document, or replaces all of its fields.
     Put {
@@ -39,6 +41,7 @@ pub(crate) enum Operation {
         id: String,
         fields: FieldsBody,
         /// The document must stand at this place.
+        #[serde(default, deserialize_with = "whole")]
         #[schema(minimum = 0, maximum = 9007199254740991u64)]
         if_seq: Option<u64>,
         /// The document must not exist.
@@ -59,6 +62,7 @@ pub(crate) enum Operation {
         #[schema(required = false)]
         upsert: bool,
         /// The document must stand at this place.
+        #[serde(default, deserialize_with = "whole")]
         #[schema(minimum = 0, maximum = 9007199254740991u64)]
         if_seq: Option<u64>,
     },
@@ -69,9 +73,21 @@ pub(crate) enum Operation {
         #[schema(min_length = 1, max_length = 128)]
         id: String,
         /// The document must stand at this place.
+        #[serde(default, deserialize_with = "whole")]
         #[schema(minimum = 0, maximum = 9007199254740991u64)]
         if_seq: Option<u64>,
     },
+}
+
+/// A whole number however it is spelled: JSON does not tell `7` from `7.0`.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Option::<Value>::deserialize(deserializer)? {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Int(number)) => {
+            u64::try_from(number).map(Some).map_err(|_| D::Error::custom("a place is not negative"))
+        }
+        Some(_) => Err(D::Error::custom("a place is a whole number")),
+    }
 }
 
 impl Operation {
@@ -169,7 +185,7 @@ pub(crate) async fn batch(
     }
     if operations.len() > count_max {
         let message = format!("{} operations, at most {count_max} are allowed", operations.len());
-        return Err(syncline_protocol::WireError::new(syncline_protocol::ErrorCode::TooLarge, message).into());
+        return Err(WireError::new(ErrorCode::TooLarge, message).into());
     }
     let items = operations.into_iter().map(Operation::into_item).collect::<Result<Vec<_>, _>>()?;
     let asked = Asked { subject, headers: &headers, body: &body };

@@ -76,11 +76,7 @@ impl IntoResponses for Refusals {
 #[allow(dead_code)]
 pub(super) struct IfNoneMatch {
     /// Tags that the reader has already.
-    #[param(
-        rename = "If-None-Match",
-        pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#,
-        nullable = false
-    )]
+    #[param(rename = "If-None-Match", pattern = r#"^(\*|"[0-9]+"(, "[0-9]+")*)$"#, nullable = false)]
     if_none_match: Option<String>,
 }
 
@@ -90,11 +86,7 @@ pub(super) struct IfNoneMatch {
 #[allow(dead_code)]
 pub(super) struct IfMatch {
     /// The document must have one of these tags; with `*`, it must exist.
-    #[param(
-        rename = "If-Match",
-        pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#,
-        nullable = false
-    )]
+    #[param(rename = "If-Match", pattern = r#"^(\*|"[0-9]+"(, "[0-9]+")*)$"#, nullable = false)]
     if_match: Option<String>,
 }
 

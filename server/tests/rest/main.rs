@@ -13,3 +13,4 @@ mod lists;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code)]
 mod support;
+mod webhooks;
