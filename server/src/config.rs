@@ -1,10 +1,13 @@
 //! Every setting of the server, with its default and its unit.
 
+mod cluster;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use syncline_protocol::Limits;
 
+pub use self::cluster::{ClusterConfig, RedisUrl};
 pub use crate::presence::PresenceConfig;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default.
@@ -21,6 +24,7 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    pub cluster: ClusterConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -199,6 +203,7 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            cluster: ClusterConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

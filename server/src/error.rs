@@ -18,6 +18,10 @@ pub enum ServerError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error("the URL of the cluster is not one of Redis: redis:// or rediss://")]
+    ClusterUrl,
+    #[error("the nodes of a cluster need a storage that they share: --storage postgres://...")]
+    ClusterNeedsSharedStorage,
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
 }
@@ -30,6 +34,8 @@ impl ServerError {
             Self::DevelopmentNotOnLoopback { .. }
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
+                | Self::ClusterUrl
+                | Self::ClusterNeedsSharedStorage
         )
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::message::Failure;
 use syncline_protocol::{ErrorCode, Room, WireError};
 
+use crate::cluster::ClusterHealth;
 use crate::gateway::{Gateway, Shared};
 use crate::hub::PageRequest;
 use crate::storage::sled::now_ms;
@@ -38,7 +39,19 @@ pub(crate) struct HttpState {
 
 /// All routes of a server; the development ones when `development`.
 pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> Router {
-    let socket_io = any(move |request: Request| gateway.clone().serve(request));
+    let shared = Arc::clone(&state.shared);
+    let socket_io = any(move |request: Request| {
+        let (shared, gateway) = (Arc::clone(&shared), gateway.clone());
+        async move {
+            let query = request.uri().query().unwrap_or_default();
+            let is_new = !query.split('&').any(|pair| pair.starts_with("sid="));
+            // Refused later, by Socket.IO, npm's client would not try again.
+            if is_new && !shared.is_open() {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            gateway.serve(request).await
+        }
+    });
     let mut router = Router::new()
         .route("/health", get(health))
         .route("/socket.io", socket_io.clone())
@@ -61,6 +74,8 @@ struct Health {
     uptime_s: u64,
     mode: &'static str,
     version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterHealth>,
 }
 
 async fn health(State(state): State<HttpState>) -> Response {
@@ -76,6 +91,7 @@ async fn health(State(state): State<HttpState>) -> Response {
         uptime_s: state.started.elapsed().as_secs(),
         mode: state.mode,
         version: env!("CARGO_PKG_VERSION"),
+        cluster: state.shared.cluster.as_ref().map(|cluster| cluster.health()),
     };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()

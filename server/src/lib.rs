@@ -12,11 +12,15 @@
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
+//! - `cluster`: several nodes that serve the same rooms.
+//! - `cut`: ending a transport.
 //! - [`fanout`]: how what happens reaches the connections that care.
 //! - [`error`]: why a server did not start.
 
 pub mod auth;
+mod cluster;
 pub mod config;
+mod cut;
 pub mod error;
 pub mod fanout;
 mod gateway;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Parser};
+use syncline_server::config::RedisUrl;
 use syncline_server::{Config, Mode, Server, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
@@ -48,6 +49,9 @@ struct Arguments {
     /// How long a client in the background may ask to be kept, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 900_000)]
     presence_background_ms_max: u64,
+    /// The Redis server that connects this node with the others of its cluster: redis:// or rediss://
+    #[arg(long, value_name = "URL", env = "SYNCLINE_CLUSTER", hide_env_values = true)]
+    cluster: Option<String>,
     /// What to log, as `tracing` filter directives
     #[arg(long, env = "SYNCLINE_LOG", default_value = "info")]
     log: String,
@@ -100,6 +104,7 @@ fn config(arguments: &Arguments) -> Result<Config, ServerError> {
     config.presence.background_lease_ms_max = arguments.presence_background_ms_max;
     let lease_ms = 2 * arguments.ping_interval_ms + arguments.ping_timeout_ms;
     config.limits.presence_lease_ms = arguments.presence_lease_ms.unwrap_or(lease_ms);
+    config.cluster.url = arguments.cluster.clone().map(RedisUrl);
     Ok(config)
 }
 

@@ -10,11 +10,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::auth::{Authenticator, SECRET_BYTES_MIN};
+use crate::cluster::Cluster;
 use crate::config::{Config, Mode};
+use crate::cut::{Cut, CuttableListener};
 use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
+use crate::storage::Storage;
 use crate::storage::sled::SledStorage;
 
 /// A server that listens, and serves once it is [run](Server::run).
@@ -25,6 +28,8 @@ pub struct Server {
     gateway: Gateway,
     router: axum::Router,
     shutdown_timeout: Duration,
+    /// Over how long clients are sent to other nodes.
+    drain_ms: u64,
 }
 
 impl Server {
@@ -42,24 +47,36 @@ impl Server {
         }
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
-        let publish = Arc::clone(&fanout);
+        let cluster = match &config.cluster.url {
+            Some(url) => Some(Cluster::new(url, &config.cluster, Arc::clone(&fanout))?),
+            None => None,
+        };
+        let (alone, among_others) = (Arc::clone(&fanout), cluster.clone());
         let storage = SledStorage::open(
             &config.data_dir,
             config.limits,
             config.hub.clone(),
             &config.storage,
-            Arc::new(move |changes| publish.publish(changes)),
+            Arc::new(move |changes| match &among_others {
+                Some(cluster) => cluster.committed(changes),
+                None => alone.publish(changes),
+            }),
         )?;
+        if cluster.is_some() && !storage.is_shared() {
+            return Err(ServerError::ClusterNeedsSharedStorage);
+        }
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(Arc::new(storage), fanout, auth, &config);
+        let shared = Shared::new(Arc::new(storage), fanout, cluster, auth, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
         let router = http::router(state, gateway.clone(), development);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listener, local_addr, shared, gateway, router, shutdown_timeout })
+        // Alone, there is nowhere else to go.
+        let drain_ms = if shared.cluster.is_some() { config.cluster.drain_ms } else { 0 };
+        Ok(Self { listener, local_addr, shared, gateway, router, shutdown_timeout, drain_ms })
     }
 
     /// Where it listens, with the real port.
@@ -67,26 +84,37 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
+    /// Serves until `shutdown` is done; then finishes what was taken in, closes the connections, within the configured
+    /// time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, shared, gateway, router, shutdown_timeout, .. } = self;
+        let Self { listener, shared, gateway, router, shutdown_timeout, drain_ms, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener.tap_io(send_at_once), router).with_graceful_shutdown(async move {
+        let listener = CuttableListener(listener.tap_io(send_at_once));
+        let router = router.into_make_service_with_connect_info::<Cut>();
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _ = stopped.await;
         });
+        let among_others =
+            shared.cluster.clone().map(|cluster| tokio::spawn(cluster.run(Arc::clone(&shared))));
         let mut serving = tokio::spawn(async move { serve.await });
         let served = tokio::select! {
             () = shutdown => None,
             () = shared.expire_leases() => None,
             served = &mut serving => Some(served),
         };
-        let _ = stop.send(());
-        let closing = async {
-            shared.close().await;
-            gateway.close().await;
-        };
-        if tokio::time::timeout(shutdown_timeout, closing).await.is_err() {
+        let closing = shared.close(drain_ms);
+        if tokio::time::timeout(shutdown_timeout + Duration::from_millis(drain_ms), closing).await.is_err() {
             tracing::warn!("some connections did not close in time");
+        }
+        let _ = stop.send(());
+        if tokio::time::timeout(shutdown_timeout, gateway.close()).await.is_err() {
+            tracing::warn!("the transports did not close in time");
+        }
+        if let Some(cluster) = &shared.cluster {
+            cluster.say_farewell().await;
+        }
+        if let Some(among_others) = among_others {
+            among_others.abort();
         }
         serving.abort();
         if let Err(error) = shared.storage.close().await {

@@ -84,9 +84,11 @@ impl Cluster {
         let id = NodeId(from as u64);
         match sent {
             Sent::Report(report, heard) => {
-                self.change(to, |roster, now| roster.apply(id, &report, heard, now))
+                self.change(to, |roster, now| roster.apply(id, &report, heard, now));
             }
-            Sent::Roll(room, present) => self.change(to, |roster, _| roster.apply_roll(id, &room, &present)),
+            Sent::Roll(room, present) => {
+                self.change(to, |roster, _| roster.apply_roll(id, &room, &present));
+            }
             Sent::Ask(room) => {
                 let reports = self.rosters[to].reports(&room, self.now_ms);
                 let present = reports.iter().map(|report| report.connection).collect();

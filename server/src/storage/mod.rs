@@ -55,6 +55,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Whose client it is, once it has pushed.
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
 
+    /// Whether other processes use the same data at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Whether it still works.
     fn is_healthy(&self) -> bool;
 
