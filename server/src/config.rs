@@ -1,6 +1,7 @@
 //! Every setting of the server, with its default and its unit.
 
 mod cluster;
+mod postgres;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,14 +9,16 @@ use std::path::PathBuf;
 use syncline_protocol::Limits;
 
 pub use self::cluster::{ClusterConfig, RedisUrl};
+pub use self::postgres::PostgresConfig;
 pub use crate::presence::PresenceConfig;
+pub use crate::storage::StorageLocation;
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where the data lives; made when missing.
+    /// Where the data lives, unless it is in Postgres; made when missing.
     pub data_dir: PathBuf,
     pub mode: Mode,
     /// What both ends enforce, as announced in `sync:hello`.
@@ -25,6 +28,9 @@ pub struct Config {
     pub hub: HubConfig,
     pub storage: StorageConfig,
     pub cluster: ClusterConfig,
+    /// Where the rooms are kept.
+    pub location: StorageLocation,
+    pub postgres: PostgresConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -204,6 +210,8 @@ impl Config {
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
             cluster: ClusterConfig::default(),
+            location: StorageLocation::default(),
+            postgres: PostgresConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

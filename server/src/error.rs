@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::storage::StorageError;
+use crate::storage::{LocationError, StorageError};
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,8 @@ pub enum ServerError {
     SecretUnreadable { path: PathBuf, source: std::io::Error },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("--storage: {0}")]
+    Location(#[from] LocationError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("the URL of the cluster is not one of Redis: redis:// or rediss://")]
@@ -36,6 +38,7 @@ impl ServerError {
                 | Self::SecretUnreadable { .. }
                 | Self::ClusterUrl
                 | Self::ClusterNeedsSharedStorage
+                | Self::Location(_)
         )
     }
 }

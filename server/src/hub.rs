@@ -167,11 +167,7 @@ pub fn push<S: PushStore>(
     let wall_ms_max = now_ms.saturating_add(config.clock_drift_ms_max);
     for mutation in &push.mutations {
         if batch.written_bytes > config.transaction_bytes_max {
-            let message = "the batch writes too much at once; send the rest again";
-            // There is nothing to wait for: the rest fits the next transaction.
-            let at_once = Some(0);
-            let error = WireError::new(ErrorCode::Unavailable, message);
-            answer.error = Some(WireError { retry_after_ms: at_once, ..error });
+            answer.error = Some(rest_later());
             break;
         }
         let time = mutation.time.capped(wall_ms_max, mutation.client_seq);
@@ -187,7 +183,16 @@ pub fn push<S: PushStore>(
     Ok(Pushed { answer, commit, changes })
 }
 
-fn check_batch(mutations: &[Mutation], limits: &Limits) -> Result<(), WireError> {
+/// Why the rest of a batch was not tried.
+pub(crate) fn rest_later() -> WireError {
+    let error =
+        WireError::new(ErrorCode::Unavailable, "the batch writes too much at once; send the rest again");
+    // There is nothing to wait for: the rest fits the next transaction.
+    WireError { retry_after_ms: Some(0), ..error }
+}
+
+/// Whether a batch may be tried at all.
+pub(crate) fn check_batch(mutations: &[Mutation], limits: &Limits) -> Result<(), WireError> {
     let invalid = |message: &str| Err(WireError::new(ErrorCode::Invalid, message));
     if mutations.is_empty() {
         return invalid("the push is empty");

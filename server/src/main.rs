@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 const EXIT_USAGE: u8 = 2;
 
 /// The Syncline reference server: documents in rooms, synchronised over Socket.IO.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version, group(ArgGroup::new("mode").required(true).multiple(true).args(["dev", "jwt_secret_file"])))]
 struct Arguments {
     /// Where to listen; port 0 takes a free one
@@ -26,6 +26,16 @@ struct Arguments {
     /// The folder for the data, made when missing
     #[arg(long, value_name = "DIR", default_value = "syncline-data")]
     data: PathBuf,
+    /// Where rooms are kept: "sled", in the folder for the data, or in a database, postgres://user:password@host/name
+    // Read only after clap, whose errors repeat what they do not take: here is a password.
+    #[arg(
+        long,
+        value_name = "WHERE",
+        env = "SYNCLINE_STORAGE",
+        hide_env_values = true,
+        default_value = "sled"
+    )]
+    storage: String,
     /// The file with the secret that tokens are signed with (HS256), at least 32 bytes; a newline at its end is
     /// not part of it
     #[arg(long, value_name = "FILE")]
@@ -98,6 +108,7 @@ fn config(arguments: &Arguments) -> Result<Config, ServerError> {
         jwt_secret => Mode::Development { jwt_secret },
     };
     let mut config = Config::new(arguments.listen, arguments.data.clone(), mode);
+    config.location = arguments.storage.parse()?;
     config.connection.ping_interval_ms = arguments.ping_interval_ms;
     config.connection.ping_timeout_ms = arguments.ping_timeout_ms;
     config.presence.grace_ms = arguments.presence_grace_ms;

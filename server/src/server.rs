@@ -17,8 +17,7 @@ use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
-use crate::storage::Storage;
-use crate::storage::sled::SledStorage;
+use crate::storage::{self, OnCommit, StorageLocation};
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
@@ -48,27 +47,22 @@ impl Server {
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let cluster = match &config.cluster.url {
+            Some(_) if config.location == StorageLocation::Sled => {
+                return Err(ServerError::ClusterNeedsSharedStorage);
+            }
             Some(url) => Some(Cluster::new(url, &config.cluster, Arc::clone(&fanout))?),
             None => None,
         };
         let (alone, among_others) = (Arc::clone(&fanout), cluster.clone());
-        let storage = SledStorage::open(
-            &config.data_dir,
-            config.limits,
-            config.hub.clone(),
-            &config.storage,
-            Arc::new(move |changes| match &among_others {
-                Some(cluster) => cluster.committed(changes),
-                None => alone.publish(changes),
-            }),
-        )?;
-        if cluster.is_some() && !storage.is_shared() {
-            return Err(ServerError::ClusterNeedsSharedStorage);
-        }
+        let on_commit: OnCommit = Arc::new(move |changes| match &among_others {
+            Some(cluster) => cluster.committed(changes),
+            None => alone.publish(changes),
+        });
+        let storage = storage::open(&config, on_commit).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(Arc::new(storage), fanout, cluster, auth, &config);
+        let shared = Shared::new(storage, fanout, cluster, auth, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };

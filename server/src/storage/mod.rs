@@ -3,11 +3,17 @@
 mod ahead;
 mod ahead_log;
 mod codec;
+mod location;
 pub mod memory;
 mod opening;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod sled;
 mod sweep;
 pub(crate) mod tables;
+
+pub use self::location::open;
+pub use self::location::{DatabaseUrl, LocationError, StorageLocation};
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -32,6 +38,12 @@ pub enum StorageError {
     Database(#[from] ::sled::Error),
     #[error("cannot write: {0}")]
     Io(#[from] std::io::Error),
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(postgres::PostgresError),
+    #[cfg(not(feature = "postgres"))]
+    #[error("this server was built without Postgres")]
+    NotBuiltIn,
 }
 
 /// A store's answer, later.
@@ -55,11 +67,6 @@ pub trait Storage: Send + Sync + 'static {
     /// Whose client it is, once it has pushed.
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
 
-    /// Whether other processes use the same data at the same time.
-    fn is_shared(&self) -> bool {
-        false
-    }
-
     /// Whether it still works.
     fn is_healthy(&self) -> bool;
 
@@ -74,8 +81,22 @@ impl StorageError {
             Self::Damaged { .. } | Self::Encode(_) => {
                 WireError::new(ErrorCode::Internal, "the server cannot read or write this")
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres::PostgresError::Failed(_)) => {
+                WireError::new(ErrorCode::Internal, "the server's storage failed")
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => unavailable(),
+            #[cfg(not(feature = "postgres"))]
+            Self::NotBuiltIn => unavailable(),
             Self::Open { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
         }
+    }
+
+    /// Whether the same may succeed by itself a little later.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Postgres(postgres::PostgresError::Unavailable(_)))
     }
 }
 

@@ -272,9 +272,7 @@ impl Worker {
                 StorageError::Damaged { .. } | StorageError::Encode(_) => {
                     tracing::error!(%error, "a request failed");
                 }
-                StorageError::Open { .. } | StorageError::Database(_) | StorageError::Io(_) => {
-                    self.fail(&error);
-                }
+                _ => self.fail(&error),
             }
             error.to_wire()
         })

@@ -1,0 +1,289 @@
+//! The store in Postgres, which many servers may share.
+//!
+//! A push is one transaction that holds its room's row: numbers are given one transaction after the other, whichever
+//! server it is, so the log has no gaps and becomes visible in order. The pure [`hub`](crate::hub) works on what the
+//! transaction read. A transaction whose outcome is not known is made again: what it did before is found by the
+//! numbers of its mutations, and has no effect twice.
+
+mod connections;
+mod effects;
+mod error;
+mod purging;
+mod pushing;
+mod queues;
+mod reading;
+mod schema;
+mod snapshot;
+mod statements;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use syncline_protocol::message::{Page, Push, PushAnswer};
+use syncline_protocol::{ClientId, ErrorCode, Limits, Room, WireError};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+
+use self::connections::Connections;
+pub use self::error::PostgresError;
+use self::pushing::{Made, Progress};
+use self::queues::{Job, Queues};
+use super::sled::now_ms;
+use super::{DatabaseUrl, OnCommit, Reply, Storage, StorageError, unavailable};
+use crate::config::{Config, HubConfig};
+use crate::fanout::head_hint;
+use crate::hub::{self, Author, PageRequest};
+
+/// How long two tries wait for each other at most.
+const RETRY_DELAY_MS_MAX: u64 = 1_000;
+
+/// A [`Storage`] in a Postgres database.
+pub struct PostgresStorage {
+    shared: Arc<Shared>,
+    background: JoinSet<()>,
+}
+
+struct Shared {
+    connections: Connections,
+    settings: Settings,
+    queues: Queues,
+    /// One for each push that was accepted and not yet answered.
+    places: Arc<Semaphore>,
+    places_max: u32,
+    on_commit: OnCommit,
+    healthy: AtomicBool,
+}
+
+/// What the parts of this module need to know.
+pub(crate) struct Settings {
+    limits: Limits,
+    hub: HubConfig,
+    rejections_kept_max: usize,
+    group_pushes_max: usize,
+    retry_for: Duration,
+    retry_delay: Duration,
+}
+
+impl PostgresStorage {
+    /// Connects, waiting for a database that does not answer yet, and brings its schema up to date.
+    pub(crate) async fn open(
+        url: &DatabaseUrl,
+        config: &Config,
+        on_commit: OnCommit,
+    ) -> Result<Self, StorageError> {
+        let postgres = &config.postgres;
+        let settings = Settings {
+            limits: config.limits,
+            hub: config.hub.clone(),
+            rejections_kept_max: config.storage.rejections_kept_max,
+            group_pushes_max: postgres.group_pushes_max,
+            retry_for: Duration::from_millis(postgres.retry_for_ms),
+            retry_delay: Duration::from_millis(postgres.retry_delay_ms.clamp(1, RETRY_DELAY_MS_MAX)),
+        };
+        let connections = Connections::new(url, postgres)?;
+        let patience = Duration::from_millis(postgres.startup_timeout_ms);
+        let migration_timeout = Duration::from_millis(postgres.migration_timeout_ms);
+        let mut tries = Tries::new(patience, settings.retry_delay);
+        while let Err(error) = schema::migrate(&connections, migration_timeout).await {
+            tries.again(error, "the database cannot be opened yet").await?;
+        }
+        let places_max = u32::try_from(postgres.pushes_queued_max.clamp(1, Semaphore::MAX_PERMITS));
+        let places_max = places_max.unwrap_or(u32::MAX);
+        let shared = Arc::new(Shared {
+            connections,
+            settings,
+            queues: Queues::default(),
+            places: Arc::new(Semaphore::new(places_max as usize)),
+            places_max,
+            on_commit,
+            healthy: AtomicBool::new(true),
+        });
+        let mut background = JoinSet::new();
+        let (watched, interval) =
+            (Arc::clone(&shared), Duration::from_millis(postgres.health_interval_ms.max(1)));
+        background.spawn(async move { watched.watch(interval).await });
+        let (swept, interval) =
+            (Arc::clone(&shared), Duration::from_millis(config.storage.sweep_interval_ms));
+        background.spawn(async move {
+            purging::sweep_for_ever(&swept.connections, &swept.settings, interval).await;
+        });
+        Ok(Self { shared, background })
+    }
+}
+
+impl Storage for PostgresStorage {
+    fn push(&self, push: Push, author: Author) -> Reply<'_, PushAnswer> {
+        Box::pin(async move {
+            hub::check_batch(&push.mutations, &self.shared.settings.limits)?;
+            if push.mutations.iter().any(|mutation| i64::try_from(mutation.client_seq).is_err()) {
+                return Err(WireError::new(ErrorCode::Invalid, "a mutation's number is too large"));
+            }
+            let places = Arc::clone(&self.shared.places);
+            let place = places.acquire_owned().await.map_err(|_| unavailable())?;
+            let (answer, answered) = oneshot::channel();
+            let room = push.room.clone();
+            if self.shared.queues.put(Job { push, author, answer, _place: place }) {
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move { shared.serve(&room).await });
+            }
+            answered.await.map_err(|_| unavailable())?
+        })
+    }
+
+    fn page(&self, request: PageRequest) -> Reply<'_, Page> {
+        Box::pin(async move {
+            let Shared { connections, settings, .. } = &*self.shared;
+            told(reading::page(connections, settings, &request).await)
+        })
+    }
+
+    fn heads(&self, rooms: Vec<Room>) -> Reply<'_, Vec<(Room, u64)>> {
+        Box::pin(async move { told(reading::heads(&self.shared.connections, rooms).await) })
+    }
+
+    fn owner(&self, client: ClientId) -> Reply<'_, Option<String>> {
+        Box::pin(async move { told(reading::owner(&self.shared.connections, client).await) })
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Relaxed)
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        Box::pin(async move {
+            // All places are free when every push is answered.
+            let all = self.shared.places.acquire_many(self.shared.places_max).await;
+            self.shared.places.close();
+            drop(all);
+            self.shared.healthy.store(false, Ordering::Relaxed);
+            self.shared.connections.close();
+            Ok(())
+        })
+    }
+}
+
+impl std::fmt::Debug for PostgresStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStorage").field("background", &self.background.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Makes the pushes of a room until there are none.
+    async fn serve(&self, room: &Room) {
+        let bytes_max = self.settings.hub.transaction_bytes_max;
+        while let Some(jobs) = self.queues.take(room, self.settings.group_pushes_max, bytes_max) {
+            self.push(room, jobs).await;
+        }
+    }
+
+    /// Makes pushes in one transaction, as many as fit, and answers them.
+    async fn push(&self, room: &Room, jobs: Vec<Job>) {
+        let mut tries = Tries::new(self.settings.retry_for, self.settings.retry_delay);
+        let mut progress = Progress::default();
+        let made = loop {
+            let pushes: Vec<_> = jobs.iter().map(|job| (&job.push, &job.author)).collect();
+            let (connections, settings) = (&self.connections, &self.settings);
+            let made =
+                pushing::push_group(connections, settings, room, &pushes, now_ms(), &mut progress).await;
+            match made {
+                Ok(made) => break Ok(made),
+                Err(error) => {
+                    if let Err(error) = tries.again(error, "a push is tried again").await {
+                        break Err(error);
+                    }
+                }
+            }
+        };
+        match made {
+            Ok(made) => self.answer(room, jobs, made, &progress).await,
+            Err(error) if jobs.len() > 1 && !error.may_pass() => {
+                // One of them cannot be made; the others shall not suffer for it.
+                for job in jobs {
+                    Box::pin(self.push(room, vec![job])).await;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a push failed");
+                let others = if error.may_pass() { self.queues.drain(room) } else { Vec::new() };
+                for job in jobs.into_iter().chain(others) {
+                    job.answer(Err(error.to_wire()));
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, room: &Room, mut jobs: Vec<Job>, made: Made, progress: &Progress) {
+        if made.changes.is_empty() && progress.may_have_committed {
+            // What an earlier try did is now a duplicate, of which nobody was told.
+            (self.on_commit)(head_hint(room.clone(), made.head.seq));
+        }
+        for changes in made.changes {
+            (self.on_commit)(changes);
+        }
+        let not_tried = jobs.split_off(made.answers.len().min(jobs.len()));
+        self.queues.put_back(room, not_tried);
+        for (job, answer) in jobs.into_iter().zip(made.answers) {
+            job.answer(answer);
+        }
+        if made.head.tombstones > self.settings.hub.tombstones_kept_max {
+            let (connections, settings) = (&self.connections, &self.settings);
+            let purged = purging::purge(connections, settings, room, statements::LOCK_ROOM).await;
+            if let Err(error) = purged {
+                tracing::warn!(%error, "deletions are purged later");
+            }
+        }
+    }
+
+    /// Asks the database, for ever, whether it answers.
+    async fn watch(&self, interval: Duration) {
+        loop {
+            tokio::time::sleep(interval).await;
+            let answered = self.ask().await;
+            let was_healthy = self.healthy.swap(answered.is_ok(), Ordering::Relaxed);
+            match answered {
+                Err(error) if was_healthy => tracing::error!(%error, "the database does not answer"),
+                Ok(()) if !was_healthy => tracing::info!("the database answers again"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<(), StorageError> {
+        let lease = self.connections.lease().await?;
+        self.connections.answer(lease.client()?.batch_execute("")).await?;
+        lease.done();
+        Ok(())
+    }
+}
+
+/// Tries of something that may fail for now.
+struct Tries {
+    until: Instant,
+    delay: Duration,
+}
+
+impl Tries {
+    fn new(time: Duration, delay: Duration) -> Self {
+        Self { until: Instant::now() + time, delay }
+    }
+
+    /// Waits for the next try, unless the failure is for good or there is no time left.
+    async fn again(&mut self, error: StorageError, message: &'static str) -> Result<(), StorageError> {
+        if !error.may_pass() || Instant::now() + self.delay >= self.until {
+            return Err(error);
+        }
+        tracing::warn!(%error, message);
+        tokio::time::sleep(self.delay).await;
+        self.delay = (self.delay * 2).min(Duration::from_millis(RETRY_DELAY_MS_MAX));
+        Ok(())
+    }
+}
+
+fn told<T>(result: Result<T, StorageError>) -> Result<T, WireError> {
+    result.map_err(|error| {
+        tracing::warn!(%error, "a request failed");
+        error.to_wire()
+    })
+}

@@ -1,0 +1,147 @@
+//! Pages, heads and owners: each of one moment.
+
+use std::collections::HashMap;
+
+use syncline_protocol::message::Page;
+use syncline_protocol::value::Fields;
+use syncline_protocol::{ClientId, Document, HybridTime, Room, Stamp, Stamps, VersionVector};
+use tokio_postgres::Row;
+
+use super::connections::{Connections, Lease};
+use super::snapshot::{Log, NotRead, Snapshot};
+use super::statements::{self, Parameter};
+use super::{PostgresError, Settings};
+use crate::hub::{self, PageRequest};
+use crate::storage::StorageError;
+
+/// How often a page is read again, from another place or with more.
+const READS_MAX: usize = 8;
+
+pub(super) async fn page(
+    connections: &Connections,
+    settings: &Settings,
+    request: &PageRequest,
+) -> Result<Page, StorageError> {
+    let lease = connections.lease().await?;
+    let mut stretch = Stretch::of(settings, request);
+    for _ in 0..READS_MAX {
+        let snapshot = connections.answer(read(&lease, request, &stretch)).await?;
+        match hub::page(&snapshot, request, &settings.limits, &settings.hub) {
+            Ok(page) => {
+                lease.done();
+                return Ok(page);
+            }
+            Err(NotRead::LogAfter(seq)) => stretch.after = seq,
+            Err(NotRead::LogFurther | NotRead::Document) => {
+                stretch.bytes_max = stretch.bytes_max.saturating_mul(2);
+            }
+        }
+    }
+    lease.done();
+    Err(PostgresError::Failed("a page was never read whole".to_owned()).into())
+}
+
+pub(super) async fn heads(
+    connections: &Connections,
+    rooms: Vec<Room>,
+) -> Result<Vec<(Room, u64)>, StorageError> {
+    let lease = connections.lease().await?;
+    let names: Vec<&str> = rooms.iter().map(Room::as_str).collect();
+    let rows = connections.answer(async {
+        let client = lease.client()?;
+        let heads = client.prepare_cached(statements::HEADS).await?;
+        Ok::<_, StorageError>(client.query(&heads, &[&names]).await?)
+    });
+    let rows = rows.await?;
+    lease.done();
+    let mut known = HashMap::new();
+    for row in rows {
+        known.insert(statements::room(&row, 0)?, statements::number(&row, 1)?);
+    }
+    let head = |room: Room| {
+        let seq = known.get(&room).copied().unwrap_or(0);
+        (room, seq)
+    };
+    Ok(rooms.into_iter().map(head).collect())
+}
+
+pub(super) async fn owner(
+    connections: &Connections,
+    client: ClientId,
+) -> Result<Option<String>, StorageError> {
+    let lease = connections.lease().await?;
+    let row = connections.answer(async {
+        let database = lease.client()?;
+        let owners = database.prepare_cached(statements::OWNERS).await?;
+        Ok::<_, StorageError>(database.query_opt(&owners, &[&vec![statements::uuid(client)]]).await?)
+    });
+    let row = row.await?;
+    lease.done();
+    row.map(|row| row.try_get(1).map_err(StorageError::from)).transpose()
+}
+
+/// Which part of a log to read.
+struct Stretch {
+    after: u64,
+    count_max: usize,
+    bytes_max: usize,
+}
+
+impl Stretch {
+    /// What a page usually takes. One more change than it may hold tells whether there are more.
+    fn of(settings: &Settings, request: &PageRequest) -> Self {
+        let scan_max = settings.hub.page_scan_max;
+        let asked = request.limit.clamp(1, settings.limits.page_count_max.max(1)) as usize;
+        let count_max = if request.collections.is_some() { scan_max } else { scan_max.min(asked) };
+        // A document takes less there than what it is counted with here.
+        let bytes_max = settings.hub.page_bytes_max.max(1).saturating_mul(2);
+        Self { after: request.cursor, count_max: count_max.saturating_add(1), bytes_max }
+    }
+}
+
+async fn read(lease: &Lease, request: &PageRequest, stretch: &Stretch) -> Result<Snapshot, StorageError> {
+    let client = lease.client()?;
+    let head = client.prepare_cached(statements::HEAD).await?;
+    let log = client.prepare_cached(statements::LOG).await?;
+    let room = request.room.as_str();
+    // A cursor beyond all numbers is one beyond the log.
+    let after = i64::try_from(stretch.after).unwrap_or(i64::MAX);
+    let count_max = i64::try_from(stretch.count_max).unwrap_or(i64::MAX);
+    let bytes_max = i64::try_from(stretch.bytes_max).unwrap_or(i64::MAX);
+    let collections: Option<Vec<&str>> = request
+        .collections
+        .as_ref()
+        .map(|collections| collections.iter().map(|collection| collection.as_str()).collect());
+    let of_room: [Parameter<'_>; 5] = [&room, &after, &count_max, &collections, &bytes_max];
+    let ((), head, rows, ()) = tokio::try_join!(
+        biased;
+        client.batch_execute(statements::BEGIN_READ),
+        client.query_opt(&head, &of_room[..1]),
+        client.query(&log, &of_room),
+        client.batch_execute(statements::COMMIT),
+    )?;
+    let head = head.map(|row| statements::head(&row)).transpose()?.unwrap_or_default();
+    let found = rows.first().map_or(Ok(0), |row| statements::number(row, 5))?;
+    let is_whole = found == rows.len() as u64 && found < stretch.count_max as u64;
+    let documents = rows.iter().map(change).collect::<Result<_, _>>()?;
+    let log = Log { after: stretch.after, documents, is_whole };
+    Ok(Snapshot { head, log, ..Snapshot::default() })
+}
+
+/// A change of the log. Of a document that is not wanted only its name and place are told.
+fn change(row: &Row) -> Result<Document, StorageError> {
+    if let Some(document) = statements::document(row, 4)? {
+        return Ok(document);
+    }
+    let (collection, id) = statements::key(row, 1)?;
+    let never = Stamp { time: HybridTime { wall_ms: 0, counter: 0 }, writer: ClientId::from_bytes([0; 16]) };
+    Ok(Document {
+        collection,
+        id,
+        fields: Fields::new(),
+        seq: statements::number(row, 0)?,
+        version: VersionVector::default(),
+        stamps: Stamps::new(never),
+        deleted: false,
+    })
+}

@@ -1,0 +1,41 @@
+//! What every storage promises, held against each of them: the embedded one, and Postgres where
+//! `SYNCLINE_POSTGRES_URL` names a database. Each test has a folder or a schema of its own.
+
+#![cfg(feature = "postgres")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod contract;
+mod support;
+
+/// Runs each scenario on each storage.
+macro_rules! on_each_storage {
+    ($($scenario:ident),* $(,)?) => {
+        mod on_sled {
+            $(#[test] fn $scenario() { crate::support::on_sled(crate::contract::$scenario); })*
+        }
+        mod on_postgres {
+            $(#[test] fn $scenario() { crate::support::on_postgres(crate::contract::$scenario); })*
+        }
+    };
+}
+
+on_each_storage!(
+    a_push_is_numbered_told_and_read,
+    a_push_made_again_is_answered_as_the_first_time,
+    the_oldest_rejections_are_dropped_and_the_numbers_stay_used_up,
+    a_conflict_is_answered_with_the_document_and_again_when_asked_again,
+    a_client_belongs_to_the_first_user_who_pushes_with_it,
+    a_refused_batch_has_no_effect,
+    every_value_comes_back_exactly,
+    pages_follow_each_other_without_gap,
+    a_page_is_bounded_in_bytes_and_holds_at_least_one_change,
+    a_narrowed_page_passes_over_other_collections,
+    heads_tell_where_each_log_ends,
+    rooms_are_apart,
+    a_push_that_reads_or_writes_too_much_is_made_in_parts,
+    deletions_beyond_the_bound_are_purged_and_readers_below_the_floor_start_over,
+    deletions_past_their_retention_are_purged_in_the_background,
+    pushes_at_once_are_gapless_and_told_in_order,
+    everything_is_there_after_a_restart,
+    a_closed_storage_answers_unavailable,
+);
