@@ -15,7 +15,6 @@
 //! - [`store`]: what survives a restart: the journal and the cache.
 //! - [`job`]: what a job is: the store keeps it, the engine's queue carries it out.
 //! - [`argument`]: what events and jobs carry: JSON with bytes anywhere in it. [`attachments`]: bytes beside JSON text.
-//! - `collation`: the order of values, which watches and indexes share.
 //! - [`secret`]: text that nothing prints. [`logging`]: where the log goes.
 //! - `numbered`: a map by numbers that mostly follow each other.
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
@@ -27,7 +26,6 @@ pub mod argument;
 pub mod attachments;
 pub mod client;
 mod clock;
-mod collation;
 pub mod collections;
 pub mod config;
 pub mod driver;

@@ -1,25 +1,38 @@
 //! Every setting of the server, with its default and its unit.
 
 mod cluster;
+mod effective;
+mod load;
+#[cfg(test)]
+mod load_tests;
+#[cfg(test)]
+mod page_tests;
 mod postgres;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use syncline_protocol::Limits;
 
 pub use self::cluster::{ClusterConfig, RedisUrl};
+pub use self::effective::effective;
+pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::postgres::PostgresConfig;
+
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 
-/// How a server is set up. [`Config::new`] gives every setting but the first three its default.
-#[derive(Debug, Clone)]
+/// How a server is set up. [`Config::new`] gives every setting but the first three its default; [`load`] reads all of
+/// them from a file, the environment and flags.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Port 0 takes a free one.
+    /// Where to listen, an address and a port; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where the data lives, unless it is in Postgres; made when missing.
+    /// Where the data lives; made when missing.
     pub data_dir: PathBuf,
+    #[serde(skip)]
     pub mode: Mode,
     /// What both ends enforce, as announced in `sync:hello`.
     pub limits: Limits,
@@ -28,8 +41,6 @@ pub struct Config {
     pub hub: HubConfig,
     pub storage: StorageConfig,
     pub cluster: ClusterConfig,
-    /// Where the rooms are kept.
-    pub location: StorageLocation,
     pub postgres: PostgresConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
@@ -63,36 +74,44 @@ impl std::fmt::Debug for Mode {
 }
 
 /// What one connection may take, and when it is given up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ConnectionConfig {
+    /// Connections at a time.
     pub connections_max: usize,
+    /// How often to ping clients, in milliseconds.
     pub ping_interval_ms: u64,
+    /// How long a client may take to answer a ping, in milliseconds.
     pub ping_timeout_ms: u64,
-    /// From the transport's opening to an accepted Socket.IO CONNECT.
+    /// From the transport's opening to an accepted Socket.IO CONNECT, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long a polling connection may take to become a WebSocket.
+    /// How long a polling connection may take to become a WebSocket, in milliseconds.
     pub upgrade_timeout_ms: u64,
     /// How long after `exp` a token is still taken, in seconds; a connection is closed when it has passed.
     pub token_leeway_s: u64,
-    /// Requests that wait their turn.
+    /// Requests of one connection that wait their turn.
     pub requests_queued_max: usize,
+    /// What those may take in memory, in bytes.
     pub requests_queued_bytes_max: usize,
-    /// Requests per second, after a first burst.
+    /// Requests of one connection per second, after a first burst.
     pub requests_per_s_max: u32,
+    /// Requests of that burst.
     pub requests_burst_max: u32,
     /// Requests refused in a row, or refused and not yet told so, before the connection is closed.
     pub refusals_max: u32,
     /// Live events that wait for a slow reader, before it is marked lagging.
     pub events_queued_max: usize,
+    /// The same, in bytes.
     pub events_queued_bytes_max: usize,
     /// Packets handed to the transport and not yet written.
     pub packets_queued_max: usize,
-    /// How long a full transport may stay full.
+    /// How long a full transport may stay full, in milliseconds.
     pub send_timeout_ms: u64,
     /// Attachments of one Socket.IO packet.
     pub attachments_max: usize,
-    /// How long a packet's attachments may take to arrive.
+    /// How long a packet's attachments may take to arrive, in milliseconds.
     pub attachments_timeout_ms: u64,
+    /// What each WebSocket reads at a time, in bytes.
     pub websocket_read_buffer_bytes: usize,
     /// Collections one subscription may be narrowed to.
     pub collections_max: usize,
@@ -125,15 +144,16 @@ impl Default for ConnectionConfig {
 }
 
 /// Settings of the room logic.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HubConfig {
     /// How far ahead of the server a client's clock may run, in milliseconds.
     pub clock_drift_ms_max: u64,
-    /// One page of changes; always at least one change.
+    /// One page of changes, in bytes; always at least one change.
     pub page_bytes_max: usize,
-    /// What one push may write; the mutations beyond it are left for the next.
+    /// What one push may write, in bytes; the mutations beyond it are left for the next.
     pub transaction_bytes_max: usize,
-    /// A larger live change is announced without its documents: subscribers pull them.
+    /// A live change of more bytes is announced without its documents: subscribers pull them.
     pub live_bytes_max: usize,
     /// Documents looked at for one page of a narrowed subscription.
     pub page_scan_max: usize,
@@ -163,9 +183,13 @@ impl Default for HubConfig {
     }
 }
 
-/// Settings of the embedded database.
-#[derive(Debug, Clone)]
+/// Where the rooms are kept, what every storage does, and settings of the embedded database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
+    /// Where the rooms are kept: `sled`, in the folder for the data, or in a database, `postgres://user@host/name`.
+    pub location: StorageLocation,
+    /// What the embedded database keeps in memory, in bytes.
     pub cache_bytes: u64,
     /// Jobs that wait for the storage thread.
     pub jobs_queued_max: usize,
@@ -173,19 +197,20 @@ pub struct StorageConfig {
     pub group_jobs_max: usize,
     /// Rejections kept, per client and room, for a client that asks again; older ones are answered without reason.
     pub rejections_kept_max: usize,
-    /// How often all rooms are searched for deletions to purge.
+    /// How often all rooms are searched for deletions to purge, in milliseconds.
     pub sweep_interval_ms: u64,
     /// What commits may wait in memory for the database's tables, in bytes. They are durable in a log of their own.
     pub ahead_bytes_max: usize,
     /// How much one of the two files of that log takes before the other one is written over, in bytes.
     pub ahead_file_bytes: u64,
-    /// How long nobody must have asked anything before the tables are brought further.
+    /// How long nobody must have asked anything before the tables are brought further, in milliseconds.
     pub ahead_delay_ms: u64,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
+            location: StorageLocation::default(),
             cache_bytes: 64 << 20,
             jobs_queued_max: 1024,
             group_jobs_max: 256,
@@ -195,6 +220,14 @@ impl Default for StorageConfig {
             ahead_file_bytes: 16 << 20,
             ahead_delay_ms: 50,
         }
+    }
+}
+
+/// What [`load`] begins with: a secret that is missing, which no server takes.
+impl Default for Config {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 4800));
+        Self::new(listen, "syncline-data".into(), Mode::Production { jwt_secret: Vec::new() })
     }
 }
 
@@ -210,7 +243,6 @@ impl Config {
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
             cluster: ClusterConfig::default(),
-            location: StorageLocation::default(),
             postgres: PostgresConfig::default(),
             shutdown_timeout_ms: 5_000,
         }

@@ -3,11 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::storage::{LocationError, StorageError};
+use crate::config::ConfigError;
+use crate::storage::StorageError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("nothing says whose tokens to take: --dev|--jwt-secret-file")]
+    NoTokens,
     #[error("development mode issues tokens to anybody, so it listens on loopback only, not on {listen}")]
     DevelopmentNotOnLoopback { listen: SocketAddr },
     #[error("the JWT secret has {bytes} bytes, at least {bytes_min} are needed")]
@@ -16,8 +21,6 @@ pub enum ServerError {
     SecretUnreadable { path: PathBuf, source: std::io::Error },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
-    #[error("--storage: {0}")]
-    Location(#[from] LocationError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("the URL of the cluster is not one of Redis: redis:// or rediss://")]
@@ -33,12 +36,13 @@ impl ServerError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::DevelopmentNotOnLoopback { .. }
+            Self::Config(_)
+                | Self::NoTokens
+                | Self::DevelopmentNotOnLoopback { .. }
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
                 | Self::ClusterUrl
                 | Self::ClusterNeedsSharedStorage
-                | Self::Location(_)
         )
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Parser};
-use syncline_server::config::RedisUrl;
+use clap::{Args, Parser, Subcommand};
+use syncline_server::config::{self, ConfigError, Loaded, LogFormat, ProcessSettings, Sources};
 use syncline_server::{Config, Mode, Server, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
@@ -17,63 +17,108 @@ use tracing_subscriber::util::SubscriberInitExt;
 const EXIT_USAGE: u8 = 2;
 
 /// The Syncline reference server: documents in rooms, synchronised over Socket.IO.
-#[derive(Parser)]
-#[command(version, group(ArgGroup::new("mode").required(true).multiple(true).args(["dev", "jwt_secret_file"])))]
+///
+/// Every setting has a name, such as `connection.ping_interval_ms`: flags win over the environment
+/// (`SYNCLINE_CONNECTION__PING_INTERVAL_MS`), that over the file, that over the defaults. `syncline-server config` prints
+/// all that are in force.
+#[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:4800")]
-    listen: SocketAddr,
-    /// The folder for the data, made when missing
-    #[arg(long, value_name = "DIR", default_value = "syncline-data")]
-    data: PathBuf,
-    /// Where rooms are kept: "sled", in the folder for the data, or in a database, postgres://user:password@host/name
-    // Read only after clap, whose errors repeat what they do not take: here is a password.
-    #[arg(
-        long,
-        value_name = "WHERE",
-        env = "SYNCLINE_STORAGE",
-        hide_env_values = true,
-        default_value = "sled"
-    )]
-    storage: String,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the settings in force, secrets masked, as a file of settings
+    Config,
+}
+
+/// Flags for single settings.
+#[derive(Debug, Args)]
+struct Settings {
+    /// The file with the settings (TOML)
+    #[arg(long, value_name = "FILE", env = "SYNCLINE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// Any setting by its name; may be given again
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    set: Vec<String>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:4800]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The folder for the data, made when missing [default: syncline-data]
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<String>,
+    /// Where rooms are kept: "sled", in the folder for the data, or in a database, `postgres://user@host/name`
+    /// [default: sled]
+    #[arg(long, value_name = "WHERE", env = "SYNCLINE_STORAGE", hide_env_values = true, global = true)]
+    storage: Option<String>,
+    /// The Redis server that connects this node with the others of its cluster: redis:// or rediss://
+    #[arg(long, value_name = "URL", env = "SYNCLINE_CLUSTER", hide_env_values = true)]
+    cluster: Option<String>,
     /// The file with the secret that tokens are signed with (HS256), at least 32 bytes; a newline at its end is
     /// not part of it
     #[arg(long, value_name = "FILE")]
-    jwt_secret_file: Option<PathBuf>,
+    jwt_secret_file: Option<String>,
     /// Development: issue tokens to anybody who asks; listens on loopback only
     #[arg(long)]
     dev: bool,
-    /// How often to ping clients, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 25_000)]
-    ping_interval_ms: u64,
-    /// How long a client may take to answer a ping, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 20_000)]
-    ping_timeout_ms: u64,
-    /// How long a client whose connection was lost is shown as away before it is gone, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 15_000)]
-    presence_grace_ms: u64,
+    /// How often to ping clients, in milliseconds [default: 25000]
+    #[arg(long, value_name = "MS")]
+    ping_interval_ms: Option<u64>,
+    /// How long a client may take to answer a ping, in milliseconds [default: 20000]
+    #[arg(long, value_name = "MS")]
+    ping_timeout_ms: Option<u64>,
+    /// How long a client whose connection was lost is shown as away before it is gone, in milliseconds [default: 15000]
+    #[arg(long, value_name = "MS")]
+    presence_grace_ms: Option<u64>,
     /// How long a client that is not heard of stays present at most, in milliseconds; twice the ping interval and the
     /// timeout unless given
     #[arg(long, value_name = "MS")]
     presence_lease_ms: Option<u64>,
-    /// How long a client in the background may ask to be kept, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 900_000)]
-    presence_background_ms_max: u64,
-    /// The Redis server that connects this node with the others of its cluster: redis:// or rediss://
-    #[arg(long, value_name = "URL", env = "SYNCLINE_CLUSTER", hide_env_values = true)]
-    cluster: Option<String>,
-    /// What to log, as `tracing` filter directives
-    #[arg(long, env = "SYNCLINE_LOG", default_value = "info")]
-    log: String,
+    /// How long a client in the background may ask to be kept, in milliseconds [default: 900000]
+    #[arg(long, value_name = "MS")]
+    presence_background_ms_max: Option<u64>,
+    /// What to log, as `tracing` filter directives (`SYNCLINE_LOG`) [default: info]
+    #[arg(long)]
+    log: Option<String>,
+}
+
+impl Settings {
+    /// Where all settings come from.
+    fn sources(&self) -> Result<Sources, ConfigError> {
+        let environment = std::env::vars_os();
+        let environment = environment
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut sources =
+            Sources { file: self.config.clone(), environment: environment.collect(), flags: Vec::new() };
+        for text in &self.set {
+            sources.set(text)?;
+        }
+        let text = |value: Option<u64>| value.map(|value| value.to_string());
+        let named = [
+            ("listen", self.listen.map(|listen| listen.to_string())),
+            ("data_dir", self.data.clone()),
+            ("storage.location", self.storage.clone()),
+            ("cluster.url", self.cluster.clone()),
+            ("jwt_secret_file", self.jwt_secret_file.clone()),
+            ("dev", self.dev.then(|| true.to_string())),
+            ("connection.ping_interval_ms", text(self.ping_interval_ms)),
+            ("connection.ping_timeout_ms", text(self.ping_timeout_ms)),
+            ("presence.grace_ms", text(self.presence_grace_ms)),
+            ("limits.presence_lease_ms", text(self.presence_lease_ms)),
+            ("presence.background_lease_ms_max", text(self.presence_background_ms_max)),
+            ("log", self.log.clone()),
+        ];
+        sources.flags.extend(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        Ok(sources)
+    }
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Err(error) = init_log(&arguments.log) {
-        let _ = writeln!(std::io::stderr(), "syncline-server: --log: {error}");
-        return ExitCode::from(EXIT_USAGE);
-    }
-    match run(&arguments) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "syncline-server: {error}");
@@ -83,7 +128,22 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), ServerError> {
-    let config = config(arguments)?;
+    let loaded = config::load(&arguments.settings.sources()?)?;
+    match arguments.command {
+        Some(Command::Config) => {
+            let settings = config::effective(&loaded)?;
+            std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve)
+        }
+        None => serve(loaded),
+    }
+}
+
+fn serve(loaded: Loaded) -> Result<(), ServerError> {
+    init_log(&loaded.process)?;
+    for name in &loaded.ignored {
+        tracing::warn!(name, "a name in the environment is no setting");
+    }
+    let config = Config { mode: mode(&loaded.process)?, ..loaded.config };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::Serve)?;
     runtime.block_on(async {
@@ -101,22 +161,12 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
     })
 }
 
-fn config(arguments: &Arguments) -> Result<Config, ServerError> {
-    let secret = arguments.jwt_secret_file.as_deref().map(read_secret).transpose()?;
-    let mode = match secret {
-        Some(jwt_secret) if !arguments.dev => Mode::Production { jwt_secret },
-        jwt_secret => Mode::Development { jwt_secret },
-    };
-    let mut config = Config::new(arguments.listen, arguments.data.clone(), mode);
-    config.location = arguments.storage.parse()?;
-    config.connection.ping_interval_ms = arguments.ping_interval_ms;
-    config.connection.ping_timeout_ms = arguments.ping_timeout_ms;
-    config.presence.grace_ms = arguments.presence_grace_ms;
-    config.presence.background_lease_ms_max = arguments.presence_background_ms_max;
-    let lease_ms = 2 * arguments.ping_interval_ms + arguments.ping_timeout_ms;
-    config.limits.presence_lease_ms = arguments.presence_lease_ms.unwrap_or(lease_ms);
-    config.cluster.url = arguments.cluster.clone().map(RedisUrl);
-    Ok(config)
+fn mode(process: &ProcessSettings) -> Result<Mode, ServerError> {
+    match (process.dev, process.jwt_secret_file.as_deref().map(read_secret).transpose()?) {
+        (false, None) => Err(ServerError::NoTokens),
+        (false, Some(jwt_secret)) => Ok(Mode::Production { jwt_secret }),
+        (true, jwt_secret) => Ok(Mode::Development { jwt_secret }),
+    }
 }
 
 fn read_secret(path: &Path) -> Result<Vec<u8>, ServerError> {
@@ -133,16 +183,20 @@ fn read_secret(path: &Path) -> Result<Vec<u8>, ServerError> {
 
 /// Logs to stderr. socketioxide and engineioxide log packets, tokens among them, below `warn`: those never pass,
 /// whatever is asked for.
-fn init_log(directives: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let asked = EnvFilter::try_new(directives)?;
+fn init_log(process: &ProcessSettings) -> Result<(), ConfigError> {
+    let asked = EnvFilter::try_new(&process.log)
+        .map_err(|error| ConfigError::Value { key: "log".to_owned(), reason: error.to_string() })?;
     let no_packets = FilterFn::new(|metadata| {
         let carries_packets =
             ["socketioxide", "engineioxide"].iter().any(|name| metadata.target().starts_with(name));
         !carries_packets || *metadata.level() <= LevelFilter::WARN
     });
-    let layer =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(asked.and(no_packets));
-    tracing_subscriber::registry().with(layer).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match process.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(asked.and(no_packets))).init();
     Ok(())
 }
 

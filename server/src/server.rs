@@ -47,7 +47,7 @@ impl Server {
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let cluster = match &config.cluster.url {
-            Some(_) if config.location == StorageLocation::Sled => {
+            Some(_) if config.storage.location == StorageLocation::Sled => {
                 return Err(ServerError::ClusterNeedsSharedStorage);
             }
             Some(url) => Some(Cluster::new(url, &config.cluster, Arc::clone(&fanout))?),

@@ -10,10 +10,12 @@
 //! - [`merge`]: the one rule by which a mutation changes a document, on both ends.
 //! - [`message`]: every request, answer and event of protocol v1, and its compact encoding.
 //! - [`presence`]: the state that a client shows in a room, some of which vanishes by itself.
+//! - [`collation`]: the order of values. [`query`]: filters, orders and windows over documents.
 //! - [`error`]: error codes on the wire.
 //! - [`limits`]: sizes both ends enforce.
 //! - [`sabotage`]: deliberate bugs for the simulation to find; not compiled in otherwise.
 
+pub mod collation;
 pub mod conflict;
 #[cfg(feature = "contract")]
 mod contract;
@@ -26,6 +28,7 @@ pub mod message;
 pub mod name;
 pub mod patch;
 pub mod presence;
+pub mod query;
 pub mod sabotage;
 pub mod stamp;
 pub mod value;

@@ -8,6 +8,7 @@ use super::outbox::Pending;
 use super::queue::JobChange;
 use super::resolution::Unsettled;
 use crate::error::{Code, Error};
+use crate::job::EndedJob;
 use crate::store::{DocumentKey, Outcome, Record, Store, StoreError};
 
 /// What an accepted write did to the outbox.
@@ -40,6 +41,9 @@ pub(super) enum Uncommitted {
     Conflict(Unsettled),
     /// Taken back if the commit fails.
     Jobs(JobChange),
+    /// A job that died before it was accepted. Told with the commit; dropped if the commit fails, for then the job was never
+    /// there, or is again what it was.
+    Died(Box<EndedJob>),
     /// Appended again if the commit fails.
     Other(Box<Record>),
 }
@@ -59,6 +63,7 @@ impl Engine {
                 }
                 Uncommitted::Conflict(unsettled) => self.commit_conflict(unsettled, out),
                 Uncommitted::Jobs(change) => self.commit_jobs(change, out),
+                Uncommitted::Died(ended) => self.tell_death(&ended),
                 Uncommitted::Other(_) => {}
             }
         }
@@ -73,7 +78,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let error = Error::from(error);
-        let mut others = Vec::new();
+        let (mut others, mut undead) = (Vec::new(), Vec::new());
         // The newest first: a conflict may have given a write of this very turn another number.
         for record in std::mem::take(&mut self.uncommitted).into_iter().rev() {
             match record {
@@ -83,6 +88,7 @@ impl Engine {
                 }
                 Uncommitted::Conflict(unsettled) => self.undo_conflict(now, unsettled, &error, out),
                 Uncommitted::Jobs(change) => self.undo_jobs(change, &error, out),
+                Uncommitted::Died(ended) => undead.push(ended.job.id),
                 Uncommitted::Write { request, changes, .. } => {
                     for room in self.undo(changes) {
                         self.forget_room_if_unused(now, &room, out);
@@ -96,6 +102,9 @@ impl Engine {
         for record in others.into_iter().rev() {
             store.append_after_flush(*record);
             self.schedule_flush(now);
+        }
+        for id in undead {
+            self.bury_if_hopeless(now, id, store);
         }
         self.notices.push(Event::Error { error: error.into() });
     }

@@ -8,7 +8,7 @@ use syncline_protocol::{Path, Value};
 use super::super::fixtures::{collection, deleted, document, key, room, state};
 use super::super::memory::MemoryCache;
 use super::*;
-use crate::collation::encode_key;
+use syncline_protocol::collation::encode_key;
 
 /// A cache that is lost once when its turn comes.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::message::encode_compact;
 use syncline_protocol::{Collection, Document, DocumentId, Fields, Path, Value};
 
-use crate::collation::encode_key;
+use syncline_protocol::collation::encode_key;
 
 /// Indexes of one collection.
 pub const INDEXES_MAX: usize = 16;

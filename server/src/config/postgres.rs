@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How the server uses a Postgres database, when the rooms are kept in one.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresConfig {
     /// Connections of this server to the database.
     pub connections_max: usize,
+    /// The file with the password, when the URL has none; a newline at its end is not part of it.
+    pub password_file: Option<PathBuf>,
     /// The file with the certificates, in PEM, of the authorities that may vouch for the database; those of the system
     /// when absent.
     pub ca_file: Option<PathBuf>,
@@ -40,6 +42,7 @@ impl Default for PostgresConfig {
     fn default() -> Self {
         Self {
             connections_max: 16,
+            password_file: None,
             ca_file: None,
             connect_timeout_ms: 5_000,
             acquire_timeout_ms: 5_000,

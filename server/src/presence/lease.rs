@@ -2,21 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{Presence, PresenceStatus};
 
 use super::{ConnectionId, Notice, Roster};
 
 /// Settings of presence that only the server knows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PresenceConfig {
-    /// How long a client whose connection was lost is away, and its user online, before both are gone.
+    /// How long a client whose connection was lost is away, and its user online, before both are gone, in milliseconds.
     pub grace_ms: u64,
-    /// The longest that a client in the background is away without being heard of.
+    /// The longest that a client in the background is away without being heard of, in milliseconds.
     pub background_lease_ms_max: u64,
     /// Lost connections that are remembered; beyond it those that are nearest to their end are forgotten.
     pub lost_connections_max: usize,
     /// Joins, updates and leaves per second and connection, after a first burst.
     pub requests_per_s_max: u32,
+    /// Requests of that burst.
     pub requests_burst_max: u32,
 }
 

@@ -4,11 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::sled::SledStorage;
 use super::{OnCommit, Storage, StorageError};
 use crate::config::Config;
+
+const SLED: &str = "sled";
+
+/// All that is ever shown of a URL.
+const SHOWN: &str = "postgres://***";
 
 /// Where the rooms are kept: `sled` or `postgres://user@host/database`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +42,17 @@ impl DatabaseUrl {
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("postgres://…")
+        f.write_str(SHOWN)
+    }
+}
+
+// Only for those who show settings: the URL stays here.
+impl Serialize for StorageLocation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Sled => SLED,
+            Self::Postgres(_) => SHOWN,
+        })
     }
 }
 
@@ -47,7 +62,7 @@ impl FromStr for StorageLocation {
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
         match text {
-            "sled" => Ok(Self::Sled),
+            SLED => Ok(Self::Sled),
             _ if is_postgres => Ok(Self::Postgres(DatabaseUrl(text.to_owned()))),
             _ => Err(LocationError),
         }
@@ -62,7 +77,7 @@ impl<'de> Deserialize<'de> for StorageLocation {
 
 /// Opens the storage that a server is configured for.
 pub async fn open(config: &Config, on_commit: OnCommit) -> Result<Arc<dyn Storage>, StorageError> {
-    match &config.location {
+    match &config.storage.location {
         StorageLocation::Sled => {
             let (path, hub) = (&config.data_dir, config.hub.clone());
             let storage = SledStorage::open(path, config.limits, hub, &config.storage, on_commit)?;
@@ -97,6 +112,7 @@ mod tests {
     fn a_password_is_not_shown() {
         let location: StorageLocation = "postgres://ann:secret@db/rooms".parse().unwrap();
         assert!(!format!("{location:?}").contains("secret"));
+        assert_eq!(serde_json::to_value(&location).unwrap(), "postgres://***");
         let error = "mysql://ann:secret@db/rooms".parse::<StorageLocation>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"));
     }

@@ -164,3 +164,40 @@ fn tokens_stay_out_of_the_log() {
         assert!(!log.contains(canary), "{canary}");
     }
 }
+
+#[test]
+fn the_settings_in_force_are_printed_without_what_is_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("syncline.toml");
+    std::fs::write(&file, "jwt_secret_file = '/run/secret'\n[connection]\nping_interval_ms = 1000\n")
+        .unwrap();
+    let run = |arguments: &[&str]| {
+        let output = command(folder.path(), "127.0.0.1:7000")
+            .arg("--config")
+            .arg(&file)
+            .env("SYNCLINE_CONNECTION__PING_TIMEOUT_MS", "2000")
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, printed, _) = run(&["--set", "hub.page_bytes_max=77", "config"]);
+    assert_eq!(code, Some(0));
+    for line in [
+        "listen = \"127.0.0.1:7000\"",
+        "jwt_secret_file = \"/run/secret\"",
+        "ping_interval_ms = 1000",
+        "ping_timeout_ms = 2000",
+        "presence_lease_ms = 4000",
+        "page_bytes_max = 77",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line} in {printed}");
+    }
+    let (code, _, reason) = run(&["--set", "hub.page_bytes=77"]);
+    assert_eq!(code, Some(2));
+    assert!(reason.contains("hub.page_bytes"), "{reason}");
+}

@@ -29,7 +29,7 @@ impl Fixture {
     pub(crate) fn new(folder: &FilePath, location: StorageLocation) -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config::new(listen, folder.to_owned(), Mode::Development { jwt_secret: None });
-        config.location = location;
+        config.storage.location = location;
         config.postgres.connections_max = 4;
         Self { config, told: Arc::default() }
     }

@@ -40,7 +40,9 @@ impl Load {
                 device.synced(ROOM).await;
             }
             device.watch(ROOM).await;
-            device.until("the counters", |seen| seen.rows.values().any(|rows| rows.contains_key(COUNTERS))).await;
+            device
+                .until("the counters", |seen| seen.rows.values().any(|rows| rows.contains_key(COUNTERS)))
+                .await;
             let stop = Arc::clone(&stop);
             writers.push(tokio::spawn(async move {
                 let mut count = 0;
@@ -77,9 +79,7 @@ impl Load {
 
 /// A write has two parts in one batch: its own document, and a count that a repetition would show in.
 async fn write(device: &Device, number: usize, count: u64) {
-    let item = |id: String, write: serde_json::Value| {
-        json!({"room": ROOM, "collection": "notes", "id": id, "write": write})
-    };
+    let item = |id: String, write: serde_json::Value| json!({"room": ROOM, "collection": "notes", "id": id, "write": write});
     let own = item(format!("{number}-{count}"), json!({"create": {"count": count}}));
     let counter = item(COUNTERS.to_owned(), json!({"update": {format!("w{number}"): {"increment": 1}}}));
     device.run(json!({"type": "write", "writes": [own, counter]})).await.unwrap();

@@ -45,7 +45,8 @@ impl Process {
 
     /// Sends a signal, and waits until the process has ended. Answers its exit code.
     pub fn signal(&mut self, signal: &str) -> Option<i32> {
-        let status = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
         let signalled = Instant::now();
         loop {

@@ -12,8 +12,8 @@ use super::fixtures::{any_fields, any_name, any_selection, document_id};
 use super::live::{Difference, Live};
 use super::order::{Direction, OrderBy};
 use super::selection::Selection;
-use crate::collation::compare;
 use crate::engine::io::Row;
+use syncline_protocol::collation::compare;
 
 type Documents = BTreeMap<DocumentId, Fields>;
 

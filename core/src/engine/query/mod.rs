@@ -1,24 +1,24 @@
 //! What the app watches: which rows changed since it was last told.
 //!
-//! - [`selection`]: which documents a watch shows, by a [`filter`], in an [`order`], within a window.
+//! - [`selection`], of the protocol: which documents a watch shows, by a [`filter`], in an [`order`], within a window.
 //! - [`view`]: documents as the app sees them; `plan`: which index spares it most of them.
 //! - [`live`]: the index of a watch that selects, on a [`ranked`] set. A watch of everything needs none.
 
-pub mod filter;
 mod live;
-pub mod order;
 mod plan;
 mod ranked;
-pub mod selection;
 mod view;
 
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod live_tests;
+#[cfg(test)]
+mod order_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use syncline_protocol::query::{filter, order, selection};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Collection, Document, DocumentId, Room};
 

@@ -5,8 +5,8 @@ use syncline_protocol::{Path, Value};
 use super::filter::Filter;
 use super::order::Direction;
 use super::selection::Selection;
-use crate::collation::{KEY_VALUE_BYTES_MAX, encode_key};
 use crate::store::{Index, IndexRange};
+use syncline_protocol::collation::{KEY_VALUE_BYTES_MAX, encode_key};
 
 /// The range that narrows the filter down the most; `None` when none of the indexes helps. Every document that the
 /// filter accepts is in it.

@@ -6,6 +6,7 @@ use super::http::{HttpResponse, read_response};
 use super::retry::{Failure, delay_ms};
 use crate::argument::Argument;
 use crate::engine::Engine;
+use crate::engine::commit::Uncommitted;
 use crate::engine::io::{Event, Now};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
@@ -167,13 +168,37 @@ impl Engine {
     }
 
     fn bury_one(&mut self, now: Now, id: JobId, reason: DeadReason, error: JobError, store: &mut dyn Store) {
+        let accepted = self.jobs.is_durable(id);
         let Some(ended) = self.jobs.bury(id, reason, error, now.wall_ms) else { return };
         self.drain.note_attempt(id, false);
+        if accepted {
+            self.tell_death(&ended);
+            return self.append(Record::JobEnded(ended), store);
+        }
+        let record = Record::JobEnded(ended.clone());
+        match store.append(&record) {
+            Ok(()) => self.uncommitted.push(Uncommitted::Died(Box::new(ended))),
+            Err(error) => {
+                self.tell_death(&ended);
+                self.handle_store_error(error);
+            }
+        }
+    }
+
+    pub(in crate::engine) fn tell_death(&mut self, ended: &EndedJob) {
         self.counters.jobs_dead += 1;
-        if let Some(letter) = DeadLetter::of(&ended) {
+        if let Some(letter) = DeadLetter::of(ended) {
             self.notices.push(Event::Job { event: JobEvent::Dead { letter: Box::new(letter) } });
         }
-        self.append(Record::JobEnded(ended), store);
+    }
+
+    /// Buries a job that is waiting again, after its death was taken back, and follows one that stays dead.
+    pub(in crate::engine) fn bury_if_hopeless(&mut self, now: Now, id: JobId, store: &mut dyn Store) {
+        let Some(held) = self.jobs.held(id) else { return };
+        let mut followed = held.job.after.iter().copied();
+        if let Some(first) = followed.find(|first| self.jobs.ended(*first).is_some_and(EndedJob::is_dead)) {
+            self.bury_follower(now, first, id, store);
+        }
     }
 
     pub(super) fn bury_followers(&mut self, now: Now, first: JobId, store: &mut dyn Store) {

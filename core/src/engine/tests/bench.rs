@@ -172,8 +172,15 @@ impl Bench {
     }
 
     fn turn(&mut self, input: Input) {
+        self.turn_of([input]);
+    }
+
+    /// Takes what came together before it commits.
+    pub(super) fn turn_of(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let mut out = Vec::new();
-        self.engine.handle(self.now, input, &mut self.store, &mut out);
+        for input in inputs {
+            self.engine.handle(self.now, input, &mut self.store, &mut out);
+        }
         if self.engine.needs_commit() {
             let result = self.store.commit().map_or_else(Input::CommitFailed, |()| Input::Committed);
             self.engine.handle(self.now, result, &mut self.store, &mut out);
@@ -227,9 +234,14 @@ impl Bench {
     }
 
     pub(super) fn start(&mut self, command: Command) -> RequestId {
+        let (request, input) = self.command(command);
+        self.input(input);
+        request
+    }
+
+    pub(super) fn command(&mut self, command: Command) -> (RequestId, Input) {
         self.last_request += 1;
-        self.input(Input::Command { request: self.last_request, command });
-        self.last_request
+        (self.last_request, Input::Command { request: self.last_request, command })
     }
 
     /// A command that is answered in its turn.

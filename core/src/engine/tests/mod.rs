@@ -11,6 +11,7 @@ mod durability;
 mod evicting;
 mod faulty_store;
 mod folding;
+mod job_deaths;
 mod job_expiry;
 mod jobs;
 mod liveness;

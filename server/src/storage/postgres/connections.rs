@@ -1,5 +1,6 @@
 //! Connections to the database.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ impl Connections {
     /// Connects when it is first asked to.
     pub(super) fn new(url: &DatabaseUrl, config: &PostgresConfig) -> Result<Self, StorageError> {
         let mut database: tokio_postgres::Config = url.reveal().parse().map_err(|_| PostgresError::Url)?;
+        if let (None, Some(path)) = (database.get_password(), &config.password_file) {
+            database.password(read_password(path)?);
+        }
         let query_timeout = Duration::from_millis(config.query_timeout_ms + ANSWER_SLACK_MS);
         let connect_timeout = Duration::from_millis(config.connect_timeout_ms);
         database.connect_timeout(connect_timeout).tcp_user_timeout(query_timeout);
@@ -129,6 +133,14 @@ fn tls_mode(database: &tokio_postgres::Config) -> SslMode {
         SslMode::Prefer => SslMode::Require,
         other => other,
     }
+}
+
+fn read_password(path: &Path) -> Result<String, PostgresError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        PostgresError::Denied(format!("its password cannot be read from {}: {error}", path.display()))
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
 /// TLS with a certificate that names the host and that an authority vouches for.

@@ -26,7 +26,10 @@ async fn writes_on_one_node_are_told_on_the_others_in_their_order() {
     let mut written = 0;
     for round in 0..5 {
         for (node, device) in devices.iter().enumerate() {
-            device.write(ROOM, &format!("{node}-{round}"), json!({"create": {"round": round}})).await.unwrap();
+            device
+                .write(ROOM, &format!("{node}-{round}"), json!({"create": {"round": round}}))
+                .await
+                .unwrap();
             written += 1;
         }
     }
@@ -70,9 +73,7 @@ async fn what_is_too_large_for_a_message_is_told_all_the_same() {
     for id in ["one", "two", "three"] {
         writer.write(ROOM, id, json!({"create": {"text": text}})).await.unwrap();
     }
-    reader
-        .until("three large documents", |seen| seen.rows.values().any(|rows| rows.len() == 3))
-        .await;
+    reader.until("three large documents", |seen| seen.rows.values().any(|rows| rows.len() == 3)).await;
 }
 
 #[test]

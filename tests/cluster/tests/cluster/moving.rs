@@ -41,9 +41,7 @@ async fn clients_move_to_another_node_and_are_never_seen_to_leave() {
     tokio::time::timeout(Duration::from_secs(20), moved).await.expect("all clients have moved");
     devices[0].write(ROOM, "after", json!({"create": {}})).await.unwrap();
     for device in &devices {
-        device
-            .until("the write", |seen| seen.rows.values().any(|rows| rows.contains_key("after")))
-            .await;
+        device.until("the write", |seen| seen.rows.values().any(|rows| rows.contains_key("after"))).await;
     }
     // Had anybody been told offline or online meanwhile, it would come before this.
     for device in devices {
@@ -51,7 +49,11 @@ async fn clients_move_to_another_node_and_are_never_seen_to_leave() {
         agent.next("watcher", "user:offline").await;
     }
     let unread = agent.call("unread", json!({"name": "watcher"})).await;
-    let statuses: Vec<_> =
-        unread.as_array().unwrap().iter().filter(|event| event.as_str().unwrap().starts_with("user:")).collect();
+    let statuses: Vec<_> = unread
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event.as_str().unwrap().starts_with("user:"))
+        .collect();
     assert!(statuses.is_empty(), "{statuses:?}");
 }

@@ -40,11 +40,12 @@ pub enum SelectionError {
 
 impl Selection {
     /// Whether all documents are shown in the order of their ids.
-    pub(super) fn is_everything(&self) -> bool {
+    pub fn is_everything(&self) -> bool {
         *self == Self::default()
     }
 
-    pub(super) fn check(&self) -> Result<(), SelectionError> {
+    /// Refuses what would cost too much, and a cursor of another order.
+    pub fn check(&self) -> Result<(), SelectionError> {
         let cost = self.filter.as_ref().map_or(0, Filter::cost);
         if cost > FILTER_COST_MAX {
             return Err(SelectionError::FilterTooLarge { cost });

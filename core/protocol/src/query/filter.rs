@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
-use syncline_protocol::{Fields, Path, Value};
-
 use crate::collation::compare;
+use crate::patch::Path;
+use crate::value::{Fields, Value};
+use serde::{Deserialize, Serialize};
 
 /// A condition on a document's fields. Values compare across kinds too: null < false < true < numbers < strings <
 /// arrays < objects. A missing field fails every comparison, so it satisfies only `ne`, and `not` of what it fails.
@@ -34,7 +34,8 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub(super) fn matches(&self, fields: &Fields) -> bool {
+    /// Whether a document with these fields satisfies it.
+    pub fn matches(&self, fields: &Fields) -> bool {
         let is = |path: &Path, value: &Value, accepts: fn(Ordering) -> bool| {
             path.value_in(fields).is_some_and(|found| accepts(compare(found, value)))
         };
@@ -63,7 +64,7 @@ impl Filter {
     }
 
     /// How much one evaluation compares: the conditions, and the values of each `in`.
-    pub(super) fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         match self {
             Self::And(filters) | Self::Or(filters) => 1 + filters.iter().map(Self::cost).sum::<usize>(),
             Self::Not(filter) => 1 + filter.cost(),

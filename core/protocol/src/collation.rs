@@ -6,14 +6,14 @@
 
 use std::cmp::Ordering;
 
-use syncline_protocol::Value;
+use crate::Value;
 
 /// How much of a value's encoding counts for the order of documents and for an index, in bytes; values that agree so
 /// far are ordered by the next key. It bounds what a document takes there.
-pub(crate) const KEY_VALUE_BYTES_MAX: usize = 256;
+pub const KEY_VALUE_BYTES_MAX: usize = 256;
 
 /// The order described above.
-pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
+pub fn compare(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::String(left), Value::String(right)) => left.cmp(right),
@@ -33,7 +33,7 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
 }
 
 /// Adds the bytes of a value, of which no other value's are the beginning.
-pub(crate) fn encode_key(value: &Value, out: &mut Vec<u8>) {
+pub fn encode_key(value: &Value, out: &mut Vec<u8>) {
     let start = out.len();
     encode(value, out);
     out.truncate(start + KEY_VALUE_BYTES_MAX);
