@@ -9,7 +9,9 @@ source "$root/scripts/lib/redis.sh"
 npm_install "$root/server/tests/npm"
 install_postgres
 install_redis
-cargo build --locked -p syncline-server
+# Both calls name the same packages, so that what those depend on is compiled once.
+packages=(-p syncline-server -p syncline-cluster)
+cargo build --locked "${packages[@]}" --bin syncline-server --test cluster
 export SYNCLINE_SERVER_BIN="$root/target/debug/syncline-server"
 # Each test has three servers and a database of its own.
-cargo test --locked --no-fail-fast -p syncline-cluster -- --test-threads 2
+cargo test --locked --no-fail-fast "${packages[@]}" --test cluster -- --test-threads 2
