@@ -5,9 +5,12 @@ mod effective;
 mod load;
 #[cfg(test)]
 mod load_tests;
+mod operations;
 #[cfg(test)]
 mod page_tests;
 mod postgres;
+mod rest;
+mod secret;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,8 +21,11 @@ use syncline_protocol::Limits;
 pub use self::cluster::{ClusterConfig, RedisUrl};
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
+pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;
+pub use self::secret::read_secret;
 
+pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 
@@ -42,6 +48,8 @@ pub struct Config {
     pub storage: StorageConfig,
     pub cluster: ClusterConfig,
     pub postgres: PostgresConfig,
+    pub rest: RestConfig,
+    pub operations: OperationsConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
 }
@@ -244,6 +252,8 @@ impl Config {
             storage: StorageConfig::default(),
             cluster: ClusterConfig::default(),
             postgres: PostgresConfig::default(),
+            rest: RestConfig::default(),
+            operations: OperationsConfig::default(),
             shutdown_timeout_ms: 5_000,
         }
     }

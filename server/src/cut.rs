@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -40,6 +39,11 @@ pub(crate) struct Cuttable<S> {
 impl<S> Cuttable<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self { stream, cut: Cut::default() }
+    }
+
+    /// What ends it.
+    pub(crate) fn cut(&self) -> Cut {
+        self.cut.clone()
     }
 }
 
@@ -97,11 +101,5 @@ impl<L: Listener> Listener for CuttableListener<L> {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.0.local_addr()
-    }
-}
-
-impl<L: Listener> Connected<IncomingStream<'_, CuttableListener<L>>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener<L>>) -> Self {
-        stream.io().cut.clone()
     }
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::rest::AliasError;
 use crate::storage::StorageError;
+use crate::storage::backup::BackupError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +21,18 @@ pub enum ServerError {
     SecretTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot read the JWT secret from {path}: {source}")]
     SecretUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("a server that runs asks for its admin token: --set operations.admin_token_file=FILE")]
+    NoAdminToken,
+    #[error("cannot read the admin token from {path}: {source}")]
+    AdminTokenUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("the admin token has {bytes} bytes, at least {bytes_min} are needed")]
+    AdminTokenTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("rest.aliases: {0}")]
+    Alias(#[from] AliasError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("the URL of the cluster is not one of Redis: redis:// or rediss://")]
@@ -39,10 +51,14 @@ impl ServerError {
             Self::Config(_)
                 | Self::NoTokens
                 | Self::DevelopmentNotOnLoopback { .. }
+                | Self::Alias(_)
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
                 | Self::ClusterUrl
                 | Self::ClusterNeedsSharedStorage
+                | Self::NoAdminToken
+                | Self::AdminTokenUnreadable { .. }
+                | Self::AdminTokenTooShort { .. }
         )
     }
 }

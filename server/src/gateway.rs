@@ -22,7 +22,9 @@ use crate::cluster::Cluster;
 use crate::config::ConnectionConfig;
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
+use crate::operate::Operate;
 use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
+use crate::server_client::is_server_client;
 use crate::session;
 use crate::storage::Storage;
 use crate::storage::sled::now_ms;
@@ -66,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) presence: PresenceConfig,
     /// The other nodes, if there are any.
     pub(crate) cluster: Option<Arc<Cluster>>,
+    pub(crate) operate: Arc<Operate>,
     started: Instant,
     roster: Mutex<Roster>,
     /// Woken when the first lease ends sooner than before.
@@ -81,6 +84,7 @@ impl Shared {
         fanout: Arc<LocalFanout>,
         cluster: Option<Arc<Cluster>>,
         auth: Authenticator,
+        operate: Arc<Operate>,
         config: &crate::config::Config,
     ) -> Arc<Self> {
         let mut roster = Roster::new(config.presence.clone(), config.limits);
@@ -95,6 +99,7 @@ impl Shared {
             connection: config.connection.clone(),
             presence: config.presence.clone(),
             cluster,
+            operate,
             started: Instant::now(),
             roster: Mutex::new(roster),
             expiry_sooner: Notify::new(),
@@ -170,6 +175,17 @@ impl Shared {
         *self.service.borrow() == Service::Open
     }
 
+    /// Whether the server takes clients: its storage works, and it does not shut down.
+    pub(crate) fn readiness(&self) -> Readiness {
+        if !self.is_open() {
+            Readiness::Draining
+        } else if self.storage.is_healthy() {
+            Readiness::Ready
+        } else {
+            Readiness::StorageDown
+        }
+    }
+
     fn admit(&self) -> Result<watch::Receiver<Service>, WireError> {
         let unavailable = |message: &str| WireError::new(ErrorCode::Unavailable, message);
         if self.roster().connection_count() >= self.connection.connections_max {
@@ -178,6 +194,15 @@ impl Shared {
         let service = self.service.subscribe();
         if self.is_open() { Ok(service) } else { Err(unavailable("the server is shutting down")) }
     }
+}
+
+/// Whether a server takes clients, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Readiness {
+    Ready,
+    Draining,
+    StorageDown,
 }
 
 /// An accepted handshake, on its way to its session.
@@ -263,7 +288,10 @@ fn serve_namespace(io: &SocketIo, shared: &Arc<Shared>) {
     let at_handshake = Arc::clone(shared);
     let handshake = async move |socket: SocketRef, RawAuth(auth): RawAuth| {
         let accepted = accept(&at_handshake, &socket, auth.as_ref()).await;
-        accepted.inspect_err(|error| tracing::debug!(%error, "a handshake was refused"))
+        accepted.inspect_err(|error| {
+            at_handshake.operate.refused(error);
+            tracing::debug!(%error, "a handshake was refused");
+        })
     };
     let at_connect = Arc::clone(shared);
     let connected = async move |socket: SocketRef| {
@@ -305,6 +333,9 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     let identity = shared.auth.verify(&token)?;
     let service = shared.admit()?;
     if let Some(client) = auth.client_id {
+        if is_server_client(client) {
+            return Err(WireError::new(ErrorCode::Invalid, "client ids of version 8 are the server's own"));
+        }
         let owner = shared.storage.owner(client).await?;
         if owner.is_some_and(|owner| owner != identity.user) {
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));

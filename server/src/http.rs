@@ -1,11 +1,11 @@
-//! The routes beside Socket.IO: health, and what development mode adds.
+//! The routes beside Socket.IO, and what development mode adds.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::message::Failure;
 use syncline_protocol::{ErrorCode, Room, WireError};
 
-use crate::cluster::ClusterHealth;
 use crate::gateway::{Gateway, Shared};
 use crate::hub::PageRequest;
+use crate::operate;
+use crate::operate::http::Peer;
 use crate::storage::sled::now_ms;
 
 /// How long a development token lives unless asked otherwise.
@@ -40,7 +41,7 @@ pub(crate) struct HttpState {
 /// All routes of a server; the development ones when `development`.
 pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> Router {
     let shared = Arc::clone(&state.shared);
-    let socket_io = any(move |request: Request| {
+    let socket_io = any(move |mut request: Request| {
         let (shared, gateway) = (Arc::clone(&shared), gateway.clone());
         async move {
             let query = request.uri().query().unwrap_or_default();
@@ -49,11 +50,15 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
             if is_new && !shared.is_open() {
                 return StatusCode::SERVICE_UNAVAILABLE.into_response();
             }
+            if let Some(ConnectInfo(Peer(_, cut))) = request.extensions().get::<ConnectInfo<Peer>>() {
+                let cut = cut.clone();
+                request.extensions_mut().insert(cut);
+            }
             gateway.serve(request).await
         }
     });
     let mut router = Router::new()
-        .route("/health", get(health))
+        .merge(operate::http::health_routes(&state))
         .route("/socket.io", socket_io.clone())
         .route("/socket.io/", socket_io);
     if development {
@@ -64,37 +69,6 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
         router = router.merge(routes).layer(middleware::map_response(mark_development));
     }
     router.with_state(state)
-}
-
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    connected_clients: usize,
-    users: usize,
-    uptime_s: u64,
-    mode: &'static str,
-    version: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster: Option<ClusterHealth>,
-}
-
-async fn health(State(state): State<HttpState>) -> Response {
-    let healthy = state.shared.storage.is_healthy();
-    let (connected_clients, users) = {
-        let roster = state.shared.roster();
-        (roster.connection_count(), roster.user_count())
-    };
-    let health = Health {
-        status: if healthy { "ok" } else { "failing" },
-        connected_clients,
-        users,
-        uptime_s: state.started.elapsed().as_secs(),
-        mode: state.mode,
-        version: env!("CARGO_PKG_VERSION"),
-        cluster: state.shared.cluster.as_ref().map(|cluster| cluster.health()),
-    };
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(health)).into_response()
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@
 mod batch;
 mod compaction;
 mod page;
+mod terms;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -19,6 +20,7 @@ use self::batch::Batch;
 pub use self::batch::document_byte_len;
 pub use self::compaction::{Compaction, Tombstone, compact};
 pub use self::page::{PageRequest, page};
+pub use self::terms::{Condition, Effect, Receipt, Term, Terms};
 use crate::config::HubConfig;
 
 /// Where a room's log ends, and where it begins.
@@ -127,6 +129,15 @@ pub struct Pushed {
 pub struct Author {
     pub user: String,
     pub client: ClientId,
+    /// For an author who keeps no numbers of its own; those of the mutations only tell their order then.
+    pub terms: Option<Terms>,
+}
+
+impl Author {
+    /// A client, which numbers its mutations itself.
+    pub fn client(user: impl Into<String>, client: ClientId) -> Self {
+        Self { user: user.into(), client, terms: None }
+    }
 }
 
 /// Why a push had no effect at all.
@@ -163,6 +174,13 @@ pub fn push<S: PushStore>(
         )));
     }
     let mut batch = Batch::open(store, &push.room, author.client, limits)?;
+    let bind = owner.is_none().then(|| author.user.clone());
+    if let Some(terms) = &author.terms {
+        let bytes_max = config.transaction_bytes_max;
+        let answer = terms::apply(&mut batch, &push.mutations, terms, now_ms, bytes_max)?;
+        let (commit, changes) = batch.close(bind, now_ms);
+        return Ok(Pushed { answer, commit, changes });
+    }
     let mut answer = PushAnswer { results: Vec::with_capacity(push.mutations.len()), error: None };
     let wall_ms_max = now_ms.saturating_add(config.clock_drift_ms_max);
     for mutation in &push.mutations {
@@ -178,7 +196,6 @@ pub fn push<S: PushStore>(
         };
         answer.results.push(batch.apply(&mutation, now_ms)?);
     }
-    let bind = owner.is_none().then(|| author.user.clone());
     let (commit, changes) = batch.close(bind, now_ms);
     Ok(Pushed { answer, commit, changes })
 }
@@ -212,5 +229,7 @@ pub(crate) fn check_batch(mutations: &[Mutation], limits: &Limits) -> Result<(),
     Ok(())
 }
 
+#[cfg(test)]
+mod terms_tests;
 #[cfg(test)]
 mod tests;

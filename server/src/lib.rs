@@ -6,9 +6,12 @@
 //! - `gateway`: the Socket.IO end, its handshake.
 //! - `inbox`: the requests of one socket, in order and bounded.
 //! - `session`: one socket's requests and live events.
+//! - [`rest`]: documents over HTTP.
+//! - `server_client`: the client ids under which the server itself writes.
 //! - `membership`: the rooms one connection is in.
 //! - [`wire`]: how arguments and answers are encoded.
 //! - [`auth`]: tokens and rights.
+//! - `operate`: health, metrics and the admin page.
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
@@ -28,8 +31,11 @@ mod http;
 pub mod hub;
 mod inbox;
 mod membership;
+mod operate;
 pub mod presence;
+pub mod rest;
 pub mod server;
+mod server_client;
 mod session;
 pub mod storage;
 pub mod wire;

@@ -160,6 +160,11 @@ impl Roster {
         self.connections.len() - self.deadlines.ghosts() - self.remote_count()
     }
 
+    /// The rooms that a connection is in.
+    pub fn rooms_of(&self, id: ConnectionId) -> Option<&BTreeSet<Room>> {
+        self.connections.get(&id).map(|connection| &connection.rooms)
+    }
+
     /// Users who are online by a connection of this node.
     pub fn user_count(&self) -> usize {
         if self.remotes.is_empty() {

@@ -12,11 +12,16 @@ use tokio::sync::oneshot;
 use crate::auth::{Authenticator, SECRET_BYTES_MIN};
 use crate::cluster::Cluster;
 use crate::config::{Config, Mode};
-use crate::cut::{Cut, CuttableListener};
+use crate::cut::CuttableListener;
 use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
+use crate::operate::Operate;
+use crate::operate::http::{Operations, Peer};
+use crate::operate::measured::Measured;
+use crate::operate::traffic::Counted;
+use crate::rest::{self, Aliases};
 use crate::storage::{self, OnCommit, StorageLocation};
 
 /// A server that listens, and serves once it is [run](Server::run).
@@ -26,6 +31,7 @@ pub struct Server {
     shared: Arc<Shared>,
     gateway: Gateway,
     router: axum::Router,
+    operations: Option<(TcpListener, axum::Router)>,
     shutdown_timeout: Duration,
     /// Over how long clients are sent to other nodes.
     drain_ms: u64,
@@ -44,6 +50,7 @@ impl Server {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(ServerError::SecretTooShort { bytes: secret.len(), bytes_min: SECRET_BYTES_MIN });
         }
+        let aliases = Aliases::new(&config.rest.aliases)?;
         let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let cluster = match &config.cluster.url {
@@ -62,15 +69,22 @@ impl Server {
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(storage, fanout, cluster, auth, &config);
+        let operate = Operate::new(&config.operations);
+        let operations = Operations::bind(&config.operations, development).await?;
+        let storage = Measured::new(storage, &operate);
+        let shared = Shared::new(Arc::new(storage), fanout, cluster, auth, operate, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
-        let router = http::router(state, gateway.clone(), development);
+        let mut router = http::router(state, gateway.clone(), development);
+        if config.rest.enabled {
+            router = router.merge(rest::router(&shared, &config.rest, aliases));
+        }
+        let operations = operations.serve(&shared, &mut router);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
         // Alone, there is nowhere else to go.
         let drain_ms = if shared.cluster.is_some() { config.cluster.drain_ms } else { 0 };
-        Ok(Self { listener, local_addr, shared, gateway, router, shutdown_timeout, drain_ms })
+        Ok(Self { listener, local_addr, shared, gateway, router, operations, shutdown_timeout, drain_ms })
     }
 
     /// Where it listens, with the real port.
@@ -81,20 +95,30 @@ impl Server {
     /// Serves until `shutdown` is done; then finishes what was taken in, closes the connections, within the configured
     /// time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, shared, gateway, router, shutdown_timeout, drain_ms, .. } = self;
+        let Self { listener, shared, gateway, router, operations, shutdown_timeout, drain_ms, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
-        let listener = CuttableListener(listener.tap_io(send_at_once));
-        let router = router.into_make_service_with_connect_info::<Cut>();
+        let traffic = Arc::clone(&shared.operate.traffic);
+        let listener = CuttableListener(Counted { listener: listener.tap_io(send_at_once), traffic });
+        let router = router.into_make_service_with_connect_info::<Peer>();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _ = stopped.await;
         });
         let among_others =
             shared.cluster.clone().map(|cluster| tokio::spawn(cluster.run(Arc::clone(&shared))));
+        let connections = || shared.roster().connection_count();
+        let operating = async {
+            match operations {
+                Some((listener, router)) => axum::serve(listener, router).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut serving = tokio::spawn(async move { serve.await });
         let served = tokio::select! {
             () = shutdown => None,
             () = shared.expire_leases() => None,
+            never = shared.operate.sample(connections) => match never {},
             served = &mut serving => Some(served),
+            served = operating => Some(Ok(served)),
         };
         let closing = shared.close(drain_ms);
         if tokio::time::timeout(shutdown_timeout + Duration::from_millis(drain_ms), closing).await.is_err() {

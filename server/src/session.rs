@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ConnectInfo;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{
@@ -13,7 +12,7 @@ use syncline_protocol::message::{
     PushAnswer, RoomRequest, Subscribe, event,
 };
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::auth::Identity;
 use crate::cut::Cut;
@@ -22,6 +21,7 @@ use crate::gateway::{Accepted, Service, Shared};
 use crate::hub::{Author, PageRequest};
 use crate::inbox::{self, Inbox, Request, RequestKind, TokenBucket, Waiting};
 use crate::membership::Membership;
+use crate::operate::{self, clients::Client};
 use crate::storage::sled::now_ms;
 use crate::wire::{self, Body};
 
@@ -37,6 +37,19 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         shared.connection.events_queued_bytes_max,
     ));
     let membership = Membership::register(&shared, &identity.user, client, left, &mailbox);
+    let operate = Arc::clone(&shared.operate);
+    let place = operate.clients.enter(
+        membership.id,
+        Client {
+            user: identity.user.clone(),
+            client,
+            address: operate::address_of(&socket),
+            since: Instant::now(),
+            mailbox: Arc::clone(&mailbox),
+            inbox: Arc::clone(&inbox),
+            dismissed: Notify::new(),
+        },
+    );
     let rate = &shared.presence;
     let presence_rate = TokenBucket::full(rate.requests_per_s_max, rate.requests_burst_max);
     let chains = BTreeMap::new();
@@ -44,6 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         Session { shared, socket, identity, client, encoding, mailbox, membership, chains, presence_rate };
     let end = tokio::select! {
         () = gone.notified() => End::Gone,
+        () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
         () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
         () = tokio::time::sleep(ends_in) => End::Dismissed("its token expired"),
         Err(end) = session.live(&inbox, &mut waiting, service) => end,
@@ -52,6 +66,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         End::Gone => {}
         End::Moved => session.cut(),
         End::Dismissed(reason) => {
+            operate.metrics.disconnect(reason);
             tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
             session.dismiss().await;
         }
@@ -134,6 +149,7 @@ impl Session {
 
     /// Reads, serves and answers one request.
     async fn serve(&mut self, request: &Request) -> Body {
+        let running = self.shared.operate.begin(request.kind);
         macro_rules! serve {
             ($method:ident) => {{
                 let (encoding, message) = wire::decode(&request.packet);
@@ -141,6 +157,7 @@ impl Session {
                     Ok(message) => self.$method(message).await,
                     Err(error) => Err(error),
                 };
+                running.end(answer.as_ref().err());
                 wire::encode_answer(answer, encoding)
             }};
         }
@@ -155,10 +172,14 @@ impl Session {
             RequestKind::PresenceUpdate => serve!(presence_update),
             RequestKind::PresenceLeave => serve!(presence_leave),
             RequestKind::PresencePing => {
-                wire::encode_answer(self.presence_ping().await, wire::encoding(&request.packet))
+                let answer = self.presence_ping().await;
+                running.end(answer.as_ref().err());
+                wire::encode_answer(answer, wire::encoding(&request.packet))
             }
             RequestKind::Unknown => {
-                wire::failure(WireError::new(ErrorCode::Invalid, "the server does not know this event"))
+                let error = WireError::new(ErrorCode::Invalid, "the server does not know this event");
+                running.end(Some(&error));
+                wire::failure(error)
             }
         }
     }
@@ -244,7 +265,7 @@ impl Session {
             return Err(WireError { retry_after_ms: Some(0), ..error });
         }
         let last = push.mutations.last().map(|mutation| mutation.client_seq);
-        let author = Author { user: self.identity.user.clone(), client };
+        let author = Author::client(&*self.identity.user, client);
         let answer = self.shared.storage.push(push, author).await?;
         if answer.error.is_none()
             && let Some(last) = last
@@ -299,6 +320,7 @@ impl Session {
                 if !self.membership.subscribed.contains_key(&room) {
                     return Ok(());
                 }
+                self.shared.operate.metrics.lag();
                 let hint = News::Changes(head_hint(room, head));
                 self.emit(hint.event(), hint.encode(self.encoding)).await
             }
@@ -345,7 +367,7 @@ impl Session {
 
     /// Ends the transport, after which a client connects again by itself.
     fn cut(&self) {
-        if let Some(ConnectInfo(cut)) = self.socket.req_parts().extensions.get::<ConnectInfo<Cut>>() {
+        if let Some(cut) = self.socket.req_parts().extensions.get::<Cut>() {
             cut.cut();
         }
     }

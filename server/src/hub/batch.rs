@@ -11,26 +11,27 @@ use syncline_protocol::{
     Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
 };
 
+use super::terms::{hidden, is_hidden};
 use super::{Commit, DocumentKey, Head, PushStore, Replaced, Written};
 
 /// A push under way: what it has read and will write.
 pub(super) struct Batch<'a, S> {
     store: &'a S,
     room: &'a Room,
-    client: ClientId,
-    limits: &'a Limits,
+    pub(super) client: ClientId,
+    pub(super) limits: &'a Limits,
     head_before: Head,
     head: Head,
     last_client_seq_before: u64,
-    last_client_seq: u64,
+    pub(super) last_client_seq: u64,
     documents: HashMap<DocumentKey, Working>,
     rejections: Vec<(u64, WireError)>,
     pub(super) written_bytes: usize,
 }
 
-struct Working {
+pub(super) struct Working {
     replaced: Option<Replaced>,
-    document: Option<Document>,
+    pub(super) document: Option<Document>,
     changed: bool,
 }
 
@@ -64,6 +65,13 @@ impl<'a, S: PushStore> Batch<'a, S> {
             return self.duplicate(mutation, &key);
         }
         self.last_client_seq = mutation.client_seq;
+        if is_hidden(&mutation.collection) {
+            self.rejections.push((mutation.client_seq, hidden()));
+            return Ok(MutationResult {
+                error: Some(hidden()),
+                ..result(mutation, MutationStatus::Rejected)
+            });
+        }
         let current = self.working(&key)?.document.clone();
         let conflict = match &current {
             Some(document) => fields_in_conflict(document, mutation, self.client),
@@ -95,7 +103,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
         }
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         mutation: &Mutation,
         key: &DocumentKey,
@@ -104,7 +112,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
     ) -> MutationResult {
         self.head.seq += if is_active(Sabotage::SequenceGap) { 2 } else { 1 };
         document.seq = self.head.seq;
-        if !is_active(Sabotage::ChecksumNotUpdated) {
+        if !is_hidden(&document.collection) && !is_active(Sabotage::ChecksumNotUpdated) {
             self.head.checksum = self.head.checksum.replace(checksum_before, document.checksum());
         }
         let tombstones = self.head.tombstones.saturating_sub(u64::from(deleted_before));
@@ -121,7 +129,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
         MutationResult { seq, ..result(mutation, MutationStatus::Applied) }
     }
 
-    fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
+    pub(super) fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
         if !self.documents.contains_key(key) {
             let document = self.store.document(self.room, key)?;
             let replaced =
@@ -184,7 +192,11 @@ impl<'a, S: PushStore> Batch<'a, S> {
             room: self.room.clone(),
             from_seq: self.head_before.seq + 1,
             to_seq: self.head.seq,
-            changes: documents.iter().map(|written| written.document.clone().for_clients()).collect(),
+            changes: documents
+                .iter()
+                .filter(|written| !is_hidden(&written.document.collection))
+                .map(|written| written.document.clone().for_clients())
+                .collect(),
         });
         let commit = Commit {
             room: self.room.clone(),
@@ -200,7 +212,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
     }
 }
 
-fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
+pub(super) fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
     MutationResult {
         client_seq: mutation.client_seq,
         status,
@@ -218,7 +230,7 @@ fn is_of_purged(mutation: &Mutation) -> bool {
 }
 
 /// The document after the mutation, or why the mutation is refused.
-fn merged(
+pub(super) fn merged(
     current: Option<Document>,
     mutation: &Mutation,
     client: ClientId,

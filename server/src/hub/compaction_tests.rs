@@ -120,7 +120,7 @@ impl<S: TestStore> Scene<S> {
 
     fn push(&mut self, client: u8, mutations: Vec<Mutation>) -> Vec<MutationResult> {
         let push_request = Push { room: room(), after: None, mutations };
-        let author = Author { user: format!("user {client}"), client: client_id(client) };
+        let author = Author::client(format!("user {client}"), client_id(client));
         let rooms = self.store.rooms();
         let pushed = push(rooms, &push_request, &author, self.now_ms, &Limits::default(), &self.config);
         let pushed = pushed.unwrap();

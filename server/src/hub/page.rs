@@ -6,6 +6,7 @@ use syncline_protocol::message::Page;
 use syncline_protocol::sabotage::{self, Sabotage};
 use syncline_protocol::{Collection, Document, Limits, Room};
 
+use super::terms::is_hidden;
 use super::{Head, RoomStore, document_byte_len};
 use crate::config::HubConfig;
 
@@ -36,7 +37,9 @@ pub fn page<S: RoomStore>(
     let after = if reset { 0 } else { request.cursor };
     let count_max = request.limit.clamp(1, limits.page_count_max.max(1)) as usize;
     let wanted = |document: &Document| {
-        request.collections.as_ref().is_none_or(|collections| collections.contains(&document.collection))
+        let collections = request.collections.as_ref();
+        !is_hidden(&document.collection)
+            && collections.is_none_or(|collections| collections.contains(&document.collection))
     };
     let mut changes: Vec<Document> = Vec::new();
     let mut bytes = 0;

@@ -24,7 +24,7 @@ impl Hub {
 
     fn push_as(&mut self, user: &str, client: u8, mutations: Vec<Mutation>) -> Result<Pushed, WireError> {
         let push = Push { room: room(), after: None, mutations };
-        let author = Author { user: user.to_owned(), client: client_id(client) };
+        let author = Author::client(user, client_id(client));
         match super::push(&self.store, &push, &author, NOW_MS, &self.limits, &self.config) {
             Ok(pushed) => {
                 if let Some(commit) = pushed.commit.clone() {

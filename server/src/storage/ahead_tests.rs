@@ -25,7 +25,7 @@ fn config(bytes_max: usize) -> StorageConfig {
 }
 
 fn author(client: u8) -> Author {
-    Author { user: format!("user-{client}"), client: ClientId::from_bytes([client; 16]) }
+    Author::client(format!("user-{client}"), ClientId::from_bytes([client; 16]))
 }
 
 fn mutation(client_seq: u64, id: u8, write: u8) -> Mutation {

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod ahead_log;
+pub mod backup;
 mod codec;
 mod location;
 pub mod memory;
@@ -21,15 +22,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
-use syncline_protocol::{ClientId, ErrorCode, Room, WireError};
+use syncline_protocol::{ClientId, Document, ErrorCode, Room, WireError};
 
-use crate::hub::{Author, PageRequest};
+use crate::hub::{Author, DocumentKey, PageRequest};
 
 /// Why a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     #[error("cannot open the data in {path}: {reason}")]
     Open { path: PathBuf, reason: String },
+    #[error("the data in {path} is in use by another process")]
+    InUse { path: PathBuf },
     #[error("a record in {tree} is damaged: {reason}")]
     Damaged { tree: &'static str, reason: String },
     #[error("cannot encode a record: {0}")]
@@ -67,6 +70,19 @@ pub trait Storage: Send + Sync + 'static {
     /// Whose client it is, once it has pushed.
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
 
+    /// Documents by their names, tombstones left out. Never sees what is not yet durable.
+    fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>>;
+
+    /// The rooms after this one, in the order of their names, at most `limit`, and where the log of each ends.
+    fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>>;
+    /// Copies everything into a file without a name, for [`backup::restore`]. Every write that was answered before is in
+    /// it, and each room as it was at one time.
+    fn backup(&self) -> Reply<'_, std::fs::File> {
+        Box::pin(async {
+            Err(WireError::new(ErrorCode::Invalid, "this storage is backed up with its own tools"))
+        })
+    }
+
     /// Whether it still works.
     fn is_healthy(&self) -> bool;
 
@@ -89,7 +105,7 @@ impl StorageError {
             Self::Postgres(_) => unavailable(),
             #[cfg(not(feature = "postgres"))]
             Self::NotBuiltIn => unavailable(),
-            Self::Open { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
+            Self::Open { .. } | Self::InUse { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
         }
     }
 

@@ -4,7 +4,11 @@
 #![cfg(feature = "postgres")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod contract;
+mod database;
+mod proxy;
+mod schema;
 mod support;
 
 /// Runs each scenario on each storage.
@@ -31,6 +35,8 @@ on_each_storage!(
     a_page_is_bounded_in_bytes_and_holds_at_least_one_change,
     a_narrowed_page_passes_over_other_collections,
     heads_tell_where_each_log_ends,
+    rooms_are_listed_in_the_order_of_their_names,
+    documents_are_found_by_their_names_and_deleted_ones_are_not,
     rooms_are_apart,
     a_push_that_reads_or_writes_too_much_is_made_in_parts,
     deletions_beyond_the_bound_are_purged_and_readers_below_the_floor_start_over,

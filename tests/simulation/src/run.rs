@@ -96,7 +96,7 @@ impl World {
 
     /// A client that takes no part later makes the ledgers.
     fn found_ledgers(&mut self) -> Result<(), Failure> {
-        let author = Author { user: "founder".to_owned(), client: ClientId::from_bytes([0xff; 16]) };
+        let author = Author::client("founder", ClientId::from_bytes([0xff; 16]));
         for (number, key) in (1..).zip(self.ledger_keys()) {
             let mutation = Mutation {
                 client_seq: number,

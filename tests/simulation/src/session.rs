@@ -143,7 +143,7 @@ impl Server {
         self.authorize(id, &push.room)?;
         let session = self.session_mut(id)?;
         let missing = || WireError::new(ErrorCode::Invalid, "the handshake named no client id");
-        let author = Author { user: session.user.clone(), client: session.client.ok_or_else(missing)? };
+        let author = Author::client(&*session.user, session.client.ok_or_else(missing)?);
         let previous = session.chains.remove(&push.room);
         if push.after.is_some() && push.after != previous {
             let error = WireError::new(ErrorCode::OutOfOrder, "the push before this one did not succeed");

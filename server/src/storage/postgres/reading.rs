@@ -11,7 +11,7 @@ use super::connections::{Connections, Lease};
 use super::snapshot::{Log, NotRead, Snapshot};
 use super::statements::{self, Parameter};
 use super::{PostgresError, Settings};
-use crate::hub::{self, PageRequest};
+use crate::hub::{self, DocumentKey, PageRequest};
 use crate::storage::StorageError;
 
 /// How often a page is read again, from another place or with more.
@@ -45,6 +45,9 @@ pub(super) async fn heads(
     connections: &Connections,
     rooms: Vec<Room>,
 ) -> Result<Vec<(Room, u64)>, StorageError> {
+    if rooms.is_empty() {
+        return Ok(Vec::new());
+    }
     let lease = connections.lease().await?;
     let names: Vec<&str> = rooms.iter().map(Room::as_str).collect();
     let rows = connections.answer(async {
@@ -63,6 +66,52 @@ pub(super) async fn heads(
         (room, seq)
     };
     Ok(rooms.into_iter().map(head).collect())
+}
+
+/// The rooms after one, in the order of their names.
+pub(super) async fn rooms(
+    connections: &Connections,
+    after: Option<Room>,
+    limit: usize,
+) -> Result<Vec<(Room, u64)>, StorageError> {
+    let lease = connections.lease().await?;
+    let (after, limit) = (after.as_ref().map(Room::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = connections.answer(async {
+        let client = lease.client()?;
+        let rooms = client.prepare_cached(statements::ROOMS).await?;
+        Ok::<_, StorageError>(client.query(&rooms, &[&after, &limit]).await?)
+    });
+    let rows = rows.await?;
+    lease.done();
+    rows.iter().map(|row| Ok((statements::room(row, 0)?, statements::number(row, 1)?))).collect()
+}
+
+/// Documents by their names, tombstones left out.
+pub(super) async fn documents(
+    connections: &Connections,
+    room: &Room,
+    keys: Vec<DocumentKey>,
+) -> Result<Vec<Option<Document>>, StorageError> {
+    let lease = connections.lease().await?;
+    let (collections, ids): (Vec<&str>, Vec<&str>) =
+        keys.iter().map(|(collection, id)| (collection.as_str(), id.as_str())).unzip();
+    let rows = connections.answer(async {
+        let client = lease.client()?;
+        let documents = client.prepare_cached(statements::DOCUMENTS).await?;
+        Ok::<_, StorageError>(
+            client.query(&documents, &[&room.as_str(), &collections, &ids, &i64::MAX]).await?,
+        )
+    });
+    let rows = rows.await?;
+    lease.done();
+    let mut found = HashMap::new();
+    for row in &rows {
+        if let Some(document) = statements::document(row, 2)?.filter(|document| !document.deleted) {
+            found.insert(statements::key(row, 0)?, document);
+        }
+    }
+    // Not taken out: a name may be asked for twice.
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
 }
 
 pub(super) async fn owner(

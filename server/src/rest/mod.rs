@@ -1,0 +1,110 @@
+//! Documents over HTTP, for backends, scripts and apps that poll: the same storage, rules and merge as over the sockets.
+//!
+//! - `documents`, `list`, `batch`: what can be asked. `aliases`: paths of the application's own.
+//! - `write`: every write as a push on terms. `patch`: how a patch is spelled. `request`: the parts of a request.
+//! - `access`: who may, and how often. `error`: refusals. `openapi`: the document that describes all this.
+
+mod access;
+mod aliases;
+mod batch;
+mod documents;
+mod error;
+mod list;
+mod openapi;
+mod patch;
+mod request;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use syncline_protocol::{ErrorCode, WireError};
+use tokio::sync::Semaphore;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::access::Rates;
+pub use self::aliases::AliasError;
+pub(crate) use self::aliases::Aliases;
+use self::error::RestError;
+use crate::config::RestConfig;
+use crate::gateway::Shared;
+
+/// Where the OpenAPI document is served.
+const OPENAPI_PATH: &str = "/v1/openapi.json";
+
+/// What all requests share.
+#[derive(Clone)]
+pub(crate) struct Rest {
+    shared: Arc<Shared>,
+    config: Arc<RestConfig>,
+    aliases: Arc<Aliases>,
+    rates: Arc<Rates>,
+    at_once: Arc<Semaphore>,
+}
+
+/// The routes, and a fallback for the aliases.
+pub(crate) fn router(shared: &Arc<Shared>, config: &RestConfig, aliases: Aliases) -> Router {
+    let rest = Rest {
+        shared: Arc::clone(shared),
+        rates: Arc::new(Rates::new(
+            config.requests_per_s_max,
+            config.requests_burst_max,
+            config.users_tracked_max,
+        )),
+        at_once: Arc::new(Semaphore::new(config.requests_at_once_max.min(Semaphore::MAX_PERMITS))),
+        aliases: Arc::new(aliases),
+        config: Arc::new(config.clone()),
+    };
+    let (router, openapi) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(documents::read, documents::replace, documents::patch, documents::delete))
+        .routes(routes!(list::list))
+        .routes(routes!(list::changes))
+        .routes(routes!(batch::batch))
+        .split_for_parts();
+    // What the handlers say of themselves always encodes.
+    let openapi = Bytes::from(openapi.to_json().unwrap_or_default());
+    let described = ([(header::CONTENT_TYPE, "application/json")], openapi);
+    router
+        .route(OPENAPI_PATH, get(move || std::future::ready(described.clone())))
+        .fallback(aliases::serve)
+        .layer(DefaultBodyLimit::max(config.body_bytes_max))
+        .layer(middleware::from_fn_with_state(rest.clone(), bounded))
+        .layer(middleware::map_response(shaped))
+        .with_state(rest)
+}
+
+/// Bounds how many requests are served at once, and how long each takes.
+async fn bounded(State(rest): State<Rest>, request: Request, next: Next) -> Response {
+    let unavailable = |message: &str| RestError::from(WireError::new(ErrorCode::Unavailable, message));
+    let Ok(_permit) = rest.at_once.try_acquire() else {
+        return unavailable("the server has all the requests it takes").into_response();
+    };
+    let limit = Duration::from_millis(rest.config.timeout_ms);
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => unavailable("the request took too long").into_response(),
+    }
+}
+
+/// Gives a refusal that the framework made the shape of ours.
+async fn shaped(response: Response) -> Response {
+    let status = response.status();
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let mut refusal = RestError::of_status(status).into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        refusal.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    refusal
+}
