@@ -100,10 +100,8 @@ impl Places {
                 return Ok(Lease::OfAnother { ms: left_ms });
             }
         }
-        let fields = Fields::from([
-            ("holder".into(), Value::from(holder)),
-            ("until_ms".into(), number(until_ms)),
-        ]);
+        let fields =
+            Fields::from([("holder".into(), Value::from(holder)), ("until_ms".into(), number(until_ms))]);
         match self.put(key, fields, found.map(|lease| lease.seq)).await {
             Ok(_) => Ok(Lease::Held),
             // Another server was faster.
