@@ -34,8 +34,8 @@ struct Inner {
     strangers_of: HashMap<IpAddr, usize>,
     /// Socket.IO sessions that were accepted.
     sessions: HashSet<String>,
-    /// Strangers that say they belong to a session which is not accepted yet.
-    waiting: HashMap<String, Weak<Visitor>>,
+    /// Strangers that say they belong to a session which is not accepted yet: it may have several connections.
+    waiting: HashMap<String, Vec<Weak<Visitor>>>,
 }
 
 /// One TCP connection.
@@ -84,9 +84,9 @@ impl Door {
         let waiting = {
             let mut inner = self.inner();
             inner.sessions.insert(session.to_owned());
-            inner.waiting.remove(session)
+            inner.waiting.remove(session).unwrap_or_default()
         };
-        if let Some(visitor) = waiting.and_then(|visitor| visitor.upgrade()) {
+        for visitor in waiting.iter().filter_map(Weak::upgrade) {
             visitor.welcome();
         }
     }
@@ -106,6 +106,16 @@ impl Door {
     }
 }
 
+impl Inner {
+    fn wait_no_longer(&mut self, session: &str, visitor: &Visitor) {
+        let Some(waiting) = self.waiting.get_mut(session) else { return };
+        waiting.retain(|other| !std::ptr::eq(other.as_ptr(), visitor));
+        if waiting.is_empty() {
+            self.waiting.remove(session);
+        }
+    }
+}
+
 impl Visitor {
     /// It is a stranger no longer.
     pub(crate) fn welcome(&self) {
@@ -122,9 +132,9 @@ impl Visitor {
             if !is_accepted && self.is_stranger.load(Ordering::Relaxed) {
                 let mut own = self.session.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(before) = own.replace(session.to_owned()) {
-                    inner.waiting.remove(&before);
+                    inner.wait_no_longer(&before, self);
                 }
-                inner.waiting.insert(session.to_owned(), Arc::downgrade(self));
+                inner.waiting.entry(session.to_owned()).or_default().push(Arc::downgrade(self));
             }
             is_accepted
         };
@@ -158,7 +168,7 @@ impl Visitor {
         }
         let own = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(session) = own {
-            inner.waiting.remove(&session);
+            inner.wait_no_longer(&session, self);
         }
     }
 }

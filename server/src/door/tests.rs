@@ -62,3 +62,18 @@ fn a_stranger_may_send_little_until_its_session_is_accepted() {
     let inner = door.inner();
     assert!(inner.sessions.is_empty() && inner.waiting.is_empty() && inner.strangers == 0);
 }
+
+#[test]
+fn all_connections_of_a_session_are_known_once_it_is_accepted() {
+    let door = door();
+    let polling = door.admit(peer("192.0.2.1")).unwrap();
+    let socket = door.admit(peer("192.0.2.1")).unwrap();
+    let gone = door.admit(peer("192.0.2.2")).unwrap();
+    for visitor in [&socket, &gone, &polling] {
+        visitor.claim("s");
+    }
+    drop(gone);
+    door.accept("s");
+    assert!(polling.sent(1_000_000) && socket.sent(1_000_000));
+    assert!(door.inner().waiting.is_empty());
+}
