@@ -35,8 +35,10 @@ find_postgres() {
   fi
 }
 
-# start_postgres: exports SYNCLINE_POSTGRES_URL. Whoever calls it sees to stop_postgres.
+# start_postgres [FSYNC]: exports SYNCLINE_POSTGRES_URL. Whoever calls it sees to stop_postgres. FSYNC is "on" where it is
+# measured; tests do not need it.
 start_postgres() {
+  local fsync="${1-off}"
   install_postgres
   postgres_data="$(mktemp -d "$root/target/postgres.XXXXXX")"
   if [[ $EUID -eq 0 ]]; then
@@ -59,7 +61,7 @@ start_postgres() {
     if (
       cd "$postgres_data"
       "${postgres_as[@]}" "$postgres_bin/pg_ctl" start --pgdata=data --log=data/log --silent --wait \
-        --options="-h 127.0.0.1 -p $port -c unix_socket_directories='' -c fsync=off"
+        --options="-h 127.0.0.1 -p $port -c unix_socket_directories='' -c fsync=$fsync"
     ); then
       export SYNCLINE_POSTGRES_URL="postgres://syncline@127.0.0.1:$port/postgres"
       return

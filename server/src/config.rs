@@ -4,10 +4,12 @@ mod effective;
 mod load;
 #[cfg(test)]
 mod load_tests;
+mod operations;
 #[cfg(test)]
 mod page_tests;
 mod postgres;
 mod rest;
+mod secret;
 mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,8 +20,10 @@ use syncline_protocol::Limits;
 
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
+pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
+pub use self::secret::read_secret;
 pub use self::webhooks::{WebhookConfig, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
@@ -43,6 +47,7 @@ pub struct Config {
     pub storage: StorageConfig,
     pub postgres: PostgresConfig,
     pub rest: RestConfig,
+    pub operations: OperationsConfig,
     pub webhooks: WebhooksConfig,
     /// How long a shutdown waits for connections to close, in milliseconds.
     pub shutdown_timeout_ms: u64,
@@ -246,6 +251,7 @@ impl Config {
             storage: StorageConfig::default(),
             postgres: PostgresConfig::default(),
             rest: RestConfig::default(),
+            operations: OperationsConfig::default(),
             webhooks: WebhooksConfig::default(),
             shutdown_timeout_ms: 5_000,
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::rest::AliasError;
 use crate::storage::StorageError;
+use crate::storage::backup::BackupError;
 use crate::webhooks::WebhookError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
@@ -21,12 +22,20 @@ pub enum ServerError {
     SecretTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot read the JWT secret from {path}: {source}")]
     SecretUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("a server that runs asks for its admin token: --set operations.admin_token_file=FILE")]
+    NoAdminToken,
+    #[error("cannot read the admin token from {path}: {source}")]
+    AdminTokenUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("the admin token has {bytes} bytes, at least {bytes_min} are needed")]
+    AdminTokenTooShort { bytes: usize, bytes_min: usize },
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("rest.aliases: {0}")]
     Alias(#[from] AliasError),
     #[error("webhooks.endpoints: {0}")]
     Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("cannot serve: {0}")]
@@ -45,6 +54,9 @@ impl ServerError {
                 | Self::Webhook(_)
                 | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
+                | Self::NoAdminToken
+                | Self::AdminTokenUnreadable { .. }
+                | Self::AdminTokenTooShort { .. }
         )
     }
 }

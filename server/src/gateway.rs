@@ -21,6 +21,7 @@ use crate::auth::{Authenticator, Identity};
 use crate::config::ConnectionConfig;
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
+use crate::operate::Operate;
 use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
 use crate::server_client::is_server_client;
 use crate::session;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) limits: syncline_protocol::Limits,
     pub(crate) connection: ConnectionConfig,
     pub(crate) presence: PresenceConfig,
+    pub(crate) operate: Arc<Operate>,
     started: Instant,
     roster: Mutex<Roster>,
     /// Woken when the first lease ends sooner than before.
@@ -51,6 +53,7 @@ impl Shared {
         storage: Arc<dyn Storage>,
         fanout: Arc<LocalFanout>,
         auth: Authenticator,
+        operate: Arc<Operate>,
         config: &crate::config::Config,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -60,6 +63,7 @@ impl Shared {
             limits: config.limits,
             connection: config.connection.clone(),
             presence: config.presence.clone(),
+            operate,
             started: Instant::now(),
             roster: Mutex::new(Roster::new(config.presence.clone(), config.limits)),
             expiry_sooner: Notify::new(),
@@ -120,6 +124,17 @@ impl Shared {
         self.closing.closed().await;
     }
 
+    /// Whether the server takes clients: its storage works, and it does not shut down.
+    pub(crate) fn readiness(&self) -> Readiness {
+        if *self.closing.borrow() {
+            Readiness::Draining
+        } else if self.storage.is_healthy() {
+            Readiness::Ready
+        } else {
+            Readiness::StorageDown
+        }
+    }
+
     fn admit(&self) -> Result<watch::Receiver<bool>, WireError> {
         let unavailable = |message: &str| WireError::new(ErrorCode::Unavailable, message);
         if self.roster().connection_count() >= self.connection.connections_max {
@@ -128,6 +143,15 @@ impl Shared {
         let closing = self.closing.subscribe();
         if *closing.borrow() { Err(unavailable("the server is shutting down")) } else { Ok(closing) }
     }
+}
+
+/// Whether a server takes clients, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Readiness {
+    Ready,
+    Draining,
+    StorageDown,
 }
 
 /// An accepted handshake, on its way to its session.
@@ -214,7 +238,10 @@ fn serve_namespace(io: &SocketIo, shared: &Arc<Shared>) {
     let at_handshake = Arc::clone(shared);
     let handshake = async move |socket: SocketRef, RawAuth(auth): RawAuth| {
         let accepted = accept(&at_handshake, &socket, auth.as_ref()).await;
-        accepted.inspect_err(|error| tracing::debug!(%error, "a handshake was refused"))
+        accepted.inspect_err(|error| {
+            at_handshake.operate.refused(error);
+            tracing::debug!(%error, "a handshake was refused");
+        })
     };
     let at_connect = Arc::clone(shared);
     let connected = async move |socket: SocketRef| {

@@ -1,4 +1,4 @@
-//! The routes beside Socket.IO: health, and what development mode adds.
+//! The routes beside Socket.IO, and what development mode adds.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use syncline_protocol::{ErrorCode, Room, WireError};
 
 use crate::gateway::{Gateway, Shared};
 use crate::hub::PageRequest;
+use crate::operate;
 use crate::storage::sled::now_ms;
 
 /// How long a development token lives unless asked otherwise.
@@ -40,7 +41,7 @@ pub(crate) struct HttpState {
 pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> Router {
     let socket_io = any(move |request: Request| gateway.clone().serve(request));
     let mut router = Router::new()
-        .route("/health", get(health))
+        .merge(operate::http::health_routes(&state))
         .route("/socket.io", socket_io.clone())
         .route("/socket.io/", socket_io);
     if development {
@@ -51,34 +52,6 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
         router = router.merge(routes).layer(middleware::map_response(mark_development));
     }
     router.with_state(state)
-}
-
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    connected_clients: usize,
-    users: usize,
-    uptime_s: u64,
-    mode: &'static str,
-    version: &'static str,
-}
-
-async fn health(State(state): State<HttpState>) -> Response {
-    let healthy = state.shared.storage.is_healthy();
-    let (connected_clients, users) = {
-        let roster = state.shared.roster();
-        (roster.connection_count(), roster.user_count())
-    };
-    let health = Health {
-        status: if healthy { "ok" } else { "failing" },
-        connected_clients,
-        users,
-        uptime_s: state.started.elapsed().as_secs(),
-        mode: state.mode,
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(health)).into_response()
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! What one socket asked and was not served yet: in order, bounded, rate limited.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
 use socketioxide::socket::Socket;
+use syncline_protocol::message::event;
 use syncline_protocol::{ErrorCode, WireError};
 use tokio::sync::{Notify, mpsc};
 
@@ -31,6 +32,25 @@ pub(crate) enum RequestKind {
     PresenceLeave,
     PresencePing,
     Unknown,
+}
+
+impl RequestKind {
+    /// The Socket.IO event, as metrics and the log spell it.
+    pub(crate) fn event(self) -> &'static str {
+        match self {
+            Self::RoomJoin => event::ROOM_JOIN,
+            Self::RoomLeave => event::ROOM_LEAVE,
+            Self::Subscribe => event::SYNC_SUBSCRIBE,
+            Self::Unsubscribe => event::SYNC_UNSUBSCRIBE,
+            Self::Pull => event::SYNC_PULL,
+            Self::Push => event::SYNC_PUSH,
+            Self::PresenceJoin => event::PRESENCE_JOIN,
+            Self::PresenceUpdate => event::PRESENCE_UPDATE,
+            Self::PresenceLeave => event::PRESENCE_LEAVE,
+            Self::PresencePing => event::PRESENCE_PING,
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One request, unread.
@@ -63,6 +83,7 @@ pub(crate) struct Inbox {
     refusals_max: u32,
     /// Woken when the client must go.
     pub(crate) flooded: Notify,
+    received: AtomicU64,
 }
 
 impl Inbox {
@@ -79,6 +100,7 @@ impl Inbox {
             refusals: AtomicU32::new(0),
             refusals_max: config.refusals_max,
             flooded: Notify::new(),
+            received: AtomicU64::new(0),
         };
         (Arc::new(inbox), Waiting { requests: requests_waiting, refused: refused_waiting })
     }
@@ -88,7 +110,18 @@ impl Inbox {
         self.waiting_bytes.fetch_sub(request.bytes, Ordering::Relaxed);
     }
 
+    /// Requests that wait their turn.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
+
+    /// Requests since the connection opened.
+    pub(crate) fn received_count(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     fn put(&self, request: Request) {
+        self.received.fetch_add(1, Ordering::Relaxed);
         let allowed = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         let bytes = request.bytes;
         let fits = self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max;

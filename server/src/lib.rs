@@ -11,6 +11,7 @@
 //! - `membership`: the rooms one connection is in.
 //! - [`wire`]: how arguments and answers are encoded.
 //! - [`auth`]: tokens and rights.
+//! - `operate`: health, metrics and the admin page.
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
@@ -27,6 +28,7 @@ mod http;
 pub mod hub;
 mod inbox;
 mod membership;
+mod operate;
 pub mod presence;
 pub mod rest;
 pub mod server;

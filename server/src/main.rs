@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use syncline_server::config::{self, ConfigError, Loaded, LogFormat, ProcessSettings, Sources};
+use syncline_server::storage::backup;
 use syncline_server::{Config, Mode, Server, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
@@ -34,6 +35,21 @@ struct Arguments {
 enum Command {
     /// Print the settings in force, secrets masked, as a file of settings
     Config,
+    /// Copy all data into a new file: of a server that runs, or of a folder that none uses
+    Backup {
+        /// The file, which must not be there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// A server that runs, such as http://127.0.0.1:4800; its admin token is read from `operations.admin_token_file`
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+    },
+    /// Make a new folder of data out of a backup
+    Restore {
+        /// A file that `backup` wrote
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
 }
 
 /// Flags for single settings.
@@ -125,13 +141,31 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), ServerError> {
     let loaded = config::load(&arguments.settings.sources()?)?;
-    match arguments.command {
+    let (verb, summary) = match &arguments.command {
+        None => return serve(loaded),
         Some(Command::Config) => {
             let settings = config::effective(&loaded)?;
-            std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve)
+            return std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve);
         }
-        None => serve(loaded),
-    }
+        Some(Command::Backup { to, server: None }) => {
+            ("backed up", backup::backup(&loaded.config.data_dir, &loaded.config.storage, to)?)
+        }
+        Some(Command::Backup { to, server: Some(url) }) => {
+            let path = loaded.config.operations.admin_token_file.ok_or(ServerError::NoAdminToken)?;
+            let token = config::read_secret(&path)
+                .map_err(|source| ServerError::AdminTokenUnreadable { path, source })?;
+            ("backed up", runtime()?.block_on(backup::fetch(url, &token, to))?)
+        }
+        Some(Command::Restore { from }) => {
+            ("restored", backup::restore(from, &loaded.config.data_dir, &loaded.config.storage)?)
+        }
+    };
+    writeln!(std::io::stdout(), "{verb} {} records, {} bytes", summary.records, summary.bytes)
+        .map_err(ServerError::Serve)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::Serve)
 }
 
 fn serve(loaded: Loaded) -> Result<(), ServerError> {
@@ -140,9 +174,7 @@ fn serve(loaded: Loaded) -> Result<(), ServerError> {
         tracing::warn!(name, "a name in the environment is no setting");
     }
     let config = Config { mode: mode(&loaded.process)?, ..loaded.config };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::Serve)?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let shutdown = shutdown_signal().map_err(ServerError::Serve)?;
         let development = matches!(config.mode, Mode::Development { .. });
         let server = Server::bind(config).await?;
@@ -166,15 +198,8 @@ fn mode(process: &ProcessSettings) -> Result<Mode, ServerError> {
 }
 
 fn read_secret(path: &Path) -> Result<Vec<u8>, ServerError> {
-    let mut secret = std::fs::read(path)
-        .map_err(|source| ServerError::SecretUnreadable { path: path.to_owned(), source })?;
-    if secret.last() == Some(&b'\n') {
-        secret.pop();
-        if secret.last() == Some(&b'\r') {
-            secret.pop();
-        }
-    }
-    Ok(secret)
+    config::read_secret(path)
+        .map_err(|source| ServerError::SecretUnreadable { path: path.to_owned(), source })
 }
 
 /// Logs to stderr. socketioxide and engineioxide log packets, tokens among them, below `warn`: those never pass,

@@ -129,6 +129,11 @@ impl Roster {
         self.connections.len() - self.deadlines.ghosts()
     }
 
+    /// The rooms that a connection is in.
+    pub fn rooms_of(&self, id: ConnectionId) -> Option<&BTreeSet<Room>> {
+        self.connections.get(&id).map(|connection| &connection.rooms)
+    }
+
     /// Users who are online.
     pub fn user_count(&self) -> usize {
         self.users.len()

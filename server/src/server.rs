@@ -15,6 +15,10 @@ use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
+use crate::operate::Operate;
+use crate::operate::http::{Operations, Peer};
+use crate::operate::measured::Measured;
+use crate::operate::traffic::Counted;
 use crate::rest::{self, Aliases};
 use crate::storage;
 use crate::webhooks::Webhooks;
@@ -27,6 +31,7 @@ pub struct Server {
     gateway: Gateway,
     webhooks: Arc<Webhooks>,
     router: axum::Router,
+    operations: Option<(TcpListener, axum::Router)>,
     shutdown_timeout: Duration,
 }
 
@@ -57,7 +62,10 @@ impl Server {
         let listen = |source| ServerError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let shared = Shared::new(storage, fanout, auth, &config);
+        let operate = Operate::new(&config.operations);
+        let operations = Operations::bind(&config.operations, development).await?;
+        let storage = Measured::new(storage, &operate);
+        let shared = Shared::new(Arc::new(storage), fanout, auth, operate, &config);
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
@@ -65,8 +73,9 @@ impl Server {
         if config.rest.enabled {
             router = router.merge(rest::router(&shared, &config.rest, aliases));
         }
+        let operations = operations.serve(&shared, &mut router);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listener, local_addr, shared, gateway, webhooks, router, shutdown_timeout })
+        Ok(Self { listener, local_addr, shared, gateway, webhooks, router, operations, shutdown_timeout })
     }
 
     /// Where it listens, with the real port.
@@ -76,17 +85,29 @@ impl Server {
 
     /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, shared, gateway, webhooks, router, shutdown_timeout, .. } = self;
+        let Self { listener, shared, gateway, webhooks, router, operations, shutdown_timeout, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener.tap_io(send_at_once), router).with_graceful_shutdown(async move {
+        let traffic = Arc::clone(&shared.operate.traffic);
+        let listener = Counted { listener: listener.tap_io(send_at_once), traffic };
+        let router = router.into_make_service_with_connect_info::<Peer>();
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _ = stopped.await;
         });
+        let connections = || shared.roster().connection_count();
+        let operating = async {
+            match operations {
+                Some((listener, router)) => axum::serve(listener, router).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut serving = tokio::spawn(async move { serve.await });
         let served = tokio::select! {
             () = shutdown => None,
             () = shared.expire_leases() => None,
             () = webhooks.run(&shared.storage) => None,
+            never = shared.operate.sample(connections) => match never {},
             served = &mut serving => Some(served),
+            served = operating => Some(Ok(served)),
         };
         let _ = stop.send(());
         let closing = async {

@@ -12,6 +12,7 @@ use syncline_protocol::message::{
     PushAnswer, RoomRequest, Subscribe, event,
 };
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
+use tokio::sync::Notify;
 
 use crate::auth::Identity;
 use crate::fanout::{Mail, Mailbox, News, head_hint};
@@ -19,6 +20,7 @@ use crate::gateway::{Accepted, Shared};
 use crate::hub::{Author, PageRequest};
 use crate::inbox::{self, Inbox, Request, RequestKind, TokenBucket, Waiting};
 use crate::membership::Membership;
+use crate::operate::{self, clients::Client};
 use crate::storage::sled::now_ms;
 use crate::wire::{self, Body};
 
@@ -34,6 +36,19 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         shared.connection.events_queued_bytes_max,
     ));
     let membership = Membership::register(&shared, &identity.user, client, left, &mailbox);
+    let operate = Arc::clone(&shared.operate);
+    let place = operate.clients.enter(
+        membership.id,
+        Client {
+            user: identity.user.clone(),
+            client,
+            address: operate::address_of(&socket),
+            since: Instant::now(),
+            mailbox: Arc::clone(&mailbox),
+            inbox: Arc::clone(&inbox),
+            dismissed: Notify::new(),
+        },
+    );
     let rate = &shared.presence;
     let presence_rate = TokenBucket::full(rate.requests_per_s_max, rate.requests_burst_max);
     let chains = BTreeMap::new();
@@ -43,11 +58,13 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         () = gone.notified() => End::Gone,
         // The gateway closes the transport, after which a client connects again by itself.
         _ = closing.wait_for(|closing| *closing) => End::Gone,
+        () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
         () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
         () = tokio::time::sleep(ends_in) => End::Dismissed("its token expired"),
         Err(end) = session.live(&inbox, &mut waiting) => end,
     };
     if let End::Dismissed(reason) = end {
+        operate.metrics.disconnect(reason);
         tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
         session.dismiss().await;
     }
@@ -113,6 +130,7 @@ impl Session {
 
     /// Reads, serves and answers one request.
     async fn serve(&mut self, request: &Request) -> Body {
+        let running = self.shared.operate.begin(request.kind);
         macro_rules! serve {
             ($method:ident) => {{
                 let (encoding, message) = wire::decode(&request.packet);
@@ -120,6 +138,7 @@ impl Session {
                     Ok(message) => self.$method(message).await,
                     Err(error) => Err(error),
                 };
+                running.end(answer.as_ref().err());
                 wire::encode_answer(answer, encoding)
             }};
         }
@@ -134,10 +153,14 @@ impl Session {
             RequestKind::PresenceUpdate => serve!(presence_update),
             RequestKind::PresenceLeave => serve!(presence_leave),
             RequestKind::PresencePing => {
-                wire::encode_answer(self.presence_ping().await, wire::encoding(&request.packet))
+                let answer = self.presence_ping().await;
+                running.end(answer.as_ref().err());
+                wire::encode_answer(answer, wire::encoding(&request.packet))
             }
             RequestKind::Unknown => {
-                wire::failure(WireError::new(ErrorCode::Invalid, "the server does not know this event"))
+                let error = WireError::new(ErrorCode::Invalid, "the server does not know this event");
+                running.end(Some(&error));
+                wire::failure(error)
             }
         }
     }
@@ -269,6 +292,7 @@ impl Session {
                 if !self.membership.subscribed.contains_key(&room) {
                     return Ok(());
                 }
+                self.shared.operate.metrics.lag();
                 let hint = News::Changes(head_hint(room, head));
                 self.emit(hint.event(), hint.encode(self.encoding)).await
             }

@@ -94,7 +94,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     }
     for (key, text) in environment.iter().chain(&sources.flags) {
         let unknown = |_| ConfigError::UnknownKey { key: key.clone() };
-        builder = builder.set_override(key, value(key, text)?).map_err(unknown)?;
+        builder = builder.set_override(key, value(text)).map_err(unknown)?;
     }
     let path = || sources.file.clone().unwrap_or_default();
     let merged = builder
@@ -160,18 +160,16 @@ fn from_environment(environment: &[(String, String)]) -> Result<(Vec<Assignment>
     Ok((settings, ignored))
 }
 
-/// A value as text has it. Lists and tables are written as in TOML; numbers and booleans are told by the setting's type.
-fn value(key: &str, text: &str) -> Result<Value, ConfigError> {
-    if !text.starts_with(['[', '{', '"']) {
-        return Ok(Value::from(text));
-    }
-    let document = format!("value = {text}");
-    let invalid = |source: ::config::ConfigError| ConfigError::Value {
-        key: key.to_owned(),
-        reason: source.to_string(),
-    };
-    let parsed = ::config::Config::builder().add_source(File::from_str(&document, FileFormat::Toml)).build();
-    parsed.and_then(|parsed| parsed.get("value")).map_err(invalid)
+/// A value as text has it. Lists and tables are written as in TOML; what is none is text, such as `[::]:4800`, and numbers
+/// and booleans are told by the setting's type.
+fn value(text: &str) -> Value {
+    let may_be_toml = text.starts_with(['[', '{', '"']);
+    let parsed = may_be_toml.then(|| {
+        let document = format!("value = {text}");
+        let file = File::from_str(&document, FileFormat::Toml);
+        ::config::Config::builder().add_source(file).build().and_then(|parsed| parsed.get("value")).ok()
+    });
+    parsed.flatten().unwrap_or_else(|| Value::from(text))
 }
 
 /// The settings of a type out of a table, all of which must be settings.

@@ -53,6 +53,8 @@ fn the_environment_has_lists_booleans_and_words() {
     assert!(loaded.process.dev);
     assert_eq!(loaded.process.log_format, LogFormat::Json);
     assert_eq!(loaded.config.data_dir, PathBuf::from("0123"));
+    let loaded = load(&given("", &[], &["listen=[::1]:70"]).sources).expect("settings");
+    assert_eq!(loaded.config.listen.to_string(), "[::1]:70");
 }
 
 #[test]

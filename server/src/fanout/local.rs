@@ -88,6 +88,21 @@ impl LocalFanout {
         }
     }
 
+    /// How many rooms somebody is subscribed to, and how many subscriptions there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        (routes.subscribers.len(), routes.subscribers.values().map(HashMap::len).sum())
+    }
+
+    /// The rooms with the most subscribers, and how many each has.
+    pub fn largest(&self, count_max: usize) -> Vec<(Room, usize)> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms: Vec<(&Room, usize)> =
+            routes.subscribers.iter().map(|(room, subscribers)| (room, subscribers.len())).collect();
+        rooms.sort_by(|(room, count), (other, others)| others.cmp(count).then_with(|| room.cmp(other)));
+        rooms.into_iter().take(count_max).map(|(room, count)| (room.clone(), count)).collect()
+    }
+
     fn write(&self, change: impl FnOnce(&mut Routes)) {
         change(&mut self.routes.write().unwrap_or_else(PoisonError::into_inner));
     }

@@ -27,6 +27,15 @@ struct Content {
     overflowed: bool,
 }
 
+/// How much waits for a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub events: usize,
+    pub bytes: usize,
+    /// Rooms of which changes were dropped.
+    pub rooms_lagging: usize,
+}
+
 /// What a reader takes out.
 #[derive(Debug, Clone)]
 pub enum Mail {
@@ -43,6 +52,12 @@ pub enum Mail {
 impl Mailbox {
     pub fn new(count_max: usize, bytes_max: usize) -> Self {
         Self { content: Mutex::default(), wake: Notify::new(), count_max, bytes_max }
+    }
+
+    /// What is in it now.
+    pub fn waiting(&self) -> Waiting {
+        let content = self.lock();
+        Waiting { events: content.events.len(), bytes: content.bytes, rooms_lagging: content.lagging.len() }
     }
 
     /// Puts an event in; never blocks.

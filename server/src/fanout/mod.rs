@@ -10,7 +10,7 @@ use syncline_protocol::Room;
 use syncline_protocol::message::{Changes, Encoding, PresenceDiff, UserStatus, event};
 
 pub use local::LocalFanout;
-pub use mailbox::{Mail, Mailbox};
+pub use mailbox::{Mail, Mailbox, Waiting};
 
 use crate::hub::document_byte_len;
 use crate::wire::{self, Body};

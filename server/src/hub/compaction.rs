@@ -51,7 +51,8 @@ pub fn compact<S: RoomStore>(
         }
         head.tombstones = head.tombstones.saturating_sub(1);
         if !sabotage::is_active(Sabotage::TombstonePurgedAboveFloor) {
-            head.floor = tombstone.seq;
+            // A room that was restored has its floor above them.
+            head.floor = head.floor.max(tombstone.seq);
         }
         removed.push(tombstone);
         ControlFlow::Continue(())

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod ahead_log;
+pub mod backup;
 mod codec;
 mod location;
 pub mod memory;
@@ -30,6 +31,8 @@ use crate::hub::{Author, DocumentKey, PageRequest};
 pub enum StorageError {
     #[error("cannot open the data in {path}: {reason}")]
     Open { path: PathBuf, reason: String },
+    #[error("the data in {path} is in use by another process")]
+    InUse { path: PathBuf },
     #[error("a record in {tree} is damaged: {reason}")]
     Damaged { tree: &'static str, reason: String },
     #[error("cannot encode a record: {0}")]
@@ -72,6 +75,13 @@ pub trait Storage: Send + Sync + 'static {
 
     /// The rooms after this one, in the order of their names, at most `limit`, and where the log of each ends.
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>>;
+    /// Copies everything into a file without a name, for [`backup::restore`]. Every write that was answered before is in
+    /// it, and each room as it was at one time.
+    fn backup(&self) -> Reply<'_, std::fs::File> {
+        Box::pin(async {
+            Err(WireError::new(ErrorCode::Invalid, "this storage is backed up with its own tools"))
+        })
+    }
 
     /// Whether it still works.
     fn is_healthy(&self) -> bool;
@@ -95,7 +105,7 @@ impl StorageError {
             Self::Postgres(_) => unavailable(),
             #[cfg(not(feature = "postgres"))]
             Self::NotBuiltIn => unavailable(),
-            Self::Open { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
+            Self::Open { .. } | Self::InUse { .. } | Self::Database(_) | Self::Io(_) => unavailable(),
         }
     }
 

@@ -26,6 +26,6 @@ pub(super) fn open_unlocked(path: &Path, cache_bytes: u64) -> Result<sled::Db, s
     }
 }
 
-fn is_locked(error: &sled::Error) -> bool {
+pub(super) fn is_locked(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }

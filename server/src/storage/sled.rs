@@ -4,17 +4,18 @@
 //! on the same thread and are answered after the same sync, so nobody sees what a crash could take back. Between jobs it
 //! brings the tables further, and searches the rooms for deletions to purge. After a failure of the database it answers nothing but `unavailable`: what sled holds in memory then is no longer what is on disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
-use syncline_protocol::{ClientId, Document, Limits, Room, WireError};
+use syncline_protocol::{ClientId, Document, ErrorCode, Limits, Room, WireError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
 use super::ahead::Ahead;
+use super::backup::Export;
 use super::sweep::Sweep;
 use super::{OnCommit, Reply, Storage, StorageError, unavailable};
 use crate::config::{HubConfig, StorageConfig};
@@ -37,6 +38,7 @@ enum Job {
     Owner { client: ClientId, answer: Answer<Option<String>> },
     Documents { room: Room, keys: Vec<DocumentKey>, answer: Answer<Vec<Option<Document>>> },
     Rooms { after: Option<Room>, limit: usize, answer: Answer<Vec<(Room, u64)>> },
+    Backup { answer: Answer<std::fs::File> },
     Close { answer: Answer<()> },
 }
 
@@ -63,6 +65,8 @@ impl SledStorage {
             healthy: Arc::clone(&healthy),
             group_jobs_max: config.group_jobs_max.max(1),
             ahead_delay: Duration::from_millis(config.ahead_delay_ms),
+            folder: path.to_owned(),
+            backup: None,
             timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         };
         let sweep = Sweep::new(config.sweep_interval_ms);
@@ -104,6 +108,10 @@ impl Storage for SledStorage {
         self.ask(move |answer| Job::Rooms { after, limit, answer })
     }
 
+    fn backup(&self) -> Reply<'_, std::fs::File> {
+        self.ask(|answer| Job::Backup { answer })
+    }
+
     fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed) && !self.jobs.is_closed()
     }
@@ -123,6 +131,8 @@ struct Worker {
     group_jobs_max: usize,
     ahead_delay: Duration,
     timer: tokio::runtime::Runtime,
+    folder: PathBuf,
+    backup: Option<(Export, Answer<std::fs::File>)>,
 }
 
 /// Jobs that share one flush.
@@ -140,7 +150,12 @@ impl Worker {
         let mut ahead_due = Instant::now();
         loop {
             let mut group = Group::default();
-            let due = if self.is_ahead() { sweep.due().min(ahead_due) } else { sweep.due() };
+            let due = match &self.backup {
+                // Jobs that wait go first.
+                Some(_) => Instant::now(),
+                None if self.is_ahead() => sweep.due().min(ahead_due),
+                None => sweep.due(),
+            };
             match self.timer.block_on(async { timeout_at(due.into(), waiting.recv()).await }) {
                 Ok(Some(first)) => {
                     self.start(first, &mut group);
@@ -156,6 +171,7 @@ impl Worker {
             {
                 self.start(job, &mut group);
             }
+            self.continue_backup();
             if sweep.due() <= Instant::now() {
                 self.sweep(&mut sweep, &mut group);
             }
@@ -245,6 +261,10 @@ impl Worker {
                 let rooms = self.rooms.with_all().and_then(|tables| tables.rooms(after.as_ref(), limit));
                 group.answer(answer, self.told(rooms));
             }
+            Job::Backup { answer } => {
+                let begun = self.begin_backup(answer);
+                self.told(begun).unwrap_or_default();
+            }
             Job::Close { answer } => group.closing = Some(answer),
         }
     }
@@ -275,6 +295,36 @@ impl Worker {
             };
         }
         Ok(pushed.answer)
+    }
+
+    /// Begins a copy, unless there is one under way.
+    fn begin_backup(&mut self, answer: Answer<std::fs::File>) -> Result<(), StorageError> {
+        if self.backup.is_some() {
+            let error = WireError::new(ErrorCode::Conflict, "a backup is under way");
+            let _ = answer.send(Err(error));
+        } else if self.healthy.load(Ordering::Relaxed) {
+            // On the disk that has the data: a backup is as large.
+            let file = tempfile::tempfile_in(&self.folder)?;
+            self.backup = Some((Export::begin(file)?, answer));
+        } else {
+            let _ = answer.send(Err(unavailable()));
+        }
+        Ok(())
+    }
+
+    /// Copies a room more. A backup that fails concerns nobody else: a disk may be full by it.
+    fn continue_backup(&mut self) {
+        let Some((mut export, answer)) = self.backup.take() else { return };
+        match self.rooms.with_all().and_then(|tables| export.step(tables)) {
+            Ok(None) => self.backup = Some((export, answer)),
+            Ok(Some(file)) => {
+                let _ = answer.send(Ok(file));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a backup failed");
+                let _ = answer.send(Err(error.to_wire()));
+            }
+        }
     }
 
     fn sweep(&mut self, sweep: &mut Sweep, group: &mut Group) {

@@ -11,6 +11,8 @@
 //! | rejections | room, client, number | why it was refused |
 //! | applied | nothing | the number of the last commit |
 
+mod copy;
+
 use std::convert::Infallible;
 use std::fs::File;
 use std::ops::{Bound, ControlFlow};
@@ -21,12 +23,13 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use sled::{Batch, Db, Tree};
 use syncline_protocol::{Checksum, ClientId, Document, Room, WireError};
 
+pub(crate) use self::copy::Record;
 use super::StorageError;
 use super::codec::{
     chunk_key, client_key, decode, encode, log_key, read_first_chunk, read_last_number, read_room,
     rejection_key, room_end, split,
 };
-use super::opening::open_unlocked;
+use super::opening::{is_locked, open_unlocked};
 use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
 
 /// sled's log, which [`Tables::flush`] syncs itself.
@@ -96,6 +99,9 @@ impl Tables {
         let opened = std::panic::catch_unwind(|| open_unlocked(path, cache_bytes));
         let db = match opened {
             Ok(Ok(db)) => db,
+            Ok(Err(error)) if is_locked(&error) => {
+                return Err(StorageError::InUse { path: path.to_owned() });
+            }
             Ok(Err(error)) => return Err(failed(error.to_string())),
             Err(_) => return Err(failed("its files are damaged".to_owned())),
         };

@@ -18,6 +18,10 @@ fn pull(agent: &Agent, name: &str, cursor: u64) -> Value {
 #[test]
 fn an_answered_push_survives_sigkill_and_its_retry_is_a_duplicate() {
     let folder = tempfile::tempdir().unwrap();
+    answered_push_survives(&|| ServerProcess::start(folder.path()));
+}
+
+pub(crate) fn answered_push_survives(start: &dyn Fn() -> ServerProcess) {
     let agent = Agent::start();
     let large = "x".repeat(100_000);
     let missing = json!({
@@ -26,12 +30,12 @@ fn an_answered_push_survives_sigkill_and_its_retry_is_a_duplicate() {
     });
     let batch = push(ROOM, None, &[create(1, "d", large.as_str()), create(2, "e", 2), missing]);
 
-    let server = ServerProcess::start(folder.path());
+    let server = start();
     connect(&agent, "before", &server);
     let first = agent.ask("before", "sync:push", batch.clone());
     server.kill();
 
-    let server = ServerProcess::start(folder.path());
+    let server = start();
     connect(&agent, "after", &server);
     let page = pull(&agent, "after", 0);
     let titles: Vec<_> =
@@ -51,10 +55,14 @@ fn an_answered_push_survives_sigkill_and_its_retry_is_a_duplicate() {
 #[test]
 fn every_push_answered_before_a_kill_in_mid_stream_is_there() {
     let folder = tempfile::tempdir().unwrap();
+    answered_pushes_are_there(&|| ServerProcess::start(folder.path()));
+}
+
+pub(crate) fn answered_pushes_are_there(start: &dyn Fn() -> ServerProcess) {
     let agent = Agent::start();
     let mut answered = 0;
     for round in 0..3 {
-        let server = ServerProcess::start(folder.path());
+        let server = start();
         let name = format!("round {round}");
         connect(&agent, &name, &server);
         assert!(pull(&agent, &name, 0)["cursor"].as_u64().unwrap() >= answered);
@@ -71,7 +79,7 @@ fn every_push_answered_before_a_kill_in_mid_stream_is_there() {
             answered = seq;
         }
         server.kill();
-        let server = ServerProcess::start(folder.path());
+        let server = start();
         connect(&agent, &format!("check {round}"), &server);
         let page = pull(&agent, &format!("check {round}"), 0);
         let kept = page["cursor"].as_u64().unwrap();

@@ -9,6 +9,12 @@ mod compaction;
 mod development;
 mod durability;
 mod load;
+mod operations;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod presence;
+#[cfg(feature = "postgres")]
+#[path = "../storage/schema.rs"]
+mod schema;
 mod support;
 mod sync;

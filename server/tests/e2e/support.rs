@@ -30,10 +30,22 @@ impl ServerProcess {
         Self::start_with(data, &[])
     }
 
+    /// The same, with its rooms elsewhere.
+    pub(crate) fn start_on(data: &Path, storage: &str) -> Self {
+        Self::start_with(data, &["--storage", storage])
+    }
+
     /// The same, with further arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let secret = data.join("secret");
-        std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        std::fs::write(
+            &secret,
+            format!(
+                "{SECRET}
+"
+            ),
+        )
+        .unwrap();
         Self::spawn(data, &[&["--jwt-secret-file", secret.to_str().unwrap()], arguments].concat())
     }
 
@@ -79,6 +91,8 @@ impl Drop for ServerProcess {
 pub(crate) fn command(data: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syncline-server"));
     command.arg("--data").arg(data).args(["--listen", listen]);
+    // It is the tests' own, and looks like a setting.
+    command.env_remove("SYNCLINE_POSTGRES_URL");
     command
 }
 
@@ -272,16 +286,29 @@ pub(crate) fn http(
     host: Option<&str>,
     body: &str,
 ) -> (u16, String, String) {
+    let host = host.map(|host| ("host", host));
+    http_with(url, method, path, host.as_slice(), body)
+}
+
+/// The same with more headers.
+pub(crate) fn http_with(
+    url: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, String) {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address.parse::<SocketAddr>().unwrap()).unwrap();
     stream.set_read_timeout(Some(STEP_TIMEOUT)).unwrap();
-    let host = host.unwrap_or(address);
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    let mut head = format!("{method} {path} HTTP/1.0\r\ncontent-type: application/json\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head += &format!("host: {address}\r\n");
+    }
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

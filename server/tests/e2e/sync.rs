@@ -17,7 +17,11 @@ fn bytes(client: u8) -> Value {
 #[test]
 fn plain_maps_over_the_default_parser() {
     let folder = tempfile::tempdir().unwrap();
-    let server = ServerProcess::start(folder.path());
+    two_clients(&ServerProcess::start(folder.path()));
+}
+
+/// What one client writes, the other one hears and reads.
+pub(crate) fn two_clients(server: &ServerProcess) {
     let agent = Agent::start();
     assert_eq!(agent.connect("a", &server.url, auth("ann", 1, "plain"))["connected"], true);
     assert_eq!(agent.connect("b", &server.url, auth("bob", 2, "plain"))["connected"], true);

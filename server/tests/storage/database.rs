@@ -159,6 +159,60 @@ fn a_damaged_document_is_reported_not_served() {
 }
 
 #[test]
+fn a_push_that_cannot_be_made_takes_no_other_one_with_it() {
+    on_postgres(async |fixture: Fixture| {
+        let storage = fixture.open().await;
+        push(&*storage, 1, vec![create(1, "damaged")]).await;
+        let damage =
+            "UPDATE syncline_documents SET document = set_byte(document, 9, 255 - get_byte(document, 9))";
+        fixture.schema().client.batch_execute(damage).await.unwrap();
+        // Held, so that all of them wait for one transaction.
+        let schema = fixture.schema();
+        schema.client.batch_execute("BEGIN; SELECT FROM syncline_rooms FOR UPDATE").await.unwrap();
+        let pushes: Vec<_> = (1..=8)
+            .map(|byte| {
+                let storage = Arc::clone(&storage);
+                let id = if byte == 4 { "damaged".to_owned() } else { format!("d{byte}") };
+                tokio::spawn(async move { push_to(&*storage, &room(), byte, vec![create(2, &id)]).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        schema.client.batch_execute("ROLLBACK").await.unwrap();
+        for (byte, answer) in (1..).zip(futures_util::future::join_all(pushes).await) {
+            match answer.unwrap() {
+                Ok(answer) => assert_eq!((byte != 4, statuses(&answer)), (true, vec![Applied])),
+                Err(error) => assert_eq!((byte, error.code), (4, ErrorCode::Internal)),
+            }
+        }
+        assert_eq!(storage.heads(vec![room()]).await.unwrap(), [(room(), 8)]);
+    });
+}
+
+#[test]
+fn a_server_that_hangs_in_the_middle_of_a_push_lets_the_room_go() {
+    let Some(cluster) = Cluster::start("", |_| {}) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let proxy = Proxy::start(cluster.port()).await;
+        let mut hanging = Fixture::new(folder.path(), cluster.location_at(proxy.port, ""));
+        hanging.config.postgres.query_timeout_ms = 500;
+        hanging.config.storage.sweep_interval_ms = 60_000;
+        let hanging = hanging.open().await;
+        let other = Fixture::new(folder.path(), cluster.location("")).open().await;
+        push(&*other, 1, vec![create(1, "a")]).await;
+
+        proxy.hold_next_push();
+        let held = tokio::spawn(async move { push_to(&*hanging, &room(), 2, vec![create(1, "b")]).await });
+        eventually("the push holds the room", async || !proxy.is_armed()).await;
+        let started = Instant::now();
+        assert_eq!(statuses(&push(&*other, 1, vec![create(2, "c")]).await), [Applied]);
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert_eq!(statuses(&held.await.unwrap().unwrap()), [Applied], "by its next try");
+        assert_eq!(page(&*other, 0, 10).await.cursor, 3);
+    });
+}
+
+#[test]
 fn a_push_whose_room_somebody_else_holds_is_answered_in_time_and_made_later() {
     on_postgres(async |mut fixture: Fixture| {
         fixture.config.postgres.query_timeout_ms = 200;

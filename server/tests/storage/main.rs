@@ -9,6 +9,7 @@ mod contract;
 mod database;
 mod proxy;
 mod requests;
+mod schema;
 mod support;
 
 /// Runs each scenario on each storage.
@@ -35,8 +36,8 @@ on_each_storage!(
     a_page_is_bounded_in_bytes_and_holds_at_least_one_change,
     a_narrowed_page_passes_over_other_collections,
     heads_tell_where_each_log_ends,
-    documents_are_read_by_their_names,
     rooms_are_listed_in_the_order_of_their_names,
+    documents_are_found_by_their_names_and_deleted_ones_are_not,
     a_write_on_terms_is_answered_again_by_its_receipt,
     of_writes_upon_one_place_at_once_one_is_made,
     rooms_are_apart,

@@ -1,9 +1,7 @@
 //! A storage to test, and what is asked of it.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +13,8 @@ use syncline_protocol::{
 use syncline_server::hub::{Author, PageRequest};
 use syncline_server::storage::{Storage, StorageError, StorageLocation};
 use syncline_server::{Config, Mode};
+
+use crate::schema::{self, Schema};
 
 /// No step of a test takes longer.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,15 +65,11 @@ pub(crate) fn on_sled<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture) -> 
 
 /// Runs a scenario in a schema of its own, or says that there is no database.
 pub(crate) fn on_postgres<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture) -> F) {
-    let Ok(url) = std::env::var("SYNCLINE_POSTGRES_URL") else {
-        // Past the harness, which keeps what a test prints.
-        let _ = writeln!(std::io::stderr(), "skipped: SYNCLINE_POSTGRES_URL names no database");
-        return;
-    };
+    let Some(url) = schema::url() else { return };
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let schema = Arc::new(Schema::create(&url).await);
-        let fixture = Fixture::new(folder.path(), schema.location());
+        let fixture = Fixture::new(folder.path(), schema.url().parse().unwrap());
         scenario(Fixture { schema: Some(Arc::clone(&schema)), ..fixture }).await;
         schema.remove().await;
     });
@@ -82,33 +78,6 @@ pub(crate) fn on_postgres<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture)
 pub(crate) fn run(scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(scenario);
-}
-
-/// A schema that only one test uses.
-pub(crate) struct Schema {
-    url: String,
-    name: String,
-    pub(crate) client: tokio_postgres::Client,
-}
-
-impl Schema {
-    pub(crate) async fn create(url: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        let create = format!("CREATE SCHEMA {name}; SET search_path TO {name}");
-        client.batch_execute(&create).await.unwrap();
-        Self { url: url.to_owned(), name, client }
-    }
-
-    pub(crate) fn location(&self) -> StorageLocation {
-        format!("{}?options=-csearch_path%3D{}", self.url, self.name).parse().unwrap()
-    }
-
-    pub(crate) async fn remove(&self) {
-        self.client.batch_execute(&format!("DROP SCHEMA {} CASCADE", self.name)).await.unwrap();
-    }
 }
 
 pub(crate) fn room() -> Room {

@@ -4,7 +4,7 @@
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
-//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`]: the scenarios.
+//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`], [`push`]: the scenarios.
 //! - [`listening`], [`server`], [`backend`], [`device`]: real servers in processes of their own, and a client that remembers what it
 //!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
@@ -24,6 +24,7 @@ mod live_query;
 mod local_write;
 mod merge;
 mod process;
+mod push;
 mod render;
 mod reopen;
 mod report;
@@ -43,7 +44,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 13] = [
+const SCENARIOS: [&Scenario; 14] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -57,6 +58,7 @@ const SCENARIOS: [&Scenario; 13] = [
     &cold_start::SCENARIO,
     &ffi::SCENARIO,
     &render::SCENARIO,
+    &push::SCENARIO,
 ];
 
 const EXIT_USAGE: u8 = 2;
@@ -145,6 +147,7 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("ffi") => ffi::contend(name),
         Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
+        Some("push") => push::contend(name, directory, server),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),
     }

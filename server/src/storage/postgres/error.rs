@@ -73,6 +73,8 @@ fn of_state(code: &SqlState, reason: String) -> PostgresError {
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::LOCK_NOT_AVAILABLE,
+        // This server hung, and the database let the room go.
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
         // A standby, until the pool has found the new primary.
         SqlState::READ_ONLY_SQL_TRANSACTION,
         // How the binding of a client that another server bound meanwhile ends; see `statements::BIND_OWNERS`.

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 use syncline_protocol::message::{Page, Push, PushAnswer};
 use syncline_protocol::{ClientId, Document, ErrorCode, Limits, Room, WireError};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 
 use self::connections::Connections;
 pub use self::error::PostgresError;
 use self::pushing::{Made, Progress};
-use self::queues::{Job, Queues};
+use self::queues::{Job, Queues, Worker};
 use super::sled::now_ms;
 use super::{DatabaseUrl, OnCommit, Reply, Storage, StorageError, unavailable};
 use crate::config::{Config, HubConfig};
@@ -41,7 +41,7 @@ const RETRY_DELAY_MS_MAX: u64 = 1_000;
 /// A [`Storage`] in a Postgres database.
 pub struct PostgresStorage {
     shared: Arc<Shared>,
-    background: JoinSet<()>,
+    background: Vec<AbortHandle>,
 }
 
 struct Shared {
@@ -99,16 +99,28 @@ impl PostgresStorage {
             on_commit,
             healthy: AtomicBool::new(true),
         });
-        let mut background = JoinSet::new();
         let (watched, interval) =
             (Arc::clone(&shared), Duration::from_millis(postgres.health_interval_ms.max(1)));
-        background.spawn(async move { watched.watch(interval).await });
+        let watch = tokio::spawn(async move { watched.watch(interval).await });
         let (swept, interval) =
-            (Arc::clone(&shared), Duration::from_millis(config.storage.sweep_interval_ms));
-        background.spawn(async move {
+            (Arc::clone(&shared), Duration::from_millis(config.storage.sweep_interval_ms.max(1)));
+        let sweep = tokio::spawn(async move {
             purging::sweep_for_ever(&swept.connections, &swept.settings, interval).await;
         });
+        let background = vec![watch.abort_handle(), sweep.abort_handle()];
         Ok(Self { shared, background })
+    }
+}
+
+impl PostgresStorage {
+    fn end_background(&self) {
+        self.background.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for PostgresStorage {
+    fn drop(&mut self) {
+        self.end_background();
     }
 }
 
@@ -147,11 +159,11 @@ impl Storage for PostgresStorage {
     }
 
     fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
-        Box::pin(async move { told(reading::documents(&self.shared.connections, &room, &keys).await) })
+        Box::pin(async move { told(reading::documents(&self.shared.connections, &room, keys).await) })
     }
 
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
-        Box::pin(async move { told(reading::rooms(&self.shared.connections, after.as_ref(), limit).await) })
+        Box::pin(async move { told(reading::rooms(&self.shared.connections, after, limit).await) })
     }
 
     fn is_healthy(&self) -> bool {
@@ -164,6 +176,7 @@ impl Storage for PostgresStorage {
             let all = self.shared.places.acquire_many(self.shared.places_max).await;
             self.shared.places.close();
             drop(all);
+            self.end_background();
             self.shared.healthy.store(false, Ordering::Relaxed);
             self.shared.connections.close();
             Ok(())
@@ -173,7 +186,7 @@ impl Storage for PostgresStorage {
 
 impl std::fmt::Debug for PostgresStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresStorage").field("background", &self.background.len()).finish_non_exhaustive()
+        f.debug_struct("PostgresStorage").field("healthy", &self.shared.healthy).finish_non_exhaustive()
     }
 }
 
@@ -181,7 +194,8 @@ impl Shared {
     /// Makes the pushes of a room until there are none.
     async fn serve(&self, room: &Room) {
         let bytes_max = self.settings.hub.transaction_bytes_max;
-        while let Some(jobs) = self.queues.take(room, self.settings.group_pushes_max, bytes_max) {
+        let mut worker = Worker::new(&self.queues, room);
+        while let Some(jobs) = worker.take(self.settings.group_pushes_max, bytes_max) {
             self.push(room, jobs).await;
         }
     }

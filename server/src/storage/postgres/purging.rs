@@ -32,7 +32,22 @@ async fn sweep(connections: &Connections, settings: &Settings) -> Result<(), Sto
         let Some(last) = rooms.last() else { return Ok(()) };
         after = last.as_str().to_owned();
         for room in &rooms {
-            while purge(connections, settings, room, statements::LOCK_IDLE_ROOM).await? {}
+            purge_all(connections, settings, room).await?;
+        }
+    }
+}
+
+/// A room that cannot be purged is passed over, unless the database does not answer at all.
+async fn purge_all(connections: &Connections, settings: &Settings, room: &Room) -> Result<(), StorageError> {
+    loop {
+        match purge(connections, settings, room, statements::LOCK_IDLE_ROOM).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "a room's deletions cannot be purged");
+                return Ok(());
+            }
         }
     }
 }

@@ -24,6 +24,35 @@ pub(super) struct Job {
 #[derive(Debug, Default)]
 pub(super) struct Queues(Mutex<HashMap<Room, VecDeque<Job>>>);
 
+/// A room's worker. Should it end before its room has no pushes, by a panic, they are let go, and the next push starts
+/// another one.
+pub(super) struct Worker<'a> {
+    queues: &'a Queues,
+    room: &'a Room,
+    is_done: bool,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(queues: &'a Queues, room: &'a Room) -> Self {
+        Self { queues, room, is_done: false }
+    }
+
+    /// The next pushes, at least one; `None` when there are none, and then the worker is done.
+    pub(super) fn take(&mut self, count_max: usize, bytes_max: usize) -> Option<Vec<Job>> {
+        let taken = self.queues.take(self.room, count_max, bytes_max);
+        self.is_done = taken.is_none();
+        taken
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.queues.lock().remove(self.room);
+        }
+    }
+}
+
 impl Job {
     pub(super) fn answer(self, answer: Result<PushAnswer, WireError>) {
         // The asker may be gone; the effect stands.
@@ -44,8 +73,7 @@ impl Queues {
         is_first
     }
 
-    /// The next pushes of a room, at least one; `None` when there are none, and then the worker ends.
-    pub(super) fn take(&self, room: &Room, count_max: usize, bytes_max: usize) -> Option<Vec<Job>> {
+    fn take(&self, room: &Room, count_max: usize, bytes_max: usize) -> Option<Vec<Job>> {
         let mut rooms = self.lock();
         let waiting = rooms.get_mut(room)?;
         let mut taken = Vec::new();

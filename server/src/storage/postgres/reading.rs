@@ -45,6 +45,9 @@ pub(super) async fn heads(
     connections: &Connections,
     rooms: Vec<Room>,
 ) -> Result<Vec<(Room, u64)>, StorageError> {
+    if rooms.is_empty() {
+        return Ok(Vec::new());
+    }
     let lease = connections.lease().await?;
     let names: Vec<&str> = rooms.iter().map(Room::as_str).collect();
     let rows = connections.answer(async {
@@ -65,41 +68,14 @@ pub(super) async fn heads(
     Ok(rooms.into_iter().map(head).collect())
 }
 
-/// Documents by their names, tombstones left out.
-pub(super) async fn documents(
-    connections: &Connections,
-    room: &Room,
-    keys: &[DocumentKey],
-) -> Result<Vec<Option<Document>>, StorageError> {
-    let collections: Vec<&str> = keys.iter().map(|(collection, _)| collection.as_str()).collect();
-    let ids: Vec<&str> = keys.iter().map(|(_, id)| id.as_str()).collect();
-    let lease = connections.lease().await?;
-    let rows = connections.answer(async {
-        let client = lease.client()?;
-        let documents = client.prepare_cached(statements::DOCUMENTS).await?;
-        let named: [Parameter<'_>; 4] = [&room.as_str(), &collections, &ids, &i64::MAX];
-        Ok::<_, StorageError>(client.query(&documents, &named).await?)
-    });
-    let rows = rows.await?;
-    lease.done();
-    let mut found = HashMap::new();
-    for row in rows {
-        if let Some(document) = statements::document(&row, 2)?.filter(|document| !document.deleted) {
-            found.insert(statements::key(&row, 0)?, document);
-        }
-    }
-    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
-}
-
-/// The rooms after this one, in the order of their names, and where the log of each ends.
+/// The rooms after one, in the order of their names.
 pub(super) async fn rooms(
     connections: &Connections,
-    after: Option<&Room>,
+    after: Option<Room>,
     limit: usize,
 ) -> Result<Vec<(Room, u64)>, StorageError> {
-    let after = after.map(Room::as_str).unwrap_or_default();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let lease = connections.lease().await?;
+    let (after, limit) = (after.as_ref().map(Room::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = connections.answer(async {
         let client = lease.client()?;
         let rooms = client.prepare_cached(statements::ROOMS).await?;
@@ -108,6 +84,34 @@ pub(super) async fn rooms(
     let rows = rows.await?;
     lease.done();
     rows.iter().map(|row| Ok((statements::room(row, 0)?, statements::number(row, 1)?))).collect()
+}
+
+/// Documents by their names, tombstones left out.
+pub(super) async fn documents(
+    connections: &Connections,
+    room: &Room,
+    keys: Vec<DocumentKey>,
+) -> Result<Vec<Option<Document>>, StorageError> {
+    let lease = connections.lease().await?;
+    let (collections, ids): (Vec<&str>, Vec<&str>) =
+        keys.iter().map(|(collection, id)| (collection.as_str(), id.as_str())).unzip();
+    let rows = connections.answer(async {
+        let client = lease.client()?;
+        let documents = client.prepare_cached(statements::DOCUMENTS).await?;
+        Ok::<_, StorageError>(
+            client.query(&documents, &[&room.as_str(), &collections, &ids, &i64::MAX]).await?,
+        )
+    });
+    let rows = rows.await?;
+    lease.done();
+    let mut found = HashMap::new();
+    for row in &rows {
+        if let Some(document) = statements::document(row, 2)?.filter(|document| !document.deleted) {
+            found.insert(statements::key(row, 0)?, document);
+        }
+    }
+    // Not taken out: a name may be asked for twice.
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
 }
 
 pub(super) async fn owner(

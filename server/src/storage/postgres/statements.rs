@@ -37,7 +37,8 @@ pub(super) const HEAD: &str = "SELECT seq, checksum, floor, tombstones FROM sync
 
 pub(super) const HEADS: &str = "SELECT room, seq FROM syncline_rooms WHERE room = ANY($1)";
 
-pub(super) const ROOMS: &str = "SELECT room, seq FROM syncline_rooms WHERE room > $1 ORDER BY room LIMIT $2";
+pub(super) const ROOMS: &str =
+    "SELECT room, seq FROM syncline_rooms WHERE $1::text IS NULL OR room > $1 ORDER BY room LIMIT $2";
 
 pub(super) const OWNERS: &str = "SELECT client, user_id FROM syncline_owners WHERE client = ANY($1)";
 

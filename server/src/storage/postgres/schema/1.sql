@@ -10,7 +10,8 @@ CREATE TABLE syncline_rooms (
   floor bigint NOT NULL DEFAULT 0,
   -- How many deletions the log holds.
   tombstones bigint NOT NULL DEFAULT 0
-);
+-- Updated by every push: room for the next version on the same page.
+) WITH (fillfactor = 50);
 
 CREATE INDEX syncline_rooms_with_tombstones ON syncline_rooms (room) WHERE tombstones > 0;
 
@@ -39,7 +40,7 @@ CREATE TABLE syncline_clients (
   rejections bigint NOT NULL,
   rejections_dropped_through bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (room, client)
-);
+) WITH (fillfactor = 50);
 
 CREATE TABLE syncline_rejections (
   room text COLLATE "C" NOT NULL,

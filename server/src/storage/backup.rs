@@ -1,0 +1,298 @@
+//! Backups of the embedded store, as one file that checks itself.
+//!
+//! A file is a heading and blocks: `length, CRC32C, payload`, integers little endian. A payload is records: `table, length
+//! of the key, length of the value, key, value`. The last block is empty but for how many records there were, so a file
+//! that was cut off is told from a whole one.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use syncline_protocol::Room;
+
+use super::StorageError;
+use super::ahead::Ahead;
+use super::tables::{Record, Tables};
+use crate::config::StorageConfig;
+
+/// The last byte is the format's version.
+const HEADING: [u8; 16] = *b"syncline-backup\x01";
+/// A block is written when it holds this much, in bytes.
+const BLOCK_BYTES: usize = 256 << 10;
+/// Longer blocks are none of ours, in bytes: a record is at most a chunk of a document.
+const BLOCK_BYTES_MAX: u32 = 16 << 20;
+const RECORD_HEADER_BYTES: usize = 9;
+
+/// Why there is no backup, or no data from it.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("{path} is no backup that this version reads")]
+    NotABackup { path: PathBuf },
+    #[error("{path} is damaged: {reason}")]
+    Damaged { path: PathBuf, reason: &'static str },
+    #[error("there is something in {path} already: a backup is restored into a folder that is new")]
+    NotEmpty { path: PathBuf },
+    #[error("there is no data in {path}")]
+    NoData { path: PathBuf },
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("the server at {url} gave no backup: {reason}")]
+    Refused { url: String, reason: String },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    pub records: u64,
+    pub bytes: u64,
+}
+
+/// A backup that is being written, a room at a time.
+#[derive(Debug)]
+pub(crate) struct Export {
+    output: BufWriter<File>,
+    block: Vec<u8>,
+    records: u64,
+    /// The last room that is in it.
+    after: Option<Room>,
+}
+
+impl Export {
+    pub(crate) fn begin(file: File) -> Result<Self, StorageError> {
+        let mut output = BufWriter::new(file);
+        output.write_all(&HEADING)?;
+        Ok(Self { output, block: Vec::new(), records: 0, after: None })
+    }
+
+    /// Copies the next room. Answers the file, at its start, once it is whole and durable.
+    pub(crate) fn step(&mut self, tables: &Tables) -> Result<Option<File>, StorageError> {
+        if let Some(room) = tables.room_after(self.after.as_ref())? {
+            tables.records_of(&room, |record| self.put(&record))?;
+            self.after = Some(room);
+            return Ok(None);
+        }
+        // Last: so they tell of every client that is in any room.
+        tables.owner_records(|record| self.put(&record))?;
+        self.end_block()?;
+        self.block.extend_from_slice(&self.records.to_le_bytes());
+        let end = std::mem::take(&mut self.block);
+        self.output.write_all(&0_u32.to_le_bytes())?;
+        self.output.write_all(&crc32c::crc32c(&end).to_le_bytes())?;
+        self.output.write_all(&end)?;
+        self.output.flush()?;
+        let mut file = self.output.get_ref().try_clone()?;
+        file.sync_all()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Some(file))
+    }
+
+    fn put(&mut self, Record { table, key, value }: &Record) -> Result<(), StorageError> {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        self.block.push(*table);
+        self.block.extend_from_slice(&length(key));
+        self.block.extend_from_slice(&length(value));
+        self.block.extend_from_slice(key);
+        self.block.extend_from_slice(value);
+        self.records += 1;
+        if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+    }
+
+    fn end_block(&mut self) -> Result<(), StorageError> {
+        if !self.block.is_empty() {
+            let length = u32::try_from(self.block.len()).unwrap_or(u32::MAX);
+            self.output.write_all(&length.to_le_bytes())?;
+            self.output.write_all(&crc32c::crc32c(&self.block).to_le_bytes())?;
+            self.output.write_all(&self.block)?;
+            self.block.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Copies the data in a folder that no server uses into a new file.
+pub fn backup(folder: &Path, config: &StorageConfig, to: &Path) -> Result<Summary, BackupError> {
+    if !folder.join("db").is_file() {
+        return Err(BackupError::NoData { path: folder.to_owned() });
+    }
+    let mut rooms = Ahead::open(folder, config)?;
+    let tables = rooms.with_all()?;
+    let partial = Partial::beside(to)?;
+    let mut export = Export::begin(partial.file()?)?;
+    while export.step(tables)?.is_none() {}
+    partial.keep()
+}
+
+/// Fetches a backup of a server that runs, with its admin token.
+pub async fn fetch(url: &str, token: &[u8], to: &Path) -> Result<Summary, BackupError> {
+    let refused = |reason: String| BackupError::Refused { url: url.to_owned(), reason };
+    let bearer =
+        HeaderValue::from_bytes(&[b"Bearer ", token].concat()).map_err(|error| refused(error.to_string()))?;
+    let request = Request::get(format!("{}/admin/api/backup", url.trim_end_matches('/')))
+        .header(header::AUTHORIZATION, bearer)
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| refused(error.to_string()))?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.map_err(|error| refused(error.to_string()))?;
+    if response.status() != StatusCode::OK {
+        return Err(refused(response.status().to_string()));
+    }
+    let mut body = response.into_body();
+    let partial = Partial::beside(to)?;
+    let mut output = BufWriter::new(partial.file()?);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| refused(error.to_string()))?;
+        if let Some(part) = frame.data_ref() {
+            output.write_all(part).map_err(|source| BackupError::Io { path: to.to_owned(), source })?;
+        }
+    }
+    output.flush().map_err(|source| BackupError::Io { path: to.to_owned(), source })?;
+    partial.keep()
+}
+
+/// A file that is seen under its name only when it is whole, and was read back.
+struct Partial {
+    temporary: tempfile::NamedTempFile,
+    to: PathBuf,
+}
+
+impl Partial {
+    fn beside(to: &Path) -> Result<Self, BackupError> {
+        let temporary = tempfile::NamedTempFile::new_in(parent_of(to));
+        let temporary = temporary.map_err(|source| BackupError::Io { path: to.to_owned(), source })?;
+        Ok(Self { temporary, to: to.to_owned() })
+    }
+
+    fn file(&self) -> Result<File, BackupError> {
+        let file = self.temporary.as_file().try_clone();
+        file.map_err(|source| BackupError::Io { path: self.to.clone(), source })
+    }
+
+    /// Gives it its name, which must be free.
+    fn keep(self) -> Result<Summary, BackupError> {
+        let Self { temporary, to } = self;
+        let io = |source| BackupError::Io { path: to.clone(), source };
+        let summary = read(temporary.path(), |_| Ok(())).map_err(|error| error.of(&to))?;
+        temporary.as_file().sync_all().map_err(io)?;
+        temporary.persist_noclobber(&to).map_err(|error| io(error.error))?;
+        File::open(parent_of(&to)).and_then(|folder| folder.sync_all()).map_err(io)?;
+        Ok(summary)
+    }
+}
+
+/// The folder that a path is in.
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder of data out of a backup. It is seen under its name only when it is whole.
+pub fn restore(from: &Path, folder: &Path, config: &StorageConfig) -> Result<Summary, BackupError> {
+    let io = |source| BackupError::Io { path: folder.to_owned(), source };
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(BackupError::NotEmpty { path: folder.to_owned() });
+            }
+            std::fs::remove_dir(folder).map_err(io)?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io(error)),
+    }
+    let parent = parent_of(folder);
+    std::fs::create_dir_all(parent).map_err(io)?;
+    let partial = tempfile::Builder::new().prefix(".restoring").tempdir_in(parent).map_err(io)?;
+    let summary = {
+        let tables = Tables::open(partial.path(), config.cache_bytes, config.rejections_kept_max)?;
+        let summary = read(from, |records| Ok(tables.restore(records)?))?;
+        tables.flush()?;
+        summary
+    };
+    std::fs::rename(partial.keep(), folder).map_err(io)?;
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
+    Ok(summary)
+}
+
+/// Reads a backup to its end, a block at a time.
+fn read(
+    path: &Path,
+    mut visit: impl FnMut(Vec<Record>) -> Result<(), BackupError>,
+) -> Result<Summary, BackupError> {
+    let damaged = |reason| BackupError::Damaged { path: path.to_owned(), reason };
+    let io = |source: std::io::Error| match source.kind() {
+        ErrorKind::UnexpectedEof => damaged("it ends too early"),
+        _ => BackupError::Io { path: path.to_owned(), source },
+    };
+    let mut input = BufReader::new(File::open(path).map_err(io)?);
+    let mut heading = [0; HEADING.len()];
+    let is_backup = input.read_exact(&mut heading).is_ok() && heading == HEADING;
+    if !is_backup {
+        return Err(BackupError::NotABackup { path: path.to_owned() });
+    }
+    let mut records = 0;
+    loop {
+        let mut header = [0; 8];
+        input.read_exact(&mut header).map_err(io)?;
+        let [a, b, c, d, crc @ ..] = header;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        if length > BLOCK_BYTES_MAX {
+            return Err(damaged("a block is too long"));
+        }
+        let is_last = length == 0;
+        let mut block = vec![0; if is_last { 8 } else { length as usize }];
+        input.read_exact(&mut block).map_err(io)?;
+        if crc32c::crc32c(&block) != u32::from_le_bytes(crc) {
+            return Err(damaged("a checksum does not match"));
+        }
+        if is_last {
+            let told = <[u8; 8]>::try_from(block.as_slice()).map(u64::from_le_bytes);
+            if told.ok() != Some(records) {
+                return Err(damaged("records are missing"));
+            }
+            if input.read(&mut [0; 1]).map_err(io)? != 0 {
+                return Err(damaged("it goes on beyond its end"));
+            }
+            let bytes = input.stream_position().map_err(io)?;
+            return Ok(Summary { records, bytes });
+        }
+        let block = records_in(&block).ok_or_else(|| damaged("a block does not read"))?;
+        records += block.len() as u64;
+        visit(block)?;
+    }
+}
+
+fn records_in(mut block: &[u8]) -> Option<Vec<Record>> {
+    let mut records = Vec::new();
+    while !block.is_empty() {
+        let (header, rest) = block.split_at_checked(RECORD_HEADER_BYTES)?;
+        let [table, lengths @ ..] = header else { return None };
+        let (key, value) = lengths.split_at_checked(4)?;
+        let length = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize);
+        let (key, rest) = rest.split_at_checked(length(key)?)?;
+        let (value, rest) = rest.split_at_checked(length(value)?)?;
+        records.push(Record { table: *table, key: key.to_vec(), value: value.to_vec() });
+        block = rest;
+    }
+    Some(records)
+}
+
+impl BackupError {
+    /// The same of a file by its later name.
+    fn of(self, to: &Path) -> Self {
+        let to = to.to_owned();
+        match self {
+            Self::NotABackup { .. } => Self::NotABackup { path: to },
+            Self::Damaged { reason, .. } => Self::Damaged { path: to, reason },
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "backup_tests.rs"]
+mod tests;
