@@ -81,7 +81,7 @@ impl From<Value> for Argument {
             Value::String(text) => Self::String(text),
             Value::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
             Value::Object(fields) => {
-                Self::Object(fields.into_iter().map(|(name, value)| (name, value.into())).collect())
+                Self::Object(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
             }
         }
     }

@@ -23,6 +23,13 @@ build_fast() {
   export SYNCLINE_NODE_ADDON="$node_addon"
 }
 
+# build_app_programs: a process that holds a client and one that does not, built as apps are. Exports where they are.
+build_app_programs() {
+  say "building a client as apps have it"
+  cargo build --manifest-path "$root/Cargo.toml" --locked --profile app -p syncline-bench-client >&2
+  export SYNCLINE_APP_DIR="$root/target/app"
+}
+
 # build_library: the UniFFI library that foreign languages load, and the generator of their bindings: with the same
 # features, so that what both depend on is compiled once.
 build_library() {

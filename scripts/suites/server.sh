@@ -1,12 +1,13 @@
-# The server, alone, against the clients of npm's socket.io, over a real Postgres, and its admin page in headless Chromium.
+# The server, alone and against the clients of npm's socket.io; its storages, the one in a real Postgres too; its admin page in
+# headless Chromium.
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=scripts/lib/chromium.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/chromium.sh"
 # shellcheck source=scripts/lib/postgres.sh
 source "$root/scripts/lib/postgres.sh"
-# shellcheck source=scripts/lib/chromium.sh
-source "$root/scripts/lib/chromium.sh"
 
 need_chromium
 npm_install "$root/server/tests/npm"

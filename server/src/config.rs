@@ -1,5 +1,7 @@
 //! Every setting of the server, with its default and its unit.
 
+mod auth;
+mod door;
 mod effective;
 mod load;
 #[cfg(test)]
@@ -10,23 +12,29 @@ mod page_tests;
 mod postgres;
 mod rest;
 mod secret;
+mod security;
 mod webhooks;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::Limits;
 
+pub use self::auth::AuthConfig;
+pub use self::door::{DoorConfig, Rate};
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::secret::read_secret;
+pub use self::security::{Hooks, SecurityConfig};
 pub use self::webhooks::{WebhookConfig, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
+use crate::validate::{SchemaSource, Validation};
 
 /// How a server is set up. [`Config::new`] gives every setting but the first three its default; [`load`] reads all of
 /// them from a file, the environment and flags.
@@ -45,6 +53,14 @@ pub struct Config {
     pub presence: PresenceConfig,
     pub hub: HubConfig,
     pub storage: StorageConfig,
+    pub auth: AuthConfig,
+    pub security: SecurityConfig,
+    pub door: DoorConfig,
+    /// What the documents of a collection must be, as JSON Schemas of their fields: `{ file = "todo.json" }` or
+    /// `{ inline = {…} }` for each collection.
+    pub schemas: BTreeMap<String, SchemaSource>,
+    #[serde(skip)]
+    pub hooks: Hooks,
     pub postgres: PostgresConfig,
     pub rest: RestConfig,
     pub operations: OperationsConfig,
@@ -58,6 +74,8 @@ pub struct Config {
 pub enum Mode {
     /// Tokens are signed elsewhere, with this secret.
     Production { jwt_secret: Vec<u8> },
+    /// Tokens are signed elsewhere, with private keys whose public halves [`AuthConfig`] names.
+    PublicKeys,
     /// The server issues tokens to anybody who asks: refused unless it listens on loopback. A random secret when
     /// none is given.
     Development { jwt_secret: Option<Vec<u8>> },
@@ -67,7 +85,7 @@ impl Mode {
     /// The mode as `/health` and the log spell it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Production { .. } => "production",
+            Self::Production { .. } | Self::PublicKeys => "production",
             Self::Development { .. } => "development",
         }
     }
@@ -171,6 +189,9 @@ pub struct HubConfig {
     pub tombstones_kept_max: u64,
     /// Deletions purged in one transaction.
     pub compaction_count_max: usize,
+    /// What documents must satisfy: the schemas and hooks of the server.
+    #[serde(skip)]
+    pub validation: Validation,
 }
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -186,6 +207,7 @@ impl Default for HubConfig {
             tombstone_retention_ms: 30 * DAY_MS,
             tombstones_kept_max: 100_000,
             compaction_count_max: 1000,
+            validation: Validation::default(),
         }
     }
 }
@@ -249,6 +271,11 @@ impl Config {
             presence: PresenceConfig::default(),
             hub: HubConfig::default(),
             storage: StorageConfig::default(),
+            auth: AuthConfig::default(),
+            security: SecurityConfig::default(),
+            door: DoorConfig::default(),
+            schemas: BTreeMap::new(),
+            hooks: Hooks::default(),
             postgres: PostgresConfig::default(),
             rest: RestConfig::default(),
             operations: OperationsConfig::default(),

@@ -3,10 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::access::rules::RuleError;
+use crate::auth::KeyError;
 use crate::config::ConfigError;
+use crate::door::TlsError;
+use crate::probe::ProbeError;
 use crate::rest::AliasError;
 use crate::storage::StorageError;
 use crate::storage::backup::BackupError;
+use crate::validate::SchemaError;
 use crate::webhooks::WebhookError;
 
 /// Errors of [`Server::bind`](crate::Server::bind) and of running it.
@@ -14,12 +19,12 @@ use crate::webhooks::WebhookError;
 pub enum ServerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("nothing says whose tokens to take: --dev|--jwt-secret-file")]
+    #[error("nothing says whose tokens to take: --dev|--jwt-secret-file|auth.public_key_files|auth.jwks")]
     NoTokens,
     #[error("development mode issues tokens to anybody, so it listens on loopback only, not on {listen}")]
     DevelopmentNotOnLoopback { listen: SocketAddr },
-    #[error("the JWT secret has {bytes} bytes, at least {bytes_min} are needed")]
-    SecretTooShort { bytes: usize, bytes_min: usize },
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     #[error("cannot read the JWT secret from {path}: {source}")]
     SecretUnreadable { path: PathBuf, source: std::io::Error },
     #[error("a server that runs asks for its admin token: --set operations.admin_token_file=FILE")]
@@ -28,12 +33,22 @@ pub enum ServerError {
     AdminTokenUnreadable { path: PathBuf, source: std::io::Error },
     #[error("the admin token has {bytes} bytes, at least {bytes_min} are needed")]
     AdminTokenTooShort { bytes: usize, bytes_min: usize },
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+    #[error(transparent)]
+    Schemas(#[from] SchemaError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the record of revoked tokens cannot be read: {0}")]
+    Revocations(std::io::Error),
     #[error("cannot listen on {listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("rest.aliases: {0}")]
     Alias(#[from] AliasError),
     #[error("webhooks.endpoints: {0}")]
     Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
@@ -50,13 +65,16 @@ impl ServerError {
             Self::Config(_)
                 | Self::NoTokens
                 | Self::DevelopmentNotOnLoopback { .. }
+                | Self::Keys(_)
+                | Self::Tls(_)
+                | Self::Schemas(_)
                 | Self::Alias(_)
                 | Self::Webhook(_)
-                | Self::SecretTooShort { .. }
                 | Self::SecretUnreadable { .. }
                 | Self::NoAdminToken
                 | Self::AdminTokenUnreadable { .. }
                 | Self::AdminTokenTooShort { .. }
+                | Self::Rules(_)
         )
     }
 }

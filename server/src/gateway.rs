@@ -12,13 +12,16 @@ use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder};
-use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
+use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION};
 use syncline_protocol::{ClientId, ErrorCode, WireError};
 use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
-use crate::auth::{Authenticator, Identity};
+use crate::access::recheck::Rechecks;
+use crate::access::{Access, Identity};
+use crate::auth::{Authenticator, Revocation};
 use crate::config::ConnectionConfig;
+use crate::door::{Door, UserRates, Visitor};
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
 use crate::operate::Operate;
@@ -26,6 +29,7 @@ use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
 use crate::server_client::is_server_client;
 use crate::session;
 use crate::storage::Storage;
+use crate::storage::sled::now_ms;
 use crate::wire;
 
 const PATH: &str = "/socket.io";
@@ -35,10 +39,13 @@ pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) auth: Authenticator,
+    pub(crate) access: Access,
+    pub(crate) door: Arc<Door>,
     pub(crate) limits: syncline_protocol::Limits,
     pub(crate) connection: ConnectionConfig,
     pub(crate) presence: PresenceConfig,
     pub(crate) operate: Arc<Operate>,
+    pub(crate) rechecks: Rechecks,
     started: Instant,
     roster: Mutex<Roster>,
     /// Woken when the first lease ends sooner than before.
@@ -53,6 +60,7 @@ impl Shared {
         storage: Arc<dyn Storage>,
         fanout: Arc<LocalFanout>,
         auth: Authenticator,
+        access: Access,
         operate: Arc<Operate>,
         config: &crate::config::Config,
     ) -> Arc<Self> {
@@ -60,10 +68,13 @@ impl Shared {
             storage,
             fanout,
             auth,
+            access,
+            door: Door::new(&config.door),
             limits: config.limits,
             connection: config.connection.clone(),
             presence: config.presence.clone(),
             operate,
+            rechecks: Rechecks::new(config),
             started: Instant::now(),
             roster: Mutex::new(Roster::new(config.presence.clone(), config.limits)),
             expiry_sooner: Notify::new(),
@@ -116,6 +127,14 @@ impl Shared {
 
     pub(crate) fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Ends the connections that go by these tokens, and takes them no more.
+    pub(crate) async fn revoke(self: &Arc<Self>, what: Revocation) -> std::io::Result<()> {
+        let shared = Arc::clone(self);
+        let now_s = now_ms() / 1000;
+        let revoked = tokio::task::spawn_blocking(move || shared.auth.revocations().revoke(what, now_s));
+        revoked.await.map_err(std::io::Error::other)?
     }
 
     /// Takes no more sessions and ends those there are; done when the last one has ended.
@@ -280,7 +299,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     let Some(token) = auth.token else {
         return Err(WireError::new(ErrorCode::Unauthorized, "there is no token"));
     };
-    let identity = shared.auth.verify(&token)?;
+    let identity = shared.auth.verify(&token).await?;
     let closing = shared.admit()?;
     if let Some(client) = auth.client_id {
         if is_server_client(client) {
@@ -291,14 +310,21 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
         }
     }
-    let (inbox, waiting) = Inbox::new(&shared.connection);
+    shared.door.accept(socket.id.as_str());
+    if let Some(visitor) = socket.req_parts().extensions.get::<Arc<Visitor>>() {
+        visitor.welcome();
+    }
+    let user_rates = UserRates::new(&identity.user, &shared.door);
+    let (inbox, waiting) = Inbox::new(&shared.connection, user_rates);
     receive_requests(socket, &inbox);
     let gone = Arc::new(Notify::new());
     let left = Arc::new(AtomicBool::new(false));
     let (gone_later, left_later) = (Arc::clone(&gone), Arc::clone(&left));
+    let (door, session) = (Arc::clone(&shared.door), socket.id);
     socket.on_disconnect(async move |reason: DisconnectReason| {
         left_later.store(reason == DisconnectReason::ClientNSDisconnect, Ordering::Relaxed);
         gone_later.notify_one();
+        door.forget(session.as_str());
     });
     let (client, encoding) = (auth.client_id, auth.encoding);
     let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, closing };
@@ -307,19 +333,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
 }
 
 fn receive_requests(socket: &SocketRef, inbox: &Arc<Inbox>) {
-    let kinds = [
-        (event::ROOM_JOIN, RequestKind::RoomJoin),
-        (event::ROOM_LEAVE, RequestKind::RoomLeave),
-        (event::SYNC_SUBSCRIBE, RequestKind::Subscribe),
-        (event::SYNC_UNSUBSCRIBE, RequestKind::Unsubscribe),
-        (event::SYNC_PULL, RequestKind::Pull),
-        (event::SYNC_PUSH, RequestKind::Push),
-        (event::PRESENCE_JOIN, RequestKind::PresenceJoin),
-        (event::PRESENCE_UPDATE, RequestKind::PresenceUpdate),
-        (event::PRESENCE_LEAVE, RequestKind::PresenceLeave),
-        (event::PRESENCE_PING, RequestKind::PresencePing),
-    ];
-    for (name, kind) in kinds {
+    for (name, kind) in RequestKind::named() {
         socket.on(name, Enqueue { kind, inbox: Arc::clone(inbox) });
     }
     socket.on_fallback(Enqueue { kind: RequestKind::Unknown, inbox: Arc::clone(inbox) });

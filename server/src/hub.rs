@@ -178,7 +178,7 @@ pub fn push<S: PushStore>(
             "the client id is another user's",
         )));
     }
-    let mut batch = Batch::open(store, &push.room, author.client, limits)?;
+    let mut batch = Batch::open(store, &push.room, author, limits, &config.validation)?;
     let bind = owner.is_none().then(|| author.user.clone());
     if let Some(terms) = &author.terms {
         let bytes_max = config.transaction_bytes_max;

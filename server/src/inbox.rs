@@ -13,6 +13,7 @@ use syncline_protocol::{ErrorCode, WireError};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::ConnectionConfig;
+use crate::door::UserRates;
 use crate::wire::{self, Body};
 
 /// When a refused client may try again.
@@ -31,25 +32,33 @@ pub(crate) enum RequestKind {
     PresenceUpdate,
     PresenceLeave,
     PresencePing,
+    AuthRefresh,
     Unknown,
 }
 
 impl RequestKind {
-    /// The Socket.IO event, as metrics and the log spell it.
+    const NAMED: [(&'static str, Self); 11] = [
+        (event::ROOM_JOIN, Self::RoomJoin),
+        (event::ROOM_LEAVE, Self::RoomLeave),
+        (event::SYNC_SUBSCRIBE, Self::Subscribe),
+        (event::SYNC_UNSUBSCRIBE, Self::Unsubscribe),
+        (event::SYNC_PULL, Self::Pull),
+        (event::SYNC_PUSH, Self::Push),
+        (event::PRESENCE_JOIN, Self::PresenceJoin),
+        (event::PRESENCE_UPDATE, Self::PresenceUpdate),
+        (event::PRESENCE_LEAVE, Self::PresenceLeave),
+        (event::PRESENCE_PING, Self::PresencePing),
+        (event::AUTH_REFRESH, Self::AuthRefresh),
+    ];
+
+    /// All but [`Self::Unknown`], with the events that ask for them.
+    pub(crate) fn named() -> impl Iterator<Item = (&'static str, Self)> {
+        Self::NAMED.into_iter()
+    }
+
+    /// The event that asks for it, as metrics and the log spell it.
     pub(crate) fn event(self) -> &'static str {
-        match self {
-            Self::RoomJoin => event::ROOM_JOIN,
-            Self::RoomLeave => event::ROOM_LEAVE,
-            Self::Subscribe => event::SYNC_SUBSCRIBE,
-            Self::Unsubscribe => event::SYNC_UNSUBSCRIBE,
-            Self::Pull => event::SYNC_PULL,
-            Self::Push => event::SYNC_PUSH,
-            Self::PresenceJoin => event::PRESENCE_JOIN,
-            Self::PresenceUpdate => event::PRESENCE_UPDATE,
-            Self::PresenceLeave => event::PRESENCE_LEAVE,
-            Self::PresencePing => event::PRESENCE_PING,
-            Self::Unknown => "unknown",
-        }
+        Self::NAMED.iter().find(|(_, kind)| *kind == self).map_or("unknown", |(event, _)| event)
     }
 }
 
@@ -57,12 +66,20 @@ impl RequestKind {
 pub(crate) struct Request {
     pub(crate) kind: RequestKind,
     pub(crate) packet: Value,
+    /// When it may be made again, where it is refused.
+    retry_after_ms: u64,
     bytes: usize,
     socket: Arc<Socket<LocalAdapter>>,
     ack_id: Option<i64>,
 }
 
 impl Request {
+    /// The answer to one that is refused, because there were too many.
+    pub(crate) fn refusal(&self) -> Body {
+        let retry_after_ms = Some(self.retry_after_ms);
+        wire::failure(WireError { retry_after_ms, ..too_often() })
+    }
+
     /// Sends the answer; nothing happens when none was asked for. May be tried again.
     pub(crate) fn answer(&self, body: &Body) -> Result<(), socketioxide::SendError> {
         let mut unused = Value::Bytes(bytes::Bytes::new());
@@ -81,13 +98,14 @@ pub(crate) struct Inbox {
     bucket: Mutex<TokenBucket>,
     refusals: AtomicU32,
     refusals_max: u32,
+    rates: UserRates,
     /// Woken when the client must go.
     pub(crate) flooded: Notify,
     received: AtomicU64,
 }
 
 impl Inbox {
-    pub(crate) fn new(config: &ConnectionConfig) -> (Arc<Self>, Waiting) {
+    pub(crate) fn new(config: &ConnectionConfig, rates: UserRates) -> (Arc<Self>, Waiting) {
         let (requests, requests_waiting) = mpsc::channel(config.requests_queued_max.max(1));
         let refusals_max = usize::try_from(config.refusals_max).unwrap_or(usize::MAX);
         let (refused, refused_waiting) = mpsc::channel(refusals_max.max(1));
@@ -99,6 +117,7 @@ impl Inbox {
             bucket: Mutex::new(TokenBucket::full(config.requests_per_s_max, config.requests_burst_max)),
             refusals: AtomicU32::new(0),
             refusals_max: config.refusals_max,
+            rates,
             flooded: Notify::new(),
             received: AtomicU64::new(0),
         };
@@ -120,12 +139,16 @@ impl Inbox {
         self.received.load(Ordering::Relaxed)
     }
 
-    fn put(&self, request: Request) {
+    fn put(&self, mut request: Request) {
         self.received.fetch_add(1, Ordering::Relaxed);
         let allowed = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         let bytes = request.bytes;
         let fits = self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max;
         if !allowed || !fits {
+            return self.refuse(request);
+        }
+        if let Err(wait) = self.rates.take(request.kind.event()) {
+            request.retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             return self.refuse(request);
         }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -139,7 +162,7 @@ impl Inbox {
         }
     }
 
-    /// Leaves a request to be answered with [`refusal`], without what it said.
+    /// Leaves a request to be answered with [`Request::refusal`], without what it said.
     fn refuse(&self, mut request: Request) {
         request.packet = Value::Bytes(bytes::Bytes::new());
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
@@ -153,13 +176,8 @@ impl Inbox {
 pub(crate) struct Waiting {
     /// To be served, in order.
     pub(crate) requests: mpsc::Receiver<Request>,
-    /// To be answered with [`refusal`].
+    /// To be answered with [`Request::refusal`].
     pub(crate) refused: mpsc::Receiver<Request>,
-}
-
-/// What a client that asks too much is told.
-pub(crate) fn refusal() -> Body {
-    wire::failure(too_often())
 }
 
 pub(crate) fn too_often() -> WireError {
@@ -179,7 +197,8 @@ pub(crate) enum InOrder {}
 impl MessageHandler<LocalAdapter, InOrder> for Enqueue {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, packet: Value, ack_id: Option<i64>) {
         let bytes = wire::byte_len(&packet);
-        self.inbox.put(Request { kind: self.kind, packet, bytes, socket, ack_id });
+        let retry_after_ms = RETRY_AFTER_MS;
+        self.inbox.put(Request { kind: self.kind, packet, retry_after_ms, bytes, socket, ack_id });
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`config`]: every setting.
 //! - [`server`]: a server from start to stop.
 //! - `http`: the routes beside Socket.IO.
+//! - `door`: strangers: limits before anybody knows who it is, TLS, origins.
 //! - `gateway`: the Socket.IO end, its handshake.
 //! - `inbox`: the requests of one socket, in order and bounded.
 //! - `session`: one socket's requests and live events.
@@ -10,17 +11,23 @@
 //! - `server_client`: the client ids under which the server itself writes.
 //! - `membership`: the rooms one connection is in.
 //! - [`wire`]: how arguments and answers are encoded.
-//! - [`auth`]: tokens and rights.
 //! - `operate`: health, metrics and the admin page.
+//! - [`access`]: who may do what in which room.
+//! - [`validate`]: what documents may become.
+//! - [`auth`]: tokens, and the keys that they are signed with.
 //! - [`hub`]: pure: what a room does with pushes and pulls.
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
 //! - [`webhooks`]: who is told of changes over HTTP.
 //! - [`fanout`]: how what happens reaches the connections that care.
+//! - [`traces`]: spans for OpenTelemetry.
+//! - [`probe`]: asking a server whether it takes clients.
 //! - [`error`]: why a server did not start.
 
+pub mod access;
 pub mod auth;
 pub mod config;
+pub mod door;
 pub mod error;
 pub mod fanout;
 mod gateway;
@@ -30,14 +37,21 @@ mod inbox;
 mod membership;
 mod operate;
 pub mod presence;
+pub mod probe;
 pub mod rest;
 pub mod server;
 mod server_client;
 mod session;
 pub mod storage;
+#[cfg(feature = "otlp")]
+pub mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "traces/none.rs"]
+pub mod traces;
+pub mod validate;
 pub mod webhooks;
 pub mod wire;
 
-pub use config::{Config, Mode};
+pub use config::{Config, Hooks, Mode};
 pub use error::ServerError;
-pub use server::Server;
+pub use server::{Handle, Server};

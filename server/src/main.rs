@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use syncline_server::config::{self, ConfigError, Loaded, LogFormat, ProcessSettings, Sources};
 use syncline_server::storage::backup;
-use syncline_server::{Config, Mode, Server, ServerError};
+use syncline_server::traces::Traces;
+use syncline_server::{Config, Mode, Server, ServerError, probe};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Print the settings in force, secrets masked, as a file of settings
     Config,
+    /// Ask the server that these settings are of whether it takes clients; exits with 0 if so
+    Ready,
     /// Copy all data into a new file: of a server that runs, or of a folder that none uses
     Backup {
         /// The file, which must not be there yet
@@ -147,6 +150,7 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
             let settings = config::effective(&loaded)?;
             return std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve);
         }
+        Some(Command::Ready) => return Ok(runtime()?.block_on(probe::ready(loaded.config.listen))?),
         Some(Command::Backup { to, server: None }) => {
             ("backed up", backup::backup(&loaded.config.data_dir, &loaded.config.storage, to)?)
         }
@@ -169,12 +173,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
 }
 
 fn serve(loaded: Loaded) -> Result<(), ServerError> {
-    init_log(&loaded.process)?;
+    let runtime = runtime()?;
+    let traces = Traces::start(&loaded.config.operations, runtime.handle())?;
+    init_log(&loaded.process, traces.as_ref())?;
     for name in &loaded.ignored {
         tracing::warn!(name, "a name in the environment is no setting");
     }
-    let config = Config { mode: mode(&loaded.process)?, ..loaded.config };
-    runtime()?.block_on(async {
+    let config = Config { mode: mode(&loaded)?, ..loaded.config };
+    let served = runtime.block_on(async {
         let shutdown = shutdown_signal().map_err(ServerError::Serve)?;
         let development = matches!(config.mode, Mode::Development { .. });
         let server = Server::bind(config).await?;
@@ -182,15 +188,22 @@ fn serve(loaded: Loaded) -> Result<(), ServerError> {
             warn_of_development(server.local_addr());
         }
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "listening on http://{}", server.local_addr())
+        writeln!(stdout, "listening on {}://{}", server.scheme(), server.local_addr())
             .and_then(|()| stdout.flush())
             .map_err(ServerError::Serve)?;
         server.run(shutdown).await
-    })
+    });
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    served
 }
 
-fn mode(process: &ProcessSettings) -> Result<Mode, ServerError> {
+fn mode(loaded: &Loaded) -> Result<Mode, ServerError> {
+    let Loaded { process, config, .. } = loaded;
+    let has_public_keys = !config.auth.public_key_files.is_empty() || config.auth.jwks.is_some();
     match (process.dev, process.jwt_secret_file.as_deref().map(read_secret).transpose()?) {
+        (false, None) if has_public_keys => Ok(Mode::PublicKeys),
         (false, None) => Err(ServerError::NoTokens),
         (false, Some(jwt_secret)) => Ok(Mode::Production { jwt_secret }),
         (true, jwt_secret) => Ok(Mode::Development { jwt_secret }),
@@ -204,7 +217,7 @@ fn read_secret(path: &Path) -> Result<Vec<u8>, ServerError> {
 
 /// Logs to stderr. socketioxide and engineioxide log packets, tokens among them, below `warn`: those never pass,
 /// whatever is asked for.
-fn init_log(process: &ProcessSettings) -> Result<(), ConfigError> {
+fn init_log(process: &ProcessSettings, traces: Option<&Traces>) -> Result<(), ConfigError> {
     let asked = EnvFilter::try_new(&process.log)
         .map_err(|error| ConfigError::Value { key: "log".to_owned(), reason: error.to_string() })?;
     let no_packets = FilterFn::new(|metadata| {
@@ -217,7 +230,10 @@ fn init_log(process: &ProcessSettings) -> Result<(), ConfigError> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(asked.and(no_packets))).init();
+    tracing_subscriber::registry()
+        .with(layer.with_filter(asked.and(no_packets)))
+        .with(traces.map(Traces::layer))
+        .init();
     Ok(())
 }
 

@@ -47,10 +47,12 @@ impl Membership {
         self.shared.change_roster(|roster, _| roster.enter(self.id, room));
     }
 
+    pub(crate) fn uses(&self, room: &Room) -> bool {
+        self.subscribed.contains_key(room) || self.joined.contains(room) || self.present.contains(room)
+    }
+
     pub(crate) fn exit_if_unused(&self, room: &Room) {
-        let used =
-            self.subscribed.contains_key(room) || self.joined.contains(room) || self.present.contains(room);
-        if !used {
+        if !self.uses(room) {
             self.shared.change_roster(|roster, _| roster.exit(self.id, room));
         }
     }

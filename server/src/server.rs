@@ -5,27 +5,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt;
-use tokio::net::{TcpListener, TcpStream};
+use syncline_protocol::{Room, WireError};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::auth::{Authenticator, SECRET_BYTES_MIN};
+use crate::access::audit::Audit;
+use crate::access::rules::Rules;
+use crate::access::{Access, Identity, Right};
+use crate::auth::{Authenticator, Revocation, Revocations};
 use crate::config::{Config, Mode};
+use crate::door::{self, Listening, Tls};
 use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
 use crate::http::{self, HttpState};
 use crate::operate::Operate;
-use crate::operate::http::{Operations, Peer};
+use crate::operate::http::Operations;
 use crate::operate::measured::Measured;
-use crate::operate::traffic::Counted;
 use crate::rest::{self, Aliases};
 use crate::storage;
+use crate::validate::{Schemas, Validate, Validation};
 use crate::webhooks::Webhooks;
 
 /// A server that listens, and serves once it is [run](Server::run).
 pub struct Server {
-    listener: TcpListener,
+    listening: Listening,
     local_addr: SocketAddr,
     shared: Arc<Shared>,
     gateway: Gateway,
@@ -37,19 +41,31 @@ pub struct Server {
 
 impl Server {
     /// Opens the data and starts to listen; a connection made from now on waits for [`Server::run`].
-    pub async fn bind(config: Config) -> Result<Self, ServerError> {
+    pub async fn bind(mut config: Config) -> Result<Self, ServerError> {
+        let schemas: Arc<dyn Validate> = Arc::new(Schemas::load(&config.schemas)?);
+        config.hub.validation = Validation::new(config.hooks.validate.clone().into_iter().chain([schemas]));
         let (secret, development) = match &config.mode {
-            Mode::Production { jwt_secret } => (jwt_secret.clone(), false),
+            Mode::Production { jwt_secret } => (Some(jwt_secret.clone()), false),
+            Mode::PublicKeys => (None, false),
             Mode::Development { .. } if !config.listen.ip().is_loopback() => {
                 return Err(ServerError::DevelopmentNotOnLoopback { listen: config.listen });
             }
-            Mode::Development { jwt_secret } => (jwt_secret.clone().unwrap_or_else(random_secret), true),
+            Mode::Development { jwt_secret } => {
+                (Some(jwt_secret.clone().unwrap_or_else(random_secret)), true)
+            }
         };
-        if secret.len() < SECRET_BYTES_MIN {
-            return Err(ServerError::SecretTooShort { bytes: secret.len(), bytes_min: SECRET_BYTES_MIN });
-        }
         let aliases = Aliases::new(&config.rest.aliases)?;
-        let auth = Authenticator::new(&secret, config.connection.token_leeway_s);
+        let security = &config.security;
+        let authorize = match &config.hooks.authorize {
+            Some(authorize) => Arc::clone(authorize),
+            None => Arc::new(Rules::new(&security.rules)?),
+        };
+        let audit = Audit::new(security.audit_lines_per_s_max);
+        let timeout = Duration::from_millis(security.authorize_timeout_ms);
+        let access = Access::new(authorize, audit, timeout);
+        let leeway_s = config.connection.token_leeway_s;
+        let revocations = Revocations::open(&config.data_dir, security).map_err(ServerError::Revocations)?;
+        let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s, revocations)?;
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
         let publish = Arc::clone(&fanout);
         let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
@@ -65,7 +81,10 @@ impl Server {
         let operate = Operate::new(&config.operations);
         let operations = Operations::bind(&config.operations, development).await?;
         let storage = Measured::new(storage, &operate);
-        let shared = Shared::new(Arc::new(storage), fanout, auth, operate, &config);
+        let shared = Shared::new(Arc::new(storage), fanout, auth, access, operate, &config);
+        let tls = Tls::load(config.door.tls_cert_file.as_deref(), config.door.tls_key_file.as_deref())?;
+        let traffic = Arc::clone(&shared.operate.traffic);
+        let listening = Listening { listener, tls, traffic, door: Arc::clone(&shared.door) };
         let gateway = Gateway::new(&shared);
         let state =
             HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
@@ -74,8 +93,14 @@ impl Server {
             router = router.merge(rest::router(&shared, &config.rest, aliases));
         }
         let operations = operations.serve(&shared, &mut router);
+        let router = door::layer(router, &shared.door);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listener, local_addr, shared, gateway, webhooks, router, operations, shutdown_timeout })
+        Ok(Self { listening, local_addr, shared, gateway, webhooks, router, operations, shutdown_timeout })
+    }
+
+    /// What can be said to the server while it runs.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
     }
 
     /// Where it listens, with the real port.
@@ -83,16 +108,15 @@ impl Server {
         self.local_addr
     }
 
+    /// How its addresses begin: `https`, or `http` without a certificate.
+    pub fn scheme(&self) -> &'static str {
+        if self.listening.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, shared, gateway, webhooks, router, operations, shutdown_timeout, .. } = self;
+        let Self { listening, shared, gateway, webhooks, router, operations, shutdown_timeout, .. } = self;
         let (stop, stopped) = oneshot::channel::<()>();
-        let traffic = Arc::clone(&shared.operate.traffic);
-        let listener = Counted { listener: listener.tap_io(send_at_once), traffic };
-        let router = router.into_make_service_with_connect_info::<Peer>();
-        let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
-            let _ = stopped.await;
-        });
         let connections = || shared.roster().connection_count();
         let operating = async {
             match operations {
@@ -100,13 +124,15 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
-        let mut serving = tokio::spawn(async move { serve.await });
+        let mut serving = tokio::spawn(door::serve(listening, router, async move {
+            let _ = stopped.await;
+        }));
         let served = tokio::select! {
             () = shutdown => None,
             () = shared.expire_leases() => None,
             () = webhooks.run(&shared.storage) => None,
             never = shared.operate.sample(connections) => match never {},
-            served = &mut serving => Some(served),
+            served = &mut serving => Some(served.map(Ok)),
             served = operating => Some(Ok(served)),
         };
         let _ = stop.send(());
@@ -129,16 +155,45 @@ impl Server {
     }
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
+/// A running server, for the program that embeds it.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Whose token it is, if it holds.
+    pub async fn identify(&self, token: &str) -> Result<Identity, WireError> {
+        self.shared.auth.verify(token).await
+    }
+
+    /// Refuses, and records, what somebody may not do in a room; for requests that come by another way than a socket.
+    pub async fn authorize(&self, who: &Identity, right: Right, room: &Room) -> Result<(), WireError> {
+        self.shared.access.check(right, who, None, room).await.map(drop)
+    }
+
+    /// Ends the connections that go by these tokens, and takes them no more, also after a restart of this server; other
+    /// servers of a cluster have to be told, too. An error means that it holds, but may not outlive this process.
+    pub async fn revoke(&self, what: Revocation) -> std::io::Result<()> {
+        self.shared.revoke(what).await
+    }
+
+    /// Has all connections look at their rights again: for an [`Authorize`](crate::access::Authorize) that would now
+    /// answer differently.
+    pub fn recheck(&self) {
+        self.shared.rechecks.all();
     }
 }
 
-/// A packet with an attachment is two small writes: the second must not wait for the first to be acknowledged.
-fn send_at_once(stream: &mut TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps delaying small writes");
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,8 @@
 //! One socket: its requests served strictly in order, its live events sent in between.
 
+mod line;
+mod rights;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,9 +15,11 @@ use syncline_protocol::message::{
     PushAnswer, RoomRequest, Subscribe, event,
 };
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tracing::Instrument;
 
-use crate::auth::Identity;
+use self::line::Line;
+use crate::access::{Identity, Right, Rights};
 use crate::fanout::{Mail, Mailbox, News, head_hint};
 use crate::gateway::{Accepted, Shared};
 use crate::hub::{Author, PageRequest};
@@ -30,17 +35,18 @@ const SEND_RETRY_MS: u64 = 10;
 /// Serves a connection until it ends.
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
     let Accepted { identity, client, encoding, inbox, mut waiting, gone, left, mut closing } = accepted;
-    let ends_in = Duration::from_secs(identity.ends_s).saturating_sub(Duration::from_millis(now_ms()));
+    let (identity, identities) = watch::channel(Arc::new(identity));
     let mailbox = Arc::new(Mailbox::new(
         shared.connection.events_queued_max,
         shared.connection.events_queued_bytes_max,
     ));
-    let membership = Membership::register(&shared, &identity.user, client, left, &mailbox);
+    let user = identity.borrow().user.clone();
+    let membership = Membership::register(&shared, &user, client, left, &mailbox);
     let operate = Arc::clone(&shared.operate);
     let place = operate.clients.enter(
         membership.id,
         Client {
-            user: identity.user.clone(),
+            user,
             client,
             address: operate::address_of(&socket),
             since: Instant::now(),
@@ -51,16 +57,27 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
     );
     let rate = &shared.presence;
     let presence_rate = TokenBucket::full(rate.requests_per_s_max, rate.requests_burst_max);
-    let chains = BTreeMap::new();
-    let mut session =
-        Session { shared, socket, identity, client, encoding, mailbox, membership, chains, presence_rate };
+    let line = Box::new(socket);
+    let (chains, grants) = (BTreeMap::new(), BTreeMap::new());
+    let mut session = Session {
+        shared,
+        line,
+        identity,
+        client,
+        encoding,
+        mailbox,
+        membership,
+        grants,
+        chains,
+        presence_rate,
+    };
     let end = tokio::select! {
         () = gone.notified() => End::Gone,
         // The gateway closes the transport, after which a client connects again by itself.
         _ = closing.wait_for(|closing| *closing) => End::Gone,
         () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
         () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
-        () = tokio::time::sleep(ends_in) => End::Dismissed("its token expired"),
+        reason = rights::ended(Arc::clone(&session.shared), identities) => End::Dismissed(reason),
         Err(end) = session.live(&inbox, &mut waiting) => end,
     };
     if let End::Dismissed(reason) = end {
@@ -83,13 +100,15 @@ type Running<T = ()> = Result<T, End>;
 
 struct Session {
     shared: Arc<Shared>,
-    socket: SocketRef,
-    identity: Identity,
+    line: Box<dyn Line>,
+    identity: watch::Sender<Arc<Identity>>,
     client: Option<ClientId>,
     /// Of live events.
     encoding: Encoding,
     mailbox: Arc<Mailbox>,
     membership: Membership,
+    /// What was last allowed in the rooms it is in.
+    grants: BTreeMap<Room, Rights>,
     /// The last number of each room's last successful push.
     chains: BTreeMap<Room, u64>,
     presence_rate: TokenBucket,
@@ -99,15 +118,18 @@ impl Session {
     /// Serves requests and sends live events.
     async fn live(&mut self, inbox: &Inbox, waiting: &mut Waiting) -> Running<Infallible> {
         self.greet().await?;
+        let mut recheck = self.shared.rechecks.subscribe();
         loop {
             tokio::select! {
+                () = recheck.due() => self.recheck().await?,
                 Some(request) = waiting.requests.recv() => {
-                    let body = self.serve(&request).await;
+                    let span = self.shared.operate.span(request.kind, self.membership.id);
+                    let body = self.serve(&request).instrument(span).await;
                     inbox.served(&request);
                     self.send(|| request.answer(&body)).await?;
                 }
                 Some(request) = waiting.refused.recv() => {
-                    let body = inbox::refusal();
+                    let body = request.refusal();
                     self.send(|| request.answer(&body)).await?;
                 }
                 mail = self.mailbox.next() => self.deliver(mail).await?,
@@ -122,10 +144,10 @@ impl Session {
             encoding: self.encoding,
             limits: self.shared.limits,
             server_time_ms: now_ms(),
-            user_id: self.identity.user.clone(),
+            user_id: self.who().user.clone(),
         };
         let body = wire::encode_answer(Ok(hello), Encoding::Plain);
-        self.send(|| self.socket.emit(event::SYNC_HELLO, &body)).await
+        self.send(|| self.line.emit(event::SYNC_HELLO, &body)).await
     }
 
     /// Reads, serves and answers one request.
@@ -157,6 +179,7 @@ impl Session {
                 running.end(answer.as_ref().err());
                 wire::encode_answer(answer, wire::encoding(&request.packet))
             }
+            RequestKind::AuthRefresh => serve!(auth_refresh),
             RequestKind::Unknown => {
                 let error = WireError::new(ErrorCode::Invalid, "the server does not know this event");
                 running.end(Some(&error));
@@ -166,25 +189,24 @@ impl Session {
     }
 
     async fn room_join(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
-        self.identity.authorize(&room)?;
+        let rights = self.check(Right::Join, &room).await?;
         let rooms_max = self.shared.limits.rooms_max;
         bound(&self.membership.joined, &room, rooms_max)?;
-        self.socket.join(room.as_str().to_owned());
+        self.grants.insert(room.clone(), rights);
+        self.line.join(&room);
         self.membership.joined.insert(room.clone());
         self.membership.enter(&room);
         Ok(Done { ok: true })
     }
 
     async fn room_leave(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
-        self.socket.leave(room.as_str().to_owned());
-        self.membership.joined.remove(&room);
-        self.membership.exit_if_unused(&room);
+        self.leave_joined(&room);
         Ok(Done { ok: true })
     }
 
     async fn subscribe(&mut self, request: Subscribe) -> Result<Page, WireError> {
         let Subscribe { room, cursor, collections, snapshot } = request;
-        self.identity.authorize(&room)?;
+        let rights = self.check(Right::Read, &room).await?;
         let count_max = self.shared.connection.collections_max;
         if collections.as_ref().is_some_and(|collections| collections.len() > count_max) {
             let message = format!("at most {count_max} collections are allowed");
@@ -194,6 +216,7 @@ impl Session {
         if !self.membership.subscribed.contains_key(&room) && self.membership.subscribed.len() >= rooms_max {
             return Err(too_many_rooms(rooms_max));
         }
+        self.grants.insert(room.clone(), rights);
         // Subscribed before the page is read: a change in between waits in the mailbox.
         self.shared.fanout.subscribe(self.membership.id, &room);
         self.membership.subscribed.insert(room.clone(), collections.clone());
@@ -215,18 +238,18 @@ impl Session {
     fn leave_subscription(&mut self, room: &Room) {
         self.shared.fanout.unsubscribe(self.membership.id, room);
         self.membership.subscribed.remove(room);
-        self.membership.exit_if_unused(room);
+        self.exit_if_unused(room);
     }
 
     async fn pull(&mut self, request: Pull) -> Result<Page, WireError> {
         let Pull { room, cursor, limit, snapshot } = request;
-        self.identity.authorize(&room)?;
+        self.check(Right::Read, &room).await?;
         let collections = self.membership.subscribed.get(&room).cloned().flatten();
         self.shared.storage.page(PageRequest { room, cursor, limit, collections, snapshot }).await
     }
 
     async fn push(&mut self, push: Push) -> Result<PushAnswer, WireError> {
-        self.identity.authorize(&push.room)?;
+        let rights = self.check(Right::Write, &push.room).await?;
         let client = self.client()?;
         let room = push.room.clone();
         // Whatever goes wrong from here on ends the chain.
@@ -237,8 +260,8 @@ impl Session {
             return Err(WireError { retry_after_ms: Some(0), ..error });
         }
         let last = push.mutations.last().map(|mutation| mutation.client_seq);
-        let author = Author::client(&*self.identity.user, client);
-        let answer = self.shared.storage.push(push, author).await?;
+        let author = Author::client(&*self.who().user, client);
+        let mut answer = self.shared.storage.push(push, author).await?;
         if answer.error.is_none()
             && let Some(last) = last
         {
@@ -247,24 +270,28 @@ impl Session {
             }
             self.chains.insert(room, last);
         }
+        if !rights.contains(Right::Read) {
+            rights::withhold_documents(&mut answer);
+        }
         Ok(answer)
     }
 
     async fn presence_join(&mut self, presence: Presence) -> Result<Members, WireError> {
-        self.admit_presence(&presence.room)?;
+        let rights = self.admit_presence(&presence.room).await?;
         bound(&self.membership.present, &presence.room, self.shared.limits.rooms_max)?;
         let members = self.membership.show(&presence)?;
+        self.grants.insert(presence.room.clone(), rights);
         Ok(Members { members })
     }
 
     async fn presence_update(&mut self, presence: Presence) -> Result<Done, WireError> {
-        self.admit_presence(&presence.room)?;
+        self.admit_presence(&presence.room).await?;
         self.membership.update(&presence)?;
         Ok(Done { ok: true })
     }
 
     async fn presence_leave(&mut self, RoomRequest { room }: RoomRequest) -> Result<Done, WireError> {
-        self.membership.hide(&room);
+        self.leave_presence(&room);
         Ok(Done { ok: true })
     }
 
@@ -276,9 +303,9 @@ impl Session {
     }
 
     /// What a client shows is told to everybody in the room, so it may not say it too often.
-    fn admit_presence(&mut self, room: &Room) -> Result<(), WireError> {
-        self.identity.authorize(room)?;
-        if self.presence_rate.take(Instant::now()) { Ok(()) } else { Err(inbox::too_often()) }
+    async fn admit_presence(&mut self, room: &Room) -> Result<Rights, WireError> {
+        let rights = self.check(Right::Presence, room).await?;
+        if self.presence_rate.take(Instant::now()) { Ok(rights) } else { Err(inbox::too_often()) }
     }
 
     fn client(&self) -> Result<ClientId, WireError> {
@@ -289,7 +316,7 @@ impl Session {
         match mail {
             Mail::Overflowed => Err(End::Dismissed("it does not read its events")),
             Mail::Lagging { room, head } => {
-                if !self.membership.subscribed.contains_key(&room) {
+                if !self.membership.subscribed.contains_key(&room) || !self.holds(Right::Read, &room) {
                     return Ok(());
                 }
                 self.shared.operate.metrics.lag();
@@ -298,6 +325,8 @@ impl Session {
             }
             Mail::Event(live) => {
                 let body = match &live.news {
+                    News::Changes(changes) if !self.holds(Right::Read, &changes.room) => return Ok(()),
+                    News::Presence(diff) if !self.holds(Right::Presence, &diff.room) => return Ok(()),
                     News::Changes(changes) => match self.membership.subscribed.get(&changes.room) {
                         Some(None) => live.body(self.encoding),
                         Some(Some(collections)) => narrowed(changes, collections).encode(self.encoding),
@@ -313,7 +342,7 @@ impl Session {
 
     async fn emit(&self, name: &str, body: Option<Body>) -> Running {
         match body {
-            Some(body) => self.send(|| self.socket.emit(name, &body)).await,
+            Some(body) => self.send(|| self.line.emit(name, &body)).await,
             None => Ok(()),
         }
     }
@@ -341,7 +370,7 @@ impl Session {
     async fn dismiss(&self) {
         let retries = self.shared.connection.send_timeout_ms / SEND_RETRY_MS;
         for _ in 0..=retries {
-            match self.socket.clone().disconnect() {
+            match self.line.disconnect() {
                 Err(SocketError::InternalChannelFull) => {
                     tokio::time::sleep(Duration::from_millis(SEND_RETRY_MS)).await;
                 }
@@ -365,3 +394,6 @@ fn bound(rooms: &BTreeSet<Room>, room: &Room, rooms_max: u32) -> Result<(), Wire
 fn too_many_rooms(rooms_max: usize) -> WireError {
     WireError::new(ErrorCode::TooLarge, format!("at most {rooms_max} rooms are allowed"))
 }
+
+#[cfg(test)]
+mod fuzz;

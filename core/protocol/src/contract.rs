@@ -2,6 +2,7 @@
 
 use ts_rs::{Config, TS};
 
+use crate::field::FieldName;
 use crate::name::{Collection, DocumentId, Room};
 use crate::patch::{Patch, Path};
 use crate::value::Value;
@@ -27,6 +28,7 @@ typescript! {
     Room => "string",
     Collection => "string",
     DocumentId => "string",
+    FieldName => "string",
     Path => "string",
     Patch => "Patch",
     Value => "JsonValue",

@@ -1,6 +1,7 @@
 //! What both ends of the Syncline wire agree on: serde types and pure functions, no IO and no clock.
 //!
 //! - [`name`]: validated names of rooms, collections, documents and clients.
+//! - [`field`]: the names of fields.
 //! - [`value`]: the dynamic value a document's fields hold.
 //! - [`patch`]: field operations, and the paths they act on.
 //! - [`stamp`]: hybrid logical clock.
@@ -21,6 +22,7 @@ pub mod conflict;
 mod contract;
 pub mod document;
 pub mod error;
+pub mod field;
 pub mod limits;
 pub mod measure;
 pub mod merge;
@@ -37,6 +39,7 @@ pub mod version;
 pub use conflict::ConflictKind;
 pub use document::{Checksum, Document, Stamps};
 pub use error::{ErrorCode, WireError};
+pub use field::FieldName;
 pub use limits::Limits;
 pub use message::{Mutation, Write};
 pub use name::{ClientId, Collection, DocumentId, NameError, Room};

@@ -22,7 +22,7 @@ pub fn field(name: &str, value: usize) -> usize {
 
 /// An operation whose values count so much.
 pub fn op(path: &Path, values: usize) -> usize {
-    12 + path.segments().iter().map(String::len).sum::<usize>() + values
+    12 + path.segments().iter().map(|segment| segment.len()).sum::<usize>() + values
 }
 
 /// A mutation of a write that counts so much, made upon a version that names so many clients.

@@ -36,12 +36,14 @@ pub mod event {
     pub const PRESENCE_UPDATE: &str = "presence:update";
     pub const PRESENCE_LEAVE: &str = "presence:leave";
     pub const PRESENCE_PING: &str = "presence:ping";
+    pub const AUTH_REFRESH: &str = "auth:refresh";
 
     pub const SYNC_HELLO: &str = "sync:hello";
     pub const SYNC_CHANGES: &str = "sync:changes";
     pub const PRESENCE_DIFF: &str = "presence:diff";
     pub const USER_ONLINE: &str = "user:online";
     pub const USER_OFFLINE: &str = "user:offline";
+    pub const ACCESS_LOST: &str = "access:lost";
 }
 
 /// How a message is encoded.
@@ -93,6 +95,29 @@ pub struct RoomRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     pub ok: bool,
+}
+
+/// `auth:refresh`: a newer token of the same user, for the connection that there is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRefresh {
+    pub token: String,
+}
+
+// The token stays out of logs.
+impl std::fmt::Debug for TokenRefresh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenRefresh").finish_non_exhaustive()
+    }
+}
+
+/// `access:lost`: what the connection had in a room and may have no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLost {
+    pub room: Room,
+    /// Any of `read` (it is no longer subscribed), `presence` and `join`.
+    pub lost: Vec<String>,
+    /// Why.
+    pub error: WireError,
 }
 
 /// `sync:subscribe`: asks for live changes, and for the page after `cursor`.

@@ -1,6 +1,7 @@
 //! Validated names. A name that exists is well formed: checks happen once, where it is made or decoded.
 
 use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,9 +113,24 @@ name!(
 );
 
 /// One installation of an app: it numbers its own mutations. Text outside, 16 bytes in compact messages.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientId(Uuid);
+
+/// As the bytes compare, at once.
+impl Ord for ClientId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_u128().cmp(&other.0.as_u128())
+    }
+}
+
+impl PartialOrd for ClientId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl ClientId {
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

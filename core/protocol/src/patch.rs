@@ -1,11 +1,12 @@
 //! Field operations, and the paths they act on.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::field::FieldName;
 use crate::limits::PATH_SEGMENTS_MAX;
 use crate::measure;
 use crate::name::Text;
@@ -19,9 +20,9 @@ pub struct Path(Segments);
 /// Nearly every path has one segment: it takes no list.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Segments {
-    One(String),
+    One(FieldName),
     /// Never one.
-    Several(Vec<String>),
+    Several(Vec<FieldName>),
 }
 
 impl Ord for Path {
@@ -58,7 +59,7 @@ pub enum PatchError {
 
 impl Path {
     /// Of segments, of which there is at least one.
-    fn of(mut segments: Vec<String>) -> Self {
+    fn of(mut segments: Vec<FieldName>) -> Self {
         match segments.pop() {
             Some(only) if segments.is_empty() => Self(Segments::One(only)),
             last => {
@@ -69,7 +70,7 @@ impl Path {
     }
 
     /// A path of one segment, taken literally.
-    pub fn field(name: impl Into<String>) -> Self {
+    pub fn field(name: impl Into<FieldName>) -> Self {
         Self(Segments::One(name.into()))
     }
 
@@ -99,11 +100,11 @@ impl Path {
         if segments.len() > PATH_SEGMENTS_MAX {
             return Err(PatchError::PathTooDeep { segments: segments.len() });
         }
-        Ok(Self::of(segments))
+        Ok(Self::of(segments.into_iter().map(FieldName::from).collect()))
     }
 
     /// The names, outermost first; never empty.
-    pub fn segments(&self) -> &[String] {
+    pub fn segments(&self) -> &[FieldName] {
         match &self.0 {
             Segments::One(only) => std::slice::from_ref(only),
             Segments::Several(segments) => segments,
@@ -124,7 +125,7 @@ impl Path {
     pub fn renamed(&self, level: usize, name: &str) -> Self {
         let mut segments = self.segments().to_vec();
         if let Some(segment) = segments.get_mut(level) {
-            name.clone_into(segment);
+            *segment = name.into();
         }
         Self::of(segments)
     }
@@ -232,25 +233,40 @@ impl Op {
     }
 }
 
-/// Operations on distinct paths, none of which lies within another.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Patch(BTreeMap<Path, Op>);
+/// Operations on distinct paths, none of which lies within another; in the order of the paths.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Patch(Vec<(Path, Op)>);
 
 impl Patch {
     pub fn new() -> Self {
         Self::default()
     }
 
+    fn of(mut ops: Vec<(Path, Op)>) -> Self {
+        // Stable, so that the last of several on one path stays the last.
+        ops.sort_by(|(one, _), (other, _)| one.cmp(other));
+        ops.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        Self(ops)
+    }
+
     /// Adds an operation; one on the same path is replaced.
     #[must_use]
     pub fn with(mut self, path: Path, op: Op) -> Self {
-        self.0.insert(path, op);
+        match self.0.binary_search_by(|(own, _)| own.cmp(&path)) {
+            Ok(found) => self.0[found].1 = op,
+            Err(place) => self.0.insert(place, (path, op)),
+        }
         self
     }
 
     pub fn ops(&self) -> impl Iterator<Item = (&Path, &Op)> {
-        self.0.iter()
+        self.0.iter().map(|(path, op)| (path, op))
     }
 
     /// Checks what can be told without a document: not empty, no overlap, increments by numbers.
@@ -258,7 +274,7 @@ impl Patch {
         if self.0.is_empty() {
             return Err(PatchError::Empty);
         }
-        for (outer, inner) in self.0.keys().zip(self.0.keys().skip(1)) {
+        for ((outer, _), (inner, _)) in self.0.iter().zip(self.0.iter().skip(1)) {
             // Paths are sorted, so the paths within one follow it directly.
             if inner.is_within(outer) {
                 return Err(PatchError::Overlap { outer: outer.clone(), inner: inner.clone() });
@@ -281,8 +297,39 @@ impl Patch {
 }
 
 impl FromIterator<(Path, Op)> for Patch {
+    /// Of several operations on one path the last holds.
     fn from_iter<I: IntoIterator<Item = (Path, Op)>>(ops: I) -> Self {
-        Self(ops.into_iter().collect())
+        Self::of(ops.into_iter().collect())
+    }
+}
+
+impl Serialize for Patch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.ops())
+    }
+}
+
+impl<'de> Deserialize<'de> for Patch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ReadOps)
+    }
+}
+
+struct ReadOps;
+
+impl<'de> Visitor<'de> for ReadOps {
+    type Value = Patch;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of paths to operations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Patch, A::Error> {
+        let mut ops = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            ops.push(entry);
+        }
+        Ok(Patch::of(ops))
     }
 }
 
@@ -320,7 +367,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_spelling_of_a_path_reads_back(segments in proptest::collection::vec(r"[a-c.\\ ]{0,4}", 1..5)) {
-            let path = Path::of(segments);
+            let path = Path::of(segments.iter().map(FieldName::from).collect());
             prop_assert_eq!(Path::parse(&path.to_string()).unwrap(), path);
         }
 
@@ -329,10 +376,11 @@ mod tests {
             one in proptest::collection::vec("[a-b]{0,2}", 1..4),
             other in proptest::collection::vec("[a-b]{0,2}", 1..4),
         ) {
-            let (first, second) = (Path::of(one.clone()), Path::of(other.clone()));
+            let path = |names: &[String]| Path::of(names.iter().map(FieldName::from).collect());
+            let (first, second) = (path(&one), path(&other));
             prop_assert_eq!(first.cmp(&second), one.cmp(&other));
             prop_assert_eq!(first == second, one == other);
-            prop_assert_eq!(first.segments(), one);
+            prop_assert!(first.segments().iter().map(FieldName::as_str).eq(one.iter().map(String::as_str)));
         }
     }
 }

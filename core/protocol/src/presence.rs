@@ -45,7 +45,7 @@ impl ShownState {
         now_ms: u64,
         limits: &Limits,
     ) -> Result<Self, WireError> {
-        if let Some(name) = expires_ms.keys().find(|name| !changes.contains_key(*name)) {
+        if let Some(name) = expires_ms.keys().find(|name| !changes.contains_key(name.as_str())) {
             let message = format!("{name:?} expires, but is not set");
             return Err(WireError::new(ErrorCode::Invalid, message));
         }
@@ -67,8 +67,8 @@ impl ShownState {
         expiry_ms_max: u64,
     ) {
         for (name, value) in changes {
-            self.expires_at_ms.remove(name);
-            match (value, expires_ms.get(name)) {
+            self.expires_at_ms.remove(name.as_str());
+            match (value, expires_ms.get(name.as_str())) {
                 (Value::Null, _) | (_, Some(0)) => {
                     self.fields.remove(name);
                 }
@@ -76,7 +76,7 @@ impl ShownState {
                     self.fields.insert(name.clone(), value.clone());
                     if let Some(ms) = expires_ms {
                         let at_ms = now_ms.saturating_add(*ms.min(&expiry_ms_max));
-                        self.expires_at_ms.insert(name.clone(), at_ms);
+                        self.expires_at_ms.insert(name.to_string(), at_ms);
                     }
                 }
             }
@@ -90,7 +90,7 @@ impl ShownState {
         self.expires_at_ms.retain(|name, at_ms| {
             let stays = *at_ms > now_ms;
             if !stays {
-                fields.remove(name);
+                fields.remove(name.as_str());
             }
             stays
         });
@@ -112,7 +112,7 @@ impl ShownState {
         let left = self.expires_at_ms.iter().map(|(name, at_ms)| (name, at_ms.saturating_sub(now_ms)));
         let expires_ms: BTreeMap<String, u64> =
             left.filter(|(_, left_ms)| *left_ms > 0).map(|(name, left_ms)| (name.clone(), left_ms)).collect();
-        let stands = |name: &String| expires_ms.contains_key(name) || !self.expires_at_ms.contains_key(name);
+        let stands = |name: &str| expires_ms.contains_key(name) || !self.expires_at_ms.contains_key(name);
         let fields = self.fields.iter().filter(|(name, _)| stands(name));
         (fields.map(|(name, value)| (name.clone(), value.clone())).collect(), expires_ms)
     }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn fields(entries: &[(&str, Value)]) -> Fields {
-        entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect()
     }
 
     fn for_ms(entries: &[(&str, u64)]) -> BTreeMap<String, u64> {

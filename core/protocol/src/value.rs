@@ -6,11 +6,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::field::FieldName;
 use crate::limits::VALUE_DEPTH_MAX;
 use crate::measure;
 
 /// A document's fields, sorted by name.
-pub type Fields = BTreeMap<String, Value>;
+pub type Fields = BTreeMap<FieldName, Value>;
 
 /// A JSON value. A number that is whole and within ±2^53 is always `Int`, so that `1` and `1.0`, which
 /// JavaScript cannot tell apart, are equal. A `Float` is always finite.
@@ -173,7 +174,7 @@ impl<'de> Visitor<'de> for AtDepth {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Fields::new();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(name) = map.next_key::<FieldName>()? {
             fields.insert(name, map.next_value_seed(AtDepth(self.0 + 1))?);
         }
         Ok(Value::Object(fields))

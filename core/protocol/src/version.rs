@@ -1,8 +1,9 @@
 //! Version vectors: which of each client's mutations a document holds.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::ClientId;
 
@@ -21,14 +22,16 @@ pub enum Causality {
 /// For each client, the highest `client_seq` seen; an absent client counts as 0.
 ///
 /// Source: Parker et al., "Detection of Mutual Inconsistency in Distributed Systems", 1983.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct VersionVector(BTreeMap<ClientId, u64>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionVector(
+    /// In the order of the clients.
+    Vec<(ClientId, u64)>,
+);
 
 impl VersionVector {
     /// The highest number seen of a client, 0 for none.
     pub fn seen(&self, client: ClientId) -> u64 {
-        self.0.get(&client).copied().unwrap_or(0)
+        self.place_of(client).map_or(0, |place| self.0[place].1)
     }
 
     /// How many clients it names.
@@ -40,15 +43,22 @@ impl VersionVector {
         self.0.is_empty()
     }
 
+    /// Where a client stands, or where it belongs.
+    fn place_of(&self, client: ClientId) -> Result<usize, usize> {
+        self.0.binary_search_by(|(own, _)| own.cmp(&client))
+    }
+
     /// Records that `client_seq` is contained; never lowers a number.
     pub fn record(&mut self, client: ClientId, client_seq: u64) {
-        let seen = self.0.entry(client).or_insert(0);
-        *seen = (*seen).max(client_seq);
+        match self.place_of(client) {
+            Ok(place) => self.0[place].1 = self.0[place].1.max(client_seq),
+            Err(place) => self.0.insert(place, (client, client_seq)),
+        }
     }
 
     /// The smallest vector that contains both.
     pub fn merge(&mut self, other: &Self) {
-        for (&client, &client_seq) in &other.0 {
+        for &(client, client_seq) in &other.0 {
             self.record(client, client_seq);
         }
     }
@@ -64,17 +74,53 @@ impl VersionVector {
 
     /// Whether `other` contains everything in this vector.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0.iter().all(|(&client, &client_seq)| client_seq <= other.seen(client))
+        self.0.iter().all(|&(client, client_seq)| client_seq <= other.seen(client))
     }
 }
 
 impl FromIterator<(ClientId, u64)> for VersionVector {
     fn from_iter<I: IntoIterator<Item = (ClientId, u64)>>(entries: I) -> Self {
-        let mut vector = Self::default();
-        for (client, client_seq) in entries {
-            vector.record(client, client_seq);
+        let mut entries: Vec<_> = entries.into_iter().collect();
+        entries.sort_unstable();
+        // Of several numbers of a client the highest, which stands last.
+        entries.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1 = later.1;
+            }
+            same
+        });
+        Self(entries)
+    }
+}
+
+impl Serialize for VersionVector {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(client, client_seq)| (client, client_seq)))
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionVector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ReadEntries)
+    }
+}
+
+struct ReadEntries;
+
+impl<'de> Visitor<'de> for ReadEntries {
+    type Value = VersionVector;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of clients to numbers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VersionVector, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
         }
-        vector
+        Ok(entries.into_iter().collect())
     }
 }
 

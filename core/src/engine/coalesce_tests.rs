@@ -60,7 +60,7 @@ fn value() -> impl Strategy<Value = Value> {
         3 => leaf(),
         1 => items().prop_map(Value::Array),
         2 => prop::collection::btree_map(prop::sample::select(&["x", "y"][..]), leaf(), 0..3)
-            .prop_map(|fields| Value::Object(fields.into_iter().map(|(n, v)| (n.to_owned(), v)).collect())),
+            .prop_map(|fields| Value::Object(fields.into_iter().map(|(n, v)| (n.into(), v)).collect())),
     ]
 }
 
@@ -85,7 +85,7 @@ fn patch() -> impl Strategy<Value = Patch> {
 
 fn fields() -> impl Strategy<Value = Fields> {
     prop::collection::btree_map(prop::sample::select(&["a", "b", "c"][..]), value(), 0..4)
-        .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 fn edit() -> impl Strategy<Value = Write> {

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use syncline_protocol::{ClientId, DocumentId, HybridTime, Mutation, Stamps, VersionVector, merge};
+use syncline_protocol::{
+    ClientId, DocumentId, FieldName, HybridTime, Mutation, Stamps, VersionVector, merge,
+};
 
 use super::*;
 
@@ -163,9 +165,9 @@ fn scalar() -> impl Strategy<Value = Value> {
 
 /// Objects with the fields `a`, `b` and `c`, two levels deep.
 fn fields() -> impl Strategy<Value = Fields> {
-    let inner = proptest::collection::btree_map("[abc]", scalar(), 0..3);
+    let inner = proptest::collection::btree_map("[abc]".prop_map(FieldName::from), scalar(), 0..3);
     let value = prop_oneof![scalar(), inner.prop_map(Value::Object)];
-    proptest::collection::btree_map("[abc]", value, 0..4)
+    proptest::collection::btree_map("[abc]".prop_map(FieldName::from), value, 0..4)
 }
 
 fn op() -> impl Strategy<Value = Op> {

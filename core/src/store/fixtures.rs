@@ -42,7 +42,7 @@ pub(super) fn entry(client_seq: u64) -> Entry {
 }
 
 pub(super) fn entry_with(client_seq: u64, text: &str) -> Entry {
-    let fields = Fields::from([("text".to_owned(), Value::from(text))]);
+    let fields = Fields::from([("text".into(), Value::from(text))]);
     Entry {
         room: room("user:42"),
         mutation: Mutation {
@@ -82,7 +82,7 @@ pub(super) fn document(id: &str, seq: u64, text: &str) -> Document {
     Document {
         collection: collection("tasks"),
         id: DocumentId::new(id).unwrap(),
-        fields: Fields::from([("text".to_owned(), Value::from(text))]),
+        fields: Fields::from([("text".into(), Value::from(text))]),
         seq,
         version: VersionVector::default(),
         stamps: Stamps::new(Stamp { time: time(seq), writer: CLIENT }),

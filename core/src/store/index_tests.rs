@@ -21,7 +21,7 @@ fn indexes(fields: &[&[&str]]) -> Indexes {
 
 fn task(number: u64, kind: u64) -> Document {
     let mut task = document(&format!("task-{number}"), number, "text");
-    task.fields.insert("kind".to_owned(), Value::Int(i64::try_from(kind).unwrap()));
+    task.fields.insert("kind".into(), Value::Int(i64::try_from(kind).unwrap()));
     task
 }
 

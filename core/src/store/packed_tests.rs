@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use syncline_protocol::message::{decode_compact, encode_compact};
-use syncline_protocol::{ClientId, Fields, Mutation, Op, Patch, Value, VersionVector, Write};
+use syncline_protocol::{ClientId, FieldName, Fields, Mutation, Op, Patch, Value, VersionVector, Write};
 
 use super::*;
 use crate::store::fixtures::{entry, outcome, parked, resent};
@@ -21,7 +21,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 20, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..18).prop_map(Value::Array),
-            proptest::collection::btree_map(".{0,6}", inner, 0..18).prop_map(Value::Object),
+            proptest::collection::btree_map(".{0,6}".prop_map(FieldName::from), inner, 0..18)
+                .prop_map(Value::Object),
         ]
     })
 }
@@ -45,7 +46,8 @@ fn write() -> impl Strategy<Value = Write> {
         Path::parse(&names.collect::<Vec<_>>().join(".")).unwrap()
     });
     prop_oneof![
-        proptest::collection::btree_map(".{0,8}", value(), 0..5).prop_map(Write::Create),
+        proptest::collection::btree_map(".{0,8}".prop_map(FieldName::from), value(), 0..5)
+            .prop_map(Write::Create),
         proptest::collection::vec((path, op()), 0..4)
             .prop_map(|ops| Write::Update(ops.into_iter().collect())),
         Just(Write::Delete),
@@ -127,7 +129,7 @@ fn what_would_not_decode_is_not_read() {
     let depth = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     let with = |value| {
         let mut entry = entry(1);
-        entry.mutation.write = Write::Create(Fields::from([("x".to_owned(), value)]));
+        entry.mutation.write = Write::Create(Fields::from([("x".into(), value)]));
         encode(&Record::Queued(vec![entry]))
     };
     assert!(queued_entries(&with(depth(VALUE_DEPTH_MAX))).is_ok());

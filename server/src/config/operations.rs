@@ -15,6 +15,16 @@ pub struct OperationsConfig {
     /// The file with the token that `/admin` asks for, and `/metrics` where it is among the clients' routes; at least
     /// 32 bytes. Without it neither is there.
     pub admin_token_file: Option<PathBuf>,
+    /// Where traces go, as OTLP over HTTP in protobuf, such as `http://127.0.0.1:4318/v1/traces`; nowhere unless set.
+    pub otlp_endpoint: Option<String>,
+    /// How long the collector of traces may take to answer, in milliseconds.
+    pub otlp_timeout_ms: u64,
+    /// How long spans wait for others, in milliseconds.
+    pub otlp_delay_ms: u64,
+    /// Spans that wait; more are dropped.
+    pub otlp_spans_queued_max: usize,
+    /// Which part of all requests is traced, 0 to 1.
+    pub otlp_ratio: f64,
     /// How often the admin page's plot gets a new point, in milliseconds.
     pub sample_interval_ms: u64,
     /// Points of that plot that are kept.
@@ -28,6 +38,11 @@ impl Default for OperationsConfig {
         Self {
             listen: None,
             admin_token_file: None,
+            otlp_endpoint: None,
+            otlp_timeout_ms: 5_000,
+            otlp_delay_ms: 5_000,
+            otlp_spans_queued_max: 8_192,
+            otlp_ratio: 1.0,
             sample_interval_ms: 2_000,
             samples_kept_max: 300,
             listed_max: 200,

@@ -12,14 +12,17 @@ use syncline_protocol::{
 };
 
 use super::terms::{hidden, is_hidden};
-use super::{Commit, DocumentKey, Head, PushStore, Replaced, Written};
+use super::{Author, Commit, DocumentKey, Head, PushStore, Replaced, Written};
+use crate::validate::{Effect, Validation};
 
 /// A push under way: what it has read and will write.
 pub(super) struct Batch<'a, S> {
     store: &'a S,
     room: &'a Room,
     pub(super) client: ClientId,
+    user: &'a str,
     pub(super) limits: &'a Limits,
+    validation: &'a Validation,
     head_before: Head,
     head: Head,
     last_client_seq_before: u64,
@@ -39,16 +42,20 @@ impl<'a, S: PushStore> Batch<'a, S> {
     pub(super) fn open(
         store: &'a S,
         room: &'a Room,
-        client: ClientId,
+        author: &'a Author,
         limits: &'a Limits,
+        validation: &'a Validation,
     ) -> Result<Self, S::Error> {
+        let client = author.client;
         let head = store.head(room)?;
         let last_client_seq = store.last_client_seq(room, client)?;
         Ok(Self {
             store,
             room,
             client,
+            user: &author.user,
             limits,
+            validation,
             head_before: head,
             head,
             last_client_seq_before: last_client_seq,
@@ -94,13 +101,28 @@ impl<'a, S: PushStore> Batch<'a, S> {
             });
         }
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
-        match merged(current, mutation, self.client, now_ms, self.limits) {
+        match self.effect(current, mutation, &key, now_ms) {
             Ok(document) => Ok(self.put(mutation, &key, document, before.unwrap_or_default())),
             Err(error) => {
                 self.rejections.push((mutation.client_seq, error.clone()));
                 Ok(MutationResult { error: Some(error), ..result(mutation, MutationStatus::Rejected) })
             }
         }
+    }
+
+    /// What a mutation makes of a document, if the document may become that.
+    pub(super) fn effect(
+        &self,
+        current: Option<Document>,
+        mutation: &Mutation,
+        key: &DocumentKey,
+        now_ms: u64,
+    ) -> Result<Document, WireError> {
+        let after = merged(current, mutation, self.client, now_ms, self.limits)?;
+        let before = self.documents.get(key).and_then(|working| working.document.as_ref());
+        let effect = Effect { room: self.room, user: self.user, before, after: &after };
+        self.validation.validate(&effect).map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
+        Ok(after)
     }
 
     pub(super) fn put(
@@ -230,7 +252,7 @@ fn is_of_purged(mutation: &Mutation) -> bool {
 }
 
 /// The document after the mutation, or why the mutation is refused.
-pub(super) fn merged(
+fn merged(
     current: Option<Document>,
     mutation: &Mutation,
     client: ClientId,

@@ -186,7 +186,7 @@ fn mutation(client_seq: u64, id: &str, write: Write) -> Mutation {
 }
 
 fn create(client_seq: u64, id: &str) -> Mutation {
-    mutation(client_seq, id, Write::Create(Fields::from([("n".to_owned(), Value::Int(0))])))
+    mutation(client_seq, id, Write::Create(Fields::from([("n".into(), Value::Int(0))])))
 }
 
 fn increment(client_seq: u64, id: &str) -> Mutation {

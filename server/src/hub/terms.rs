@@ -6,11 +6,11 @@ use syncline_protocol::message::{MutationResult, MutationStatus, PushAnswer};
 use syncline_protocol::patch::Patch;
 use syncline_protocol::stamp::HybridClock;
 use syncline_protocol::{
-    ClientId, Collection, Document, DocumentId, ErrorCode, Fields, HybridTime, Mutation, Op, Path, Stamp,
-    Stamps, Value, VersionVector, WireError, Write, merge,
+    ClientId, Collection, Document, DocumentId, ErrorCode, FieldName, Fields, HybridTime, Mutation, Op, Path,
+    Stamp, Stamps, Value, VersionVector, WireError, Write, merge,
 };
 
-use super::batch::{Batch, merged, result};
+use super::batch::{Batch, result};
 use super::{DocumentKey, PushError, PushStore};
 
 /// The collection of receipts. It is part of a room's log, and no client sees it.
@@ -113,7 +113,7 @@ impl Receipt {
 
     /// What was answered, if the key was used before and is still remembered.
     fn find(&self, book: &Fields, now_ms: u64) -> Option<Result<Vec<MutationResult>, WireError>> {
-        let entry = read(book.get(&self.name())?)?;
+        let entry = read(book.get(self.name().as_str())?)?;
         if entry.at_ms.saturating_add(self.kept_ms) < now_ms {
             return None;
         }
@@ -132,7 +132,7 @@ impl Receipt {
         book.retain(|_, value| {
             read(value).is_some_and(|entry| entry.at_ms.saturating_add(self.kept_ms) >= now_ms)
         });
-        let mut ages: Vec<(u64, usize, String)> = book
+        let mut ages: Vec<(u64, usize, FieldName)> = book
             .iter()
             .filter_map(|(name, value)| Some((read(value)?.at_ms, value.byte_len(), name.clone())))
             .collect();
@@ -147,7 +147,7 @@ impl Receipt {
             count -= 1;
             bytes -= entry_bytes;
         }
-        book.insert(self.name(), Value::String(text));
+        book.insert(self.name().into(), Value::String(text));
         Ok(())
     }
 }
@@ -259,7 +259,7 @@ impl<S: PushStore> Batch<'_, S> {
         let client_seq = self.last_client_seq + 1;
         let numbered = Mutation { client_seq, write, time, base: None, ..mutation.clone() };
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
-        match merged(current, &numbered, self.client, now_ms, self.limits) {
+        match self.effect(current, &numbered, &key_of(mutation), now_ms) {
             Ok(document) => {
                 self.last_client_seq = client_seq;
                 let put = self.put(&numbered, &key_of(mutation), document, before.unwrap_or_default());
@@ -337,7 +337,7 @@ fn written(
 
 /// Sets these fields and removes all others.
 fn replacement(fields: &Fields, held: &Fields) -> Write {
-    let gone: Vec<&String> = held.keys().filter(|name| !fields.contains_key(*name)).collect();
+    let gone: Vec<&FieldName> = held.keys().filter(|name| !fields.contains_key(*name)).collect();
     if gone.is_empty() {
         return Write::Create(fields.clone());
     }

@@ -4,13 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::connect_info::Connected;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
@@ -23,7 +21,6 @@ use super::clients::Listed;
 use super::metrics::Now;
 use super::series::Sample;
 use super::token::AdminToken;
-use super::traffic::Counted;
 use crate::config::OperationsConfig;
 use crate::error::ServerError;
 use crate::gateway::{Readiness, Shared};
@@ -40,12 +37,6 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
-
-impl<L: Listener<Addr = SocketAddr>> Connected<IncomingStream<'_, Counted<L>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Counted<L>>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
 
 /// Where `/metrics` and `/admin` are served, and to whom.
 pub(crate) struct Operations {

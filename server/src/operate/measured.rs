@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use syncline_protocol::message::{Page, Push, PushAnswer};
 use syncline_protocol::{ClientId, Document, Room, WireError};
+use tracing::{Instrument, debug_span};
 
-use super::Operate;
+use super::{Operate, SPAN_TARGET};
 use crate::hub::{Author, DocumentKey, PageRequest};
 use crate::storage::{Reply, Storage};
 
@@ -23,8 +24,9 @@ impl Measured {
 
     fn measured<'a, T: Send + 'a>(&'a self, operation: &'static str, reply: Reply<'a, T>) -> Reply<'a, T> {
         let started = Instant::now();
+        let span = debug_span!(target: SPAN_TARGET, "storage", operation);
         Box::pin(async move {
-            let answer = reply.await;
+            let answer = reply.instrument(span).await;
             self.operate.metrics.storage(
                 operation,
                 started.elapsed(),

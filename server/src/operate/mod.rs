@@ -12,11 +12,13 @@ pub(crate) mod traffic;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::ConnectInfo;
 use socketioxide::extract::SocketRef;
-use syncline_protocol::WireError;
+use syncline_protocol::{ErrorCode, WireError};
+use tracing::field::Empty;
+use tracing::{Span, debug_span};
 
 use self::clients::Clients;
 use self::latency::Latency;
@@ -25,12 +27,17 @@ use self::series::Series;
 use self::traffic::Traffic;
 use crate::config::OperationsConfig;
 use crate::inbox::RequestKind;
+use crate::presence::ConnectionId;
+
+/// The target of spans, which are exported as traces.
+pub(crate) const SPAN_TARGET: &str = "syncline::request";
 
 /// What is counted and kept for those who look.
 pub(crate) struct Operate {
     pub(crate) metrics: Metrics,
     pub(crate) clients: Clients,
     pub(crate) traffic: Arc<Traffic>,
+    requests: AtomicU64,
     latency: Latency,
     series: Series,
     config: OperationsConfig,
@@ -44,6 +51,7 @@ impl Operate {
             metrics: Metrics::new(&traffic),
             clients: Clients::default(),
             traffic,
+            requests: AtomicU64::new(1),
             latency: Latency::default(),
             series: Series::new(config.samples_kept_max),
             config: config.clone(),
@@ -54,6 +62,13 @@ impl Operate {
     /// Notes a request that begins now.
     pub(crate) fn begin(self: &Arc<Self>, kind: RequestKind) -> Running {
         Running { operate: Arc::clone(self), event: kind.event(), started: Instant::now() }
+    }
+
+    /// What a request of a connection is served in: its number is in the log's lines and in traces.
+    pub(crate) fn span(&self, kind: RequestKind, connection: ConnectionId) -> Span {
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        let (event, connection) = (kind.event(), connection.0);
+        debug_span!(target: SPAN_TARGET, "request", request, connection, event, outcome = Empty)
     }
 
     /// Notes a handshake that was refused.
@@ -88,8 +103,16 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn end(self, error: Option<&WireError>) {
         let elapsed = self.started.elapsed();
+        let outcome = outcome(error);
+        Span::current().record("outcome", outcome);
+        match error {
+            // The number leads to what else the log has of it.
+            Some(error) if error.code == ErrorCode::Internal => tracing::warn!(%error, "a request failed"),
+            Some(error) => tracing::debug!(%error, "a request was refused"),
+            None => {}
+        }
         self.operate.latency.note(elapsed);
-        self.operate.metrics.answer(self.event, outcome(error), elapsed);
+        self.operate.metrics.answer(self.event, outcome, elapsed);
     }
 }
 
@@ -100,5 +123,5 @@ fn outcome(error: Option<&WireError>) -> &'static str {
 
 /// Where a socket's connection comes from.
 pub(crate) fn address_of(socket: &SocketRef) -> Option<SocketAddr> {
-    socket.req_parts().extensions.get::<ConnectInfo<http::Peer>>().map(|ConnectInfo(peer)| peer.0)
+    socket.req_parts().extensions.get::<http::Peer>().map(|peer| peer.0)
 }

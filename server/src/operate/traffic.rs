@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes of all connections since the start.
@@ -26,30 +25,16 @@ impl Traffic {
     }
 }
 
-/// A listener whose connections count their bytes.
-pub(crate) struct Counted<L> {
-    pub(crate) listener: L,
-    pub(crate) traffic: Arc<Traffic>,
-}
-
-impl<L: Listener> Listener for Counted<L> {
-    type Io = CountedIo<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (io, address) = self.listener.accept().await;
-        (CountedIo { io, traffic: Arc::clone(&self.traffic) }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
 /// A connection that counts its bytes.
 pub(crate) struct CountedIo<T> {
     io: T,
     traffic: Arc<Traffic>,
+}
+
+impl<T> CountedIo<T> {
+    pub(crate) fn new(io: T, traffic: &Arc<Traffic>) -> Self {
+        Self { io, traffic: Arc::clone(traffic) }
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for CountedIo<T> {

@@ -215,8 +215,8 @@ fn a_client_in_the_background_is_away_for_as_long_as_it_asked_for_and_the_server
 fn a_field_that_expires_is_shown_with_what_is_left_of_its_time() {
     let mut roster = both_present();
     let typing = Presence {
-        state: Fields::from([("typing".to_owned(), true.into())]),
-        expires_ms: BTreeMap::from([("typing".to_owned(), 3_000)]),
+        state: Fields::from([("typing".into(), true.into())]),
+        expires_ms: BTreeMap::from([("typing".into(), 3_000)]),
         ..shown("r")
     };
     roster.update(A, &typing, 0).unwrap();

@@ -11,7 +11,7 @@ use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::Rest;
 use super::error::RestError;
-use crate::auth::Identity;
+use crate::access::{Identity, Right};
 use crate::inbox::{self, TokenBucket};
 
 /// Who asks, by the token of the request.
@@ -20,23 +20,15 @@ pub(crate) struct Caller {
     identity: Identity,
 }
 
-/// What somebody wants with a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    Read,
-    Write,
-}
-
 impl Caller {
     pub(crate) fn user(&self) -> &str {
         &self.identity.user
     }
 
     /// Refuses a room that a socket with this token would be refused.
-    pub(crate) fn authorize(&self, room: &Room, access: Access) -> Result<(), RestError> {
-        match access {
-            Access::Read | Access::Write => Ok(self.identity.authorize(room)?),
-        }
+    pub(crate) async fn authorize(&self, rest: &Rest, room: &Room, right: Right) -> Result<(), RestError> {
+        rest.shared.access.check(right, &self.identity, None, room).await?;
+        Ok(())
     }
 }
 
@@ -51,7 +43,7 @@ impl FromRequestParts<Rest> for Caller {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(unauthorized().into()),
         };
-        let identity = rest.shared.auth.verify(token)?;
+        let identity = rest.shared.auth.verify(token).await?;
         rest.rates.admit(&identity.user)?;
         Ok(Self { identity })
     }

@@ -87,7 +87,7 @@ impl Template {
                     Part::Text(text) => text,
                     Part::User => found.user,
                     Part::Path(name) => found.path.get(name).map(String::as_str).unwrap_or_default(),
-                    Part::Body(name) => match found.body.get(name) {
+                    Part::Body(name) => match found.body.get(name.as_str()) {
                         Some(Value::String(text)) => text,
                         _ => return Err(missing(name)),
                     },
@@ -214,7 +214,7 @@ impl Alias {
     fn inner(&self, mut body: Fields) -> Result<Fields, RestError> {
         match &self.member {
             None => Ok(body),
-            Some(member) => match body.remove(member) {
+            Some(member) => match body.remove(member.as_str()) {
                 Some(Value::Object(fields)) => Ok(fields),
                 _ => Err(RestError::senseless(format!("the body has no object at {member}"))),
             },

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::{Document, ErrorCode, Fields, Room, WireError, Write};
 use utoipa::{IntoParams, ToSchema};
 
-use super::access::{Access, Caller};
+use super::access::Caller;
 use super::error::RestError;
 use super::openapi::{IdempotencyKey, IfMatch, IfNoneMatch, IfNoneMatchAny, Refusals};
 use super::patch::{self, Numbers};
 use super::write::{self, Asked, Item, WriteAnswer, write_one};
 use super::{Rest, request};
+use crate::access::Right;
 
 /// What names a document.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -126,7 +127,7 @@ pub(crate) async fn find(
 ) -> Result<Document, RestError> {
     let room: Room = request::room(room)?;
     let key = (request::collection(collection)?, request::document_id(id)?);
-    caller.authorize(&room, Access::Read)?;
+    caller.authorize(rest, &room, Right::Read).await?;
     let found = rest.shared.storage.documents(room, vec![key]).await?;
     let not_found = || WireError::new(ErrorCode::NotFound, "the document does not exist");
     Ok(found.into_iter().next().flatten().ok_or_else(not_found)?)

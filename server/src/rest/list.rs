@@ -15,11 +15,12 @@ use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Collection, Document, DocumentId, ErrorCode, Fields, Room, Value, WireError};
 use utoipa::{IntoParams, ToSchema};
 
-use super::access::{Access, Caller};
+use super::access::Caller;
 use super::documents::DocumentBody;
 use super::error::RestError;
 use super::openapi::{IfNoneMatch, Refusals};
 use super::{Rest, request};
+use crate::access::Right;
 use crate::hub::PageRequest;
 
 /// How often a list begins anew because deletions were purged under it.
@@ -87,7 +88,7 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, RestError> {
     let (room, collection) = (request::room(&names.room)?, request::collection(&names.collection)?);
-    caller.authorize(&room, Access::Read)?;
+    caller.authorize(&rest, &room, Right::Read).await?;
     let selection = selection(&query)?;
     let head = head(&rest, &room).await?;
     let mut response = if request::has_already(&headers, head)? {
@@ -306,7 +307,7 @@ pub(crate) async fn changes(
     Query(query): Query<ChangesQuery>,
 ) -> Result<Json<ChangesAnswer>, RestError> {
     let room = request::room(&room)?;
-    caller.authorize(&room, Access::Read)?;
+    caller.authorize(&rest, &room, Right::Read).await?;
     let ChangesQuery { cursor, snapshot, limit } = query;
     let limit = limit.unwrap_or(rest.config.page_count_default).min(rest.config.page_count_max);
     let page =

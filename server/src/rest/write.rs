@@ -10,9 +10,10 @@ use syncline_protocol::{Collection, DocumentId, ErrorCode, HybridTime, Mutation,
 use utoipa::ToSchema;
 
 use super::Rest;
-use super::access::{Access, Caller};
+use super::access::Caller;
 use super::error::RestError;
 use super::request;
+use crate::access::Right;
 use crate::hub::{Author, Effect, Receipt, Term, Terms};
 use crate::server_client::server_client;
 
@@ -68,7 +69,7 @@ pub(crate) async fn write(
     items: Vec<Item>,
     asked: &Asked<'_>,
 ) -> Result<Written, RestError> {
-    caller.authorize(&room, Access::Write)?;
+    caller.authorize(rest, &room, Right::Write).await?;
     let client = server_client(caller.user());
     let receipt = request::idempotency_key(asked.headers)?.map(|key| receipt(rest, caller, key, asked));
     let mut mutations = Vec::with_capacity(items.len() + 1);

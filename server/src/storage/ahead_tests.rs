@@ -29,7 +29,7 @@ fn author(client: u8) -> Author {
 }
 
 fn mutation(client_seq: u64, id: u8, write: u8) -> Mutation {
-    let fields = Fields::from([("n".to_owned(), Value::Int(i64::try_from(client_seq).unwrap()))]);
+    let fields = Fields::from([("n".into(), Value::Int(i64::try_from(client_seq).unwrap()))]);
     let write = match write {
         0 => Write::Delete,
         // Refused where there is no such document.

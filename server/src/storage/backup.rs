@@ -15,9 +15,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use syncline_protocol::Room;
 
-use super::StorageError;
 use super::ahead::Ahead;
 use super::tables::{Record, Tables};
+use super::{StorageError, StorageLocation};
 use crate::config::StorageConfig;
 
 /// The last byte is the format's version.
@@ -37,6 +37,8 @@ pub enum BackupError {
     Damaged { path: PathBuf, reason: &'static str },
     #[error("there is something in {path} already: a backup is restored into a folder that is new")]
     NotEmpty { path: PathBuf },
+    #[error("the rooms are in Postgres: back them up with pg_dump, and restore them with pg_restore")]
+    InPostgres,
     #[error("there is no data in {path}")]
     NoData { path: PathBuf },
     #[error("{path}: {source}")]
@@ -118,6 +120,7 @@ impl Export {
 
 /// Copies the data in a folder that no server uses into a new file.
 pub fn backup(folder: &Path, config: &StorageConfig, to: &Path) -> Result<Summary, BackupError> {
+    only_embedded(config)?;
     if !folder.join("db").is_file() {
         return Err(BackupError::NoData { path: folder.to_owned() });
     }
@@ -186,6 +189,13 @@ impl Partial {
     }
 }
 
+fn only_embedded(config: &StorageConfig) -> Result<(), BackupError> {
+    match config.location {
+        StorageLocation::Sled => Ok(()),
+        StorageLocation::Postgres(_) => Err(BackupError::InPostgres),
+    }
+}
+
 /// The folder that a path is in.
 fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -193,6 +203,7 @@ fn parent_of(path: &Path) -> &Path {
 
 /// Makes a folder of data out of a backup. It is seen under its name only when it is whole.
 pub fn restore(from: &Path, folder: &Path, config: &StorageConfig) -> Result<Summary, BackupError> {
+    only_embedded(config)?;
     let io = |source| BackupError::Io { path: folder.to_owned(), source };
     match std::fs::read_dir(folder) {
         Ok(mut entries) => {

@@ -30,7 +30,7 @@ fn push(rooms: &mut Ahead, room: &str, client_seq: u64, write: Written) {
 }
 
 fn text(length: usize) -> Written {
-    Written::Create(Fields::from([("t".to_owned(), Value::String("x".repeat(length)))]))
+    Written::Create(Fields::from([("t".into(), Value::String("x".repeat(length)))]))
 }
 
 /// Data of some rooms, one of a name that begins as another's, a document of several chunks, deletions and refusals.
@@ -142,6 +142,10 @@ fn data_in_use_or_missing_and_folders_with_something_in_them_are_refused() {
     drop(open);
     let missing = backup(&scene.path("nowhere"), &config, &scene.path("other")).unwrap_err();
     assert!(matches!(missing, BackupError::NoData { .. }), "{missing}");
+    let location = "postgres://app@localhost/app".parse().unwrap();
+    let elsewhere = StorageConfig { location, ..StorageConfig::default() };
+    let elsewhere = backup(&scene.path("data"), &elsewhere, &scene.path("other")).unwrap_err();
+    assert!(matches!(elsewhere, BackupError::InPostgres), "{elsewhere}");
     let taken = backup(&scene.path("data"), &config, &scene.path("file")).unwrap_err();
     assert!(matches!(taken, BackupError::Io { .. }), "{taken}");
     let not_empty = restore(&scene.path("file"), &scene.path("data"), &config).unwrap_err();

@@ -31,7 +31,7 @@ fn document(id: &str, seq: u64, bytes: usize) -> Document {
     Document {
         collection,
         id,
-        fields: Fields::from([("t".to_owned(), Value::from("x".repeat(bytes)))]),
+        fields: Fields::from([("t".into(), Value::from("x".repeat(bytes)))]),
         seq,
         version: VersionVector::from_iter([(client(), seq)]),
         stamps: Stamps::new(Stamp { time: HybridTime { wall_ms: seq, counter: 0 }, writer: client() }),
@@ -124,7 +124,7 @@ fn only_the_newest_rejections_are_kept() {
 fn a_folder_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = open(folder.path());
-    assert!(matches!(Tables::open(folder.path(), 1 << 20, 2), Err(StorageError::Open { .. })));
+    assert!(matches!(Tables::open(folder.path(), 1 << 20, 2), Err(StorageError::InUse { .. })));
 }
 
 #[test]

@@ -71,12 +71,12 @@ impl Places {
     /// Notes how far an endpoint was told of a room, if nobody else did meanwhile.
     pub(super) async fn save(&self, endpoint: &Endpoint, room: &Room, place: Place) -> Result<(), WireError> {
         let mut fields = Fields::from([
-            ("endpoint".to_owned(), Value::from(endpoint.name.clone())),
-            ("room".to_owned(), Value::from(room.as_str())),
-            ("cursor".to_owned(), number(place.cursor)),
+            ("endpoint".into(), Value::from(endpoint.name.clone())),
+            ("room".into(), Value::from(room.as_str())),
+            ("cursor".into(), number(place.cursor)),
         ]);
         if let Some(snapshot) = place.snapshot {
-            fields.insert("snapshot".to_owned(), number(snapshot));
+            fields.insert("snapshot".into(), number(snapshot));
         }
         self.put(self.key(endpoint, room)?, fields, place.held).await.map(|_| ())
     }
@@ -100,10 +100,8 @@ impl Places {
                 return Ok(Lease::OfAnother { ms: left_ms });
             }
         }
-        let fields = Fields::from([
-            ("holder".to_owned(), Value::from(holder)),
-            ("until_ms".to_owned(), number(until_ms)),
-        ]);
+        let fields =
+            Fields::from([("holder".into(), Value::from(holder)), ("until_ms".into(), number(until_ms))]);
         match self.put(key, fields, found.map(|lease| lease.seq)).await {
             Ok(_) => Ok(Lease::Held),
             // Another server was faster.

@@ -156,11 +156,20 @@ fn tokens_stay_out_of_the_log() {
     let refused: Value = agent.connect("b", url, json!({"token": format!("{token}x")}));
     assert_eq!(refused["connected"], false);
     agent.ask("a", "sync:push", push("user:ann", None, &[create(1, "d", "canary of the contents")]));
+    agent.ask("a", "sync:push", push("user:bob", None, &[create(2, "d", "canary of the contents")]));
+    let state = json!({"room": "user:ann", "state": {"mood": "canary of the presence"}});
+    agent.ask("a", "presence:join", state);
+    let newer = sign(&json!({"sub": "ann", "exp": now_s() + 7200, "jti": "newer"}), SECRET);
+    for token in [newer.clone(), format!("{newer}x")] {
+        agent.ask("a", "auth:refresh", json!({"token": token}));
+    }
+    agent.ask("a", "auth:refresh", json!({"token": 7, "canary of the malformed": 1}));
     server.kill().unwrap();
     server.wait().unwrap();
     let log = std::fs::read_to_string(&log_file).unwrap();
     assert!(log.contains("a handshake was refused"), "the log was on");
-    for canary in [token.as_str(), SECRET, "canary of the contents"] {
+    assert!(log.contains("audit: denied"), "denials are told");
+    for canary in [token.as_str(), newer.as_str(), SECRET, "canary of the"] {
         assert!(!log.contains(canary), "{canary}");
     }
 }

@@ -7,14 +7,21 @@
 mod access;
 mod compaction;
 mod development;
+mod door;
 mod durability;
+mod keys;
 mod load;
 mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod presence;
+mod revocation;
+mod rights;
 #[cfg(feature = "postgres")]
 #[path = "../storage/schema.rs"]
 mod schema;
+mod schemas;
 mod support;
 mod sync;
+mod tls;
+mod traces;

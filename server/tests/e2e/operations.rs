@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use syncline_server::{Config, Mode};
 
 use crate::support::{
-    Agent, EmbeddedServer, SECRET, ServerProcess, client_id, create, http, http_with, push, token,
+    Agent, EmbeddedServer, SECRET, ServerProcess, client_id, command, create, http, http_with, push, token,
 };
 
 pub(crate) const ADMIN_TOKEN: &str = "an admin token of the tests, long enough";
@@ -144,9 +144,14 @@ fn a_server_is_ready_once_it_answers() {
     let server = ServerProcess::start(folder.path());
     let (status, _, body) = http(&server.url, "GET", "/ready", None, "");
     assert_eq!((status, body.as_str()), (200, r#"{"status":"ready"}"#));
+    let listen = server.url.strip_prefix("http://").unwrap().to_owned();
+    let ask = || command(folder.path(), &listen).arg("ready").status().unwrap().code();
+    assert_eq!(ask(), Some(0));
     let (_, _, body) = http(&server.url, "GET", "/health", None, "");
     let health: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&health["ready"], &health["storage"]["healthy"]), (&json!("ready"), &json!(true)));
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(ask(), Some(1));
 }
 
 #[test]
@@ -180,4 +185,56 @@ fn the_admin_page_works_in_a_browser() {
         (&seen["inline"], &seen["nameless"], &seen["complaints"]),
         (&json!(false), &json!(0), &json!([]))
     );
+}
+
+#[test]
+fn a_backup_by_the_command_asks_for_the_admin_token_and_restores() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = EmbeddedServer::start(config(folder.path()));
+    let agent = Agent::start();
+    let auth = json!({"token": token("ann", &["team"]), "client_id": client_id(1)});
+    agent.connect("a", &server.url, auth.clone());
+    agent.ask("a", "sync:push", push("team", None, &[create(1, "d", "kept")]));
+    let at = |name: &str| folder.path().join(name);
+    let run = |data: &Path, token: &str, arguments: &[&str]| {
+        let token = format!("operations.admin_token_file={}", at(token).display());
+        let output = command(data, "127.0.0.1:0").args(["--set", &token]).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    std::fs::write(at("wrong"), "another admin token, long enough too").unwrap();
+    let file = at("backup");
+    let backup = ["backup", "--to", file.to_str().unwrap(), "--server", &server.url];
+    let (code, reason) = run(&at("none"), "wrong", &backup);
+    assert_eq!((code, reason.contains("401")), (Some(1), true), "{reason}");
+    assert!(!file.exists());
+    assert_eq!(run(&at("none"), "admin-token", &backup).0, Some(0));
+    let (code, reason) = run(&at("data"), "admin-token", &["backup", "--to", at("other").to_str().unwrap()]);
+    assert_eq!((code, reason.contains("in use")), (Some(1), true), "{reason}");
+    let restore = ["restore", "--from", file.to_str().unwrap()];
+    assert_eq!(run(&at("restored"), "admin-token", &restore).0, Some(0));
+    drop(server);
+
+    let mut again = config(folder.path());
+    again.data_dir = at("restored");
+    let server = EmbeddedServer::start(again);
+    agent.connect("b", &server.url, auth);
+    let page = agent.ask("b", "sync:pull", json!({"room": "team", "cursor": 1, "limit": 10}));
+    assert_eq!((&page["reset"], &page["changes"][0]["id"]), (&json!(true), &json!("d")), "{page}");
+}
+
+#[test]
+fn the_settings_of_the_kubernetes_manifest_are_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes.yaml");
+    let manifest = std::fs::read_to_string(manifest).unwrap();
+    let (_, rest) = manifest.split_once("server.toml: |\n").unwrap();
+    let lines =
+        rest.lines().map_while(|line| if line.is_empty() { Some("") } else { line.strip_prefix("    ") });
+    let settings: Vec<&str> = lines.collect();
+    assert!(settings.len() > 5);
+    let file = folder.path().join("server.toml");
+    std::fs::write(&file, settings.join("\n")).unwrap();
+    let output =
+        command(folder.path(), "127.0.0.1:0").arg("--config").arg(&file).arg("config").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use syncline_server::{Config, Server};
+use syncline_server::auth::Revocation;
+use syncline_server::{Config, Handle, Server};
 use tokio::sync::oneshot;
 
 /// No step of a test takes longer.
@@ -35,29 +36,33 @@ impl ServerProcess {
         Self::start_with(data, &["--storage", storage])
     }
 
-    /// The same, with further arguments.
+    /// The same with more flags.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        let secret = data.join("secret");
-        std::fs::write(
-            &secret,
-            format!(
-                "{SECRET}
-"
-            ),
-        )
-        .unwrap();
-        Self::spawn(data, &[&["--jwt-secret-file", secret.to_str().unwrap()], arguments].concat())
+        Self::spawn(data, &[&[Self::secret(data).as_str()], arguments].concat(), Stdio::inherit())
+    }
+
+    /// The same with its log in a file.
+    pub(crate) fn start_logging(data: &Path, arguments: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::spawn(data, &[&[Self::secret(data).as_str()], arguments].concat(), log.into())
     }
 
     pub(crate) fn start_development(data: &Path) -> Self {
-        Self::spawn(data, &["--dev"])
+        Self::spawn(data, &["--dev"], Stdio::inherit())
     }
 
-    fn spawn(data: &Path, arguments: &[&str]) -> Self {
+    /// The flag for production mode.
+    fn secret(data: &Path) -> String {
+        let secret = data.join("secret");
+        std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        format!("--jwt-secret-file={}", secret.display())
+    }
+
+    fn spawn(data: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut child = command(&data.join("data"), "127.0.0.1:0")
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .unwrap();
         let lines = lines(child.stdout.take().unwrap());
@@ -99,6 +104,7 @@ pub(crate) fn command(data: &Path, listen: &str) -> Command {
 /// A server within the test, for settings that the command does not have.
 pub(crate) struct EmbeddedServer {
     pub(crate) url: String,
+    handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -112,15 +118,25 @@ impl EmbeddedServer {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = Server::bind(config).await.unwrap();
-                ready.send(server.local_addr()).unwrap();
+                let url = format!("{}://{}", server.scheme(), server.local_addr());
+                ready.send((url, server.handle())).unwrap();
                 let stop = async {
                     let _ = stopped.await;
                 };
                 server.run(stop).await.unwrap();
             });
         });
-        let address = is_ready.recv_timeout(STEP_TIMEOUT).unwrap();
-        Self { url: format!("http://{address}"), stop: Some(stop), thread: Some(thread) }
+        let (url, handle) = is_ready.recv_timeout(STEP_TIMEOUT).unwrap();
+        Self { url, handle, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn revoke(&self, what: Revocation) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.handle.revoke(what)).unwrap();
+    }
+
+    pub(crate) fn recheck(&self) {
+        self.handle.recheck();
     }
 }
 

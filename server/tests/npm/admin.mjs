@@ -27,7 +27,9 @@ try {
   await clients.getByRole('cell', { name: user, exact: true }).waitFor();
   // Two points make a line.
   await page.locator('polyline[points*=" "]').first().waitFor();
-  const plots = await page.getByRole('img').evaluateAll((all) => all.map((each) => each.getAttribute('aria-label')));
+  const plots = await page
+    .getByRole('img')
+    .evaluateAll((all) => all.map((each) => each.getAttribute('aria-label')));
   const rooms = await page.getByRole('table', { name: 'most subscribers' }).locator('tbody').innerText();
   if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
 
@@ -44,9 +46,20 @@ try {
   });
   const nameless = await page
     .locator('button, input')
-    .evaluateAll((all) => all.filter((each) => !each.labels?.length && !each.textContent && !each.ariaLabel).length);
+    .evaluateAll(
+      (all) => all.filter((each) => !each.labels?.length && !each.textContent && !each.ariaLabel).length,
+    );
   complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes('inline script')));
-  console.log(JSON.stringify({ csp: answer.headers()['content-security-policy'], plots, rooms, inline, nameless, complaints }));
+  console.log(
+    JSON.stringify({
+      csp: answer.headers()['content-security-policy'],
+      plots,
+      rooms,
+      inline,
+      nameless,
+      complaints,
+    }),
+  );
 } finally {
   await browser.close();
 }

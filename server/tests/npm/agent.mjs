@@ -51,10 +51,12 @@ const receive = (client, event, value) => {
 };
 
 const commands = {
-  connect: ({ name, url, auth, parser, transports }) =>
+  connect: ({ name, url, auth, parser, transports, insecure }) =>
     new Promise((resolve) => {
       const options = { auth: toBytes(auth), reconnection: false, forceNew: true };
       if (transports) options.transports = transports;
+      // A certificate that the test made.
+      if (insecure) options.rejectUnauthorized = false;
       if (parser === 'msgpack')
         Object.assign(options, { parser: msgpackParser, query: { parser: 'msgpack' } });
       const socket = io(url, options);

@@ -116,12 +116,12 @@ pub(crate) async fn a_refused_batch_has_no_effect(fixture: Fixture) {
 pub(crate) async fn every_value_comes_back_exactly(fixture: Fixture) {
     let storage = fixture.open().await;
     let fields = Fields::from([
-        ("smallest".to_owned(), Value::Int(i64::MIN)),
-        ("largest".to_owned(), Value::Int(i64::MAX)),
-        ("float".to_owned(), Value::Float(0.1 + 0.2)),
-        ("null".to_owned(), Value::Null),
-        ("text with NUL".to_owned(), Value::from("a\u{0}b\u{10ffff}")),
-        ("".to_owned(), Value::Array(vec![Value::Bool(true), Value::Object(Fields::new())])),
+        ("smallest".into(), Value::Int(i64::MIN)),
+        ("largest".into(), Value::Int(i64::MAX)),
+        ("float".into(), Value::Float(0.1 + 0.2)),
+        ("null".into(), Value::Null),
+        ("text with NUL".into(), Value::from("a\u{0}b\u{10ffff}")),
+        ("".into(), Value::Array(vec![Value::Bool(true), Value::Object(Fields::new())])),
     ]);
     push(&*storage, 1, vec![mutation(1, "ünïcode \u{1f600}", Write::Create(fields.clone()))]).await;
     let page = page(&*storage, 0, 1).await;

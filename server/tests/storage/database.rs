@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use syncline_protocol::message::{MutationStatus, Push};
 use syncline_protocol::{ErrorCode, Room, Value, WireError};
-use syncline_server::hub::Author;
+use syncline_server::hub::{Author, Term, Terms};
 use syncline_server::storage::postgres::PostgresError;
 use syncline_server::storage::{Storage, StorageError};
 
@@ -301,6 +301,27 @@ fn a_commit_whose_answer_is_lost_is_found_and_subscribers_hear_of_it() {
             (2, 2, 0),
             "a hint: pull what comes before"
         );
+    });
+}
+
+#[test]
+fn a_write_without_number_and_key_is_not_made_twice_when_its_answer_is_lost() {
+    let Some(cluster) = Cluster::start("", |_| {}) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let proxy = Proxy::start(cluster.port()).await;
+        let mut fixture = Fixture::new(folder.path(), cluster.location_at(proxy.port, ""));
+        fixture.config.storage.sweep_interval_ms = 60_000;
+        let storage = fixture.open().await;
+        push(&*storage, 1, vec![create(1, "a")]).await;
+        let terms = Some(Terms { items: vec![Term::default()], receipt: None });
+        let author = Author { terms, ..author(2) };
+        proxy.cut_after_next_commit();
+        let batch = Push { room: room(), after: None, mutations: vec![increment(1, "a")] };
+        let refused = storage.push(batch, author).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Unavailable, "only who wrote can tell whether to write again");
+        let whole = page(&*storage, 0, 10).await;
+        assert_eq!((whole.cursor, &whole.changes[0].fields["n"]), (2, &Value::Int(1)), "it was made once");
     });
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn mutation(client_seq: u64, id: &str, write: Write) -> Mutation {
 }
 
 pub(crate) fn create(client_seq: u64, id: &str) -> Mutation {
-    mutation(client_seq, id, Write::Create(Fields::from([("n".to_owned(), Value::Int(0))])))
+    mutation(client_seq, id, Write::Create(Fields::from([("n".into(), Value::Int(0))])))
 }
 
 pub(crate) fn increment(client_seq: u64, id: &str) -> Mutation {
@@ -119,7 +119,7 @@ pub(crate) fn delete(client_seq: u64, id: &str) -> Mutation {
 
 /// A document with a text of so many bytes.
 pub(crate) fn large(client_seq: u64, id: &str, bytes: usize) -> Mutation {
-    let fields = Fields::from([("t".to_owned(), Value::from("x".repeat(bytes)))]);
+    let fields = Fields::from([("t".into(), Value::from("x".repeat(bytes)))]);
     mutation(client_seq, id, Write::Create(fields))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use syncline::engine::io::{ConnectionStatus, QueueStatus, RoomPhase, WriteRequest};
+use syncline::engine::io::{QueueStatus, RoomPhase, WriteRequest};
 use syncline::engine::query::selection::Selection;
 use syncline::metrics::Stats;
 use syncline::{Client, ClientConfig, Command, Event, Reply, Settings, StoreKind};
@@ -136,13 +136,6 @@ impl Device {
     pub(crate) fn stats(&self) -> Result<Stats, BenchError> {
         match self.run(Command::Stats)? {
             Reply::Stats(stats) => Ok(*stats),
-            other => Err(failed(format!("{other:?}"))),
-        }
-    }
-
-    pub(crate) fn connection(&self) -> Result<ConnectionStatus, BenchError> {
-        match self.run(Command::Connection)? {
-            Reply::Connection(status) => Ok(status),
             other => Err(failed(format!("{other:?}"))),
         }
     }

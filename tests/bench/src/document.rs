@@ -7,8 +7,8 @@ const TEXT_BYTES: usize = 164;
 
 pub(crate) fn fields(position: usize) -> Fields {
     Fields::from([
-        ("done".to_owned(), Value::Bool(false)),
-        ("position".to_owned(), Value::Int(i64::try_from(position).unwrap_or(i64::MAX))),
-        ("text".to_owned(), Value::String("x".repeat(TEXT_BYTES))),
+        ("done".into(), Value::Bool(false)),
+        ("position".into(), Value::Int(i64::try_from(position).unwrap_or(i64::MAX))),
+        ("text".into(), Value::String("x".repeat(TEXT_BYTES))),
     ])
 }

@@ -147,7 +147,7 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("ffi") => ffi::contend(name),
         Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
-        Some("push") => push::contend(name, directory, server),
+        Some("push") => push::contend(name, directory),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),
     }

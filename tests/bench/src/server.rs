@@ -24,15 +24,10 @@ pub(crate) struct Server(Listening);
 impl Server {
     /// Starts the binary on a free port of loopback, with its data in `directory`, which exists.
     pub(crate) fn start(binary: &Path, directory: &Path) -> Result<Self, BenchError> {
-        Self::start_with(binary, directory, &[])
-    }
-
-    /// The same, with more options.
-    pub(crate) fn start_with(binary: &Path, directory: &Path, options: &[&str]) -> Result<Self, BenchError> {
         let secret = directory.join(SECRET_FILE);
         std::fs::write(&secret, SECRET)?;
         let mut command = Command::new(binary);
-        command.args(["--listen", "127.0.0.1:0", "--log", "warn"]).args(options);
+        command.args(["--listen", "127.0.0.1:0", "--log", "warn"]);
         command.arg("--data").arg(directory.join(DATA_FOLDER)).arg("--jwt-secret-file").arg(secret);
         Listening::start(NAME, command.stdin(Stdio::null())).map(Self)
     }

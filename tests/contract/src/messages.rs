@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use syncline_protocol::message::{
-    Auth, Changes, Done, Encoding, Failure, Hello, Member, Members, MutationResult, MutationStatus,
-    PROTOCOL_VERSION, Page, Presence, PresenceDiff, PresencePong, PresenceStatus, Pull, Push, PushAnswer,
-    RoomRequest, Subscribe, UserStatus, event,
+    AccessLost, Auth, Changes, Done, Encoding, Failure, Hello, Member, Members, MutationResult,
+    MutationStatus, PROTOCOL_VERSION, Page, Presence, PresenceDiff, PresencePong, PresenceStatus, Pull, Push,
+    PushAnswer, RoomRequest, Subscribe, TokenRefresh, UserStatus, event,
 };
 use syncline_protocol::{
     Checksum, Document, ErrorCode, Fields, Limits, Mutation, Op, Patch, Path, WireError, Write,
@@ -47,10 +47,12 @@ fn handshake() -> Vec<Vector> {
         server_time_ms: START_MS,
         user_id: "ada".to_owned(),
     };
+    let refresh = TokenRefresh { token: "header.newer_claims.signature".to_owned() };
     vec![
         Vector::new("auth", ToServer, "connect", PlainOnly, auth),
         Vector::new("auth_of_a_reader", ToServer, "connect", PlainOnly, bare),
         Vector::new("hello", ToClient, event::SYNC_HELLO, PlainOnly, hello),
+        Vector::new("auth_refresh", ToServer, event::AUTH_REFRESH, Both, refresh),
     ]
 }
 
@@ -64,10 +66,13 @@ fn rooms() -> Vec<Vector> {
     ];
     let request =
         |(name, event)| Vector::new(name, ToServer, event, Both, RoomRequest { room: room("list:9") });
-    let done = [event::PRESENCE_UPDATE].into_iter().chain(asked.map(|(_, event)| event)).map(|event| {
-        let name = format!("done_{}", event.replace(':', "_"));
-        Vector::new(&name, ToClient, &ack_of(event), Both, Done { ok: true })
-    });
+    let done = [event::PRESENCE_UPDATE, event::AUTH_REFRESH]
+        .into_iter()
+        .chain(asked.map(|(_, event)| event))
+        .map(|event| {
+            let name = format!("done_{}", event.replace(':', "_"));
+            Vector::new(&name, ToClient, &ack_of(event), Both, Done { ok: true })
+        });
     asked.into_iter().map(request).chain(done).collect()
 }
 
@@ -297,11 +302,17 @@ fn events() -> Vec<Vector> {
         updated: vec![bob_present()],
         left: vec![bob()],
     };
+    let lost = AccessLost {
+        room: room("list:9"),
+        lost: vec!["read".to_owned(), "presence".to_owned()],
+        error: WireError::new(ErrorCode::Forbidden, "a sentence for people"),
+    };
     let user = || UserStatus { user_id: "bob".to_owned() };
     vec![
         changes("changes", 12, 13, vec![shared_document(), deleted_document()]),
         changes("changes_head_only", 42, 41, vec![]),
         Vector::new("presence_diff", ToClient, event::PRESENCE_DIFF, Both, diff),
+        Vector::new("access_lost", ToClient, event::ACCESS_LOST, Both, lost),
         Vector::new("user_online", ToClient, event::USER_ONLINE, Both, user()),
         Vector::new("user_offline", ToClient, event::USER_OFFLINE, Both, user()),
     ]

@@ -35,8 +35,8 @@ fn nested() -> Path {
 
 /// What a ledger begins with.
 pub(crate) fn creation() -> Write {
-    let deep = Value::Object(Fields::from([(SUM.to_owned(), Value::Int(0))]));
-    Write::Create(Fields::from([(SUM.to_owned(), Value::Int(0)), ("deep".to_owned(), deep)]))
+    let deep = Value::Object(Fields::from([(SUM.into(), Value::Int(0))]));
+    Write::Create(Fields::from([(SUM.into(), Value::Int(0)), ("deep".into(), deep)]))
 }
 
 /// One entry: every operation that adds up, in one update. `old` is a tag that this device put into the bag before.

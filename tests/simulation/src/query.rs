@@ -26,7 +26,7 @@ pub(crate) fn value(random: &mut Random) -> Value {
         2 => Value::Float(0.5),
         3 => Value::from(random.one_of(["", "a", "ab", "b", "ü"])),
         4 => Value::Array(vec![number(random), Value::from("a")]),
-        5 => Value::Object(Fields::from([("x".to_owned(), number(random))])),
+        5 => Value::Object(Fields::from([("x".into(), number(random))])),
         _ => number(random),
     }
 }

@@ -303,7 +303,7 @@ impl World {
 
     fn presence(&mut self, device: usize) -> Result<(), Failure> {
         let room = self.any_room();
-        let state = Fields::from([("at".to_owned(), query::number(&mut self.random))]);
+        let state = Fields::from([("at".into(), query::number(&mut self.random))]);
         let Some(life) = &mut self.devices[device].life else { return Ok(()) };
         let command = match (life.present.contains_key(&room), self.random.below(3)) {
             (true, 0) => {
@@ -315,7 +315,7 @@ impl World {
                 // What it shows for a moment, nobody shows any more when it is quiet.
                 let expires_in_ms = self.random.percent(30).then(|| self.random.between(1, 3_000));
                 if expires_in_ms.is_some() {
-                    let state = Fields::from([("typing".to_owned(), true.into())]);
+                    let state = Fields::from([("typing".into(), true.into())]);
                     Command::PresenceUpdate { room, state, expires_in_ms }
                 } else {
                     life.present.insert(room.clone(), state.clone());
@@ -369,7 +369,7 @@ impl World {
         let phone = &mut self.devices[device];
         let Some(life) = &mut phone.life else { return Ok(()) };
         let Some(parked) = life.app.conflicts.get(&client_seq) else { return Ok(()) };
-        let merged = Fields::from([("x".to_owned(), query::value(&mut self.random))]);
+        let merged = Fields::from([("x".into(), query::value(&mut self.random))]);
         let is_ledger = parked.id.as_str() == ledger::ID;
         let resolution = match self.random.below(3) {
             0 => Resolution::Server,
@@ -408,7 +408,7 @@ fn any_write(random: &mut Random) -> Write {
 
 fn fields(random: &mut Random) -> Fields {
     let names = ["x", "y", "z", "list"];
-    (0..random.between(0, 3)).map(|_| (random.one_of(names).to_owned(), query::value(random))).collect()
+    (0..random.between(0, 3)).map(|_| (random.one_of(names).into(), query::value(random))).collect()
 }
 
 fn patch(random: &mut Random) -> Patch {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::message::{Presence, PresenceStatus};
 use syncline_protocol::presence::ShownState;
-use syncline_protocol::{Fields, Limits, Room, Value, WireError};
+use syncline_protocol::{FieldName, Fields, Limits, Room, Value, WireError};
 
 use super::Announcement;
 use crate::engine::io::Now;
@@ -15,7 +15,7 @@ pub(super) struct Announced {
     /// Whether the server was told of this client on this connection.
     joined: bool,
     /// Fields that the server was not told of.
-    unsent: BTreeSet<String>,
+    unsent: BTreeSet<FieldName>,
     /// When to send, if there is something to send.
     send_at_us: Option<u64>,
     /// Not before this.
@@ -44,7 +44,7 @@ impl Announced {
     ) -> Result<(), WireError> {
         let set = changes.iter().filter(|(_, value)| **value != Value::Null);
         let expires_ms: BTreeMap<String, u64> =
-            expires_in_ms.map(|ms| set.map(|(name, _)| (name.clone(), ms)).collect()).unwrap_or_default();
+            expires_in_ms.map(|ms| set.map(|(name, _)| (name.to_string(), ms)).collect()).unwrap_or_default();
         self.shown = self.shown.with(changes, &expires_ms, now.mono_ms(), limits)?;
         self.unsent.extend(changes.keys().cloned());
         self.send_at_us.get_or_insert(self.throttled_until_us);
@@ -106,7 +106,7 @@ impl Announced {
         let (mut state, mut expires_ms) = self.shown.left(now.mono_ms());
         let is_join = !std::mem::replace(&mut self.joined, true);
         if !is_join {
-            expires_ms.retain(|name, _| unsent.contains(name));
+            expires_ms.retain(|name, _| unsent.contains(name.as_str()));
             let changed = unsent.into_iter().map(|name| {
                 let value = state.remove(&name).unwrap_or(Value::Null);
                 (name, value)

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use syncline_protocol::{DocumentId, Fields, Path, Value};
+use syncline_protocol::{DocumentId, FieldName, Fields, Path, Value};
 
 use super::filter::Filter;
 use super::order::{Cursor, Direction, OrderBy};
@@ -27,13 +27,14 @@ pub(super) fn any_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
-            prop::collection::btree_map("[ab]{1,2}", inner, 0..3).prop_map(Value::Object),
+            prop::collection::btree_map("[ab]{1,2}".prop_map(FieldName::from), inner, 0..3)
+                .prop_map(Value::Object),
         ]
     })
 }
 
 pub(super) fn any_fields() -> impl Strategy<Value = Fields> {
-    prop::collection::btree_map("[a-c]", any_value(), 0..4)
+    prop::collection::btree_map("[a-c]".prop_map(FieldName::from), any_value(), 0..4)
 }
 
 pub(super) fn any_path() -> impl Strategy<Value = Path> {

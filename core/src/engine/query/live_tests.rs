@@ -77,7 +77,7 @@ fn by_n(limit: u32) -> Selection {
 }
 
 fn numbered(numbers: &[(&str, i64)]) -> Documents {
-    let fields = |n: i64| Fields::from([("n".to_owned(), Value::Int(n))]);
+    let fields = |n: i64| Fields::from([("n".into(), Value::Int(n))]);
     numbers.iter().map(|(id, n)| (document_id(id), fields(*n))).collect()
 }
 

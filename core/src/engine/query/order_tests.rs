@@ -57,7 +57,7 @@ fn values_of_every_kind_have_one_order() {
 #[test]
 fn long_texts_take_a_bounded_key() {
     let order = [OrderBy { path: Path::field("a"), direction: Some(Direction::Desc) }];
-    let fields = Fields::from([("a".to_owned(), Value::from("x".repeat(1 << 20)))]);
+    let fields = Fields::from([("a".into(), Value::from("x".repeat(1 << 20)))]);
     let key = SortKey::of(DocumentId::new("a").unwrap(), &fields, &order);
     assert_eq!(key.values.len(), KEY_VALUE_BYTES_MAX);
 }
@@ -78,7 +78,7 @@ proptest! {
         for direction in [Direction::Asc, Direction::Desc] {
             let order = [OrderBy { path: Path::field("a"), direction: Some(direction) }];
             let key = |value: &Value| {
-                let fields = Fields::from([("a".to_owned(), value.clone())]);
+                let fields = Fields::from([("a".into(), value.clone())]);
                 SortKey::of(DocumentId::new("a").unwrap(), &fields, &order)
             };
             let expected = match direction {

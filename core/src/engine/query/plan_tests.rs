@@ -62,7 +62,7 @@ fn a_filter_that_does_not_fix_the_first_field_needs_everything() {
 fn bounds_that_exclude_each_other_leave_nothing() {
     let collection = Collection::new("notes").unwrap();
     let (mut store, _) = MemoryStore::new(ClientId::from_bytes([1; 16]));
-    let fields = Fields::from([("a".to_owned(), Value::Int(2))]);
+    let fields = Fields::from([("a".into(), Value::Int(2))]);
     let documents = [document(1, fields)];
     let update = RoomUpdate { reset: false, documents: &documents, state: RoomState::default() };
     let room = Room::new("list:1").unwrap();

@@ -134,8 +134,7 @@ fn pending_writes_move_what_the_index_places() {
     )
     .unwrap();
     let query = query(selection);
-    let fields =
-        |a: i64, b: i64| Fields::from([("a".to_owned(), Value::Int(a)), ("b".to_owned(), Value::Int(b))]);
+    let fields = |a: i64, b: i64| Fields::from([("a".into(), Value::Int(a)), ("b".into(), Value::Int(b))]);
     let documents: Vec<_> =
         (0..9).map(|number| stored(&query, &format!("d{number}"), fields(number % 2, number))).collect();
     let index = Index { fields: vec![Path::field("a"), Path::field("b")] };

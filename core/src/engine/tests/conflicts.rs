@@ -237,7 +237,7 @@ fn a_parked_write_is_listed_not_shown_and_survives_restarts() {
 
 #[test]
 fn the_app_resolves_with_its_own_the_servers_or_merged_data() {
-    let merged = [("n".to_owned(), Value::Int(51)), ("m".to_owned(), Value::Int(7))];
+    let merged = [("n".into(), Value::Int(51)), ("m".into(), Value::Int(7))];
     let table = [
         (Resolution::Local, both(1)),
         (Resolution::Server, both(50)),

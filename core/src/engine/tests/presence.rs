@@ -107,7 +107,7 @@ fn in_the_background_the_client_is_away() {
 #[test]
 fn a_state_that_is_too_large_is_refused() {
     let mut bench = Bench::opened();
-    let state = [("text".to_owned(), "x".repeat(5_000).into())].into();
+    let state = [("text".into(), "x".repeat(5_000).into())].into();
     bench.call(Command::PresenceJoin { room: room(), state }).unwrap_err();
     bench.expect_silence();
 }
@@ -140,7 +140,7 @@ fn expect_update(bench: &mut Bench) -> (Fields, BTreeMap<String, u64>) {
 }
 
 fn fields(entries: &[(&str, Value)]) -> Fields {
-    entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect()
 }
 
 /// A client that is in the room, alone.
@@ -186,7 +186,7 @@ fn a_field_that_expires_vanishes_here_without_a_message() {
 fn a_field_of_another_vanishes_after_what_was_left_of_its_time() {
     let mut bench = joined();
     let mut other = member(OTHER);
-    other.state.insert("typing".to_owned(), true.into());
+    other.state.insert("typing".into(), true.into());
     other.expires_ms.insert("typing".to_owned(), 700);
     let diff = PresenceDiff { room: room(), joined: vec![other], updated: vec![], left: vec![] };
     bench.emit(event::PRESENCE_DIFF, &diff);

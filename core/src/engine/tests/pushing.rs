@@ -140,7 +140,7 @@ fn a_write_larger_than_the_server_takes_is_refused_here_and_the_others_go() {
     let mut bench = Bench::in_room(&log);
     bench.lose_connection();
     bench.max_payload_bytes = Some(1_000);
-    let text = Fields::from([("text".to_owned(), Value::String("x".repeat(1_000)))]);
+    let text = Fields::from([("text".into(), Value::String("x".repeat(1_000)))]);
     bench.write(vec![increment("a", 1), write("big", Write::Create(text)), increment("a", 1)]);
     bench.advance_ms(bench.settings.reconnect_delay_ms_max);
     bench.accept();

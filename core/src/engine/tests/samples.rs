@@ -24,7 +24,7 @@ pub(super) fn write(id: &str, write: Write) -> WriteRequest {
 }
 
 pub(super) fn count(n: i64) -> Fields {
-    Fields::from([("n".to_owned(), Value::Int(n))])
+    Fields::from([("n".into(), Value::Int(n))])
 }
 
 /// Creates a document with the field `n`.

@@ -56,7 +56,7 @@ fn a_document_over_document_bytes_max_is_refused_before_anything_is_written() {
     bench.open();
     bench.enter(&ServerLog::default());
     let of = |id: &str, bytes: usize| {
-        write(id, Write::Create([("text".to_owned(), Value::from("x".repeat(bytes)))].into()))
+        write(id, Write::Create([("text".into(), Value::from("x".repeat(bytes)))].into()))
     };
     // The second spoils the call, and the three are too much together though none is by itself.
     let refused = [vec![of("a", 10), of("b", 101)], vec![of("a", 80), of("b", 80), of("c", 80)]];
@@ -86,7 +86,7 @@ fn a_batch_is_accepted_whole_or_not_at_all() {
 #[test]
 fn a_write_that_does_not_fit_what_the_app_sees_is_refused() {
     let mut bench = Bench::in_room(&ServerLog::default());
-    let text = write("a", Write::Create([("n".to_owned(), Value::from("text"))].into()));
+    let text = write("a", Write::Create([("n".into(), Value::from("text"))].into()));
     bench.write(vec![text]);
     assert_eq!(
         bench.call(Command::Write { writes: vec![increment("a", 1)] }).unwrap_err().code,
@@ -204,7 +204,7 @@ fn a_rejected_write_is_rolled_back_alone() {
     };
     bench.answer(ack, &PushAnswer { results: vec![rejected(1, error), applied], error: None });
     let row = bench.row("a").unwrap();
-    assert_eq!(row.fields, [("n".to_owned(), 10.into()), ("m".to_owned(), 5.into())].into());
+    assert_eq!(row.fields, [("n".into(), 10.into()), ("m".into(), 5.into())].into());
     assert!(row.pending);
     assert_eq!(bench.outcomes(), [(1, Code::TooLarge)]);
     let told = |event: &Event| matches!(event, Event::Outcome { outcome } if outcome.client_seq == 1);

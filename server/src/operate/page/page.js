@@ -120,7 +120,11 @@ function clientRow(client) {
     element('td', figure(client.requests), 'number'),
     element('td', figure(client.requests_queued), 'number'),
     element('td', `${figure(client.events_queued)} (${bytes(client.events_queued_bytes)})`, 'number'),
-    element('td', client.rooms_lagging ? `no: ${client.rooms_lagging} rooms behind` : 'yes', client.rooms_lagging ? 'warn' : ''),
+    element(
+      'td',
+      client.rooms_lagging ? `no: ${client.rooms_lagging} rooms behind` : 'yes',
+      client.rooms_lagging ? 'warn' : '',
+    ),
     element('td', button),
   ]);
 }

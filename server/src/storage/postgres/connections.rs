@@ -179,3 +179,37 @@ fn session_settings(query_timeout_ms: u64) -> String {
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> SslMode {
+        tls_mode(&url.parse().unwrap())
+    }
+
+    #[test]
+    fn only_what_stays_on_this_machine_goes_in_the_clear_unless_told_otherwise() {
+        for here in ["localhost", "127.0.0.1", "[::1]", "%2Frun%2Fpostgresql", "localhost,127.0.0.2"] {
+            assert_eq!(mode(&format!("postgres://a@{here}/b")), SslMode::Disable, "{here}");
+        }
+        for elsewhere in ["db", "10.0.0.1", "localhost,db", "localhost.example.com"] {
+            assert_eq!(mode(&format!("postgres://a@{elsewhere}/b")), SslMode::Require, "{elsewhere}");
+        }
+        assert_eq!(mode("postgres://a@localhost/b?sslmode=require"), SslMode::Require);
+        assert_eq!(mode("postgres://a@db/b?sslmode=disable"), SslMode::Disable);
+    }
+
+    #[test]
+    fn a_url_that_is_not_valid_is_not_repeated() {
+        let crate::storage::StorageLocation::Postgres(url) =
+            "postgres://a:secret@db/b?no_such=1".parse().unwrap()
+        else {
+            return;
+        };
+        let error = Connections::new(&url, &PostgresConfig::default()).err().unwrap();
+        assert!(matches!(error, StorageError::Postgres(PostgresError::Url)));
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+}

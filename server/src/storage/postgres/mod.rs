@@ -221,6 +221,12 @@ impl Shared {
                     if let Err(error) = tries.again(error, "a push is tried again").await {
                         break Err(error);
                     }
+                    if progress.may_have_committed {
+                        jobs = answer_unrepeatable(jobs);
+                        if jobs.is_empty() {
+                            return;
+                        }
+                    }
                 }
             }
         };
@@ -284,6 +290,17 @@ impl Shared {
         lease.done();
         Ok(())
     }
+}
+
+/// Answers the pushes that must not be made again when they may have been made, and gives back the others: without
+/// numbers and without a receipt nothing tells a second time from the first.
+fn answer_unrepeatable(jobs: Vec<Job>) -> Vec<Job> {
+    let leaves_no_trace = |job: &Job| job.author.terms.as_ref().is_some_and(|terms| terms.receipt.is_none());
+    let (unrepeatable, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(leaves_no_trace);
+    for job in unrepeatable {
+        job.answer(Err(unavailable()));
+    }
+    others
 }
 
 /// Tries of something that may fail for now.

@@ -58,9 +58,9 @@ pub(super) async fn push_group(
         }
         let is_cut = count < push.mutations.len();
         if is_cut && author.terms.is_some() {
-            // It is made whole or not at all; behind others it is tried again without them.
+            // All or nothing, so it gets a transaction of its own, or none.
             if made.answers.is_empty() {
-                let message = "the request reads too much at once; send it in parts";
+                let message = "the documents of the batch are too large to be written at once";
                 made.answers.push(Err(WireError::new(ErrorCode::TooLarge, message)));
             }
             break;

@@ -101,7 +101,7 @@ fn edit(
             let (document, field) =
                 (document_name(edit % DOCUMENTS), field_name((edit / DOCUMENTS + writer) % FIELDS));
             let value = Value::Int(i64::try_from(writer * edits + edit).unwrap_or(i64::MAX));
-            expected.entry(document.clone()).or_default().insert(field.clone(), value.clone());
+            expected.entry(document.clone()).or_default().insert(field.as_str().into(), value.clone());
             let patch = Patch::new().with(syncline_protocol::Path::field(field), Op::Set(value));
             (document, Write::Update(patch))
         };
@@ -122,7 +122,7 @@ fn bytes(devices: &[Device; 2]) -> Result<u64, BenchError> {
 }
 
 fn fields() -> Fields {
-    (0..FIELDS).map(|number| (field_name(number), Value::Int(0))).collect()
+    (0..FIELDS).map(|number| (field_name(number).into(), Value::Int(0))).collect()
 }
 
 fn document_name(number: usize) -> String {

@@ -54,7 +54,7 @@ impl Contender {
 }
 
 fn event(number: usize, policy: LanePolicy) -> NewJob {
-    let fields = fields(number).into_iter().map(|(name, value)| (name, Argument::from(value)));
+    let fields = fields(number).into_iter().map(|(name, value)| (name.into(), Argument::from(value)));
     let args = vec![Argument::Object(fields.collect())];
     let work = JobWork::Event { namespace: None, name: "push".to_owned(), args };
     NewJob { policy, ..NewJob::new(work) }

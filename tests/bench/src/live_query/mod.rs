@@ -71,8 +71,8 @@ fn document_name(number: usize) -> String {
 
 fn fields(number: usize) -> Fields {
     Fields::from([
-        ("done".to_owned(), Value::Bool(number.is_multiple_of(2))),
-        ("position".to_owned(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
-        ("text".to_owned(), Value::String("x".repeat(100))),
+        ("done".into(), Value::Bool(number.is_multiple_of(2))),
+        ("position".into(), Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
+        ("text".into(), Value::String("x".repeat(100))),
     ])
 }

@@ -25,7 +25,7 @@ impl Contender {
         for _ in 0..order.samples {
             let (number, position) = self.changes.next();
             let begin = Instant::now();
-            self.rows[number].1.insert("position".to_owned(), Value::Int(position));
+            self.rows[number].1.insert("position".into(), Value::Int(position));
             let window = self.window();
             values.push(begin.elapsed().as_secs_f64() * 1e6);
             if window.first().is_none_or(|&(first, _)| first != position) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use syncline_protocol::{Fields, Value};
+use syncline_protocol::Value;
 
 use super::{DOCUMENTS, FIELDS, MAP, Updates, document_name, field_name, rate};
 use crate::contender::{Answer, Order};
@@ -17,7 +17,8 @@ pub(super) struct Contender {
 
 impl Contender {
     pub(super) fn new() -> Self {
-        let fields: Fields = (0..FIELDS).map(|number| (field_name(number), Value::Int(0))).collect();
+        let fields: BTreeMap<String, Value> =
+            (0..FIELDS).map(|number| (field_name(number), Value::Int(0))).collect();
         let documents = (0..DOCUMENTS).map(|number| (document_name(number), fields.clone())).collect();
         Self { documents, updates: Updates::default() }
     }

@@ -29,7 +29,7 @@ impl Contender {
         let collection = Collection::new("notes").map_err(failed)?;
         let mut contender =
             Self { documents: HashMap::new(), updates: Updates::default(), collection, written: 0 };
-        let fields: Fields = (0..FIELDS).map(|number| (field_name(number), Value::Int(0))).collect();
+        let fields: Fields = (0..FIELDS).map(|number| (field_name(number).into(), Value::Int(0))).collect();
         for number in 0..DOCUMENTS {
             let (writer, creation) = contender.mutation(number, Write::Create(fields.clone()))?;
             let mut document = None;

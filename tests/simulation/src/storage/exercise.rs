@@ -75,7 +75,7 @@ fn key(client_seq: u64) -> DocumentKey {
 /// Its length differs, so that frames end anywhere.
 fn fields(client_seq: u64) -> Fields {
     let text: String = (0..client_seq * 97 % TEXT_BYTES_MAX).map(|_| 'x').collect();
-    Fields::from([("text".to_owned(), Value::from(text.as_str()))])
+    Fields::from([("text".into(), Value::from(text.as_str()))])
 }
 
 fn entry(client_seq: u64) -> Entry {

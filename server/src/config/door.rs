@@ -1,0 +1,78 @@
+//! Settings of what comes in before anybody knows who it is, and of how often.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What strangers may do, and TLS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DoorConfig {
+    /// Pages of which origins may connect, such as `https://app.example.com`; those of all when empty. What is no browser
+    /// sends no origin, and may connect.
+    pub origins: Vec<String>,
+    /// How many proxies of your own stand before the server, each of which appends the address it sees to
+    /// `X-Forwarded-For`. An address is what the first of them saw.
+    pub proxies: usize,
+    /// Whether the limits per address hold for this machine's own addresses too. Otherwise what comes from there is taken
+    /// for a proxy.
+    pub limit_loopback: bool,
+    /// Connections that have not shown a token that holds.
+    pub strangers_max: usize,
+    /// The same, of one address; of IPv6, of one /64 network.
+    pub strangers_per_address_max: usize,
+    /// What such a connection may send, in bytes.
+    pub stranger_bytes_max: usize,
+    /// The head of an HTTP request, in bytes.
+    pub request_head_bytes_max: usize,
+    /// How long the head of an HTTP request, or a TLS handshake, may take, in milliseconds.
+    pub request_head_timeout_ms: u64,
+    /// Socket.IO handshakes of one address.
+    pub handshakes_per_address: Rate,
+    /// Requests of one user, over all of its connections.
+    pub requests_per_user: Rate,
+    /// Requests of one user for one event, such as `sync:push`; unlimited by this unless listed.
+    pub events: BTreeMap<String, Rate>,
+    /// Addresses, users, and users' events whose rates are kept at a time. Beyond, those that come new are not held to
+    /// these rates, but to all other limits.
+    pub rates_kept_max: usize,
+    /// The server's certificate and those between it and an authority, in PEM. Without it the server speaks no TLS.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of the certificate, in PEM.
+    pub tls_key_file: Option<PathBuf>,
+    /// How often the two files are looked at for a newer certificate, in milliseconds.
+    pub tls_reload_ms: u64,
+}
+
+/// How often something may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// In the long run, per second.
+    pub per_s: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+impl Default for DoorConfig {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            proxies: 0,
+            limit_loopback: false,
+            strangers_max: 8_000,
+            strangers_per_address_max: 256,
+            stranger_bytes_max: 64 << 10,
+            request_head_bytes_max: 32 << 10,
+            request_head_timeout_ms: 30_000,
+            handshakes_per_address: Rate { per_s: 50, burst: 500 },
+            requests_per_user: Rate { per_s: 5_000, burst: 10_000 },
+            events: BTreeMap::new(),
+            rates_kept_max: 100_000,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_reload_ms: 10_000,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Each HTTP request at the door: its origin, how often its address comes, and what its connection may send.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use syncline_protocol::message::Failure;
+use syncline_protocol::{ErrorCode, WireError};
+
+use super::{Door, Visitor, network};
+
+/// Where Socket.IO is served.
+const SOCKET_IO: &str = "/socket.io";
+
+/// The standard one counts in seconds.
+const MS_PER_S: u64 = 1000;
+
+/// Puts the door before all routes.
+pub(crate) fn layer(router: Router, door: &Arc<Door>) -> Router {
+    router.layer(middleware::from_fn_with_state(Arc::clone(door), enter))
+}
+
+async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    if !door.allows_origin(request.headers()) {
+        tracing::debug!("a page of another origin was refused");
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let Some(visitor) = request.extensions().get::<Arc<Visitor>>().cloned() else {
+        return next.run(request).await;
+    };
+    if request.uri().path().starts_with(SOCKET_IO) {
+        visitor.allow(door.config.stranger_bytes_max);
+        let session = request
+            .uri()
+            .query()
+            .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned));
+        match session {
+            Some(session) => visitor.claim(&session),
+            None => {
+                if let Err(wait) = door.handshake(&visitor, request.headers()) {
+                    return too_often(wait);
+                }
+            }
+        }
+        return next.run(request).await;
+    }
+    // The limits of its route hold for what it sends.
+    visitor.allow(usize::MAX);
+    let shows_credentials = request.headers().contains_key(header::AUTHORIZATION);
+    let response = next.run(request).await;
+    if shows_credentials && response.status().is_success() {
+        visitor.welcome();
+    }
+    response
+}
+
+impl Door {
+    fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        match headers.get(header::ORIGIN) {
+            Some(origin) if !self.config.origins.is_empty() => {
+                self.config.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+            }
+            _ => true,
+        }
+    }
+
+    fn handshake(&self, visitor: &Visitor, headers: &HeaderMap) -> Result<(), Duration> {
+        let address = self.address(visitor.peer, headers);
+        if !self.limits(address) {
+            return Ok(());
+        }
+        self.rates.handshake(address)
+    }
+
+    /// Whom it comes from: what the first of our own proxies saw.
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let Some(hops) = self.config.proxies.checked_sub(1) else { return peer };
+        let forwarded = headers.get_all("x-forwarded-for").iter();
+        let forwarded: Vec<&str> =
+            forwarded.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+        let seen = forwarded.iter().rev().nth(hops).and_then(|text| text.trim().parse().ok());
+        seen.map_or(peer, network)
+    }
+}
+
+fn too_often(wait: Duration) -> Response {
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+    let error = WireError::new(ErrorCode::RateLimited, "too many connections at once");
+    let error = WireError { retry_after_ms: Some(wait_ms), ..error };
+    let headers = [(header::RETRY_AFTER, wait_ms.div_ceil(MS_PER_S).to_string())];
+    (StatusCode::TOO_MANY_REQUESTS, headers, Json(Failure { error })).into_response()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::config::DoorConfig;
+
+    #[test]
+    fn an_address_is_what_our_first_proxy_saw_and_nothing_a_client_says() {
+        let peer: IpAddr = "10.0.0.1".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "6.6.6.6, 192.0.2.7".parse().unwrap());
+        headers.append("x-forwarded-for", "10.0.0.2".parse().unwrap());
+        let seen = |proxies| {
+            let config = DoorConfig { proxies, ..DoorConfig::default() };
+            Door::new(&config).address(peer, &headers).to_string()
+        };
+        assert_eq!([seen(0), seen(1), seen(2), seen(4)], ["10.0.0.1", "10.0.0.2", "192.0.2.7", "10.0.0.1"]);
+    }
+
+    #[test]
+    fn only_pages_of_a_listed_origin_may_connect_and_what_is_no_page() {
+        let config = DoorConfig { origins: vec!["https://a.example".to_owned()], ..DoorConfig::default() };
+        let door = Door::new(&config);
+        let allows = |origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            door.allows_origin(&headers)
+        };
+        assert!(allows(None) && allows(Some("https://a.example")));
+        for other in ["http://a.example", "https://a.example.evil", "https://a.example:444", "null"] {
+            assert!(!allows(Some(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a session does with its socket.
+
+use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, SocketError};
+use syncline_protocol::Room;
+
+use crate::wire::Body;
+
+/// The client's end of a session.
+pub(super) trait Line: Send + Sync {
+    fn emit(&self, event: &str, body: &Body) -> Result<(), SendError>;
+
+    /// Lets it hear what is emitted to the Socket.IO room.
+    fn join(&self, room: &Room);
+
+    fn leave(&self, room: &Room);
+
+    fn disconnect(&self) -> Result<(), SocketError>;
+}
+
+impl Line for SocketRef {
+    fn emit(&self, event: &str, body: &Body) -> Result<(), SendError> {
+        (**self).emit(event, body)
+    }
+
+    fn join(&self, room: &Room) {
+        (**self).join(room.as_str().to_owned());
+    }
+
+    fn leave(&self, room: &Room) {
+        (**self).leave(room.as_str().to_owned());
+    }
+
+    fn disconnect(&self) -> Result<(), SocketError> {
+        self.clone().disconnect()
+    }
+}
