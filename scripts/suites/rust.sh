@@ -10,4 +10,4 @@ if [[ -n "${SYNCLINE_FULL-}" ]]; then
 fi
 # With the contract, so that a stale contract.ts fails a test.
 cargo test --locked --no-fail-fast --workspace --exclude syncline-server --exclude syncline-node --exclude syncline-faults \
-  --exclude syncline-simulation --features syncline-ffi/contract
+  --exclude syncline-simulation --exclude syncline-cluster --features syncline-ffi/contract

@@ -1,6 +1,7 @@
 //! Every setting of the server, with its default and its unit.
 
 mod auth;
+mod cluster;
 mod door;
 mod effective;
 mod load;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::Limits;
 
 pub use self::auth::AuthConfig;
+pub use self::cluster::{ClusterConfig, RedisUrl};
 pub use self::door::{DoorConfig, Rate};
 pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
@@ -61,6 +63,7 @@ pub struct Config {
     pub schemas: BTreeMap<String, SchemaSource>,
     #[serde(skip)]
     pub hooks: Hooks,
+    pub cluster: ClusterConfig,
     pub postgres: PostgresConfig,
     pub rest: RestConfig,
     pub operations: OperationsConfig,
@@ -276,6 +279,7 @@ impl Config {
             door: DoorConfig::default(),
             schemas: BTreeMap::new(),
             hooks: Hooks::default(),
+            cluster: ClusterConfig::default(),
             postgres: PostgresConfig::default(),
             rest: RestConfig::default(),
             operations: OperationsConfig::default(),

@@ -53,6 +53,10 @@ pub enum ServerError {
     Backup(#[from] BackupError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error("the URL of the cluster is not one of Redis: redis:// or rediss://")]
+    ClusterUrl,
+    #[error("the nodes of a cluster need a storage that they share: --storage postgres://...")]
+    ClusterNeedsSharedStorage,
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
 }
@@ -71,6 +75,8 @@ impl ServerError {
                 | Self::Alias(_)
                 | Self::Webhook(_)
                 | Self::SecretUnreadable { .. }
+                | Self::ClusterUrl
+                | Self::ClusterNeedsSharedStorage
                 | Self::NoAdminToken
                 | Self::AdminTokenUnreadable { .. }
                 | Self::AdminTokenTooShort { .. }

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::access::recheck::Rechecks;
 use crate::access::{Access, Identity};
 use crate::auth::{Authenticator, Revocation};
+use crate::cluster::Cluster;
 use crate::config::ConnectionConfig;
 use crate::door::{Door, UserRates, Visitor};
 use crate::fanout::LocalFanout;
@@ -34,6 +35,32 @@ use crate::wire;
 
 const PATH: &str = "/socket.io";
 
+/// So many bits of a connection's number tell those of one millisecond apart; the number stays exact in JavaScript.
+const CONNECTIONS_PER_MS_BITS: u32 = 11;
+
+/// Whether the server goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Open,
+    /// It ends, and its clients move, each at a moment of its own within so many milliseconds.
+    Ending {
+        over_ms: u64,
+    },
+}
+
+impl Service {
+    /// Done when it is time for one session to end.
+    pub(crate) async fn ended(mut service: watch::Receiver<Self>) {
+        let over_ms = match service.wait_for(|service| *service != Self::Open).await.as_deref() {
+            Ok(Self::Ending { over_ms }) => *over_ms,
+            Ok(Self::Open) | Err(_) => 0,
+        };
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let wait_ms = random.checked_rem(over_ms).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+}
+
 /// What all sessions share.
 pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
@@ -44,26 +71,33 @@ pub(crate) struct Shared {
     pub(crate) limits: syncline_protocol::Limits,
     pub(crate) connection: ConnectionConfig,
     pub(crate) presence: PresenceConfig,
+    /// The other nodes, if there are any.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) operate: Arc<Operate>,
     pub(crate) rechecks: Rechecks,
     started: Instant,
     roster: Mutex<Roster>,
     /// Woken when the first lease ends sooner than before.
     expiry_sooner: Notify,
-    next_connection: AtomicU64,
+    last_connection: AtomicU64,
     /// Subscribed to by every session, so that a shutdown can end them and wait for them.
-    closing: watch::Sender<bool>,
+    service: watch::Sender<Service>,
 }
 
 impl Shared {
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         fanout: Arc<LocalFanout>,
+        cluster: Option<Arc<Cluster>>,
         auth: Authenticator,
         access: Access,
         operate: Arc<Operate>,
         config: &crate::config::Config,
     ) -> Arc<Self> {
+        let mut roster = Roster::new(config.presence.clone(), config.limits);
+        if cluster.is_some() {
+            roster.share();
+        }
         Arc::new(Self {
             storage,
             fanout,
@@ -73,13 +107,14 @@ impl Shared {
             limits: config.limits,
             connection: config.connection.clone(),
             presence: config.presence.clone(),
+            cluster,
             operate,
             rechecks: Rechecks::new(config),
             started: Instant::now(),
-            roster: Mutex::new(Roster::new(config.presence.clone(), config.limits)),
+            roster: Mutex::new(roster),
             expiry_sooner: Notify::new(),
-            next_connection: AtomicU64::new(1),
-            closing: watch::Sender::new(false),
+            last_connection: AtomicU64::new(0),
+            service: watch::Sender::new(Service::Open),
         })
     }
 
@@ -100,6 +135,9 @@ impl Shared {
         let before = roster.next_expiry_ms();
         for Notice { to, news } in change(&mut roster, self.now_ms()) {
             self.fanout.tell(to, news);
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.follow(roster.take_effects(self.now_ms()));
         }
         let after = roster.next_expiry_ms();
         if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
@@ -125,8 +163,14 @@ impl Shared {
         }
     }
 
-    pub(crate) fn next_connection(&self) -> ConnectionId {
-        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    /// A number for a new connection, higher than `older` and those given before. It begins with the wall clock's time, so
+    /// that nodes agree which of two connections is the newer one.
+    pub(crate) fn next_connection(&self, older: Option<ConnectionId>) -> ConnectionId {
+        let floor = older.map_or(0, |older| older.0).max(now_ms() << CONNECTIONS_PER_MS_BITS);
+        let next = |last: u64| last.max(floor) + 1;
+        let last =
+            self.last_connection.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        ConnectionId(last.map_or_else(next, next))
     }
 
     /// Ends the connections that go by these tokens, and takes them no more.
@@ -137,15 +181,21 @@ impl Shared {
         revoked.await.map_err(std::io::Error::other)?
     }
 
-    /// Takes no more sessions and ends those there are; done when the last one has ended.
-    pub(crate) async fn close(&self) {
-        self.closing.send_replace(true);
-        self.closing.closed().await;
+    /// Takes no more sessions and ends those there are, each at a moment of its own in the time given; done when the last
+    /// one has ended.
+    pub(crate) async fn close(&self, over_ms: u64) {
+        self.service.send_replace(Service::Ending { over_ms });
+        self.service.closed().await;
+    }
+
+    /// Whether sessions are taken.
+    pub(crate) fn is_open(&self) -> bool {
+        *self.service.borrow() == Service::Open
     }
 
     /// Whether the server takes clients: its storage works, and it does not shut down.
     pub(crate) fn readiness(&self) -> Readiness {
-        if *self.closing.borrow() {
+        if !self.is_open() {
             Readiness::Draining
         } else if self.storage.is_healthy() {
             Readiness::Ready
@@ -154,13 +204,13 @@ impl Shared {
         }
     }
 
-    fn admit(&self) -> Result<watch::Receiver<bool>, WireError> {
+    fn admit(&self) -> Result<watch::Receiver<Service>, WireError> {
         let unavailable = |message: &str| WireError::new(ErrorCode::Unavailable, message);
         if self.roster().connection_count() >= self.connection.connections_max {
             return Err(unavailable("the server has all the connections it takes"));
         }
-        let closing = self.closing.subscribe();
-        if *closing.borrow() { Err(unavailable("the server is shutting down")) } else { Ok(closing) }
+        let service = self.service.subscribe();
+        if self.is_open() { Ok(service) } else { Err(unavailable("the server is shutting down")) }
     }
 }
 
@@ -184,8 +234,7 @@ pub(crate) struct Accepted {
     pub(crate) gone: Arc<Notify>,
     /// Whether the client said goodbye before.
     pub(crate) left: Arc<AtomicBool>,
-    /// True when the server shuts down.
-    pub(crate) closing: watch::Receiver<bool>,
+    pub(crate) service: watch::Receiver<Service>,
 }
 
 /// [`Accepted`] as a socket's extension.
@@ -300,7 +349,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
         return Err(WireError::new(ErrorCode::Unauthorized, "there is no token"));
     };
     let identity = shared.auth.verify(&token).await?;
-    let closing = shared.admit()?;
+    let service = shared.admit()?;
     if let Some(client) = auth.client_id {
         if is_server_client(client) {
             return Err(WireError::new(ErrorCode::Invalid, "client ids of version 8 are the server's own"));
@@ -327,7 +376,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
         door.forget(session.as_str());
     });
     let (client, encoding) = (auth.client_id, auth.encoding);
-    let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, closing };
+    let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, service };
     socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
     Ok(())
 }

@@ -39,7 +39,19 @@ pub(crate) struct HttpState {
 
 /// All routes of a server; the development ones when `development`.
 pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> Router {
-    let socket_io = any(move |request: Request| gateway.clone().serve(request));
+    let shared = Arc::clone(&state.shared);
+    let socket_io = any(move |request: Request| {
+        let (shared, gateway) = (Arc::clone(&shared), gateway.clone());
+        async move {
+            let query = request.uri().query().unwrap_or_default();
+            let is_new = !query.split('&').any(|pair| pair.starts_with("sid="));
+            // Refused later, by Socket.IO, npm's client would not try again.
+            if is_new && !shared.is_open() {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            gateway.serve(request).await
+        }
+    });
     let mut router = Router::new()
         .merge(operate::http::health_routes(&state))
         .route("/socket.io", socket_io.clone())

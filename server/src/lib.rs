@@ -19,6 +19,8 @@
 //! - [`presence`]: pure: who is connected, and what they show.
 //! - [`storage`]: where rooms are kept.
 //! - [`webhooks`]: who is told of changes over HTTP.
+//! - `cluster`: several nodes that serve the same rooms.
+//! - `cut`: ending a transport.
 //! - [`fanout`]: how what happens reaches the connections that care.
 //! - [`traces`]: spans for OpenTelemetry.
 //! - [`probe`]: asking a server whether it takes clients.
@@ -26,7 +28,9 @@
 
 pub mod access;
 pub mod auth;
+mod cluster;
 pub mod config;
+mod cut;
 pub mod door;
 pub mod error;
 pub mod fanout;

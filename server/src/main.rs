@@ -74,6 +74,9 @@ struct Settings {
     /// [default: sled]
     #[arg(long, value_name = "WHERE", env = "SYNCLINE_STORAGE", hide_env_values = true, global = true)]
     storage: Option<String>,
+    /// The Redis server that connects this node with the others of its cluster: redis:// or rediss://
+    #[arg(long, value_name = "URL", env = "SYNCLINE_CLUSTER", hide_env_values = true)]
+    cluster: Option<String>,
     /// The file with the secret that tokens are signed with (HS256), at least 32 bytes; a newline at its end is
     /// not part of it
     #[arg(long, value_name = "FILE")]
@@ -118,6 +121,7 @@ impl Settings {
             ("listen", self.listen.map(|listen| listen.to_string())),
             ("data_dir", self.data.clone()),
             ("storage.location", self.storage.clone()),
+            ("cluster.url", self.cluster.clone()),
             ("jwt_secret_file", self.jwt_secret_file.clone()),
             ("dev", self.dev.then(|| true.to_string())),
             ("connection.ping_interval_ms", text(self.ping_interval_ms)),

@@ -30,9 +30,11 @@ impl Membership {
         left: Arc<AtomicBool>,
         mailbox: &Arc<Mailbox>,
     ) -> Self {
-        let id = shared.next_connection();
+        let mut roster = shared.roster();
+        let id = shared.next_connection(roster.newest(user, client));
         shared.fanout.connect(id, Arc::clone(mailbox));
-        shared.roster().connect(id, user, client, shared.now_ms());
+        roster.connect(id, user, client, shared.now_ms());
+        drop(roster);
         Self {
             shared: Arc::clone(shared),
             id,

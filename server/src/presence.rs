@@ -6,6 +6,9 @@
 
 mod lease;
 mod members;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 mod sight;
 #[cfg(test)]
 mod tests;
@@ -17,9 +20,12 @@ use syncline_protocol::{ClientId, Limits, Room};
 pub use self::lease::PresenceConfig;
 use self::lease::{Deadlines, Lease};
 use self::members::Present;
+pub use self::remote::{Effect, Heard, NodeId, Place, Report};
+use self::remote::{Home, Noted};
 use crate::fanout::News;
 
-/// One connection, never reused while the server runs.
+/// One connection, never reused while the server runs. Of two of one client the newer one has the higher number, also
+/// where other nodes hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
@@ -41,16 +47,31 @@ pub struct Roster {
     users: BTreeMap<String, BTreeSet<ConnectionId>>,
     members: BTreeMap<Room, BTreeMap<ClientId, Present>>,
     deadlines: Deadlines,
+    /// How many of this node's own connections are in each room.
+    local_rooms: BTreeMap<Room, usize>,
+    /// The connections of other nodes, by those nodes' numbers.
+    remotes: BTreeMap<NodeId, BTreeMap<u64, ConnectionId>>,
+    /// What other nodes must hear; `None` while there are none.
+    noted: Option<Vec<Noted>>,
 }
 
 #[derive(Debug)]
 struct Connection {
     user: String,
+    /// Where it is, if not on this node.
+    home: Option<Home>,
     client: Option<ClientId>,
     rooms: BTreeSet<Room>,
     /// Rooms in which this connection holds its client's place.
     present: BTreeMap<Room, ClientId>,
     lease: Lease,
+}
+
+impl Connection {
+    /// Whether it can be told anything, here.
+    fn hears(&self) -> bool {
+        self.home.is_none() && !self.lease.is_lost()
+    }
 }
 
 impl Roster {
@@ -63,12 +84,16 @@ impl Roster {
             users: BTreeMap::new(),
             members: BTreeMap::new(),
             deadlines: Deadlines::default(),
+            local_rooms: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            noted: None,
         }
     }
 
     pub fn connect(&mut self, id: ConnectionId, user: &str, client: Option<ClientId>, now_ms: u64) {
         let connection = Connection {
             user: user.to_owned(),
+            home: None,
             client,
             rooms: BTreeSet::new(),
             present: BTreeMap::new(),
@@ -76,7 +101,7 @@ impl Roster {
         };
         // A client has one connection: what this one does not take over of older ones, lost or about to be found so,
         // is not kept for longer than if they had been lost only now.
-        for older in self.connections_of(user, client) {
+        for older in self.connections_of(user, client).into_iter().filter(|older| *older < id) {
             self.shorten_to_grace(older, now_ms);
         }
         self.connections.insert(id, connection);
@@ -88,7 +113,7 @@ impl Roster {
         let Some(connection) = self.connections.get(&id) else { return Vec::new() };
         let mut ended = self.ghosts_of(&connection.user.clone(), connection.client);
         ended.push(id);
-        ended.into_iter().flat_map(|id| self.end(id)).collect()
+        ended.into_iter().flat_map(|id| self.end(id, true)).collect()
     }
 
     /// Ghosts of the same client, which are as good as itself.
@@ -107,26 +132,32 @@ impl Roster {
     }
 
     /// Takes a connection out of everything.
-    fn end(&mut self, id: ConnectionId) -> Vec<Notice> {
+    fn end(&mut self, id: ConnectionId, on_purpose: bool) -> Vec<Notice> {
         let mut notices = self.end_members(id);
         self.deadlines.clear(id, self.connections.get(&id).map(|connection| &connection.lease));
+        let rooms = self.connections.get_mut(&id).map(|connection| std::mem::take(&mut connection.rooms));
+        let rooms = rooms.unwrap_or_default();
+        for room in &rooms {
+            self.note_outside(id, room, on_purpose);
+            self.remove_from_room(id, room);
+        }
         let Some(connection) = self.connections.remove(&id) else { return notices };
+        if let Some(home) = connection.home {
+            self.forget_home(home);
+        }
         if let Some(connections) = self.users.get_mut(&connection.user) {
             connections.remove(&id);
             if connections.is_empty() {
                 self.users.remove(&connection.user);
             }
         }
-        for room in &connection.rooms {
-            self.remove_from_room(id, room);
-        }
-        notices.extend(self.tell_lost_sight(&connection.user, &connection.rooms));
+        notices.extend(self.tell_lost_sight(&connection.user, &rooms));
         notices
     }
 
-    /// Connections that are open.
+    /// Connections of this node that are open.
     pub fn connection_count(&self) -> usize {
-        self.connections.len() - self.deadlines.ghosts()
+        self.connections.len() - self.deadlines.ghosts() - self.remote_count()
     }
 
     /// The rooms that a connection is in.
@@ -134,8 +165,11 @@ impl Roster {
         self.connections.get(&id).map(|connection| &connection.rooms)
     }
 
-    /// Users who are online.
+    /// Users who are online by a connection of this node.
     pub fn user_count(&self) -> usize {
-        self.users.len()
+        if self.remotes.is_empty() {
+            return self.users.len();
+        }
+        self.users.values().filter(|ids| ids.iter().any(|id| self.is_local(*id))).count()
     }
 }

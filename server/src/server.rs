@@ -13,6 +13,7 @@ use crate::access::audit::Audit;
 use crate::access::rules::Rules;
 use crate::access::{Access, Identity, Right};
 use crate::auth::{Authenticator, Revocation, Revocations};
+use crate::cluster::Cluster;
 use crate::config::{Config, Mode};
 use crate::door::{self, Listening, Tls};
 use crate::error::ServerError;
@@ -23,7 +24,7 @@ use crate::operate::Operate;
 use crate::operate::http::Operations;
 use crate::operate::measured::Measured;
 use crate::rest::{self, Aliases};
-use crate::storage;
+use crate::storage::{self, OnCommit, StorageLocation};
 use crate::validate::{Schemas, Validate, Validation};
 use crate::webhooks::Webhooks;
 
@@ -37,6 +38,8 @@ pub struct Server {
     router: axum::Router,
     operations: Option<(TcpListener, axum::Router)>,
     shutdown_timeout: Duration,
+    /// Over how long clients are sent to other nodes.
+    drain_ms: u64,
 }
 
 impl Server {
@@ -67,12 +70,21 @@ impl Server {
         let revocations = Revocations::open(&config.data_dir, security).map_err(ServerError::Revocations)?;
         let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s, revocations)?;
         let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
-        let publish = Arc::clone(&fanout);
         let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
-        let noted = Arc::clone(&webhooks);
-        let on_commit = Arc::new(move |changes: syncline_protocol::message::Changes| {
+        let cluster = match &config.cluster.url {
+            Some(_) if config.storage.location == StorageLocation::Sled => {
+                return Err(ServerError::ClusterNeedsSharedStorage);
+            }
+            Some(url) => Some(Cluster::new(url, &config.cluster, Arc::clone(&fanout))?),
+            None => None,
+        };
+        let (noted, alone, among_others) = (Arc::clone(&webhooks), Arc::clone(&fanout), cluster.clone());
+        let on_commit: OnCommit = Arc::new(move |changes| {
             noted.note(&changes.room);
-            publish.publish(changes);
+            match &among_others {
+                Some(cluster) => cluster.committed(changes),
+                None => alone.publish(changes),
+            }
         });
         let storage = storage::open(&config, on_commit).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
@@ -81,7 +93,7 @@ impl Server {
         let operate = Operate::new(&config.operations);
         let operations = Operations::bind(&config.operations, development).await?;
         let storage = Measured::new(storage, &operate);
-        let shared = Shared::new(Arc::new(storage), fanout, auth, access, operate, &config);
+        let shared = Shared::new(Arc::new(storage), fanout, cluster, auth, access, operate, &config);
         let tls = Tls::load(config.door.tls_cert_file.as_deref(), config.door.tls_key_file.as_deref())?;
         let traffic = Arc::clone(&shared.operate.traffic);
         let listening = Listening { listener, tls, traffic, door: Arc::clone(&shared.door) };
@@ -95,7 +107,19 @@ impl Server {
         let operations = operations.serve(&shared, &mut router);
         let router = door::layer(router, &shared.door);
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
-        Ok(Self { listening, local_addr, shared, gateway, webhooks, router, operations, shutdown_timeout })
+        // Alone, there is nowhere else to go.
+        let drain_ms = if shared.cluster.is_some() { config.cluster.drain_ms } else { 0 };
+        Ok(Self {
+            listening,
+            local_addr,
+            shared,
+            gateway,
+            webhooks,
+            router,
+            operations,
+            shutdown_timeout,
+            drain_ms,
+        })
     }
 
     /// What can be said to the server while it runs.
@@ -113,10 +137,15 @@ impl Server {
         if self.listening.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `shutdown` is done; then closes the connections, within the configured time, and the storage.
+    /// Serves until `shutdown` is done; then finishes what was taken in, closes the connections, within the configured
+    /// time, and the storage.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listening, shared, gateway, webhooks, router, operations, shutdown_timeout, .. } = self;
+        let Self {
+            listening, shared, gateway, webhooks, router, operations, shutdown_timeout, drain_ms, ..
+        } = self;
         let (stop, stopped) = oneshot::channel::<()>();
+        let among_others =
+            shared.cluster.clone().map(|cluster| tokio::spawn(cluster.run(Arc::clone(&shared))));
         let connections = || shared.roster().connection_count();
         let operating = async {
             match operations {
@@ -130,18 +159,24 @@ impl Server {
         let served = tokio::select! {
             () = shutdown => None,
             () = shared.expire_leases() => None,
-            () = webhooks.run(&shared.storage) => None,
             never = shared.operate.sample(connections) => match never {},
             served = &mut serving => Some(served.map(Ok)),
             served = operating => Some(Ok(served)),
+            () = webhooks.run(&shared.storage) => None,
         };
-        let _ = stop.send(());
-        let closing = async {
-            shared.close().await;
-            gateway.close().await;
-        };
-        if tokio::time::timeout(shutdown_timeout, closing).await.is_err() {
+        let closing = shared.close(drain_ms);
+        if tokio::time::timeout(shutdown_timeout + Duration::from_millis(drain_ms), closing).await.is_err() {
             tracing::warn!("some connections did not close in time");
+        }
+        let _ = stop.send(());
+        if tokio::time::timeout(shutdown_timeout, gateway.close()).await.is_err() {
+            tracing::warn!("the transports did not close in time");
+        }
+        if let Some(cluster) = &shared.cluster {
+            cluster.say_farewell().await;
+        }
+        if let Some(among_others) = among_others {
+            among_others.abort();
         }
         serving.abort();
         if let Err(error) = shared.storage.close().await {

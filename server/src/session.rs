@@ -20,8 +20,9 @@ use tracing::Instrument;
 
 use self::line::Line;
 use crate::access::{Identity, Right, Rights};
+
 use crate::fanout::{Mail, Mailbox, News, head_hint};
-use crate::gateway::{Accepted, Shared};
+use crate::gateway::{Accepted, Service, Shared};
 use crate::hub::{Author, PageRequest};
 use crate::inbox::{self, Inbox, Request, RequestKind, TokenBucket, Waiting};
 use crate::membership::Membership;
@@ -34,7 +35,7 @@ const SEND_RETRY_MS: u64 = 10;
 
 /// Serves a connection until it ends.
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
-    let Accepted { identity, client, encoding, inbox, mut waiting, gone, left, mut closing } = accepted;
+    let Accepted { identity, client, encoding, inbox, mut waiting, gone, left, service } = accepted;
     let (identity, identities) = watch::channel(Arc::new(identity));
     let mailbox = Arc::new(Mailbox::new(
         shared.connection.events_queued_max,
@@ -73,17 +74,19 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
     };
     let end = tokio::select! {
         () = gone.notified() => End::Gone,
-        // The gateway closes the transport, after which a client connects again by itself.
-        _ = closing.wait_for(|closing| *closing) => End::Gone,
         () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
         () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
         reason = rights::ended(Arc::clone(&session.shared), identities) => End::Dismissed(reason),
-        Err(end) = session.live(&inbox, &mut waiting) => end,
+        Err(end) = session.live(&inbox, &mut waiting, service) => end,
     };
-    if let End::Dismissed(reason) = end {
-        operate.metrics.disconnect(reason);
-        tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
-        session.dismiss().await;
+    match end {
+        End::Gone => {}
+        End::Moved => session.cut(),
+        End::Dismissed(reason) => {
+            operate.metrics.disconnect(reason);
+            tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
+            session.dismiss().await;
+        }
     }
 }
 
@@ -91,6 +94,8 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
 enum End {
     /// The socket is closed.
     Gone,
+    /// The server shuts down: the client connects again, to another.
+    Moved,
     /// The server ends it.
     Dismissed(&'static str),
 }
@@ -116,25 +121,39 @@ struct Session {
 
 impl Session {
     /// Serves requests and sends live events.
-    async fn live(&mut self, inbox: &Inbox, waiting: &mut Waiting) -> Running<Infallible> {
+    async fn live(
+        &mut self,
+        inbox: &Inbox,
+        waiting: &mut Waiting,
+        service: watch::Receiver<Service>,
+    ) -> Running<Infallible> {
         self.greet().await?;
         let mut recheck = self.shared.rechecks.subscribe();
+        let mut ended = std::pin::pin!(Service::ended(service));
         loop {
             tokio::select! {
                 () = recheck.due() => self.recheck().await?,
-                Some(request) = waiting.requests.recv() => {
-                    let span = self.shared.operate.span(request.kind, self.membership.id);
-                    let body = self.serve(&request).instrument(span).await;
-                    inbox.served(&request);
-                    self.send(|| request.answer(&body)).await?;
-                }
+                Some(request) = waiting.requests.recv() => self.answer(inbox, &request).await?,
                 Some(request) = waiting.refused.recv() => {
                     let body = request.refusal();
                     self.send(|| request.answer(&body)).await?;
                 }
                 mail = self.mailbox.next() => self.deliver(mail).await?,
+                () = &mut ended => break,
             }
         }
+        // What was taken in is finished.
+        while let Ok(request) = waiting.requests.try_recv() {
+            self.answer(inbox, &request).await?;
+        }
+        Err(End::Moved)
+    }
+
+    async fn answer(&mut self, inbox: &Inbox, request: &Request) -> Running {
+        let span = self.shared.operate.span(request.kind, self.membership.id);
+        let body = self.serve(request).instrument(span).await;
+        inbox.served(request);
+        self.send(|| request.answer(&body)).await
     }
 
     /// Says hello, in maps whatever the encoding: the client learns from it what it will be.
@@ -221,11 +240,20 @@ impl Session {
         self.shared.fanout.subscribe(self.membership.id, &room);
         self.membership.subscribed.insert(room.clone(), collections.clone());
         self.membership.enter(&room);
+        if let Some(cluster) = &self.shared.cluster {
+            cluster.until_heard(&room).await;
+        }
         let limit = self.shared.limits.page_count_max;
         let request = PageRequest { room: room.clone(), cursor, limit, collections, snapshot };
         let page = self.shared.storage.page(request).await;
-        if page.is_err() {
-            self.leave_subscription(&room);
+        match &page {
+            Err(_) => self.leave_subscription(&room),
+            Ok(page) if !page.more => {
+                if let Some(cluster) = &self.shared.cluster {
+                    cluster.begin(&room, page.cursor);
+                }
+            }
+            Ok(_) => {}
         }
         page
     }
@@ -364,6 +392,11 @@ impl Session {
             }
         }
         Err(End::Dismissed("it does not read"))
+    }
+
+    /// Ends the transport, after which a client connects again by itself.
+    fn cut(&self) {
+        self.line.cut();
     }
 
     /// Disconnects. A client that does not even read that is left to the ping timeout.

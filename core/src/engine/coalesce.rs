@@ -42,17 +42,11 @@ fn create_with(fields: &Fields, patch: &Patch) -> Option<Fields> {
     for (path, op) in patch.ops() {
         let Op::Set(value) = op else { return None };
         let (last, outer) = path.segments().split_last()?;
-        // A field that the creation leaves out would be replaced as a whole.
-        if outer.first().is_some_and(|name| !fields.contains_key(name)) {
-            return None;
-        }
         let mut place = &mut fields;
         for name in outer {
-            let value = place.entry(name.clone()).or_insert(Value::Null);
-            if *value == Value::Null {
-                *value = Value::Object(Fields::new());
-            }
-            place = value.as_object_mut()?;
+            // A field that the creation leaves out would be replaced as a whole, and objects made on the way would stay
+            // where somebody's newer write keeps the field itself away.
+            place = place.get_mut(name)?.as_object_mut()?;
         }
         place.insert(last.clone(), value.clone());
     }

@@ -222,6 +222,8 @@ fn edits_whose_effect_depends_on_the_document_stay_two() {
         (Write::Create(object(r#"{"n": 1}"#)), update(&[("n", add(1))])),
         (Write::Create(object(r#"{"n": 1}"#)), update(&[("n", Op::Unset)])),
         (Write::Create(object(r#"{"n": 1}"#)), update(&[("a.x", set(1))])),
+        (Write::Create(object(r#"{"a": null}"#)), update(&[("a.x", set(1))])),
+        (Write::Create(object(r#"{"a": {}}"#)), update(&[("a.x.p", set(1))])),
         (Write::Create(object("{}")), Write::Delete),
         (update(&[("a", set(1))]), Write::Delete),
         (Write::Delete, Write::Create(object("{}"))),

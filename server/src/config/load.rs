@@ -17,7 +17,7 @@ const ENVIRONMENT_PREFIX: &str = "SYNCLINE_";
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
 /// Names that the command line reads: the path of the file itself, and where the rooms are kept.
-pub(super) const COMMAND_VARIABLES: [&str; 2] = ["SYNCLINE_CONFIG", "SYNCLINE_STORAGE"];
+pub(super) const COMMAND_VARIABLES: [&str; 3] = ["SYNCLINE_CLUSTER", "SYNCLINE_CONFIG", "SYNCLINE_STORAGE"];
 
 /// A setting's name and its value, as text.
 type Assignment = (String, String);

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use super::guard::Guarded;
 use super::{Door, Tls, Visitor};
+use crate::cut::Cuttable;
 use crate::operate::http::Peer;
 use crate::operate::traffic::{CountedIo, Traffic};
 
@@ -119,11 +120,14 @@ impl Connection {
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let stream = Cuttable::new(stream);
+        let cut = stream.cut();
         let Self { http, router, visitor, peer, mut stopping } = self;
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Arc::clone(&visitor));
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(cut.clone());
             router.clone().oneshot(request)
         });
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());

@@ -21,6 +21,7 @@ use super::clients::Listed;
 use super::metrics::Now;
 use super::series::Sample;
 use super::token::AdminToken;
+use crate::cluster::ClusterHealth;
 use crate::config::OperationsConfig;
 use crate::error::ServerError;
 use crate::gateway::{Readiness, Shared};
@@ -144,6 +145,8 @@ struct Health {
     mode: &'static str,
     version: &'static str,
     storage: StorageHealth,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterHealth>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +169,7 @@ async fn health(State(state): State<HttpState>) -> Response {
         mode: state.mode,
         version: env!("CARGO_PKG_VERSION"),
         storage: StorageHealth { healthy },
+        cluster: state.shared.cluster.as_ref().map(|cluster| cluster.health()),
     };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()

@@ -50,6 +50,11 @@ impl Lease {
         self.lost
     }
 
+    /// The node that holds the connection decides how long that lasts.
+    pub(super) fn set_lost_elsewhere(&mut self, lost: bool) {
+        self.lost = lost;
+    }
+
     pub(super) fn left_ms(&self, now_ms: u64) -> u64 {
         self.until_ms.map_or(0, |until_ms| until_ms.saturating_sub(now_ms))
     }
@@ -100,7 +105,7 @@ impl Roster {
         {
             let is_lost = self.connections.get(&id).is_some_and(|connection| connection.lease.lost);
             // A connection that is open and silent is no member any more; its transport's heartbeat decides the rest.
-            notices.extend(if is_lost { self.end(id) } else { self.end_members(id) });
+            notices.extend(if is_lost { self.end(id, false) } else { self.end_members(id) });
             if !is_lost {
                 self.set_deadline(id, None);
             }
@@ -111,7 +116,8 @@ impl Roster {
     /// The client was heard of.
     pub fn renew(&mut self, id: ConnectionId, now_ms: u64) {
         let lease_ms = self.limits.presence_lease_ms;
-        let Some(connection) = self.connections.get(&id).filter(|found| !found.lease.lost) else { return };
+        let renewed = self.connections.get(&id).filter(|found| !found.lease.lost && found.home.is_none());
+        let Some(connection) = renewed else { return };
         let until_ms = connection.lease.background_ms.unwrap_or(lease_ms).saturating_add(now_ms);
         let has_members = !connection.present.is_empty();
         self.set_deadline(id, has_members.then_some(until_ms));
@@ -130,7 +136,7 @@ impl Roster {
         let grace_until_ms = now_ms.saturating_add(self.config.grace_ms);
         let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
         if connection.rooms.is_empty() {
-            return self.end(id);
+            return self.end(id, false);
         }
         let lease = &mut connection.lease;
         let until_ms = match (lease.until_ms, lease.background_ms) {
@@ -145,7 +151,7 @@ impl Roster {
         while self.deadlines.ghosts.len() > self.config.lost_connections_max
             && let Some((_, ghost)) = self.deadlines.ghosts.first().copied()
         {
-            notices.extend(self.end(ghost));
+            notices.extend(self.end(ghost, false));
         }
         notices.extend(self.expire(now_ms));
         notices

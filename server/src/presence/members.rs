@@ -7,22 +7,22 @@ use syncline_protocol::presence::ShownState;
 use syncline_protocol::{ClientId, ErrorCode, Room, WireError};
 
 use super::sight::notice;
-use super::{ConnectionId, Notice, Roster};
+use super::{Connection, ConnectionId, Notice, Roster};
 use crate::fanout::News;
 
 /// A client in a room.
 #[derive(Debug)]
 pub(super) struct Present {
-    connection: ConnectionId,
-    user: String,
-    shown: ShownState,
-    status: PresenceStatus,
+    pub(super) connection: ConnectionId,
+    pub(super) user: String,
+    pub(super) shown: ShownState,
+    pub(super) status: PresenceStatus,
     /// When it last said something while it was active.
-    active_at_ms: u64,
+    pub(super) active_at_ms: u64,
 }
 
 impl Present {
-    fn member(&self, client_id: ClientId, now_ms: u64) -> Member {
+    pub(super) fn member(&self, client_id: ClientId, now_ms: u64) -> Member {
         let (state, expires_ms) = self.shown.left(now_ms);
         let idle_ms = now_ms.saturating_sub(self.active_at_ms);
         Member { client_id, user_id: self.user.clone(), state, status: self.status, expires_ms, idle_ms }
@@ -57,23 +57,40 @@ impl Roster {
             Some(held) if status == PresenceStatus::Away => held.active_at_ms,
             _ => now_ms,
         };
-        let before = held.map(|held| held.connection);
         let present = Present { connection: id, user, shown, status, active_at_ms };
+        self.note_status(id, presence);
+        let notices = self.put(id, room, client, present, now_ms);
+        self.renew(id, now_ms);
+        Ok(notices)
+    }
+
+    /// Gives the connection its client's place in a room, whoever has it.
+    pub(super) fn put(
+        &mut self,
+        id: ConnectionId,
+        room: &Room,
+        client: ClientId,
+        present: Present,
+        now_ms: u64,
+    ) -> Vec<Notice> {
         let member = present.member(client, now_ms);
-        self.members.entry(room.clone()).or_default().insert(client, present);
-        if let Some(older) = before.and_then(|before| self.connections.get_mut(&before)) {
-            older.present.remove(room);
+        let before = self.members.entry(room.clone()).or_default().insert(client, present);
+        let before = before.map(|before| before.connection);
+        if let Some(older) = before.filter(|older| *older != id) {
+            if let Some(connection) = self.connections.get_mut(&older) {
+                connection.present.remove(room);
+            }
+            self.note(older, room);
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.present.insert(room.clone(), client);
         }
-        self.note_status(id, presence);
-        self.renew(id, now_ms);
+        self.note(id, room);
         let diff = match before {
             Some(_) => updated(room, member),
             None => PresenceDiff { joined: vec![member], ..empty(room) },
         };
-        Ok(self.tell_members(diff, Some(id)))
+        self.tell_members(diff, Some(id))
     }
 
     /// Changes what the connection's client shows in a room.
@@ -97,6 +114,7 @@ impl Roster {
         let diff = updated(room, held.member(client, now_ms));
         self.note_status(id, presence);
         self.renew(id, now_ms);
+        self.note(id, room);
         Ok(self.tell_members(diff, Some(id)))
     }
 
@@ -108,10 +126,9 @@ impl Roster {
             let holder = self.connections.get_mut(holder);
             holder.is_some_and(|holder| holder.present.remove(room).is_some())
         });
-        if held.is_none() {
-            return Vec::new();
-        }
+        let Some(held) = held else { return Vec::new() };
         self.remove_member(room, client);
+        self.note(held, room);
         self.tell_members(PresenceDiff { left: vec![client], ..empty(room) }, Some(id))
     }
 
@@ -128,24 +145,32 @@ impl Roster {
 
     /// The connection holds nobody's place any more.
     pub(super) fn end_members(&mut self, id: ConnectionId) -> Vec<Notice> {
-        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
-        let left = std::mem::take(&mut connection.present);
-        left.iter().for_each(|(room, client)| self.remove_member(room, *client));
-        let diffs =
-            left.into_iter().map(|(room, client)| PresenceDiff { left: vec![client], ..empty(&room) });
-        diffs.flat_map(|diff| self.tell_members(diff, Some(id))).collect()
+        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
+        let rooms: Vec<Room> = connection.present.keys().cloned().collect();
+        rooms.iter().flat_map(|room| self.end_member(id, room)).collect()
+    }
+
+    /// The connection holds nobody's place in a room any more.
+    pub(super) fn end_member(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
+        let held = self.connections.get_mut(&id).and_then(|connection| connection.present.remove(room));
+        let Some(client) = held else { return Vec::new() };
+        self.remove_member(room, client);
+        self.note(id, room);
+        self.tell_members(PresenceDiff { left: vec![client], ..empty(room) }, Some(id))
     }
 
     /// A lost connection's members are shown as away.
     pub(super) fn tell_away(&mut self, id: ConnectionId, now_ms: u64) -> Vec<Notice> {
         let Some(connection) = self.connections.get(&id) else { return Vec::new() };
         let mut diffs = Vec::new();
+        let rooms: Vec<Room> = connection.rooms.iter().cloned().collect();
         for (room, client) in &connection.present {
             let held = self.members.get_mut(room).and_then(|members| members.get_mut(client));
             let Some(held) = held.filter(|held| held.status != PresenceStatus::Away) else { continue };
             held.status = PresenceStatus::Away;
             diffs.push(updated(room, held.member(*client, now_ms)));
         }
+        rooms.iter().for_each(|room| self.note(id, room));
         diffs.into_iter().flat_map(|diff| self.tell_members(diff, Some(id))).collect()
     }
 
@@ -153,9 +178,8 @@ impl Roster {
     fn tell_members(&self, diff: PresenceDiff, except: Option<ConnectionId>) -> Vec<Notice> {
         let members = self.members.get(&diff.room).into_iter().flat_map(BTreeMap::values);
         let ids = members.map(|present| present.connection).filter(|id| Some(*id) != except);
-        let is_open =
-            |id: &ConnectionId| self.connections.get(id).is_some_and(|found| !found.lease.is_lost());
-        notice(ids.filter(is_open).collect(), News::Presence(diff))
+        let hears = |id: &ConnectionId| self.connections.get(id).is_some_and(Connection::hears);
+        notice(ids.filter(hears).collect(), News::Presence(diff))
     }
 
     fn who(&self, id: ConnectionId) -> Result<(String, ClientId), WireError> {

@@ -15,7 +15,11 @@ impl Roster {
         if !connection.rooms.insert(room.clone()) {
             return Vec::new();
         }
-        let user = connection.user.clone();
+        let (user, is_local) = (connection.user.clone(), connection.home.is_none());
+        if is_local {
+            self.open_room(room);
+        }
+        self.note(id, room);
         let new_to_room = !self.users_rooms(&user, Some(id)).contains(room);
         self.rooms.entry(room.clone()).or_default().insert(id);
         if !new_to_room {
@@ -37,8 +41,11 @@ impl Roster {
         let mut was_there = false;
         for id in leaving {
             let connection = self.connections.get_mut(&id);
-            was_there |= connection.is_some_and(|connection| connection.rooms.remove(room));
-            self.remove_from_room(id, room);
+            if connection.is_some_and(|connection| connection.rooms.remove(room)) {
+                was_there = true;
+                self.note_outside(id, room, true);
+                self.remove_from_room(id, room);
+            }
         }
         if !was_there {
             return Vec::new();
@@ -46,12 +53,27 @@ impl Roster {
         self.tell_lost_sight(&user, &BTreeSet::from([room.clone()]))
     }
 
+    /// Takes one connection out of a room.
+    pub(super) fn exit_alone(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
+        if !connection.rooms.remove(room) {
+            return Vec::new();
+        }
+        let user = connection.user.clone();
+        self.remove_from_room(id, room);
+        self.tell_lost_sight(&user, &BTreeSet::from([room.clone()]))
+    }
+
+    /// Follows a connection that has left a room.
     pub(super) fn remove_from_room(&mut self, id: ConnectionId, room: &Room) {
         if let Some(inside) = self.rooms.get_mut(room) {
             inside.remove(&id);
             if inside.is_empty() {
                 self.rooms.remove(room);
             }
+        }
+        if self.is_local(id) {
+            self.close_room(room);
         }
     }
 
@@ -71,7 +93,7 @@ impl Roster {
     /// Open connections of other users in a room.
     fn others_in(&self, room: &Room, user: &str) -> Vec<ConnectionId> {
         let is_other = |id: &&ConnectionId| {
-            self.connections.get(id).is_some_and(|other| other.user != user && !other.lease.is_lost())
+            self.connections.get(id).is_some_and(|other| other.user != user && other.hears())
         };
         self.rooms.get(room).into_iter().flatten().filter(is_other).copied().collect()
     }

@@ -151,6 +151,8 @@ impl Line for Arc<Heard> {
     fn disconnect(&self) -> Result<(), SocketError> {
         Ok(())
     }
+
+    fn cut(&self) {}
 }
 
 /// SplitMix64.
@@ -254,7 +256,8 @@ impl World {
         let access = Access::new(rules, Audit::new(1), Duration::from_secs(5));
         let auth = Authenticator::new(SECRET, 0);
         let storage = Arc::clone(&rooms) as Arc<dyn Storage>;
-        let shared = Shared::new(storage, fanout, auth, access, Operate::new(&config.operations), &config);
+        let shared =
+            Shared::new(storage, fanout, None, auth, access, Operate::new(&config.operations), &config);
         let mut world =
             Self { shared, rooms, clients: Vec::new(), random: Random(seed), seen: Seen::default() };
         for index in 0..SESSIONS {
@@ -338,7 +341,7 @@ impl World {
     /// Asks for what needs a right: it must be given exactly to who has it.
     async fn ask(&mut self, index: usize, right: Right, event: &str, room: &str, mut message: Value) {
         message["room"] = room.into();
-        let answer = self.clients[index].session.answer(event, message).await;
+        let answer = self.clients[index].session.ask(event, message).await;
         let may = self.clients[index].may(right, room);
         let forbidden = answer["error"]["code"] == ErrorCode::Forbidden.as_str();
         assert_eq!(forbidden, !may, "{} {event} {room}: {answer}", self.clients[index].user);
@@ -347,7 +350,7 @@ impl World {
     }
 
     async fn free(&mut self, index: usize, event: &str, room: &str) {
-        let answer = self.clients[index].session.answer(event, json!({"room": room})).await;
+        let answer = self.clients[index].session.ask(event, json!({"room": room})).await;
         if let Some(heads) = answer["heads"].as_object() {
             for room in heads.keys() {
                 assert!(self.clients[index].may(Right::Read, room), "the head of {room}");
@@ -362,7 +365,7 @@ impl World {
         // What waits in the mailbox from before must not come either.
         let token = token(client.tenant, &client.user, &may);
         client.may = may;
-        let answer = client.session.answer(event::AUTH_REFRESH, json!({"token": token})).await;
+        let answer = client.session.ask(event::AUTH_REFRESH, json!({"token": token})).await;
         assert_eq!(answer, json!({"ok": true}));
         self.listen(index);
     }
@@ -414,7 +417,7 @@ impl World {
 
 impl Session {
     /// Answers a request as [`Session::serve`] does, in plain.
-    async fn answer(&mut self, name: &str, message: Value) -> Value {
+    async fn ask(&mut self, name: &str, message: Value) -> Value {
         fn plain<T: Serialize>(answer: Result<T, WireError>) -> Value {
             match wire::encode_answer(answer, Encoding::Plain) {
                 Body::Plain(value) => value,

@@ -4,6 +4,7 @@ use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::Room;
 
+use crate::cut::Cut;
 use crate::wire::Body;
 
 /// The client's end of a session.
@@ -16,6 +17,9 @@ pub(super) trait Line: Send + Sync {
     fn leave(&self, room: &Room);
 
     fn disconnect(&self) -> Result<(), SocketError>;
+
+    /// Ends the transport, after which a client connects again by itself.
+    fn cut(&self);
 }
 
 impl Line for SocketRef {
@@ -33,5 +37,11 @@ impl Line for SocketRef {
 
     fn disconnect(&self) -> Result<(), SocketError> {
         self.clone().disconnect()
+    }
+
+    fn cut(&self) {
+        if let Some(cut) = self.req_parts().extensions.get::<Cut>() {
+            cut.cut();
+        }
     }
 }

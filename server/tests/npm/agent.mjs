@@ -51,9 +51,9 @@ const receive = (client, event, value) => {
 };
 
 const commands = {
-  connect: ({ name, url, auth, parser, transports, insecure }) =>
+  connect: ({ name, url, auth, parser, transports, insecure, reconnection = false }) =>
     new Promise((resolve) => {
-      const options = { auth: toBytes(auth), reconnection: false, forceNew: true };
+      const options = { auth: toBytes(auth), reconnection, forceNew: true };
       if (transports) options.transports = transports;
       // A certificate that the test made.
       if (insecure) options.rejectUnauthorized = false;
@@ -89,6 +89,8 @@ const commands = {
       if (taken === undefined) client.waiting.push({ event, resolve });
       else resolve(taken);
     }),
+  // The names of events that were not taken yet.
+  unread: ({ name }) => Promise.resolve(sockets.get(name).received.map(({ event }) => event)),
   transport: ({ name }) => Promise.resolve(sockets.get(name).socket.io.engine.transport.name),
   // Stops reading from, or goes on with, the WebSocket below.
   pause: ({ name }) =>

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use syncline_protocol::message::{MutationStatus, Push};
 use syncline_protocol::value::Fields;
 use syncline_protocol::{
-    Collection, DocumentId, ErrorCode, Mutation, Op, Patch, Path, Room, Value, VersionVector, Write,
+    Collection, ErrorCode, Mutation, Op, Patch, Path, Room, Value, VersionVector, Write,
 };
 use syncline_server::hub::{Author, PageRequest};
 
@@ -15,7 +15,8 @@ use crate::support::{
 };
 
 pub(crate) use crate::requests::{
-    a_write_on_terms_is_answered_again_by_its_receipt, of_writes_upon_one_place_at_once_one_is_made,
+    a_write_on_terms_is_answered_again_by_its_receipt, documents_are_read_by_their_names,
+    of_writes_upon_one_place_at_once_one_is_made, rooms_are_listed_in_the_order_of_their_names,
 };
 
 use MutationStatus::{Applied, Conflict, Duplicate, Rejected};
@@ -206,33 +207,6 @@ pub(crate) async fn heads_tell_where_each_log_ends(fixture: Fixture) {
     let heads = storage.heads(vec![other.clone(), empty.clone(), room()]).await.unwrap();
     assert_eq!(heads, [(other, 1), (empty, 0), (room(), 2)]);
     assert_eq!(storage.heads(vec![]).await.unwrap(), []);
-}
-
-pub(crate) async fn rooms_are_listed_in_the_order_of_their_names(fixture: Fixture) {
-    let storage = fixture.open().await;
-    let rooms = ["list:1", "list:10", "list:2"].map(|name| Room::new(name).unwrap());
-    for (room, writes) in rooms.iter().rev().zip(1..) {
-        let ids = (1..=writes).map(|seq| create(seq, &seq.to_string())).collect();
-        push_to(&*storage, room, 1, ids).await.unwrap();
-    }
-    let first = storage.rooms(None, 2).await.unwrap();
-    assert_eq!(first, [(rooms[0].clone(), 3), (rooms[1].clone(), 2)]);
-    assert_eq!(storage.rooms(Some(rooms[1].clone()), 2).await.unwrap(), [(rooms[2].clone(), 1)]);
-    assert_eq!(storage.rooms(Some(rooms[2].clone()), 2).await.unwrap(), []);
-}
-
-pub(crate) async fn documents_are_found_by_their_names_and_deleted_ones_are_not(fixture: Fixture) {
-    let storage = fixture.open().await;
-    push(&*storage, 1, vec![create(1, "a"), create(2, "b"), delete(3, "b"), increment(4, "a")]).await;
-    let keys =
-        ["a", "b", "c", "a"].map(|id| (Collection::new("todos").unwrap(), DocumentId::new(id).unwrap()));
-    let found = storage.documents(room(), keys.to_vec()).await.unwrap();
-    let places: Vec<_> = found.iter().map(|document| document.as_ref().map(|found| found.seq)).collect();
-    assert_eq!(places, [Some(4), None, None, Some(4)]);
-    assert_eq!(
-        storage.documents(Room::new("list:9").unwrap(), keys.to_vec()).await.unwrap(),
-        [None, None, None, None]
-    );
 }
 
 pub(crate) async fn rooms_are_apart(fixture: Fixture) {

@@ -1,11 +1,11 @@
-//! What requests need of a storage: writes on terms.
+//! What requests need of a storage: reads by name, and writes on terms.
 
 use syncline_protocol::message::{MutationStatus, Push, PushAnswer};
 use syncline_protocol::{ClientId, ErrorCode, Value};
 use syncline_server::hub::{Author, Condition, Effect, Receipt, Term, Terms};
 use syncline_server::storage::Storage;
 
-use crate::support::{Fixture, create, increment, page, push, room};
+use crate::support::{Fixture, create, delete, increment, page, push, push_to, room};
 
 /// Pushes as a request does; the receipt's result comes first.
 async fn ask(
@@ -26,6 +26,30 @@ async fn ask(
 
 fn receipt(request: u8) -> Receipt {
     Receipt { key: [1; 32], request: [request; 32], kept_ms: 60_000, kept_max: 10 }
+}
+
+pub(crate) async fn documents_are_read_by_their_names(fixture: Fixture) {
+    let storage = fixture.open().await;
+    push(&*storage, 1, vec![create(1, "a"), create(2, "b"), delete(3, "b"), create(4, "c")]).await;
+    let key = |id: &str| (create(1, id).collection, create(1, id).id);
+    let found = storage.documents(room(), vec![key("c"), key("b"), key("none"), key("a")]).await.unwrap();
+    let seqs: Vec<_> = found.iter().map(|document| document.as_ref().map(|document| document.seq)).collect();
+    assert_eq!(seqs, [Some(4), None, None, Some(1)]);
+    let other = syncline_protocol::Room::new("list:2").unwrap();
+    assert_eq!(storage.documents(other, vec![key("a")]).await.unwrap(), [None]);
+}
+
+pub(crate) async fn rooms_are_listed_in_the_order_of_their_names(fixture: Fixture) {
+    let storage = fixture.open().await;
+    let named = |name: &str| syncline_protocol::Room::new(name).unwrap();
+    for (name, count) in [("b", 1), ("a!", 2), ("a", 3), ("\u{fc}", 1)] {
+        let mutations = (1..=count).map(|number| create(number, &format!("d{number}"))).collect();
+        push_to(&*storage, &named(name), 1, mutations).await.unwrap();
+    }
+    let first = storage.rooms(None, 2).await.unwrap();
+    assert_eq!(first, [(named("a"), 3), (named("a!"), 2)]);
+    let rest = storage.rooms(Some(named("a!")), 10).await.unwrap();
+    assert_eq!(rest, [(named("b"), 1), (named("\u{fc}"), 1)]);
 }
 
 pub(crate) async fn a_write_on_terms_is_answered_again_by_its_receipt(fixture: Fixture) {

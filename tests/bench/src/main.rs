@@ -4,7 +4,7 @@
 //! - [`contender`]: a contender is a process of its own, which runs a block when told to.
 //! - [`run`]: the rounds; [`statistics`] and [`report`]: what comes of them.
 //! - [`local_write`], [`live_query`], [`apply`], [`merge`], [`converge`], [`enqueue`], [`reopen`], [`drain`],
-//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`], [`push`]: the scenarios.
+//!   [`footprint`], [`rtt`], [`cold_start`], [`ffi`], [`render`], [`push`], [`crowd`]: the scenarios.
 //! - [`listening`], [`server`], [`backend`], [`device`]: real servers in processes of their own, and a client that remembers what it
 //!   was told; [`process`]: what a process takes; [`document`]: what is written.
 
@@ -13,6 +13,7 @@ mod backend;
 mod cold_start;
 mod contender;
 mod converge;
+mod crowd;
 mod device;
 mod document;
 mod drain;
@@ -44,7 +45,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 14] = [
+const SCENARIOS: [&Scenario; 17] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -59,6 +60,9 @@ const SCENARIOS: [&Scenario; 14] = [
     &ffi::SCENARIO,
     &render::SCENARIO,
     &push::SCENARIO,
+    &crowd::FANOUT,
+    &crowd::CONNECTIONS,
+    &crowd::HERD,
 ];
 
 const EXIT_USAGE: u8 = 2;
@@ -147,6 +151,7 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("ffi") => ffi::contend(name),
         Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
+        Some("fanout" | "connections" | "herd") => crowd::contend(name, directory, server, peers),
         Some("push") => push::contend(name, directory),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),

@@ -4,9 +4,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::scenario::BenchError;
 
-/// One line of `/proc/self/status`, in MiB: `VmRSS` is what is held now, `VmHWM` the most that ever was.
+/// One line of this process's status, in MiB: `VmRSS` is what is held now, `VmHWM` the most that ever was.
 pub(crate) fn memory_mib(line: &str) -> Result<f64, BenchError> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    memory_mib_of(std::process::id(), line)
+}
+
+/// The same of any process.
+pub(crate) fn memory_mib_of(process: u32, line: &str) -> Result<f64, BenchError> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
     let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<f64>().ok());
     kib.map(|kib| kib / 1024.0).ok_or_else(|| BenchError::failed(line, "the system does not tell"))

@@ -32,6 +32,10 @@ impl Server {
         Listening::start(NAME, command.stdin(Stdio::null())).map(Self)
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.0.process_id()
+    }
+
     pub(crate) fn url(&self) -> &str {
         self.0.url()
     }

@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 /// How long a test waits before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-const SECRET: &[u8] = b"a secret that only these tests know, long enough";
+/// What servers and tokens of the tests are signed with.
+pub const SECRET: &[u8] = b"a secret that only these tests know, long enough";
 
 /// A server in this process, on a port of its own.
 pub struct TestServer {

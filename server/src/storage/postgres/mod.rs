@@ -212,12 +212,6 @@ impl Shared {
             match made {
                 Ok(made) => break Ok(made),
                 Err(error) => {
-                    if progress.may_have_committed {
-                        jobs = answer_unsure(jobs);
-                        if jobs.is_empty() {
-                            return;
-                        }
-                    }
                     if let Err(error) = tries.again(error, "a push is tried again").await {
                         break Err(error);
                     }
@@ -324,17 +318,6 @@ impl Tries {
         self.delay = (self.delay * 2).min(Duration::from_millis(RETRY_DELAY_MS_MAX));
         Ok(())
     }
-}
-
-/// Answers the pushes that cannot be found to be made already, when nobody knows whether they are; the others.
-fn answer_unsure(jobs: Vec<Job>) -> Vec<Job> {
-    let (sure, unsure): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.author.may_repeat());
-    for job in unsure {
-        let message =
-            "nobody knows whether the write was made; with an idempotency key it could be sent again";
-        job.answer(Err(WireError::new(ErrorCode::Unavailable, message)));
-    }
-    sure
 }
 
 fn told<T>(result: Result<T, StorageError>) -> Result<T, WireError> {

@@ -1,0 +1,329 @@
+//! Several nodes that serve the same rooms: what happens on one is told on all.
+//!
+//! Redis carries what nodes tell each other, and nothing else. Whatever it loses is found again: changes by comparing
+//! heads with the storage, which is the truth; presence by asking for all of it when a connection is made anew.
+//!
+//! - [`message`]: what is told.
+//! - [`order`]: pure: in which order a room's changes are delivered.
+//! - [`link`]: the connection to Redis, for as long as it lasts.
+//! - [`keeper`]: what is compared and read from the storage.
+
+mod keeper;
+mod link;
+mod message;
+mod order;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use syncline_protocol::Room;
+use syncline_protocol::message::Changes;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use self::message::{Channel, Envelope, Message};
+use self::order::{Order, Patience};
+use crate::config::{ClusterConfig, RedisUrl};
+use crate::error::ServerError;
+use crate::fanout::{LocalFanout, head_hint};
+use crate::gateway::Shared;
+use crate::presence::{Effect, Heard, NodeId, Report};
+
+/// Reports in one message: a room of thousands is told in parts.
+const SNAPSHOT_COUNT: usize = 100;
+
+/// This node's place among the others.
+pub(crate) struct Cluster {
+    node: NodeId,
+    config: ClusterConfig,
+    client: redis::Client,
+    fanout: Arc<LocalFanout>,
+    started: Instant,
+    rooms: Mutex<Rooms>,
+    /// Woken when rooms were opened or closed.
+    rooms_changed: Notify,
+    /// Woken when a room's channel is heard, or the link goes down.
+    heard: Notify,
+    /// Woken when something is missing in a room.
+    gaps: Notify,
+    /// Woken when heads are to be compared.
+    compare: Notify,
+    /// Woken when something was not sent that cannot be left out.
+    overflowed: Notify,
+    outbox: mpsc::Sender<Sending>,
+    /// Taken by [`run`](Self::run).
+    sending: Mutex<Option<mpsc::Receiver<Sending>>>,
+    up: AtomicBool,
+    peers: Mutex<HashSet<NodeId>>,
+}
+
+#[derive(Debug, Default)]
+struct Rooms {
+    open: HashMap<Room, OpenRoom>,
+    /// Opened or closed since the link last looked.
+    changed: HashSet<Room>,
+    /// Open ones in which something is missing.
+    gapped: HashSet<Room>,
+}
+
+/// A room that somebody here is in.
+#[derive(Debug, Default)]
+struct OpenRoom {
+    order: Order,
+    /// Whether what other nodes tell of it is heard.
+    is_heard: bool,
+}
+
+/// Something for the link to do.
+enum Sending {
+    Message(Channel, Message),
+    /// The node ends; answered when the others were told.
+    Farewell(oneshot::Sender<()>),
+}
+
+/// How the cluster does, as `/health` says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ClusterHealth {
+    /// `ok`, or `degraded` while Redis cannot be reached.
+    pub(crate) state: &'static str,
+    pub(crate) node: String,
+    /// Other nodes that are known to live.
+    pub(crate) peers: usize,
+}
+
+impl Cluster {
+    pub(crate) fn new(
+        url: &RedisUrl,
+        config: &ClusterConfig,
+        fanout: Arc<LocalFanout>,
+    ) -> Result<Arc<Self>, ServerError> {
+        // The error may quote the URL, and with it the password.
+        let client = redis::Client::open(url.0.as_str()).map_err(|_| ServerError::ClusterUrl)?;
+        let (outbox, sending) = mpsc::channel(config.messages_queued_max.max(1));
+        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+        Ok(Arc::new(Self {
+            node: NodeId(high ^ low),
+            config: config.clone(),
+            client,
+            fanout,
+            started: Instant::now(),
+            rooms: Mutex::default(),
+            rooms_changed: Notify::new(),
+            heard: Notify::new(),
+            gaps: Notify::new(),
+            compare: Notify::new(),
+            overflowed: Notify::new(),
+            outbox,
+            sending: Mutex::new(Some(sending)),
+            up: AtomicBool::new(false),
+            peers: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn health(&self) -> ClusterHealth {
+        ClusterHealth {
+            state: if self.is_up() { "ok" } else { "degraded" },
+            node: self.node.to_string(),
+            peers: self.peers().len(),
+        }
+    }
+
+    /// Delivers what this node has committed, and tells the others.
+    pub(crate) fn committed(&self, changes: Changes) {
+        let bytes: usize = changes.changes.iter().map(crate::hub::document_byte_len).sum();
+        let told = match bytes > self.config.message_bytes_max {
+            true => head_hint(changes.room.clone(), changes.to_seq),
+            false => changes.clone(),
+        };
+        self.deliver(changes);
+        // What is not told is found when heads are compared.
+        self.send(Channel::Room(told.room.clone()), Message::Changes(told));
+    }
+
+    /// Follows what has changed among this node's own connections. Called in the order of the changes.
+    pub(crate) fn follow(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Opened(room) => self.change_rooms(|rooms| {
+                    rooms.open.entry(room.clone()).or_default();
+                    rooms.changed.insert(room);
+                }),
+                Effect::Closed(room) => self.change_rooms(|rooms| {
+                    rooms.open.remove(&room);
+                    rooms.gapped.remove(&room);
+                    rooms.changed.insert(room);
+                }),
+                Effect::Report(report) => {
+                    self.tell(Channel::Room(report.room.clone()), Message::Report(report));
+                }
+            }
+        }
+    }
+
+    /// Waits until what other nodes commit in an open room is heard: what comes later is told live. Gives up after a
+    /// while, or while Redis is away.
+    pub(crate) async fn until_heard(&self, room: &Room) {
+        let heard = async {
+            loop {
+                let woken = self.heard.notified();
+                let mut woken = std::pin::pin!(woken);
+                woken.as_mut().enable();
+                let done = self.rooms().open.get(room).is_none_or(|open| open.is_heard);
+                if done || !self.is_up() {
+                    return;
+                }
+                woken.await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(self.config.subscribe_timeout_ms), heard).await;
+    }
+
+    /// Somebody here holds the room's log up to `cursor`.
+    pub(crate) fn begin(&self, room: &Room, cursor: u64) {
+        if let Some(open) = self.rooms().open.get_mut(room) {
+            open.order.begin(cursor);
+        }
+    }
+
+    /// Tells the others that this node ends, for at most as long as Redis may take to answer.
+    pub(crate) async fn say_farewell(&self) {
+        let (told, is_told) = oneshot::channel();
+        let farewell = async {
+            if self.is_up() && self.outbox.send(Sending::Farewell(told)).await.is_ok() {
+                let _ = is_told.await;
+            }
+        };
+        let patience = Duration::from_millis(self.config.response_timeout_ms);
+        if tokio::time::timeout(patience, farewell).await.is_err() {
+            tracing::warn!("the other nodes were not told that this one ends");
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { reorder_ms: self.config.reorder_ms, held_count_max: self.config.held_count_max }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn peers(&self) -> MutexGuard<'_, HashSet<NodeId>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_rooms(&self, change: impl FnOnce(&mut Rooms)) {
+        change(&mut self.rooms());
+        self.rooms_changed.notify_one();
+    }
+
+    /// Delivers changes to this node's subscribers when it is their turn.
+    fn deliver(&self, changes: Changes) {
+        let room = changes.room.clone();
+        self.advance(&room, |order, now_ms, patience| order.offer(changes, now_ms, patience));
+    }
+
+    /// Moves a room's order on. What that makes ready is delivered before anything else moves it.
+    fn advance(&self, room: &Room, step: impl FnOnce(&mut Order, u64, Patience) -> Vec<Changes>) {
+        let mut rooms = self.rooms();
+        let Some(open) = rooms.open.get_mut(room) else { return };
+        for ready in step(&mut open.order, self.now_ms(), self.patience()) {
+            self.fanout.publish(ready);
+        }
+        if open.order.due_ms().is_none() {
+            rooms.gapped.remove(room);
+        } else {
+            rooms.gapped.insert(room.clone());
+            self.gaps.notify_one();
+        }
+    }
+
+    /// Queues a message; answers whether it will be sent.
+    fn send(&self, channel: Channel, message: Message) -> bool {
+        self.is_up() && self.outbox.try_send(Sending::Message(channel, message)).is_ok()
+    }
+
+    /// Queues a message that may not be left out while the link is up.
+    fn tell(&self, channel: Channel, message: Message) {
+        if !self.send(channel, message) && self.is_up() {
+            self.overflowed.notify_one();
+        }
+    }
+
+    /// Waits until much can be told. Who tells a lot does so first, at every step.
+    async fn until_space(&self) {
+        let space = (self.config.messages_queued_max / 2).max(1);
+        if self.outbox.capacity() < space {
+            // The receiver lives as long as the link does.
+            let _ = self.outbox.reserve_many(space).await;
+        }
+    }
+
+    /// Tells all of this node's connections in a room. Called with the roster locked, so that it has its place among the
+    /// reports of changes.
+    fn tell_room(&self, channel: &Channel, room: &Room, reports: &[Report]) {
+        let connections = reports.iter().map(|report| report.connection).collect();
+        for part in reports.chunks(SNAPSHOT_COUNT) {
+            self.tell(channel.clone(), Message::Snapshot { reports: part.to_vec() });
+        }
+        self.tell(channel.clone(), Message::Roll { room: room.clone(), connections });
+    }
+
+    /// Takes in what another node says.
+    async fn hear(&self, shared: &Shared, Envelope { node, message }: Envelope) {
+        if node == self.node {
+            return;
+        }
+        let is_new = self.peers().insert(node);
+        if is_new {
+            tracing::info!(%node, "another node is here");
+            // It may have been here before, and taken for dead.
+            let rooms = shared.roster().open_rooms();
+            for room in rooms {
+                self.until_space().await;
+                self.tell(Channel::Node(node), Message::Ask { room });
+            }
+        }
+        match message {
+            Message::Changes(changes) => self.deliver(changes),
+            Message::Report(report) => {
+                shared.change_roster(|roster, now_ms| roster.apply(node, &report, Heard::Change, now_ms));
+            }
+            Message::Snapshot { reports } => shared.change_roster(|roster, now_ms| {
+                let notices =
+                    reports.iter().map(|report| roster.apply(node, report, Heard::Snapshot, now_ms));
+                notices.flatten().collect()
+            }),
+            Message::Roll { room, connections } => {
+                shared.change_roster(|roster, _| roster.apply_roll(node, &room, &connections));
+            }
+            Message::Ask { room } => {
+                let roster = shared.roster();
+                let reports = roster.reports(&room, shared.now_ms());
+                self.tell_room(&Channel::Node(node), &room, &reports);
+            }
+            Message::Beat => {}
+            Message::Gone => {
+                tracing::info!(%node, "another node has ended");
+                self.peers().remove(&node);
+                shared.change_roster(|roster, now_ms| roster.lose_node(node, now_ms));
+            }
+        }
+    }
+
+    /// Takes the node for dead, and its connections with it.
+    fn bury(&self, shared: &Shared, node: NodeId) {
+        tracing::warn!(%node, "another node is not heard of any more");
+        self.peers().remove(&node);
+        shared.change_roster(|roster, _| roster.drop_node(node));
+    }
+}

@@ -1,0 +1,77 @@
+//! The server that a crowd talks to, and how it is spoken to.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value as Json, json};
+
+use super::socket::Socket;
+use crate::listening::Listening;
+use crate::scenario::BenchError;
+use crate::server::Server;
+
+/// The room of all scenarios; tokens are for it.
+pub(super) const ROOM: &str = "list:crowd";
+
+/// The fanned-out event, by which frames are counted.
+pub(super) const CHANGES: &str = "42[\"sync:changes\"";
+
+/// A running server.
+pub(super) enum Served {
+    Syncline(Server),
+    SocketIo(Listening),
+}
+
+impl Served {
+    pub(super) fn syncline(binary: &Path, directory: &Path) -> Result<Self, BenchError> {
+        Server::start(binary, directory).map(Self::Syncline)
+    }
+
+    pub(super) fn socket_io(peers: &Path) -> Result<Self, BenchError> {
+        let mut command = Command::new("node");
+        command.arg(peers.join("crowd_server.mjs")).stdin(Stdio::piped());
+        Listening::start("socket.io", &mut command).map(Self::SocketIo)
+    }
+
+    pub(super) fn address(&self) -> Result<SocketAddr, BenchError> {
+        let url = match self {
+            Self::Syncline(server) => server.url(),
+            Self::SocketIo(server) => server.url(),
+        };
+        let address = url.strip_prefix("http://").unwrap_or(url);
+        address.parse().map_err(|error| BenchError::failed(url, error))
+    }
+
+    pub(super) fn process_id(&self) -> u32 {
+        match self {
+            Self::Syncline(server) => server.process_id(),
+            Self::SocketIo(server) => server.process_id(),
+        }
+    }
+
+    /// A client whose session is open.
+    pub(super) async fn connect(&self, client: u64) -> Result<Socket, BenchError> {
+        let auth = match self {
+            Self::Syncline(_) => {
+                let id = uuid::Uuid::from_u64_pair(1, client);
+                json!({"token": Server::token("crowd")?, "client_id": id})
+            }
+            Self::SocketIo(_) => json!({}),
+        };
+        Socket::connect(self.address()?, &auth).await
+    }
+
+    /// Has the client hear of changes after `cursor`. Answers the page.
+    pub(super) async fn subscribe(&self, socket: &mut Socket, cursor: u64) -> Result<Json, BenchError> {
+        socket.ask("sync:subscribe", &json!({"room": ROOM, "cursor": cursor})).await
+    }
+
+    /// A write, as a request that is answered: the client's so many-th.
+    pub(super) fn write(number: u64, id: &str, fields: &Json) -> (&'static str, Json) {
+        let mutation = json!({
+            "client_seq": number, "collection": "notes", "id": id, "write": {"create": fields}, "time": [0, 0],
+        });
+        ("sync:push", json!({"room": ROOM, "after": null, "mutations": [mutation]}))
+    }
+}

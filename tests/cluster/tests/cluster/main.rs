@@ -1,0 +1,8 @@
+//! Three real servers with one Postgres and one Redis.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fanout;
+mod faults;
+mod moving;
+mod presence;
