@@ -60,7 +60,6 @@ impl Revocations {
 
     /// Kept in a folder, which is made when missing.
     pub(crate) fn open(folder: &Path, config: &SecurityConfig) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
         let path = folder.join(FILE);
         let revoked = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)?,
@@ -133,15 +132,14 @@ impl Revoked {
 
 /// All of it or nothing, and durable.
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
     file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

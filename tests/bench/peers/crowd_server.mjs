@@ -17,7 +17,15 @@ io.on('connection', (socket) => {
   socket.on('sync:push', ({ room, mutations }, answer) => {
     const changes = mutations.map(({ collection, id, write }) => {
       seq += 1;
-      return { collection, id, fields: write.create, seq, version: {}, stamps: { base: [0, 0, ''], fields: {} }, deleted: false };
+      return {
+        collection,
+        id,
+        fields: write.create,
+        seq,
+        version: {},
+        stamps: { base: [0, 0, ''], fields: {} },
+        deleted: false,
+      };
     });
     io.to(room).emit('sync:changes', { room, from_seq: changes[0].seq, to_seq: seq, changes });
     answer({ results: changes.map((change) => ({ status: 'applied', seq: change.seq })), error: null });

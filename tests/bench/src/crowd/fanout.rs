@@ -47,18 +47,21 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     ],
 };
 
+/// Deliveries that wait to be counted.
+const DELIVERIES_WAITING_MAX: usize = 1 << 16;
+
 pub(super) struct Contender {
     tasks: LocalSet,
     writer: Socket,
     /// When a subscriber got a change.
-    delivered: mpsc::UnboundedReceiver<Instant>,
+    delivered: mpsc::Receiver<Instant>,
     written: u64,
 }
 
 impl Contender {
     pub(super) async fn open(served: &Served) -> Result<Self, BenchError> {
         let tasks = LocalSet::new();
-        let (tell, delivered) = mpsc::unbounded_channel();
+        let (tell, delivered) = mpsc::channel(DELIVERIES_WAITING_MAX);
         let tell = Rc::new(tell);
         for number in 1..=SUBSCRIBERS {
             let mut socket = served.connect(number).await?;
@@ -66,7 +69,7 @@ impl Contender {
             let tell = Rc::clone(&tell);
             tasks.spawn_local(async move {
                 while let Ok(text) = socket.text().await {
-                    if text.starts_with(CHANGES.as_bytes()) && tell.send(Instant::now()).is_err() {
+                    if text.starts_with(CHANGES.as_bytes()) && tell.send(Instant::now()).await.is_err() {
                         return;
                     }
                 }
@@ -98,7 +101,7 @@ async fn write(writer: &mut Socket, written: &mut u64) -> Result<(), BenchError>
 
 async fn many(
     writer: &mut Socket,
-    delivered: &mut mpsc::UnboundedReceiver<Instant>,
+    delivered: &mut mpsc::Receiver<Instant>,
     written: &mut u64,
     writes: usize,
 ) -> Result<Answer, BenchError> {
@@ -123,7 +126,7 @@ async fn many(
 
 async fn paced(
     writer: &mut Socket,
-    delivered: &mut mpsc::UnboundedReceiver<Instant>,
+    delivered: &mut mpsc::Receiver<Instant>,
     written: &mut u64,
     writes: usize,
 ) -> Result<Answer, BenchError> {
@@ -152,7 +155,7 @@ async fn answered(writer: &mut Socket, writes: usize) -> Result<(), BenchError> 
     Ok(())
 }
 
-async fn next(delivered: &mut mpsc::UnboundedReceiver<Instant>) -> Result<Instant, BenchError> {
+async fn next(delivered: &mut mpsc::Receiver<Instant>) -> Result<Instant, BenchError> {
     let waited = tokio::time::timeout(Duration::from_secs(60), delivered.recv()).await;
     waited.ok().flatten().ok_or_else(|| BenchError::failed("fanout", "a change was not delivered"))
 }

@@ -60,9 +60,11 @@ async fn a_user_with_devices_on_two_nodes_is_one_user() {
     let phone = present(&cluster, 1, "ada").await;
     assert_eq!(agent.next("watcher", "user:online").await["userId"], "ada");
     let tablet = present(&cluster, 2, "ada").await;
-    tablet.until("both devices", |seen| seen.members[ROOM].len() == 2).await;
+    tablet
+        .until("both devices", |seen| seen.members.get(ROOM).is_some_and(|members| members.len() == 2))
+        .await;
     phone.close().await;
-    tablet.until("one device", |seen| seen.members[ROOM].len() == 1).await;
+    tablet.until("one device", |seen| seen.members.get(ROOM).is_some_and(|members| members.len() == 1)).await;
     // Everything is told in its order: had she been told offline, or online again, it would come before this.
     let other = present(&cluster, 1, "bob").await;
     assert_eq!(agent.next("watcher", "user:online").await["userId"], "bob");
