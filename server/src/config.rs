@@ -30,10 +30,9 @@ pub use self::effective::effective;
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;
+pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::secret::read_secret;
 pub use self::security::{Hooks, SecurityConfig};
-
-pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::webhooks::{WebhookConfig, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;

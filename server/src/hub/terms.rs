@@ -56,6 +56,8 @@ pub enum Condition {
     Always,
     /// It stands at one of these places.
     At(Vec<u64>),
+    /// It stands at none of these places, or not at all.
+    NotAt(Vec<u64>),
     Exists,
     Absent,
 }
@@ -65,6 +67,7 @@ impl Condition {
         match self {
             Self::Always => true,
             Self::At(places) => document.is_some_and(|document| places.contains(&document.seq)),
+            Self::NotAt(places) => document.is_none_or(|document| !places.contains(&document.seq)),
             Self::Exists => document.is_some(),
             Self::Absent => document.is_none(),
         }

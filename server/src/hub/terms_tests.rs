@@ -147,7 +147,9 @@ fn a_condition_that_does_not_hold_leaves_the_document() {
     let replace = |condition| term(Effect::Replace, condition);
     assert_eq!(hub.one(create("{}"), replace(Condition::Exists)).status, MutationStatus::Conflict);
     assert_eq!(hub.one(create(r#"{"n":1}"#), replace(Condition::Absent)).seq, Some(1));
-    for refused in [Condition::Absent, Condition::At(vec![]), Condition::At(vec![2, 3])] {
+    for refused in
+        [Condition::Absent, Condition::At(vec![]), Condition::At(vec![2, 3]), Condition::NotAt(vec![1])]
+    {
         let result = hub.one(create("{}"), replace(refused));
         assert_eq!((result.status, result.seq), (MutationStatus::Conflict, Some(1)));
     }

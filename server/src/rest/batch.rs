@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::access::Caller;
 use super::documents::{FieldsBody, PatchBody, read_patch};
 use super::error::{ErrorBody, RestError};
-use super::list::RoomName;
+use super::list::{RoomName, SEQ_MAX};
 use super::openapi::{IdempotencyKey, Refusals};
 use super::patch::Numbers;
 use super::write::{self, Asked, Item, Written, outcome};
@@ -84,7 +84,8 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     match Option::<Value>::deserialize(deserializer)? {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Int(number)) => {
-            u64::try_from(number).map(Some).map_err(|_| D::Error::custom("a place is not negative"))
+            let place = u64::try_from(number).ok().filter(|place| *place <= SEQ_MAX);
+            place.map(Some).ok_or_else(|| D::Error::custom(format_args!("a place is from 0 to {SEQ_MAX}")))
         }
         Some(_) => Err(D::Error::custom("a place is a whole number")),
     }

@@ -23,6 +23,12 @@ use super::{Rest, request};
 use crate::access::Right;
 use crate::hub::PageRequest;
 
+/// The last place that JavaScript counts to exactly.
+pub(super) const SEQ_MAX: u64 = (1 << 53) - 1;
+
+/// The largest count that may be asked for, whatever is answered.
+const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
+
 /// How often a list begins anew because deletions were purged under it.
 const READINGS_MAX: usize = 3;
 
@@ -47,7 +53,7 @@ pub(crate) struct ListQuery {
     #[param(example = "[{\"path\":\"due\",\"direction\":\"desc\"}]", nullable = false)]
     order_by: Option<String>,
     /// How many documents to answer; the server's own limit applies as well.
-    #[param(minimum = 0, maximum = 4294967295u32, nullable = false)]
+    #[param(minimum = 0, maximum = 2147483647, nullable = false)]
     limit: Option<u32>,
     /// The `next` of the answer before this one, for the same order.
     #[param(nullable = false)]
@@ -89,6 +95,7 @@ pub(crate) async fn list(
 ) -> Result<Response, RestError> {
     let (room, collection) = (request::room(&names.room)?, request::collection(&names.collection)?);
     caller.authorize(&rest, &room, Right::Read).await?;
+    count_asked(query.limit, 0)?;
     let selection = selection(&query)?;
     let head = head(&rest, &room).await?;
     let mut response = if request::has_already(&headers, head)? {
@@ -132,6 +139,16 @@ fn cursor_token(cursor: &Cursor) -> Result<String, RestError> {
     let json = serde_json::to_vec(cursor)
         .map_err(|_| WireError::new(ErrorCode::Internal, "the cursor cannot be encoded"))?;
     Ok(URL_SAFE_NO_PAD.encode(json))
+}
+
+/// Refuses a count that no list has.
+fn count_asked(limit: Option<u32>, min: u32) -> Result<(), RestError> {
+    match limit {
+        Some(limit) if !(min..=COUNT_MAX).contains(&limit) => {
+            Err(RestError::malformed(format!("limit is from {min} to {COUNT_MAX}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn head(rest: &Rest, room: &Room) -> Result<u64, RestError> {
@@ -250,7 +267,7 @@ pub(crate) struct ChangesQuery {
     #[param(minimum = 0, maximum = 9007199254740991u64, nullable = false)]
     snapshot: Option<u64>,
     /// How many changes to answer; the server's own limit applies as well.
-    #[param(minimum = 1, maximum = 4294967295u32, nullable = false)]
+    #[param(minimum = 1, maximum = 2147483647, nullable = false)]
     limit: Option<u32>,
 }
 
@@ -309,6 +326,10 @@ pub(crate) async fn changes(
     let room = request::room(&room)?;
     caller.authorize(&rest, &room, Right::Read).await?;
     let ChangesQuery { cursor, snapshot, limit } = query;
+    count_asked(limit, 1)?;
+    if cursor.max(snapshot.unwrap_or(0)) > SEQ_MAX {
+        return Err(RestError::malformed(format!("no place is beyond {SEQ_MAX}")));
+    }
     let limit = limit.unwrap_or(rest.config.page_count_default).min(rest.config.page_count_max);
     let page =
         rest.shared.storage.page(PageRequest { room, cursor, limit, collections: None, snapshot }).await?;

@@ -64,12 +64,13 @@ pub(crate) fn router(shared: &Arc<Shared>, config: &RestConfig, aliases: Aliases
         aliases: Arc::new(aliases),
         config: Arc::new(config.clone()),
     };
-    let (router, openapi) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+    let (router, mut openapi) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(documents::read, documents::replace, documents::patch, documents::delete))
         .routes(routes!(list::list))
         .routes(routes!(list::changes))
         .routes(routes!(batch::batch))
         .split_for_parts();
+    openapi::close_operations(&mut openapi);
     // What the handlers say of themselves always encodes.
     let openapi = Bytes::from(openapi.to_json().unwrap_or_default());
     let described = ([(header::CONTENT_TYPE, "application/json")], openapi);

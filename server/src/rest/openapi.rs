@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
@@ -31,6 +31,17 @@ impl Modify for Token {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// Says of the operations of a batch, as `serde` holds them to it, that they have no other members.
+pub(super) fn close_operations(openapi: &mut utoipa::openapi::OpenApi) {
+    let components = openapi.components.get_or_insert_default();
+    let Some(RefOr::T(Schema::OneOf(operations))) = components.schemas.get_mut("Operation") else { return };
+    for operation in &mut operations.items {
+        if let RefOr::T(Schema::Object(operation)) = operation {
+            operation.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
     }
 }
 
@@ -76,7 +87,11 @@ impl IntoResponses for Refusals {
 #[allow(dead_code)]
 pub(super) struct IfNoneMatch {
     /// Tags that the reader has already.
-    #[param(rename = "If-None-Match", pattern = r#"^(\*|"[0-9]+"(, "[0-9]+")*)$"#, nullable = false)]
+    #[param(
+        rename = "If-None-Match",
+        pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#,
+        nullable = false
+    )]
     if_none_match: Option<String>,
 }
 
@@ -86,7 +101,11 @@ pub(super) struct IfNoneMatch {
 #[allow(dead_code)]
 pub(super) struct IfMatch {
     /// The document must have one of these tags; with `*`, it must exist.
-    #[param(rename = "If-Match", pattern = r#"^(\*|"[0-9]+"(, "[0-9]+")*)$"#, nullable = false)]
+    #[param(
+        rename = "If-Match",
+        pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#,
+        nullable = false
+    )]
     if_match: Option<String>,
 }
 
@@ -95,8 +114,12 @@ pub(super) struct IfMatch {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)]
 pub(super) struct IfNoneMatchAny {
-    /// The document must not exist.
-    #[param(rename = "If-None-Match", pattern = r"^\*$", nullable = false)]
+    /// The document must have none of these tags; with `*`, it must not exist.
+    #[param(
+        rename = "If-None-Match",
+        pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#,
+        nullable = false
+    )]
     if_none_match: Option<String>,
 }
 

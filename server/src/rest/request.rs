@@ -88,29 +88,37 @@ fn read_tag(text: &str) -> Option<Tag> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let text = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    // Some clients take the quotes off.
+    let is_bare = !quoted.is_empty() && quoted.bytes().all(|byte| byte.is_ascii_digit());
+    let text = if is_bare { quoted } else { quoted.strip_prefix('"')?.strip_suffix('"')? };
     let fits = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
     fits.then(|| Tag { text: text.to_owned(), weak })
 }
 
 /// What a write's headers ask of the document.
 pub(crate) fn condition(headers: &HeaderMap) -> Result<Condition, RestError> {
-    let absent = match tags(headers, &header::IF_NONE_MATCH)? {
-        None => false,
-        Some(Tags::Any) => true,
-        Some(Tags::Listed(_)) => return Err(RestError::malformed("a write takes if-none-match: * only")),
+    let unwanted = match tags(headers, &header::IF_NONE_MATCH)? {
+        None => Condition::Always,
+        Some(Tags::Any) => Condition::Absent,
+        // Here a weak tag is as good as a strong one.
+        Some(Tags::Listed(tags)) => Condition::NotAt(places(&tags)),
     };
     match tags(headers, &header::IF_MATCH)? {
-        Some(_) if absent => Err(RestError::malformed("if-match and if-none-match exclude each other")),
+        Some(_) if unwanted != Condition::Always => {
+            Err(RestError::senseless("if-match and if-none-match exclude each other"))
+        }
         Some(Tags::Any) => Ok(Condition::Exists),
         // A weak tag never matches here, nor does one that no document of ours has.
         Some(Tags::Listed(tags)) => {
-            let strong = tags.iter().filter(|tag| !tag.weak);
-            Ok(Condition::At(strong.filter_map(|tag| tag.text.parse().ok()).collect()))
+            let strong: Vec<Tag> = tags.into_iter().filter(|tag| !tag.weak).collect();
+            Ok(Condition::At(places(&strong)))
         }
-        None if absent => Ok(Condition::Absent),
-        None => Ok(Condition::Always),
+        None => Ok(unwanted),
     }
+}
+
+fn places(tags: &[Tag]) -> Vec<u64> {
+    tags.iter().filter_map(|tag| tag.text.parse().ok()).collect()
 }
 
 /// Whether a reader has what it asks for already.
@@ -136,16 +144,17 @@ mod tests {
         for (pairs, expected) in [
             (vec![], Condition::Always),
             (vec![(header::IF_MATCH, "*")], Condition::Exists),
+            (vec![(header::IF_NONE_MATCH, "\"7\", W/\"8\"")], Condition::NotAt(vec![7, 8])),
             (vec![(header::IF_NONE_MATCH, "*")], Condition::Absent),
             (vec![(header::IF_MATCH, "\"7\"")], Condition::At(vec![7])),
+            (vec![(header::IF_MATCH, "7")], Condition::At(vec![7])),
             (vec![(header::IF_MATCH, "\"7\", W/\"8\",\"x\"")], Condition::At(vec![7])),
         ] {
             assert_eq!(condition(&headers(&pairs)).unwrap(), expected, "{pairs:?}");
         }
         for pairs in [
-            vec![(header::IF_MATCH, "7")],
+            vec![(header::IF_MATCH, "x")],
             vec![(header::IF_MATCH, "\"7")],
-            vec![(header::IF_NONE_MATCH, "\"7\"")],
             vec![(header::IF_MATCH, "*"), (header::IF_NONE_MATCH, "*")],
         ] {
             assert!(condition(&headers(&pairs)).is_err(), "{pairs:?}");

@@ -68,7 +68,7 @@ fn a_tag_guards_a_write_and_spares_a_read() {
     assert_eq!(put("if-match", "\"7\"").status, 412);
     assert_eq!(put("if-match", "W/\"1\"").status, 412, "a weak tag never guards a write");
     assert_eq!(put("if-match", "\"7\", \"1\"").status, 200);
-    assert_eq!(put("if-match", "1").status, 400);
+    assert_eq!(put("if-match", "x").status, 400);
 
     let unchanged = http.ask("GET", &at("a"), &[("if-none-match", "\"2\"")], None);
     assert_eq!(
