@@ -289,8 +289,7 @@ impl Shared {
 /// Answers the pushes that must not be made again when they may have been made, and gives back the others: without
 /// numbers and without a receipt nothing tells a second time from the first.
 fn answer_unrepeatable(jobs: Vec<Job>) -> Vec<Job> {
-    let leaves_no_trace = |job: &Job| job.author.terms.as_ref().is_some_and(|terms| terms.receipt.is_none());
-    let (unrepeatable, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(leaves_no_trace);
+    let (others, unrepeatable): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.author.may_repeat());
     for job in unrepeatable {
         job.answer(Err(unavailable()));
     }
