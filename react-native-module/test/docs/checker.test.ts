@@ -51,6 +51,7 @@ it.each([
   ['js', 'f(;', /^4: /],
   ['sh', 'if true; fi', /^4: .*syntax error/],
   ['sh', 'cargo run -p syncline-nothing', /^4: there is no crate syncline-nothing/],
+  ['toml', 'a = [', /^4: .*TOMLDecodeError/s],
   ['sh', './scripts/nothing', /^there is no .*nothing/],
   ['sh', './scripts/test nothing', /^there is no suite nothing/],
   ['cobol', 'STOP RUN.', /^4: no check knows the language "cobol"/],

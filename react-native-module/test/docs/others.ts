@@ -21,19 +21,27 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
   js: syntaxProblems,
   sh: (text) => {
-    try {
-      execFileSync('bash', ['-n'], { input: text, stdio: ['pipe', 'ignore', 'pipe'] });
-    } catch (error) {
-      return [String((error as { stderr?: unknown }).stderr)];
-    }
+    const found = saidBy('bash', ['-n'], text);
+    if (found.length > 0) return found;
     return cratesOf(text)
       .filter((name) => !crates().includes(name))
       .map((name) => `there is no crate ${name}`);
   },
+  toml: (text) => saidBy('python3', ['-c', 'import sys, tomllib; tomllib.load(sys.stdin.buffer)'], text),
 };
 
+/** What a program that reads `text` says against it. */
+function saidBy(program: string, options: string[], text: string): string[] {
+  try {
+    execFileSync(program, options, { input: text, stdio: ['pipe', 'ignore', 'pipe'] });
+    return [];
+  } catch (error) {
+    return [String((error as { stderr?: unknown }).stderr)];
+  }
+}
+
 /** Quoted from the tests of their languages, or no code of an app's. */
-const UNCHECKED: readonly string[] = ['ts', 'tsx', 'kotlin', 'swift', 'xml', 'text'];
+const UNCHECKED: readonly string[] = ['ts', 'tsx', 'kotlin', 'swift', 'xml', 'sql', 'text'];
 
 /** What is wrong in the blocks that are no TypeScript, as `line: message`. */
 export function otherProblems(blocks: readonly Block[]): string[] {
