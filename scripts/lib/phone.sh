@@ -80,6 +80,16 @@ find_stub_tools() {
 }
 readonly rust_sources=/usr/lib/rustlib/src/rust/library
 
+# run_phone_tests FOLDER: Python's tests in it. Those that compile for phones are skipped where the tools cannot be had.
+run_phone_tests() {
+  install_stub_tools
+  if [[ ${#stub_tools_missing[@]} -gt 0 ]]; then
+    export SYNCLINE_PHONE_SKIP="the compilers for phones are not here: ${stub_tools_missing[*]}"
+    say "SKIPPED: $SYNCLINE_PHONE_SKIP"
+  fi
+  python3 -m unittest discover --verbose --start-directory "$1" --pattern 'test_*.py'
+}
+
 # install_stub_tools: where apt can; find_stub_tools tells.
 install_stub_tools() {
   find_stub_tools

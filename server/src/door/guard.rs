@@ -1,4 +1,4 @@
-//! A stream whose other end may send little as long as it is a stranger.
+//! A stream whose other end may send little as long as it is a stranger, and that the server can end.
 
 use std::io;
 use std::pin::Pin;
@@ -8,15 +8,22 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Visitor;
+use crate::cut::Cut;
 
 pub(super) struct Guarded<S> {
     stream: S,
     visitor: Arc<Visitor>,
+    cut: Cut,
 }
 
 impl<S> Guarded<S> {
     pub(super) fn new(stream: S, visitor: Arc<Visitor>) -> Self {
-        Self { stream, visitor }
+        Self { stream, visitor, cut: Cut::default() }
+    }
+
+    /// What ends it.
+    pub(super) fn cut(&self) -> Cut {
+        self.cut.clone()
     }
 }
 
@@ -26,6 +33,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.cut.poll_cut(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if matches!(read, Poll::Ready(Ok(()))) && !self.visitor.sent(buffer.filled().len() - before) {

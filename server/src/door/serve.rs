@@ -18,7 +18,6 @@ use tower::ServiceExt;
 
 use super::guard::Guarded;
 use super::{Door, Tls, Visitor};
-use crate::cut::Cuttable;
 use crate::operate::http::Peer;
 use crate::operate::traffic::{CountedIo, Traffic};
 
@@ -104,25 +103,19 @@ impl Connection {
         tls: Option<Arc<rustls::ServerConfig>>,
         timeout: Duration,
     ) {
-        let Some(tls) = tls else {
-            let visitor = Arc::clone(&self.visitor);
-            return self.serve(Guarded::new(stream, visitor)).await;
-        };
+        let Some(tls) = tls else { return self.serve(stream).await };
         let handshake = tokio_rustls::TlsAcceptor::from(tls).accept(stream);
         match tokio::time::timeout(timeout, handshake).await {
-            Ok(Ok(stream)) => {
-                let visitor = Arc::clone(&self.visitor);
-                self.serve(Guarded::new(stream, visitor)).await;
-            }
+            Ok(Ok(stream)) => self.serve(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let stream = Cuttable::new(stream);
-        let cut = stream.cut();
         let Self { http, router, visitor, peer, mut stopping } = self;
+        let stream = Guarded::new(stream, Arc::clone(&visitor));
+        let cut = stream.cut();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Arc::clone(&visitor));

@@ -99,7 +99,7 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
         }
         registry.register_collector(Box::new(Bytes(Arc::clone(traffic))));
-        let registry_of_ours = registry.sub_registry_with_prefix("syncline");
+        let ours = registry.sub_registry_with_prefix("syncline");
         let gauges = [
             ("connections", "Connections at this time", &present.connections),
             ("users", "Users that are online", &present.users),
@@ -110,7 +110,7 @@ impl Metrics {
             ("ready", "Whether the server takes clients", &present.ready),
         ];
         for (name, help, gauge) in gauges {
-            registry_of_ours.register(name, help, gauge.clone());
+            ours.register(name, help, gauge.clone());
         }
         let metrics = Self {
             registry: Registry::default(),
@@ -126,7 +126,6 @@ impl Metrics {
             disconnected: Family::default(),
             present,
         };
-        let ours = registry_of_ours;
         ours.register("requests", "Requests by event, and how they were answered", metrics.requests.clone());
         ours.register(
             "request_duration_seconds",

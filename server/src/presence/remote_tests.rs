@@ -5,31 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use syncline_protocol::message::{Presence, PresenceStatus};
-use syncline_protocol::{ClientId, Fields, Limits, Room};
+use syncline_protocol::{ClientId, Limits, Room};
 
 use super::*;
 use crate::fanout::News;
+use crate::presence::tests::{client, room, shown};
 
 const NODES: usize = 3;
-
-fn room(name: &str) -> Room {
-    Room::new(name).unwrap()
-}
-
-fn client(number: u8) -> ClientId {
-    ClientId::from_bytes([number; 16])
-}
-
-fn shown(name: &str) -> Presence {
-    Presence {
-        room: room(name),
-        state: Fields::new(),
-        status: PresenceStatus::Active,
-        expires_ms: BTreeMap::new(),
-        background_lease_ms: None,
-    }
-}
 
 /// What travels between nodes, as the link carries it.
 enum Sent {

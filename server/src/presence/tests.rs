@@ -18,15 +18,15 @@ const A3: ConnectionId = ConnectionId(4);
 const GRACE_MS: u64 = 15_000;
 const LEASE_MS: u64 = 70_000;
 
-fn room(name: &str) -> Room {
+pub(super) fn room(name: &str) -> Room {
     Room::new(name).unwrap()
 }
 
-fn client(number: u8) -> ClientId {
+pub(super) fn client(number: u8) -> ClientId {
     ClientId::from_bytes([number; 16])
 }
 
-fn shown(name: &str) -> Presence {
+pub(super) fn shown(name: &str) -> Presence {
     Presence {
         room: room(name),
         state: Fields::new(),

@@ -8,7 +8,7 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr};
-use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
 
 use super::error::Refusal;
 
@@ -81,17 +81,25 @@ impl IntoResponses for Refusals {
     }
 }
 
+/// `*`, or tags, quoted or not.
+struct Tags;
+
+impl PartialSchema for Tags {
+    fn schema() -> RefOr<Schema> {
+        let pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#;
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build().into()
+    }
+}
+
+impl ToSchema for Tags {}
+
 /// A header of reads.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)]
 pub(super) struct IfNoneMatch {
     /// Tags that the reader has already.
-    #[param(
-        rename = "If-None-Match",
-        pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#,
-        nullable = false
-    )]
+    #[param(rename = "If-None-Match", required = false, value_type = Tags, inline)]
     if_none_match: Option<String>,
 }
 
@@ -101,11 +109,7 @@ pub(super) struct IfNoneMatch {
 #[allow(dead_code)]
 pub(super) struct IfMatch {
     /// The document must have one of these tags; with `*`, it must exist.
-    #[param(
-        rename = "If-Match",
-        pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#,
-        nullable = false
-    )]
+    #[param(rename = "If-Match", required = false, value_type = Tags, inline)]
     if_match: Option<String>,
 }
 
@@ -115,11 +119,7 @@ pub(super) struct IfMatch {
 #[allow(dead_code)]
 pub(super) struct IfNoneMatchAny {
     /// The document must have none of these tags; with `*`, it must not exist.
-    #[param(
-        rename = "If-None-Match",
-        pattern = r#"^(\*|("[0-9]+"|[0-9]+)(, ("[0-9]+"|[0-9]+))*)$"#,
-        nullable = false
-    )]
+    #[param(rename = "If-None-Match", required = false, value_type = Tags, inline)]
     if_none_match: Option<String>,
 }
 

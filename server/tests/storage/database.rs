@@ -275,8 +275,8 @@ fn nothing_is_lost_or_doubled_when_the_database_crashes_in_the_middle_of_pushes(
     });
 }
 
-#[test]
-fn a_commit_whose_answer_is_lost_is_found_and_subscribers_hear_of_it() {
+/// With a storage whose connections can be cut, in which one document was written.
+fn through_proxy(scenario: impl AsyncFnOnce(&Proxy, &Fixture, &dyn Storage)) {
     let Some(cluster) = Cluster::start("", |_| {}) else { return };
     let folder = tempfile::tempdir().unwrap();
     run(async {
@@ -286,13 +286,20 @@ fn a_commit_whose_answer_is_lost_is_found_and_subscribers_hear_of_it() {
         fixture.config.storage.sweep_interval_ms = 60_000;
         let storage = fixture.open().await;
         push(&*storage, 1, vec![create(1, "a")]).await;
+        scenario(&proxy, &fixture, &*storage).await;
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_found_and_subscribers_hear_of_it() {
+    through_proxy(async |proxy, fixture, storage| {
         proxy.cut_after_next_commit();
-        let answer = push(&*storage, 1, vec![increment(2, "a"), increment(3, "missing")]).await;
+        let answer = push(storage, 1, vec![increment(2, "a"), increment(3, "missing")]).await;
         assert!(!proxy.is_armed(), "the connection broke");
         assert_eq!(statuses(&answer), [Duplicate; 2], "the second try found what the first one did");
         assert_eq!(answer.results[0].seq, Some(2));
         assert_eq!(answer.results[1].error.as_ref().unwrap().code, ErrorCode::NotFound);
-        let whole = page(&*storage, 0, 10).await;
+        let whole = page(storage, 0, 10).await;
         assert_eq!((whole.cursor, &whole.changes[0].fields["n"]), (2, &Value::Int(1)));
         let told = fixture.told();
         let last = told.last().unwrap();
@@ -306,21 +313,14 @@ fn a_commit_whose_answer_is_lost_is_found_and_subscribers_hear_of_it() {
 
 #[test]
 fn a_write_without_number_and_key_is_not_made_twice_when_its_answer_is_lost() {
-    let Some(cluster) = Cluster::start("", |_| {}) else { return };
-    let folder = tempfile::tempdir().unwrap();
-    run(async {
-        let proxy = Proxy::start(cluster.port()).await;
-        let mut fixture = Fixture::new(folder.path(), cluster.location_at(proxy.port, ""));
-        fixture.config.storage.sweep_interval_ms = 60_000;
-        let storage = fixture.open().await;
-        push(&*storage, 1, vec![create(1, "a")]).await;
+    through_proxy(async |proxy, _, storage| {
         let terms = Some(Terms { items: vec![Term::default()], receipt: None });
         let author = Author { terms, ..author(2) };
         proxy.cut_after_next_commit();
         let batch = Push { room: room(), after: None, mutations: vec![increment(1, "a")] };
         let refused = storage.push(batch, author).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::Unavailable, "only who wrote can tell whether to write again");
-        let whole = page(&*storage, 0, 10).await;
+        let whole = page(storage, 0, 10).await;
         assert_eq!((whole.cursor, &whole.changes[0].fields["n"]), (2, &Value::Int(1)), "it was made once");
     });
 }

@@ -13,7 +13,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresError;
-use crate::config::PostgresConfig;
+use crate::config::{PostgresConfig, read_secret};
 use crate::storage::{DatabaseUrl, StorageError};
 
 const APPLICATION_NAME: &str = "syncline-server";
@@ -136,11 +136,11 @@ fn tls_mode(database: &tokio_postgres::Config) -> SslMode {
 }
 
 fn read_password(path: &Path) -> Result<String, PostgresError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let denied = |error: &dyn std::fmt::Display| {
         PostgresError::Denied(format!("its password cannot be read from {}: {error}", path.display()))
-    })?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+    };
+    let password = read_secret(path).map_err(|error| denied(&error))?;
+    String::from_utf8(password).map_err(|_| denied(&"it is no UTF-8"))
 }
 
 /// TLS with a certificate that names the host and that an authority vouches for.
