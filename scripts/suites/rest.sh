@@ -1,8 +1,8 @@
 # The REST interface, held to its OpenAPI document by schemathesis: about half a minute, ten times the requests with --full.
 # shellcheck shell=bash
 set -euo pipefail
-# shellcheck source=scripts/lib/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=scripts/lib/server.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/server.sh"
 
 need cargo python3
 venv="$tools/schemathesis"
@@ -12,7 +12,7 @@ if [[ ! -f "$venv/requirements.txt" ]] || ! cmp -s "$requirements" "$venv/requir
   "$venv/bin/pip" install --quiet --requirement "$requirements"
   cp "$requirements" "$venv/requirements.txt"
 fi
-cargo build --locked -p syncline-server
+cargo build --locked "${server_packages[@]}" --bin syncline-server
 full=()
 [[ -z "${SYNCLINE_FULL:-}" ]] || full=(--full)
 "$root/tests/rest/fuzz" "$root/target/debug/syncline-server" "$venv" "${full[@]}"

@@ -2,10 +2,10 @@
 # headless Chromium.
 # shellcheck shell=bash
 set -euo pipefail
-# shellcheck source=scripts/lib/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=scripts/lib/server.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/server.sh"
 # shellcheck source=scripts/lib/chromium.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../lib/chromium.sh"
+source "$root/scripts/lib/chromium.sh"
 # shellcheck source=scripts/lib/postgres.sh
 source "$root/scripts/lib/postgres.sh"
 
@@ -13,4 +13,6 @@ need_chromium
 npm_install "$root/server/tests/npm"
 trap stop_postgres EXIT
 start_postgres
-cargo test --locked --no-fail-fast -p syncline-server
+find_server_tests
+cargo test --locked --no-fail-fast "${server_packages[@]}" "${server_tests[@]}"
+cargo test --locked --doc "${server_packages[@]}"
