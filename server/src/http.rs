@@ -34,6 +34,8 @@ const MODE_HEADER: &str = "x-syncline-mode";
 pub(crate) struct HttpState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mode: &'static str,
+    /// Of the storage.
+    pub(crate) storage_kind: &'static str,
     pub(crate) started: Instant,
 }
 

@@ -88,6 +88,8 @@ enum Sending {
 /// How the cluster does, as `/health` says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ClusterHealth {
+    /// What connects the nodes.
+    pub(crate) kind: &'static str,
     /// `ok`, or `degraded` while Redis cannot be reached.
     pub(crate) state: &'static str,
     pub(crate) node: String,
@@ -126,6 +128,7 @@ impl Cluster {
 
     pub(crate) fn health(&self) -> ClusterHealth {
         ClusterHealth {
+            kind: "redis",
             state: if self.is_up() { "ok" } else { "degraded" },
             node: self.node.to_string(),
             peers: self.peers().len(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -60,13 +60,14 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
 }
 
 impl Door {
+    /// Whether pages of an origin may connect, and read answers.
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
+        let origins = &self.config.origins;
+        origins.is_empty() || origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+    }
+
     fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        match headers.get(header::ORIGIN) {
-            Some(origin) if !self.config.origins.is_empty() => {
-                self.config.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
-            }
-            _ => true,
-        }
+        headers.get_all(header::ORIGIN).iter().all(|origin| self.allows(origin))
     }
 
     fn handshake(&self, visitor: &Visitor, headers: &HeaderMap) -> Result<(), Duration> {

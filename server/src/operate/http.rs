@@ -151,6 +151,8 @@ struct Health {
 
 #[derive(Serialize)]
 struct StorageHealth {
+    /// `sled` or `postgres`.
+    kind: &'static str,
     healthy: bool,
 }
 
@@ -168,7 +170,7 @@ async fn health(State(state): State<HttpState>) -> Response {
         uptime_s: state.started.elapsed().as_secs(),
         mode: state.mode,
         version: env!("CARGO_PKG_VERSION"),
-        storage: StorageHealth { healthy },
+        storage: StorageHealth { kind: state.storage_kind, healthy },
         cluster: state.shared.cluster.as_ref().map(|cluster| cluster.health()),
     };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -6,6 +6,7 @@ mod latency;
 pub(crate) mod measured;
 pub(crate) mod metrics;
 mod process;
+pub(crate) mod requests;
 mod series;
 pub(crate) mod token;
 pub(crate) mod traffic;

@@ -2,11 +2,12 @@
 //!
 //! - `documents`, `list`, `batch`: what can be asked. `aliases`: paths of the application's own.
 //! - `write`: every write as a push on terms. `patch`: how a patch is spelled. `request`: the parts of a request.
-//! - `access`: who may, and how often. `error`: refusals. `openapi`: the document that describes all this.
+//! - `access`: who may, and how often. `cors`: for pages of which origins. `error`: refusals. `openapi`: the document that describes all this.
 
 mod access;
 mod aliases;
 mod batch;
+mod cors;
 mod documents;
 mod error;
 mod list;
@@ -82,6 +83,7 @@ pub(crate) fn router(shared: &Arc<Shared>, config: &RestConfig, aliases: Aliases
         .layer(DefaultBodyLimit::max(config.body_bytes_max))
         .layer(middleware::from_fn_with_state(rest.clone(), bounded))
         .layer(middleware::map_response(shaped))
+        .layer(cors::layer(&shared.door, Duration::from_millis(config.preflight_kept_ms)))
         .with_state(rest)
 }
 

@@ -15,6 +15,7 @@ mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod presence;
+mod reload;
 mod revocation;
 mod rights;
 #[cfg(feature = "postgres")]

@@ -1,12 +1,17 @@
 //! Health, metrics and the admin page's data.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
+use syncline_protocol::Room;
+use syncline_server::access::{Authorize, Identity, Rights, Ruling};
 use syncline_server::{Config, Mode};
 
 use crate::support::{
-    Agent, EmbeddedServer, SECRET, ServerProcess, client_id, command, create, http, http_with, push, token,
+    Agent, EmbeddedServer, SECRET, STEP_TIMEOUT, ServerProcess, client_id, command, create, http, http_with,
+    push, token,
 };
 
 pub(crate) const ADMIN_TOKEN: &str = "an admin token of the tests, long enough";
@@ -149,9 +154,60 @@ fn a_server_is_ready_once_it_answers() {
     assert_eq!(ask(), Some(0));
     let (_, _, body) = http(&server.url, "GET", "/health", None, "");
     let health: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((&health["ready"], &health["storage"]["healthy"]), (&json!("ready"), &json!(true)));
+    assert_eq!((&health["ready"], &health["status"]), (&json!("ready"), &json!("ok")));
+    assert_eq!(health["storage"], json!({"kind": "sled", "healthy": true}));
+    assert_eq!(health.get("cluster"), None, "it is alone");
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(ask(), Some(1));
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < STEP_TIMEOUT, "{what}: not in time");
+    }
+}
+
+/// Says yes once it is told to.
+struct Slow(tokio::sync::watch::Sender<bool>);
+
+impl Authorize for Slow {
+    fn rights<'a>(&'a self, _: &'a Identity, _: &'a Room) -> Ruling<'a> {
+        let mut told = self.0.subscribe();
+        Box::pin(async move {
+            let _ = told.wait_for(|told| *told).await;
+            Ok(Rights::ALL)
+        })
+    }
+}
+
+#[test]
+fn a_server_that_ends_says_so_and_takes_nobody_until_what_it_took_in_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Arc::new(Slow(tokio::sync::watch::Sender::new(false)));
+    let mut config = config(folder.path());
+    config.hooks.authorize = Some(Arc::clone(&slow) as Arc<dyn Authorize>);
+    config.security.authorize_timeout_ms = 10 * 60 * 1000;
+    config.shutdown_timeout_ms = 10 * 60 * 1000;
+    let mut server = EmbeddedServer::start(config);
+    let agent = Agent::start();
+    let auth = json!({"token": token("ann", &[]), "client_id": client_id(1)});
+    agent.connect("a", &server.url, auth);
+    let write = json!({"name": "a", "event": "sync:push", "plain": push("room", None, &[create(1, "d", 0)])});
+    let written = agent.begin("emit", write);
+    until("the write is taken in", || overview(&server.url)["clients"][0]["requests"] == 1);
+    server.begin_end();
+    let ready = || http(&server.url, "GET", "/ready", None, "");
+    until("it says that it ends", || ready().0 != 200);
+    let (status, _, body) = ready();
+    assert_eq!((status, body.as_str()), (503, r#"{"status":"draining"}"#));
+    let (status, _, body) = http(&server.url, "GET", "/health", None, "");
+    assert_eq!(status, 200, "it is no reason to restart it");
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["ready"], "draining");
+    let handshake = "/socket.io/?EIO=4&transport=polling";
+    assert_eq!(http(&server.url, "GET", handshake, None, "").0, 503);
+    slow.0.send_replace(true);
+    assert_eq!(agent.finish(written)["value"]["results"][0]["status"], "applied");
 }
 
 #[test]
