@@ -6,6 +6,7 @@
 
 mod access;
 mod compaction;
+mod deploy;
 mod development;
 mod door;
 mod durability;

@@ -277,20 +277,3 @@ fn a_backup_by_the_command_asks_for_the_admin_token_and_restores() {
     let page = agent.ask("b", "sync:pull", json!({"room": "team", "cursor": 1, "limit": 10}));
     assert_eq!((&page["reset"], &page["changes"][0]["id"]), (&json!(true), &json!("d")), "{page}");
 }
-
-#[test]
-fn the_settings_of_the_kubernetes_manifest_are_settings() {
-    let folder = tempfile::tempdir().unwrap();
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes.yaml");
-    let manifest = std::fs::read_to_string(manifest).unwrap();
-    let (_, rest) = manifest.split_once("server.toml: |\n").unwrap();
-    let lines =
-        rest.lines().map_while(|line| if line.is_empty() { Some("") } else { line.strip_prefix("    ") });
-    let settings: Vec<&str> = lines.collect();
-    assert!(settings.len() > 5);
-    let file = folder.path().join("server.toml");
-    std::fs::write(&file, settings.join("\n")).unwrap();
-    let output =
-        command(folder.path(), "127.0.0.1:0").arg("--config").arg(&file).arg("config").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
