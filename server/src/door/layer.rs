@@ -47,7 +47,11 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
                 }
             }
         }
-        return next.run(request).await;
+        let response = next.run(request).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            visitor.upgrade();
+        }
+        return response;
     }
     // The limits of its route hold for what it sends.
     visitor.allow(usize::MAX);

@@ -6,6 +6,7 @@
 mod guard;
 mod layer;
 pub(crate) mod rates;
+mod round_trip;
 mod serve;
 mod tls;
 
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub(crate) use self::layer::layer;
 pub(crate) use self::rates::{Rates, UserRates};
+pub(crate) use self::round_trip::RoundTrip;
 pub(crate) use self::serve::{Listening, serve};
 pub use self::tls::{Tls, TlsError};
 use crate::config::DoorConfig;
@@ -47,6 +49,8 @@ pub(crate) struct Visitor {
     /// What it may still send.
     bytes_left: AtomicUsize,
     session: Mutex<Option<String>>,
+    is_websocket: AtomicBool,
+    round_trip: Arc<RoundTrip>,
 }
 
 impl Door {
@@ -76,6 +80,8 @@ impl Door {
             is_stranger: AtomicBool::new(true),
             bytes_left: AtomicUsize::new(self.config.stranger_bytes_max),
             session: Mutex::new(None),
+            is_websocket: AtomicBool::new(false),
+            round_trip: Arc::default(),
         }))
     }
 
@@ -122,6 +128,20 @@ impl Visitor {
         if self.is_stranger.swap(false, Ordering::Relaxed) {
             self.leave();
         }
+    }
+
+    /// What it is answered next makes it a WebSocket.
+    fn upgrade(&self) {
+        self.is_websocket.store(true, Ordering::Relaxed);
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.is_websocket.load(Ordering::Relaxed)
+    }
+
+    /// How long it takes to answer pings; never known while it is no WebSocket.
+    pub(crate) fn round_trip(&self) -> &Arc<RoundTrip> {
+        &self.round_trip
     }
 
     /// It says that it belongs to a session.

@@ -17,7 +17,7 @@ use syncline_protocol::message::Failure;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use super::clients::Listed;
+use super::clients::{Listed, RoundTrips};
 use super::metrics::Now;
 use super::series::Sample;
 use super::token::AdminToken;
@@ -234,6 +234,7 @@ struct Overview {
     uptime_s: u64,
     ready: Readiness,
     now: Now,
+    round_trips: RoundTrips,
     clients: Vec<Listed>,
     rooms: Vec<ListedRoom>,
     samples: Vec<Sample>,
@@ -259,6 +260,7 @@ async fn overview(State(state): State<Operating>, Query(wanted): Query<Wanted>) 
         uptime_s: operate.started.elapsed().as_secs(),
         ready: shared.readiness(),
         now: now(shared),
+        round_trips: operate.clients.round_trips(),
         clients,
         rooms: rooms
             .map(|(room, subscribers)| ListedRoom { room: room.as_str().to_owned(), subscribers })

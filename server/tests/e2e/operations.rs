@@ -213,12 +213,16 @@ fn a_server_that_ends_says_so_and_takes_nobody_until_what_it_took_in_is_done() {
 #[test]
 fn the_admin_page_works_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
-    let server = EmbeddedServer::start(config(folder.path()));
+    let mut config = config(folder.path());
+    config.connection.ping_interval_ms = 100;
+    let server = EmbeddedServer::start(config);
     let agent = Agent::start();
     // Names are anything; none becomes markup.
     let names = [("a", "ann <b>"), ("b", "bob")];
     for (name, user) in names {
-        agent.connect(name, &server.url, json!({"token": token(user, &["team"])}));
+        let auth = json!({"token": token(user, &["team"])});
+        let connect = json!({"name": name, "url": server.url, "auth": auth, "transports": ["websocket"]});
+        assert_eq!(agent.call("connect", connect)["connected"], true);
         agent.ask(name, "sync:subscribe", json!({"room": "team", "cursor": 0}));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm/admin.mjs");
@@ -232,6 +236,11 @@ fn the_admin_page_works_in_a_browser() {
     let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(agent.next("a", "$disconnect")["value"], "io server disconnect");
     assert_eq!(seen["rooms"], "team\t2");
+    let round_trips = seen["roundTrips"].as_array().unwrap();
+    assert_eq!(round_trips.len(), 2);
+    for told in round_trips.iter().chain([&seen["roundTrip"]]) {
+        assert!(told.as_str().unwrap().trim().ends_with(" ms"), "{told}");
+    }
     let plots = seen["plots"].as_array().unwrap();
     assert_eq!(plots.len(), 4);
     assert!(plots[0].as_str().unwrap().starts_with("Throughput: now requests"), "{plots:?}");
