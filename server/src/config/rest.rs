@@ -30,7 +30,7 @@ pub struct RestConfig {
     pub requests_per_s_max: u32,
     /// Requests of one user in a first burst.
     pub requests_burst_max: u32,
-    /// Users whose rate is kept count of; those who asked for nothing the longest go first.
+    /// Users whose rate is kept count of; those who asked for the least of late go first.
     pub users_tracked_max: usize,
     /// How long an answer is remembered by its idempotency key, in milliseconds.
     pub receipts_kept_ms: u64,

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use syncline_protocol::message::Failure;
 use syncline_protocol::{ErrorCode, WireError};
 
+use super::rates::whole_ms;
 use super::{Door, Visitor, network};
 
 /// Where Socket.IO is served.
@@ -43,7 +44,8 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
             Some(session) => visitor.claim(&session),
             None => {
                 if let Err(wait) = door.handshake(&visitor, request.headers()) {
-                    return too_often(wait);
+                    let error = WireError::new(ErrorCode::RateLimited, "too many connections at once");
+                    return refused(StatusCode::TOO_MANY_REQUESTS, error, wait);
                 }
             }
         }
@@ -93,12 +95,12 @@ impl Door {
     }
 }
 
-fn too_often(wait: Duration) -> Response {
-    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-    let error = WireError::new(ErrorCode::RateLimited, "too many connections at once");
+/// The answer to a handshake that may be tried again after a time.
+pub(crate) fn refused(status: StatusCode, error: WireError, wait: Duration) -> Response {
+    let wait_ms = whole_ms(wait);
     let error = WireError { retry_after_ms: Some(wait_ms), ..error };
     let headers = [(header::RETRY_AFTER, wait_ms.div_ceil(MS_PER_S).to_string())];
-    (StatusCode::TOO_MANY_REQUESTS, headers, Json(Failure { error })).into_response()
+    (status, headers, Json(Failure { error })).into_response()
 }
 
 #[cfg(test)]

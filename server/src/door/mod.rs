@@ -3,6 +3,7 @@
 //! A connection begins as a *stranger*: few of them, with little to say. It is one no longer when its Socket.IO
 //! session is accepted, or a request with credentials was answered.
 
+mod admission;
 mod guard;
 mod layer;
 pub(crate) mod rates;
@@ -15,8 +16,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-pub(crate) use self::layer::layer;
-pub(crate) use self::rates::{Rates, UserRates};
+use self::admission::Admission;
+pub(crate) use self::layer::{layer, refused};
+pub(crate) use self::rates::{Keyed, Rates, UserRates, WhenFull, whole_ms};
 pub(crate) use self::round_trip::RoundTrip;
 pub(crate) use self::serve::{Listening, serve};
 pub use self::tls::{Tls, TlsError};
@@ -27,6 +29,8 @@ use crate::config::DoorConfig;
 pub(crate) struct Door {
     config: DoorConfig,
     pub(crate) rates: Rates,
+    /// For new sessions, whoever asks.
+    pub(crate) admission: Admission,
     inner: Mutex<Inner>,
 }
 
@@ -55,7 +59,12 @@ pub(crate) struct Visitor {
 
 impl Door {
     pub(crate) fn new(config: &DoorConfig) -> Arc<Self> {
-        Arc::new(Self { config: config.clone(), rates: Rates::new(config), inner: Mutex::default() })
+        Arc::new(Self {
+            config: config.clone(),
+            rates: Rates::new(config),
+            admission: Admission::new(config),
+            inner: Mutex::default(),
+        })
     }
 
     /// Lets a connection in, unless there are too many strangers already.
