@@ -12,6 +12,8 @@ pub mod postgres;
 pub mod sled;
 mod sweep;
 pub(crate) mod tables;
+#[cfg(feature = "postgres")]
+pub mod transfer;
 
 pub use self::location::open;
 pub use self::location::{DatabaseUrl, LocationError, StorageLocation};

@@ -67,6 +67,9 @@ impl SledStorage {
             ahead_delay: Duration::from_millis(config.ahead_delay_ms),
             folder: path.to_owned(),
             backup: None,
+            backup_step_bytes: config.backup_step_bytes,
+            held: Vec::new(),
+            held_max: config.jobs_queued_max.max(1),
             timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         };
         let sweep = Sweep::new(config.sweep_interval_ms);
@@ -133,7 +136,13 @@ struct Worker {
     timer: tokio::runtime::Runtime,
     folder: PathBuf,
     backup: Option<(Export, Answer<std::fs::File>)>,
+    backup_step_bytes: usize,
+    /// Pushes to the room that is being copied, in their order.
+    held: Vec<HeldPush>,
+    held_max: usize,
 }
+
+type HeldPush = (Push, Author, Answer<PushAnswer>);
 
 /// Jobs that share one flush.
 #[derive(Default)]
@@ -166,12 +175,14 @@ impl Worker {
                 Err(_) => {}
             }
             while group.finishes.len() < self.group_jobs_max
+                && self.held.len() < self.held_max
                 && group.closing.is_none()
                 && let Ok(job) = waiting.try_recv()
             {
                 self.start(job, &mut group);
             }
-            self.continue_backup();
+            self.continue_backup(group.closing.is_some());
+            self.let_go(&mut group);
             if sweep.due() <= Instant::now() {
                 self.sweep(&mut sweep, &mut group);
             }
@@ -230,6 +241,9 @@ impl Worker {
 
     fn start(&mut self, job: Job, group: &mut Group) {
         match job {
+            Job::Push { push, author, answer } if self.is_copied(&push.room) => {
+                self.held.push((push, author, answer));
+            }
             Job::Push { push, author, answer } => {
                 let done = self.push(&push, &author, group);
                 group.answer(answer, done);
@@ -312,10 +326,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Copies a room more. A backup that fails concerns nobody else: a disk may be full by it.
-    fn continue_backup(&mut self) {
+    /// Copies a step more; to the end of the room if too many pushes wait for that, and no further if the storage closes. A
+    /// backup that fails concerns nobody else: a disk may be full by it.
+    fn continue_backup(&mut self, closing: bool) {
         let Some((mut export, answer)) = self.backup.take() else { return };
-        match self.rooms.with_all().and_then(|tables| export.step(tables)) {
+        if closing {
+            let _ = answer.send(Err(unavailable()));
+            return;
+        }
+        let bytes_max = if self.held.len() < self.held_max { self.backup_step_bytes } else { usize::MAX };
+        match self.rooms.with_all().and_then(|tables| export.step(tables, bytes_max)) {
             Ok(None) => self.backup = Some((export, answer)),
             Ok(Some(file)) => {
                 let _ = answer.send(Ok(file));
@@ -327,12 +347,31 @@ impl Worker {
         }
     }
 
+    /// Whether a backup holds a part of this room, so that it must not change.
+    fn is_copied(&self, room: &Room) -> bool {
+        self.backup.as_ref().and_then(|(export, _)| export.within()).is_some_and(|copied| copied == room)
+    }
+
+    /// Makes the pushes that waited for their room to be copied, once it is.
+    fn let_go(&mut self, group: &mut Group) {
+        if self.held.first().is_some_and(|(push, ..)| !self.is_copied(&push.room)) {
+            for (push, author, answer) in std::mem::take(&mut self.held) {
+                let done = self.push(&push, &author, group);
+                group.answer(answer, done);
+            }
+        }
+    }
+
     fn sweep(&mut self, sweep: &mut Sweep, group: &mut Group) {
         if !self.healthy.load(Ordering::Relaxed) {
             return sweep.rest();
         }
         let hub = &self.hub;
-        let swept = sweep.step(&mut self.rooms, |rooms, room| compact(rooms, room, hub));
+        let copied = self.backup.as_ref().and_then(|(export, _)| export.within());
+        let swept = sweep.step(&mut self.rooms, |rooms, room| match copied == Some(room) {
+            true => Ok(false),
+            false => compact(rooms, room, hub),
+        });
         // Nobody waits for an answer; a failure is in the log.
         group.purged |= self.told(swept).unwrap_or(false);
     }

@@ -12,6 +12,8 @@
 //! | applied | nothing | the number of the last commit |
 
 mod copy;
+#[cfg(feature = "postgres")]
+mod rows;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -23,7 +25,11 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use sled::{Batch, Db, Tree};
 use syncline_protocol::{Checksum, ClientId, Document, Room, WireError};
 
-pub(crate) use self::copy::Record;
+#[cfg(feature = "postgres")]
+pub(crate) use self::copy::moved_on;
+pub(crate) use self::copy::{Record, Walk};
+#[cfg(feature = "postgres")]
+pub(crate) use self::rows::{DocumentRow, Row, Rows};
 use super::StorageError;
 use super::codec::{
     chunk_key, client_key, decode, encode, log_key, read_first_chunk, read_last_number, read_room,
@@ -304,8 +310,7 @@ impl PushStore for Tables {
 
     fn head(&self, room: &Room) -> Result<Head, StorageError> {
         let Some(bytes) = self.rooms.get(room.as_str())? else { return Ok(Head::default()) };
-        let HeadRecord { seq, checksum, floor, tombstones } = decode("rooms", &bytes)?;
-        Ok(Head { seq, checksum, floor, tombstones })
+        decode::<HeadRecord>("rooms", &bytes).map(Head::from)
     }
 
     fn document(&self, room: &Room, key: &DocumentKey) -> Result<Option<Document>, StorageError> {
@@ -405,6 +410,12 @@ fn names((collection, id): &DocumentKey) -> [&str; 2] {
 
 impl From<Head> for HeadRecord {
     fn from(Head { seq, checksum, floor, tombstones }: Head) -> Self {
+        Self { seq, checksum, floor, tombstones }
+    }
+}
+
+impl From<HeadRecord> for Head {
+    fn from(HeadRecord { seq, checksum, floor, tombstones }: HeadRecord) -> Self {
         Self { seq, checksum, floor, tombstones }
     }
 }
