@@ -33,7 +33,7 @@ pub use self::postgres::PostgresConfig;
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::secret::read_secret;
 pub use self::security::{Hooks, SecurityConfig};
-pub use self::webhooks::{WebhookConfig, WebhooksConfig};
+pub use self::webhooks::{WebhookConfig, WebhookStart, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 use crate::validate::{SchemaSource, Validation};

@@ -17,9 +17,9 @@ use tokio::time::timeout_at;
 use super::ahead::Ahead;
 use super::backup::Export;
 use super::sweep::Sweep;
-use super::{OnCommit, Reply, Storage, StorageError, unavailable};
+use super::{ListRequest, Listing, OnCommit, Reply, Storage, StorageError, too_much, unavailable};
 use crate::config::{HubConfig, StorageConfig};
-use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
+use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore, document_byte_len};
 
 /// A [`Storage`] in one folder of this machine.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ enum Job {
     Heads { rooms: Vec<Room>, answer: Answer<Vec<(Room, u64)>> },
     Owner { client: ClientId, answer: Answer<Option<String>> },
     Documents { room: Room, keys: Vec<DocumentKey>, answer: Answer<Vec<Option<Document>>> },
+    List { request: ListRequest, answer: Answer<Listing> },
     Rooms { after: Option<Room>, limit: usize, answer: Answer<Vec<(Room, u64)>> },
     Backup { answer: Answer<std::fs::File> },
     Close { answer: Answer<()> },
@@ -105,6 +106,10 @@ impl Storage for SledStorage {
 
     fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
         self.ask(|answer| Job::Documents { room, keys, answer })
+    }
+
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        self.ask(|answer| Job::List { request, answer })
     }
 
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
@@ -264,12 +269,13 @@ impl Worker {
                 group.answer(answer, self.told(self.rooms.owner(client)));
             }
             Job::Documents { room, keys, answer } => {
-                let documents: Result<Vec<_>, _> =
-                    keys.iter().map(|key| self.rooms.document(&room, key)).collect();
-                let live = |found: Vec<Option<Document>>| {
-                    found.into_iter().map(|document| document.filter(|document| !document.deleted)).collect()
-                };
-                group.answer(answer, self.told(documents.map(live)));
+                let documents = self.documents(&room, &keys);
+                group.answer(answer, documents);
+            }
+            Job::List { request, answer } => {
+                let tables = self.rooms.with_all_of(&request.room);
+                let listing = tables.and_then(|tables| tables.list(&request, &self.hub));
+                group.answer(answer, self.told(listing));
             }
             Job::Rooms { after, limit, answer } => {
                 let rooms = self.rooms.with_all().and_then(|tables| tables.rooms(after.as_ref(), limit));
@@ -281,6 +287,20 @@ impl Worker {
             }
             Job::Close { answer } => group.closing = Some(answer),
         }
+    }
+
+    fn documents(&self, room: &Room, keys: &[DocumentKey]) -> Result<Vec<Option<Document>>, WireError> {
+        let mut bytes = 0;
+        let mut documents = Vec::with_capacity(keys.len());
+        for key in keys {
+            let document = self.told(self.rooms.document(room, key))?.filter(|document| !document.deleted);
+            bytes += document.as_ref().map_or(0, document_byte_len);
+            if bytes > self.hub.transaction_bytes_max {
+                return Err(too_much());
+            }
+            documents.push(document);
+        }
+        Ok(documents)
     }
 
     fn push(&mut self, push: &Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {

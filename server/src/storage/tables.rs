@@ -12,6 +12,7 @@
 //! | applied | nothing | the number of the last commit |
 
 mod copy;
+mod list;
 #[cfg(feature = "postgres")]
 mod rows;
 
@@ -32,8 +33,8 @@ pub(crate) use self::copy::{Record, Walk};
 pub(crate) use self::rows::{DocumentRow, Row, Rows};
 use super::StorageError;
 use super::codec::{
-    chunk_key, client_key, decode, encode, log_key, read_first_chunk, read_last_number, read_room,
-    rejection_key, room_end, split,
+    chunk_key, client_key, decode, encode, later_chunk_key, log_key, read_first_chunk, read_last_number,
+    read_room, rejection_key, room_end, split,
 };
 use super::opening::{is_locked, open_unlocked};
 use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
@@ -247,20 +248,26 @@ impl Tables {
     }
 
     fn document_named(&self, room: &Room, names: [&str; 2]) -> Result<Option<Document>, StorageError> {
-        let Some(first) = self.documents.get(chunk_key(room, names, 0))? else { return Ok(None) };
-        let (count, part) = read_first_chunk("documents", &first)?;
+        let key = chunk_key(room, names, 0);
+        let Some(first) = self.documents.get(&key)? else { return Ok(None) };
+        self.document_at(&key, &first).map(Some)
+    }
+
+    /// The document that begins with this chunk.
+    fn document_at(&self, key: &[u8], first: &[u8]) -> Result<Document, StorageError> {
+        let (count, part) = read_first_chunk("documents", first)?;
         if count == 1 {
-            return decode("documents", part).map(Some);
+            return decode("documents", part);
         }
         let mut bytes = part.to_vec();
         for chunk in 1..count {
-            let Some(part) = self.documents.get(chunk_key(room, names, chunk))? else {
+            let Some(part) = self.documents.get(later_chunk_key(key, chunk))? else {
                 let reason = format!("chunk {chunk} of {count} is missing");
                 return Err(StorageError::Damaged { tree: "documents", reason });
             };
             bytes.extend_from_slice(&part);
         }
-        decode("documents", &bytes).map(Some)
+        decode("documents", &bytes)
     }
 
     /// How many chunks a document is in, 0 for one that does not exist.

@@ -32,7 +32,9 @@ pub(super) use self::import::Import;
 use self::pushing::{Made, Progress};
 use self::queues::{Job, Queues, Worker};
 use super::sled::now_ms;
-use super::{DatabaseUrl, OnCommit, Reply, Storage, StorageError, unavailable};
+use super::{
+    DatabaseUrl, ListRequest, Listing, OnCommit, Reply, Storage, StorageError, too_much, unavailable,
+};
 use crate::config::{Config, HubConfig, PostgresConfig};
 use crate::fanout::head_hint;
 use crate::hub::{self, Author, DocumentKey, PageRequest};
@@ -170,7 +172,18 @@ impl Storage for PostgresStorage {
     }
 
     fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
-        Box::pin(async move { told(reading::documents(&self.shared.connections, &room, keys).await) })
+        Box::pin(async move {
+            let bytes_max = self.shared.settings.hub.transaction_bytes_max;
+            let found = reading::documents(&self.shared.connections, &room, keys, bytes_max).await;
+            told(found)?.ok_or_else(too_much)
+        })
+    }
+
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        Box::pin(async move {
+            let Shared { connections, settings, .. } = &*self.shared;
+            told(reading::list(connections, &request, &settings.hub).await)
+        })
     }
 
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
