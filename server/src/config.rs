@@ -33,7 +33,7 @@ pub use self::postgres::PostgresConfig;
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::secret::read_secret;
 pub use self::security::{Hooks, SecurityConfig};
-pub use self::webhooks::{WebhookConfig, WebhooksConfig};
+pub use self::webhooks::{WebhookConfig, WebhookStart, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 use crate::validate::{SchemaSource, Validation};
@@ -237,6 +237,8 @@ pub struct StorageConfig {
     pub ahead_file_bytes: u64,
     /// How long nobody must have asked anything before the tables are brought further, in milliseconds.
     pub ahead_delay_ms: u64,
+    /// What a backup of a running server copies at a time, in bytes; other requests are served in between.
+    pub backup_step_bytes: usize,
 }
 
 impl Default for StorageConfig {
@@ -251,6 +253,7 @@ impl Default for StorageConfig {
             ahead_bytes_max: 8 << 20,
             ahead_file_bytes: 16 << 20,
             ahead_delay_ms: 50,
+            backup_step_bytes: 256 << 10,
         }
     }
 }

@@ -20,6 +20,7 @@ use self::batch::Batch;
 pub use self::batch::document_byte_len;
 pub use self::compaction::{Compaction, Tombstone, compact};
 pub use self::page::{PageRequest, page};
+pub(crate) use self::terms::is_hidden;
 pub use self::terms::{Condition, Effect, Receipt, Term, Terms};
 use crate::config::HubConfig;
 

@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+#[cfg(feature = "postgres")]
+use syncline_server::config::StorageConfig;
 use syncline_server::config::{self, ConfigError, Loaded, LogFormat, ProcessSettings, Sources};
 use syncline_server::storage::backup;
+#[cfg(feature = "postgres")]
+use syncline_server::storage::{StorageLocation, transfer};
 use syncline_server::traces::Traces;
 use syncline_server::{Config, Handle, Mode, Server, ServerError, probe};
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,11 +51,21 @@ enum Command {
         #[arg(long, value_name = "URL")]
         server: Option<String>,
     },
-    /// Make a new folder of data out of a backup
+    /// Make a new folder of data out of a backup, or put it into a database without rooms
     Restore {
         /// A file that `backup` wrote
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
+    },
+    /// Move all rooms of a folder that no server uses into a database without rooms; clients go on where they were
+    #[cfg(feature = "postgres")]
+    Migrate {
+        /// The folder, which stays as it is
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// The database, `postgres://user@host/name`; that of the settings unless given
+        #[arg(long, value_name = "URL")]
+        to: Option<StorageLocation>,
     },
 }
 
@@ -165,8 +179,20 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
                 .map_err(|source| ServerError::AdminTokenUnreadable { path, source })?;
             ("backed up", runtime()?.block_on(backup::fetch(url, &token, to))?)
         }
+        #[cfg(feature = "postgres")]
+        Some(Command::Restore { from }) if loaded.config.storage.location != StorageLocation::Sled => {
+            let Config { storage, postgres, .. } = &loaded.config;
+            ("restored", runtime()?.block_on(transfer::restore(from, storage, postgres))?)
+        }
         Some(Command::Restore { from }) => {
             ("restored", backup::restore(from, &loaded.config.data_dir, &loaded.config.storage)?)
+        }
+        #[cfg(feature = "postgres")]
+        Some(Command::Migrate { from, to }) => {
+            let Config { storage, postgres, .. } = &loaded.config;
+            let location = to.clone().unwrap_or_else(|| storage.location.clone());
+            let storage = StorageConfig { location, ..storage.clone() };
+            ("moved", runtime()?.block_on(transfer::migrate(from, &storage, postgres))?)
         }
     };
     writeln!(std::io::stdout(), "{verb} {} records, {} bytes", summary.records, summary.bytes)

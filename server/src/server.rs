@@ -78,15 +78,15 @@ impl Server {
             Some(_) if config.storage.location == StorageLocation::Sled => {
                 return Err(ServerError::ClusterNeedsSharedStorage);
             }
-            Some(url) => Some(Cluster::new(url, &config.cluster, Arc::clone(&fanout))?),
+            Some(url) => Some(Cluster::new(url, &config.cluster, fanout.clone(), webhooks.clone())?),
             None => None,
         };
         let (noted, alone, among_others) = (Arc::clone(&webhooks), Arc::clone(&fanout), cluster.clone());
-        let on_commit: OnCommit = Arc::new(move |changes| {
-            noted.note(&changes.room);
-            match &among_others {
-                Some(cluster) => cluster.committed(changes),
-                None => alone.publish(changes),
+        let on_commit: OnCommit = Arc::new(move |changes| match &among_others {
+            Some(cluster) => cluster.committed(changes),
+            None => {
+                noted.note(&changes.room);
+                alone.publish(changes);
             }
         });
         let storage = storage::open(&config, on_commit).await?;
@@ -174,7 +174,12 @@ impl Server {
             served = operating => Some(Ok(served)),
             () = webhooks.run(&shared.storage) => None,
         };
-        let closing = shared.close(drain_ms);
+        // Another server tells them meanwhile.
+        let freeing = async {
+            webhooks.release(&shared.storage).await;
+            shared.cluster.iter().for_each(|cluster| cluster.say_freed());
+        };
+        let closing = async { tokio::join!(shared.close(drain_ms), freeing) };
         if tokio::time::timeout(shutdown_timeout + Duration::from_millis(drain_ms), closing).await.is_err() {
             tracing::warn!("some connections did not close in time");
         }

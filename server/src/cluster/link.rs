@@ -97,8 +97,12 @@ impl Cluster {
         let opening = async {
             let mut speaker = self.client.get_multiplexed_async_connection_with_config(&config).await?;
             let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
-            let mine = [Channel::Everybody, Channel::Node(self.node)];
-            sink.subscribe(&mine.map(|channel| channel.name(&self.config.prefix))[..]).await?;
+            let mut mine = vec![Channel::Everybody, Channel::Node(self.node)];
+            if !self.webhooks.is_empty() {
+                mine.push(Channel::Tellers);
+            }
+            let names: Vec<String> = mine.iter().map(|channel| channel.name(&self.config.prefix)).collect();
+            sink.subscribe(&names[..]).await?;
             self.renew_lease(&mut speaker).await?;
             Ok::<_, LinkError>((speaker, sink, stream))
         };

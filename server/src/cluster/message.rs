@@ -30,6 +30,10 @@ pub(super) enum Message {
     Beat,
     /// The sender has ended, and its clients have moved.
     Gone,
+    /// Something was committed in a room of which a webhook is to be told.
+    News { room: Room },
+    /// The sender tells no webhook any more.
+    Freed,
 }
 
 /// Whom a message is for.
@@ -38,6 +42,8 @@ pub(super) enum Channel {
     Everybody,
     Node(NodeId),
     Room(Room),
+    /// Those that may tell webhooks.
+    Tellers,
 }
 
 impl Channel {
@@ -46,6 +52,7 @@ impl Channel {
             Self::Everybody => format!("{prefix}:nodes"),
             Self::Node(node) => format!("{prefix}:node:{node}"),
             Self::Room(room) => format!("{prefix}:room:{room}"),
+            Self::Tellers => format!("{prefix}:webhooks"),
         }
     }
 }
@@ -115,9 +122,11 @@ mod tests {
             Message::Report(Box::new(report.clone())),
             Message::Ask { room: room.clone() },
             Message::Snapshot { reports: vec![report] },
-            Message::Roll { room, connections: vec![1, u64::MAX] },
+            Message::Roll { room: room.clone(), connections: vec![1, u64::MAX] },
             Message::Beat,
             Message::Gone,
+            Message::News { room },
+            Message::Freed,
         ] {
             let envelope = Envelope { node: NodeId(u64::MAX), message };
             assert_eq!(decode(&encode(&envelope).unwrap()).unwrap(), envelope);

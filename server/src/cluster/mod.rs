@@ -32,6 +32,7 @@ use crate::error::ServerError;
 use crate::fanout::{LocalFanout, head_hint};
 use crate::gateway::Shared;
 use crate::presence::{Effect, Heard, NodeId, Report};
+use crate::webhooks::Webhooks;
 
 /// Reports in one message: a room of thousands is told in parts.
 const SNAPSHOT_COUNT: usize = 100;
@@ -42,6 +43,7 @@ pub(crate) struct Cluster {
     config: ClusterConfig,
     client: redis::Client,
     fanout: Arc<LocalFanout>,
+    webhooks: Arc<Webhooks>,
     started: Instant,
     rooms: Mutex<Rooms>,
     /// Woken when rooms were opened or closed.
@@ -102,6 +104,7 @@ impl Cluster {
         url: &RedisUrl,
         config: &ClusterConfig,
         fanout: Arc<LocalFanout>,
+        webhooks: Arc<Webhooks>,
     ) -> Result<Arc<Self>, ServerError> {
         // The error may quote the URL, and with it the password.
         let client = redis::Client::open(url.0.as_str()).map_err(|_| ServerError::ClusterUrl)?;
@@ -112,6 +115,7 @@ impl Cluster {
             config: config.clone(),
             client,
             fanout,
+            webhooks,
             started: Instant::now(),
             rooms: Mutex::default(),
             rooms_changed: Notify::new(),
@@ -137,6 +141,11 @@ impl Cluster {
 
     /// Delivers what this node has committed, and tells the others.
     pub(crate) fn committed(&self, changes: Changes) {
+        let room = &changes.room;
+        if self.webhooks.note(room) {
+            // What is not told is found by the search of all rooms.
+            self.send(Channel::Tellers, Message::News { room: room.clone() });
+        }
         let bytes: usize = changes.changes.iter().map(crate::hub::document_byte_len).sum();
         let told = match bytes > self.config.message_bytes_max {
             true => head_hint(changes.room.clone(), changes.to_seq),
@@ -189,6 +198,13 @@ impl Cluster {
     pub(crate) fn begin(&self, room: &Room, cursor: u64) {
         if let Some(open) = self.rooms().open.get_mut(room) {
             open.order.begin(cursor);
+        }
+    }
+
+    /// Tells the others that this node tells no webhook any more.
+    pub(crate) fn say_freed(&self) {
+        if !self.webhooks.is_empty() {
+            self.send(Channel::Tellers, Message::Freed);
         }
     }
 
@@ -317,6 +333,8 @@ impl Cluster {
                 self.tell_room(&Channel::Node(node), &room, &reports);
             }
             Message::Beat => {}
+            Message::News { room } => drop(self.webhooks.note(&room)),
+            Message::Freed => self.webhooks.freed(),
             Message::Gone => {
                 tracing::info!(%node, "another node has ended");
                 self.peers().remove(&node);

@@ -18,10 +18,10 @@ pub struct RestConfig {
     pub page_count_default: u32,
     /// Documents in one answer, whatever the request says.
     pub page_count_max: u32,
-    /// Documents that one list may look at.
+    /// What the documents of one list may take, in bytes; at least one is answered.
+    pub page_bytes_max: usize,
+    /// Documents that one list looks at. One in the order of ids then tells how to go on, one in another order is refused.
     pub query_scan_max: usize,
-    /// What the documents that match a list's filter may take in memory, in bytes.
-    pub query_bytes_max: usize,
     /// How long a request may take, from its first byte to its answer, in milliseconds.
     pub timeout_ms: u64,
     /// Requests served at once; others are answered `unavailable`.
@@ -50,8 +50,8 @@ impl Default for RestConfig {
             batch_count_max: 100,
             page_count_default: 100,
             page_count_max: 1000,
+            page_bytes_max: 4 << 20,
             query_scan_max: 20_000,
-            query_bytes_max: 16 << 20,
             timeout_ms: 10_000,
             requests_at_once_max: 256,
             requests_per_s_max: 100,

@@ -172,7 +172,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Whether no client sees a collection.
-pub(super) fn is_hidden(collection: &Collection) -> bool {
+pub(crate) fn is_hidden(collection: &Collection) -> bool {
     collection.as_str() == RECEIPTS
 }
 

@@ -27,7 +27,7 @@ use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
 use crate::membership::Membership;
 use crate::operate::Operate;
 use crate::storage::memory::MemoryStore;
-use crate::storage::{Reply, Storage};
+use crate::storage::{ListRequest, Listing, Reply, Storage};
 use crate::wire::{self, Body};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -114,6 +114,19 @@ impl Storage for Rooms {
             document.filter(|document| !document.deleted)
         };
         answered(Ok(keys.iter().map(live).collect()))
+    }
+
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        let store = self.store.lock().unwrap();
+        let of_collection = store.documents(&request.room).filter(|document| {
+            document.collection == request.collection
+                && request.after.as_ref().is_none_or(|after| document.id > *after)
+        });
+        let all: Vec<&Document> = of_collection.collect();
+        let part = &all[..all.len().min(request.limit)];
+        let next = part.last().filter(|_| part.len() < all.len()).map(|document| document.id.clone());
+        let documents = part.iter().filter(|document| !document.deleted).map(|&document| document.clone());
+        answered(Ok(Listing { documents: documents.collect(), looked_at: part.len(), next }))
     }
 
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {

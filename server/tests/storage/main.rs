@@ -6,11 +6,13 @@
 
 mod cluster;
 mod contract;
+mod copying;
 mod database;
 mod proxy;
 mod requests;
 mod schema;
 mod support;
+mod transfer;
 
 /// Runs each scenario on each storage.
 macro_rules! on_each_storage {
@@ -23,6 +25,34 @@ macro_rules! on_each_storage {
         }
     };
 }
+
+/// Runs scenarios on tables in parts: each statement once.
+macro_rules! on_partitions {
+    ($($scenario:ident),* $(,)?) => {
+        mod on_partitions {
+            $(#[test] fn $scenario() { crate::support::on_partitions(crate::contract::$scenario); })*
+        }
+    };
+}
+
+on_partitions!(
+    a_push_made_again_is_answered_as_the_first_time,
+    the_oldest_rejections_are_dropped_and_the_numbers_stay_used_up,
+    a_client_belongs_to_the_first_user_who_pushes_with_it,
+    pages_follow_each_other_without_gap,
+    a_narrowed_page_passes_over_other_collections,
+    heads_tell_where_each_log_ends,
+    documents_are_read_by_their_names,
+    a_collection_is_listed_in_the_order_of_ids,
+    lists_and_reads_by_name_are_bounded_in_bytes,
+    rooms_are_listed_in_the_order_of_their_names,
+    a_write_on_terms_is_answered_again_by_its_receipt,
+    rooms_are_apart,
+    deletions_beyond_the_bound_are_purged_and_readers_below_the_floor_start_over,
+    deletions_past_their_retention_are_purged_in_the_background,
+    pushes_at_once_are_gapless_and_told_in_order,
+    everything_is_there_after_a_restart,
+);
 
 on_each_storage!(
     a_push_is_numbered_told_and_read,
@@ -37,6 +67,8 @@ on_each_storage!(
     a_narrowed_page_passes_over_other_collections,
     heads_tell_where_each_log_ends,
     documents_are_read_by_their_names,
+    a_collection_is_listed_in_the_order_of_ids,
+    lists_and_reads_by_name_are_bounded_in_bytes,
     rooms_are_listed_in_the_order_of_their_names,
     a_write_on_terms_is_answered_again_by_its_receipt,
     of_writes_upon_one_place_at_once_one_is_made,

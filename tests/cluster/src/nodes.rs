@@ -15,6 +15,9 @@ use crate::{GRACE_MS, LEASE_MS};
 /// The variable that names the server's binary.
 const BINARY_VARIABLE: &str = "SYNCLINE_SERVER_BIN";
 
+/// The file with more settings, in a node's folder.
+pub(crate) const SETTINGS: &str = "settings.toml";
+
 /// One server of a cluster.
 pub struct Node {
     process: Option<Process>,
@@ -56,6 +59,9 @@ impl Node {
         let mut command = server();
         command.arg("--listen").arg(self.address.to_string()).arg("--data").arg(&self.data);
         command.arg("--jwt-secret-file").arg(self.data.join("secret"));
+        if self.data.join(SETTINGS).exists() {
+            command.arg("--config").arg(self.data.join(SETTINGS));
+        }
         command.arg("--storage").arg(&self.storage).arg("--cluster").arg(&self.redis);
         for (setting, value) in [
             ("log", "warn".to_owned()),

@@ -4,5 +4,7 @@
 
 mod fanout;
 mod faults;
+mod migration;
 mod moving;
 mod presence;
+mod webhooks;
