@@ -26,7 +26,7 @@ use syncline_protocol::Limits;
 pub use self::auth::AuthConfig;
 pub use self::cluster::{ClusterConfig, RedisUrl};
 pub use self::door::{DoorConfig, Rate};
-pub use self::effective::effective;
+pub use self::effective::{effective, needs_restart};
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;

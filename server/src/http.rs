@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::message::Failure;
 use syncline_protocol::{ErrorCode, Room, WireError};
 
+use crate::door;
 use crate::gateway::{Gateway, Shared};
 use crate::hub::PageRequest;
 use crate::operate;
@@ -34,6 +35,8 @@ const MODE_HEADER: &str = "x-syncline-mode";
 pub(crate) struct HttpState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mode: &'static str,
+    /// Of the storage.
+    pub(crate) storage_kind: &'static str,
     pub(crate) started: Instant,
 }
 
@@ -48,6 +51,11 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
             // Refused later, by Socket.IO, npm's client would not try again.
             if is_new && !shared.is_open() {
                 return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            if is_new && let Err(wait) = shared.door.admission.take() {
+                let error = WireError::new(ErrorCode::Unavailable, "too many clients come at once");
+                shared.operate.refused(&error);
+                return door::refused(StatusCode::SERVICE_UNAVAILABLE, error, wait);
             }
             gateway.serve(request).await
         }

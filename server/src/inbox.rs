@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
@@ -13,7 +13,7 @@ use syncline_protocol::{ErrorCode, WireError};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::ConnectionConfig;
-use crate::door::UserRates;
+use crate::door::{UserRates, whole_ms};
 use crate::wire::{self, Body};
 
 /// When a refused client may try again.
@@ -148,7 +148,7 @@ impl Inbox {
             return self.refuse(request);
         }
         if let Err(wait) = self.rates.take(request.kind.event()) {
-            request.retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            request.retry_after_ms = whole_ms(wait);
             return self.refuse(request);
         }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -178,6 +178,11 @@ pub(crate) struct Waiting {
     pub(crate) requests: mpsc::Receiver<Request>,
     /// To be answered with [`Request::refusal`].
     pub(crate) refused: mpsc::Receiver<Request>,
+}
+
+/// The refusal of who may try again after a time.
+pub(crate) fn too_often_for(wait: Duration) -> WireError {
+    WireError { retry_after_ms: Some(whole_ms(wait)), ..too_often() }
 }
 
 pub(crate) fn too_often() -> WireError {
@@ -216,11 +221,6 @@ impl TokenBucket {
         Self { per_s: per_s.into(), burst: burst.into(), tokens: burst.into(), filled: None }
     }
 
-    /// When it was last asked.
-    pub(crate) fn last_taken(&self) -> Option<Instant> {
-        self.filled
-    }
-
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let elapsed = self.filled.map_or(0.0, |filled| now.saturating_duration_since(filled).as_secs_f64());
         self.filled = Some(now);
@@ -235,8 +235,6 @@ impl TokenBucket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -13,7 +13,7 @@ use syncline_server::storage::backup;
 #[cfg(feature = "postgres")]
 use syncline_server::storage::{StorageLocation, transfer};
 use syncline_server::traces::Traces;
-use syncline_server::{Config, Mode, Server, ServerError, probe};
+use syncline_server::{Config, Handle, Mode, Server, ServerError, probe};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -161,9 +161,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), ServerError> {
-    let loaded = config::load(&arguments.settings.sources()?)?;
+    let sources = arguments.settings.sources()?;
+    let loaded = config::load(&sources)?;
     let (verb, summary) = match &arguments.command {
-        None => return serve(loaded),
+        None => return serve(loaded, &sources),
         Some(Command::Config) => {
             let settings = config::effective(&loaded)?;
             return std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve);
@@ -202,16 +203,18 @@ fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::Serve)
 }
 
-fn serve(loaded: Loaded) -> Result<(), ServerError> {
+fn serve(loaded: Loaded, sources: &Sources) -> Result<(), ServerError> {
     let runtime = runtime()?;
     let traces = Traces::start(&loaded.config.operations, runtime.handle())?;
     init_log(&loaded.process, traces.as_ref())?;
     for name in &loaded.ignored {
         tracing::warn!(name, "a name in the environment is no setting");
     }
+    let before = loaded.clone();
     let config = Config { mode: mode(&loaded)?, ..loaded.config };
     let served = runtime.block_on(async {
         let shutdown = shutdown_signal().map_err(ServerError::Serve)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(ServerError::Serve)?;
         let development = matches!(config.mode, Mode::Development { .. });
         let server = Server::bind(config).await?;
         if development {
@@ -221,12 +224,41 @@ fn serve(loaded: Loaded) -> Result<(), ServerError> {
         writeln!(stdout, "listening on {}://{}", server.scheme(), server.local_addr())
             .and_then(|()| stdout.flush())
             .map_err(ServerError::Serve)?;
-        server.run(shutdown).await
+        let handle = server.handle();
+        let reloading = async {
+            while hangup.recv().await.is_some() {
+                reload(&before, sources, &handle).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            served = server.run(shutdown) => served,
+            never = reloading => never,
+        }
     });
     if let Some(traces) = traces {
         traces.end();
     }
     served
+}
+
+/// Reads the settings again, and takes over what can be taken over.
+async fn reload(before: &Loaded, sources: &Sources, handle: &Handle) {
+    let reloaded = async {
+        let now = config::load(sources)?;
+        let unchanged = config::needs_restart(before, &now)?;
+        handle.reload(now.config).await?;
+        Ok::<_, ServerError>(unchanged)
+    };
+    match reloaded.await {
+        Ok(names) => {
+            tracing::info!("rules, schemas and the certificate were read anew");
+            if !names.is_empty() {
+                tracing::warn!(settings = names.join(", "), "these have changed, and need a restart");
+            }
+        }
+        Err(error) => tracing::error!(%error, "nothing is taken over from the new settings"),
+    }
 }
 
 fn mode(loaded: &Loaded) -> Result<Mode, ServerError> {

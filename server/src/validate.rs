@@ -9,6 +9,8 @@ use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{Document, Room};
 
+use crate::current::Current;
+
 /// What a mutation would make of a document.
 #[derive(Debug)]
 pub struct Effect<'a> {
@@ -117,5 +119,11 @@ impl Validate for Schemas {
             let place = if place.is_empty() { "the document".to_owned() } else { place };
             format!("the schema of its collection does not allow this: {place}: {reason}")
         })
+    }
+}
+
+impl Validate for Current<Schemas> {
+    fn validate(&self, effect: &Effect<'_>) -> Result<(), String> {
+        self.get().validate(effect)
     }
 }

@@ -346,7 +346,10 @@ impl Session {
                     Code::UnsupportedProtocol | Code::TlsPinMismatch => self.settings.unsupported_retry_ms,
                     _ => self.backoff.next_delay_ms(),
                 };
-                let delay_ms = delay_ms.max(error.retry_after_ms.unwrap_or(0));
+                let delay_ms = match error.retry_after_ms {
+                    Some(advice_ms) => delay_ms.max(self.backoff.spread_ms(advice_ms)),
+                    None => delay_ms,
+                };
                 Phase::Backoff { until_us: now.after_ms(delay_ms) }
             }
         };

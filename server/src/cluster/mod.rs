@@ -90,6 +90,8 @@ enum Sending {
 /// How the cluster does, as `/health` says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ClusterHealth {
+    /// What connects the nodes.
+    pub(crate) kind: &'static str,
     /// `ok`, or `degraded` while Redis cannot be reached.
     pub(crate) state: &'static str,
     pub(crate) node: String,
@@ -130,6 +132,7 @@ impl Cluster {
 
     pub(crate) fn health(&self) -> ClusterHealth {
         ClusterHealth {
+            kind: "redis",
             state: if self.is_up() { "ok" } else { "degraded" },
             node: self.node.to_string(),
             peers: self.peers().len(),

@@ -30,12 +30,14 @@ pub struct RestConfig {
     pub requests_per_s_max: u32,
     /// Requests of one user in a first burst.
     pub requests_burst_max: u32,
-    /// Users whose rate is kept count of; those who asked for nothing the longest go first.
+    /// Users whose rate is kept count of; those who asked for the least of late go first.
     pub users_tracked_max: usize,
     /// How long an answer is remembered by its idempotency key, in milliseconds.
     pub receipts_kept_ms: u64,
     /// Answers remembered per user and room: 64 times as many at the most, the oldest of a part go first.
     pub receipts_kept_max: usize,
+    /// How long a browser may remember what pages of another origin may send, in milliseconds.
+    pub preflight_kept_ms: u64,
     /// Paths of the application's own that stand for one document each.
     pub aliases: Vec<AliasConfig>,
 }
@@ -57,6 +59,7 @@ impl Default for RestConfig {
             users_tracked_max: 10_000,
             receipts_kept_ms: 24 * 60 * 60 * 1000,
             receipts_kept_max: 256,
+            preflight_kept_ms: 10 * 60 * 1000,
             aliases: Vec::new(),
         }
     }

@@ -17,7 +17,7 @@ use syncline_protocol::message::Failure;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use super::clients::Listed;
+use super::clients::{Listed, RoundTrips};
 use super::metrics::Now;
 use super::series::Sample;
 use super::token::AdminToken;
@@ -151,6 +151,8 @@ struct Health {
 
 #[derive(Serialize)]
 struct StorageHealth {
+    /// `sled` or `postgres`.
+    kind: &'static str,
     healthy: bool,
 }
 
@@ -168,7 +170,7 @@ async fn health(State(state): State<HttpState>) -> Response {
         uptime_s: state.started.elapsed().as_secs(),
         mode: state.mode,
         version: env!("CARGO_PKG_VERSION"),
-        storage: StorageHealth { healthy },
+        storage: StorageHealth { kind: state.storage_kind, healthy },
         cluster: state.shared.cluster.as_ref().map(|cluster| cluster.health()),
     };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -232,6 +234,7 @@ struct Overview {
     uptime_s: u64,
     ready: Readiness,
     now: Now,
+    round_trips: RoundTrips,
     clients: Vec<Listed>,
     rooms: Vec<ListedRoom>,
     samples: Vec<Sample>,
@@ -257,6 +260,7 @@ async fn overview(State(state): State<Operating>, Query(wanted): Query<Wanted>) 
         uptime_s: operate.started.elapsed().as_secs(),
         ready: shared.readiness(),
         now: now(shared),
+        round_trips: operate.clients.round_trips(),
         clients,
         rooms: rooms
             .map(|(room, subscribers)| ListedRoom { room: room.as_str().to_owned(), subscribers })

@@ -6,6 +6,7 @@ mod latency;
 pub(crate) mod measured;
 pub(crate) mod metrics;
 mod process;
+pub(crate) mod requests;
 mod series;
 pub(crate) mod token;
 pub(crate) mod traffic;
@@ -26,6 +27,7 @@ use self::metrics::Metrics;
 use self::series::Series;
 use self::traffic::Traffic;
 use crate::config::OperationsConfig;
+use crate::door::{RoundTrip, Visitor};
 use crate::inbox::RequestKind;
 use crate::presence::ConnectionId;
 
@@ -119,6 +121,11 @@ impl Running {
 /// How an answer went, as metrics spell it.
 fn outcome(error: Option<&WireError>) -> &'static str {
     error.map_or("ok", |error| error.code.as_str())
+}
+
+/// How long a socket's client takes to answer, unless it began by polling.
+pub(crate) fn round_trip_of(socket: &SocketRef) -> Option<Arc<RoundTrip>> {
+    socket.req_parts().extensions.get::<Arc<Visitor>>().map(|visitor| Arc::clone(visitor.round_trip()))
 }
 
 /// Where a socket's connection comes from.
