@@ -7,11 +7,12 @@ use syncline_protocol::message::{MutationStatus, Page};
 use syncline_protocol::{ErrorCode, Room};
 use syncline_server::hub::PageRequest;
 use syncline_server::storage::backup::{self, BackupError, Summary};
+use syncline_server::storage::postgres::PostgresError;
 use syncline_server::storage::{Storage, StorageError, StorageLocation, transfer};
 
 use crate::support::{
-    Fixture, client, create, delete, increment, large, on_postgres, places, push, push_to, request, room,
-    statuses,
+    Fixture, client, create, delete, eventually, increment, large, on_postgres, places, push, push_to,
+    request, room, statuses,
 };
 
 const ROOMS: [&str; 4] = ["a", "ab", "list:1", "\u{fc}"];
@@ -125,6 +126,39 @@ fn a_folder_in_use_and_a_database_with_rooms_are_refused_and_nothing_is_moved() 
         let refused = migrate(folder.path(), &target).await.unwrap_err();
         assert!(matches!(refused, BackupError::DatabaseNotEmpty), "{refused}");
         assert_eq!(storage.rooms(None, 10).await.unwrap(), [(room(), 1)]);
+    });
+}
+
+#[test]
+fn a_move_that_breaks_off_leaves_nothing_and_can_be_made_again() {
+    on_postgres(async |target: Fixture| {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path()).await;
+        target.open().await.close().await.unwrap();
+        let database = &target.schema().client;
+        // It gets past the documents of the first room, and waits for this.
+        database.batch_execute("BEGIN; LOCK TABLE syncline_clients IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let moving = tokio::spawn({
+            let (from, target) = (folder.path().to_owned(), target.clone());
+            async move { migrate(&from, &target).await }
+        });
+        let ended = "SELECT pg_terminate_backend(pid) FROM pg_locks
+             WHERE relation = 'syncline_clients'::regclass AND NOT granted";
+        eventually("it waits for the clients", async || {
+            !database.query(ended, &[]).await.unwrap().is_empty()
+        })
+        .await;
+        let broken = moving.await.unwrap().unwrap_err();
+        let told =
+            matches!(broken, BackupError::Storage(StorageError::Postgres(PostgresError::Unavailable(_))));
+        assert!(told, "{broken}");
+        database.batch_execute("ROLLBACK").await.unwrap();
+
+        let storage = target.open().await;
+        assert!(storage.rooms(None, 1).await.unwrap().is_empty());
+        assert_eq!(storage.owner(client(1)).await.unwrap(), None);
+        migrate(folder.path(), &target).await.unwrap();
+        assert_eq!(storage.rooms(None, 100).await.unwrap().len(), ROOMS.len());
     });
 }
 

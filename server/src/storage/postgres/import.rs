@@ -21,10 +21,12 @@ use crate::storage::{DatabaseUrl, StorageError};
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_COUNT: usize = 1000;
 
-/// It may take long, and waits for what it reads from elsewhere. Servers on the same database wait for its end.
+/// It may take long, and waits for what it reads from elsewhere. Servers on the same database wait for its end. Tables that just
+/// filled are known to nobody as large, so it is said that their indexes are to be used.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0;
+    SET LOCAL enable_seqscan = off;
     LOCK TABLE syncline_rooms, syncline_owners IN EXCLUSIVE MODE";
 
 const IS_EMPTY: &str =
