@@ -21,6 +21,7 @@
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
+mod access;
 pub mod backoff;
 mod cache;
 pub mod coalesce;

@@ -189,6 +189,13 @@ impl PresenceBook {
         self.refused.clear();
     }
 
+    /// Nobody is known to be in the room any more.
+    pub fn forget_members(&mut self, room: &Room) {
+        if self.members.remove(room).is_some() {
+            self.changed.insert(room.clone());
+        }
+    }
+
     /// The server refused to let this client be present in a room, or what it shows there. It is tried again at
     /// `retry_at_us`, or on the next connection.
     pub fn handle_refused(&mut self, room: &Room, error: Error, retry_at_us: Option<u64>) {

@@ -103,6 +103,7 @@ impl Engine {
                 self.handle_applied(now, &room, applied, store, out);
             }
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
+            event::ACCESS_LOST => self.handle_access_lost(now, args, ack, store)?,
             event::USER_ONLINE | event::USER_OFFLINE => self.handle_user(name, args, ack),
             _ => self.take_message(&self.wire.main().clone(), name, args, ack),
         }
@@ -186,7 +187,12 @@ impl Engine {
         }
     }
 
-    fn handle_presence_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
+    pub(super) fn handle_presence_refused(
+        &mut self,
+        now: Now,
+        room: &Room,
+        error: Error,
+    ) -> Result<(), Error> {
         let retry_at_us = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
@@ -254,7 +260,7 @@ impl Engine {
         self.changed_rooms.insert(room.clone());
     }
 
-    fn handle_room_refused(
+    pub(super) fn handle_room_refused(
         &mut self,
         now: Now,
         room: &Room,

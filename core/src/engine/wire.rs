@@ -206,11 +206,11 @@ impl Wire {
         Err(Error::new(Code::TooLarge, message))
     }
 
-    /// The answer to this request is not awaited any more.
-    pub(super) fn forget(&mut self, request: &Request) {
+    /// The answers to these requests are not awaited any more.
+    pub(super) fn forget(&mut self, is_moot: impl Fn(&Request) -> bool) {
         let Self { sent, deadlines, .. } = self;
         sent.retain(|id, sent| {
-            let is_kept = sent.request != *request;
+            let is_kept = !is_moot(&sent.request);
             if !is_kept {
                 deadlines.remove(&(sent.deadline_us, *id));
             }

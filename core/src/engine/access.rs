@@ -1,0 +1,44 @@
+//! Rights that end while the session lasts.
+
+use syncline_protocol::message::{AccessLost, event};
+
+use super::Engine;
+use super::io::Now;
+use super::wire::{Request, decode};
+use crate::error::Error;
+use crate::store::Store;
+use crate::transport::Payload;
+
+/// The documents of the room are sent no longer.
+const READ: &str = "read";
+/// Who is in the room is told no longer.
+const PRESENCE: &str = "presence";
+
+impl Engine {
+    /// What was lost counts as refused just now. The app hears of it as of any event: it alone knows what it joined.
+    pub(super) fn handle_access_lost(
+        &mut self,
+        now: Now,
+        args: &[Payload],
+        ack: Option<u64>,
+        store: &mut dyn Store,
+    ) -> Result<(), Error> {
+        self.take_message(&self.wire.main().clone(), event::ACCESS_LOST, args, ack);
+        // Another backend may mean something else by the name.
+        let Ok(AccessLost { room, lost, error }) = decode(args) else { return Ok(()) };
+        let error = Error::from(error);
+        let has_lost = |right: &str| lost.iter().any(|lost| lost == right);
+        if has_lost(PRESENCE) {
+            self.presence.forget_members(&room);
+            self.handle_presence_refused(now, &room, error.clone())?;
+        }
+        if has_lost(READ) && self.replica.is_followed(&room) {
+            self.pulls.remove(&room);
+            // A page that still comes would bring the room to life again.
+            self.wire
+                .forget(|request| matches!(request, Request::Page { room: asked, .. } if *asked == room));
+            self.handle_room_refused(now, &room, error, store)?;
+        }
+        Ok(())
+    }
+}
