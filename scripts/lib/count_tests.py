@@ -16,7 +16,8 @@ JEST = re.compile(r"^Tests: +(.*\d+ total)$")
 UNITTEST_COUNT = re.compile(r"^Ran (\d+) tests? in [\d.]+s$")
 MAVEN = re.compile(r"^\[\w+\] Tests run: (\d+), Failures: (\d+), Errors: (\d+), Skipped: (\d+)$")
 XCTEST = re.compile(r"^Test Case '[\w.]+' (passed|failed|skipped) \([\d.]+ seconds\)\.?$")
-HOST = re.compile(r"^host (ok|not ok): ")
+# What our own scripts print of each thing that they tried.
+TRIED = re.compile(r"^(?:fuzz|host|rest) (ok|not ok): ")
 UNITTEST_END = re.compile(r"^(?:OK|FAILED)(?: \((.*)\))?$")
 
 SIMULATED = re.compile(r"^simulated [\d.]+ device-hours, \d+ seeds, (\d+) failures, \d+ times real time$")
@@ -55,7 +56,7 @@ def count(log: str) -> dict[str, int]:
             sums["skipped"] += skipped
         elif match := XCTEST.match(line):
             sums[match[1]] += 1
-        elif match := HOST.match(line):
+        elif match := TRIED.match(line):
             sums["passed" if match[1] == "ok" else "failed"] += 1
         elif match := SIMULATED.match(line):
             sums["passed" if match[1] == "0" else "failed"] += 1

@@ -53,6 +53,10 @@ class CountTests(unittest.TestCase):
         )
         self.assertEqual(outcomes(log), (1, 1, 0))
 
+    def test_what_our_own_scripts_try_is_counted_one_by_one(self):
+        log = "host ok: a\nrest ok: every answer\nfuzz not ok: frames\nfuzz ok: messages\n13 passed, 0 failed\n"
+        self.assertEqual(outcomes(log), (3, 1, 0))
+
     def test_the_simulation_counts_its_seeds_and_each_bug(self):
         log = (
             "seed 7 failed: a tag stands twice\n"

@@ -67,6 +67,12 @@ struct Issued<'a> {
     rooms: Vec<String>,
 }
 
+/// Reads a key set, for `tests/fuzz`.
+#[cfg(fuzzing)]
+pub fn fuzz_key_set(text: &[u8]) {
+    drop(Key::from_jwks(text));
+}
+
 impl Authenticator {
     /// Tokens are signed with a secret, and taken for `leeway_s` seconds after they expired.
     pub fn new(secret: &[u8], leeway_s: u64) -> Self {

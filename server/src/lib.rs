@@ -56,6 +56,8 @@ pub mod validate;
 pub mod webhooks;
 pub mod wire;
 
+#[cfg(fuzzing)]
+pub use cluster::fuzz_message;
 pub use config::{Config, Hooks, Mode};
 pub use error::ServerError;
 pub use server::{Handle, Server};

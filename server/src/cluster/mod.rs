@@ -23,6 +23,8 @@ use syncline_protocol::Room;
 use syncline_protocol::message::Changes;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+#[cfg(fuzzing)]
+pub use self::message::fuzz_message;
 use self::message::{Channel, Envelope, Message};
 use self::order::{Order, Patience};
 use crate::config::{ClusterConfig, RedisUrl};

@@ -35,6 +35,8 @@ use self::access::Rates;
 pub use self::aliases::AliasError;
 pub(crate) use self::aliases::Aliases;
 use self::error::RestError;
+#[cfg(fuzzing)]
+pub use self::patch::fuzz_patch;
 use crate::config::RestConfig;
 use crate::gateway::Shared;
 

@@ -229,6 +229,12 @@ pub fn restore(from: &Path, folder: &Path, config: &StorageConfig) -> Result<Sum
     Ok(summary)
 }
 
+/// Reads a backup, for `tests/fuzz`.
+#[cfg(fuzzing)]
+pub fn fuzz_backup(path: &Path) {
+    drop(read(path, |_| Ok(())));
+}
+
 /// Reads a backup to its end, a block at a time.
 fn read(
     path: &Path,
