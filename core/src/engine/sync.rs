@@ -103,7 +103,7 @@ impl Engine {
                 self.handle_applied(now, &room, applied, store, out);
             }
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
-            event::ACCESS_LOST => self.handle_access_lost(now, args, ack, store)?,
+            event::ACCESS_LOST => self.handle_access_lost(now, args, ack, store, out)?,
             event::USER_ONLINE | event::USER_OFFLINE => self.handle_user(name, args, ack),
             _ => self.take_message(&self.wire.main().clone(), name, args, ack),
         }
@@ -117,7 +117,7 @@ impl Engine {
             return Err(Error::new(Code::UnsupportedProtocol, message));
         }
         self.trace(now, TraceKind::Hello, format_args!("protocol {}, {:?}", hello.protocol, hello.encoding));
-        self.wire.set_encoding(hello.encoding);
+        self.wire.handle_hello(&hello);
         let own = syncline_protocol::Limits {
             document_bytes_max: self.settings.document_bytes_max,
             ..Default::default()
@@ -168,6 +168,7 @@ impl Engine {
             },
             Request::Socket(ticket) => self.handle_answer(now, ticket, args, out),
             Request::Job(job) => self.handle_job_answer(now, job, args, store),
+            Request::TokenRefresh => self.handle_refreshed(now, decode_answer::<Done>(args), out),
             Request::Notice => {}
         }
         Ok(())

@@ -156,8 +156,8 @@ impl Engine {
         }
     }
 
-    /// The server did not let the client into a room.
-    pub(super) fn refuse_join(
+    /// The server did not let the client into a room, or put it out.
+    pub(in crate::engine) fn refuse_join(
         &mut self,
         now: Now,
         namespace: &Namespace,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod asked;
 mod batching;
 mod bench;
 mod between_pages;
@@ -19,6 +20,7 @@ mod liveness;
 mod presence;
 mod priorities;
 mod pushing;
+mod refreshing;
 mod resets;
 mod rooms;
 mod samples;
