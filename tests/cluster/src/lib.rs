@@ -57,7 +57,7 @@ impl Cluster {
         let nodes: Vec<Node> = (0..NODES)
             .map(|number| {
                 let data = folder.path().join(format!("node{number}"));
-                Node::start(&data, &postgres.url(), &redis.url())
+                Node::start(&data, &postgres.url(), &redis)
             })
             .collect();
         let balancer = Balancer::start(nodes.iter().map(|node| node.address).collect()).await;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often it is looked at until then.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// An address on loopback that nobody listens on.
 pub fn free_address() -> SocketAddr {

@@ -6,3 +6,5 @@ mod fanout;
 mod faults;
 mod moving;
 mod presence;
+mod revocation;
+mod tls;
