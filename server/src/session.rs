@@ -165,6 +165,7 @@ impl Session {
             limits: self.shared.limits,
             server_time_ms: now_ms(),
             user_id: self.who().user.clone(),
+            offers: vec![event::AUTH_REFRESH.to_owned()],
         };
         let body = wire::encode_answer(Ok(hello), Encoding::Plain);
         self.send(|| self.line.emit(event::SYNC_HELLO, &body)).await

@@ -25,7 +25,7 @@ const PIPELINE_COUNT: usize = 256;
 
 /// Of a lease, how often it is renewed, and how long Redis keeps it: so that a node which dies just after it renewed its
 /// own is found out within one lease.
-const RENEWALS: u64 = 3;
+pub(super) const RENEWALS: u64 = 3;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ impl Cluster {
     }
 
     /// One connection, from its opening to its end.
-    async fn link(&self, shared: &Shared, sending: &mut mpsc::Receiver<Sending>) -> LinkError {
+    async fn link(&self, shared: &Arc<Shared>, sending: &mut mpsc::Receiver<Sending>) -> LinkError {
         match self.open().await {
             Err(error) => error,
             Ok((speaker, sink, stream)) => {
@@ -82,7 +82,8 @@ impl Cluster {
                     error = self.listen(shared, stream) => error,
                     error = self.speak(speaker.clone(), sending) => error,
                     error = self.follow_rooms(shared, sink) => error,
-                    error = self.renew(shared, speaker) => error,
+                    error = self.renew(shared, speaker.clone()) => error,
+                    error = self.share_revocations(shared, speaker) => error,
                     () = self.overflowed.notified() => LinkError::Overflowed,
                 }
             }

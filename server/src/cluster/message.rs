@@ -26,6 +26,8 @@ pub(super) enum Message {
     Snapshot { reports: Vec<Report> },
     /// All of the sender's connections in a room, by their numbers.
     Roll { room: Room, connections: Vec<u64> },
+    /// The sender has written down what was revoked.
+    Revoked,
     /// The sender lives.
     Beat,
     /// The sender has ended, and its clients have moved.
@@ -60,6 +62,11 @@ impl Channel {
 /// The key that is there for as long as a node lives.
 pub(super) fn lease_key(prefix: &str, node: NodeId) -> String {
     format!("{prefix}:lease:{node}")
+}
+
+/// The key that holds what was revoked, as JSON.
+pub(super) fn revocations_key(prefix: &str) -> String {
+    format!("{prefix}:revocations")
 }
 
 pub(super) fn encode(envelope: &Envelope) -> Result<Vec<u8>, rmp_serde::encode::Error> {
@@ -123,6 +130,7 @@ mod tests {
             Message::Ask { room: room.clone() },
             Message::Snapshot { reports: vec![report] },
             Message::Roll { room: room.clone(), connections: vec![1, u64::MAX] },
+            Message::Revoked,
             Message::Beat,
             Message::Gone,
             Message::News { room },

@@ -7,13 +7,16 @@
 //! - [`order`]: pure: in which order a room's changes are delivered.
 //! - [`link`]: the connection to Redis, for as long as it lasts.
 //! - [`keeper`]: what is compared and read from the storage.
+//! - [`revocations`]: which tokens hold no longer, on any node.
 
 mod keeper;
 mod link;
 mod message;
 mod order;
+mod revocations;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,6 +59,8 @@ pub(crate) struct Cluster {
     compare: Notify,
     /// Woken when something was not sent that cannot be left out.
     overflowed: Notify,
+    /// Woken when another node has revoked something.
+    revoked: Notify,
     outbox: mpsc::Sender<Sending>,
     /// Taken by [`run`](Self::run).
     sending: Mutex<Option<mpsc::Receiver<Sending>>>,
@@ -99,6 +104,19 @@ pub(crate) struct ClusterHealth {
     pub(crate) peers: usize,
 }
 
+/// An error of Redis' may quote the URL, and with it the password.
+fn client(url: &RedisUrl, ca_file: Option<&Path>) -> Result<redis::Client, ServerError> {
+    let opened = redis::Client::open(url.0.as_str()).map_err(|_| ServerError::ClusterUrl)?;
+    let Some(path) = ca_file else { return Ok(opened) };
+    let unusable = || ServerError::ClusterAuthorities { path: path.to_owned() };
+    if !matches!(opened.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        return Err(ServerError::ClusterNotSecure);
+    }
+    let root_cert = Some(std::fs::read(path).map_err(|_| unusable())?);
+    let certificates = redis::TlsCertificates { client_tls: None, root_cert };
+    redis::Client::build_with_tls(url.0.as_str(), certificates).map_err(|_| unusable())
+}
+
 impl Cluster {
     pub(crate) fn new(
         url: &RedisUrl,
@@ -106,8 +124,7 @@ impl Cluster {
         fanout: Arc<LocalFanout>,
         webhooks: Arc<Webhooks>,
     ) -> Result<Arc<Self>, ServerError> {
-        // The error may quote the URL, and with it the password.
-        let client = redis::Client::open(url.0.as_str()).map_err(|_| ServerError::ClusterUrl)?;
+        let client = client(url, config.ca_file.as_deref())?;
         let (outbox, sending) = mpsc::channel(config.messages_queued_max.max(1));
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         Ok(Arc::new(Self {
@@ -123,6 +140,7 @@ impl Cluster {
             gaps: Notify::new(),
             compare: Notify::new(),
             overflowed: Notify::new(),
+            revoked: Notify::new(),
             outbox,
             sending: Mutex::new(Some(sending)),
             up: AtomicBool::new(false),
@@ -332,6 +350,7 @@ impl Cluster {
                 let reports = roster.reports(&room, shared.now_ms());
                 self.tell_room(&Channel::Node(node), &room, &reports);
             }
+            Message::Revoked => self.revoked.notify_one(),
             Message::Beat => {}
             Message::News { room } => drop(self.webhooks.note(&room)),
             Message::Freed => self.webhooks.freed(),

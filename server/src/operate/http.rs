@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -12,8 +12,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use syncline_protocol::ErrorCode;
 use syncline_protocol::message::Failure;
+use syncline_protocol::{ErrorCode, WireError};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -21,6 +21,7 @@ use super::clients::{Listed, RoundTrips};
 use super::metrics::Now;
 use super::series::Sample;
 use super::token::AdminToken;
+use crate::auth::Revocation;
 use crate::cluster::ClusterHealth;
 use crate::config::OperationsConfig;
 use crate::error::ServerError;
@@ -90,6 +91,7 @@ fn routes(state: Operating) -> Router {
             .route("/admin/api/overview", get(overview))
             .route("/admin/api/backup", get(backup))
             .route("/admin/api/clients/{id}/disconnect", post(disconnect))
+            .route("/admin/api/revoke", post(revoke).layer(DefaultBodyLimit::max(REVOCATION_BYTES_MAX)))
             .layer(middleware::from_fn_with_state(state.clone(), only_with_token));
         let page = |content_type: &'static str, text: &'static str| {
             get(move || async move { ([(header::CONTENT_TYPE, content_type)], text) })
@@ -275,6 +277,22 @@ async fn disconnect(State(state): State<Operating>, Path(id): Path<u64>) -> Stat
         StatusCode::NO_CONTENT
     } else {
         StatusCode::NOT_FOUND
+    }
+}
+
+/// The longest body that names whose tokens are taken back, in bytes.
+const REVOCATION_BYTES_MAX: usize = 4 << 10;
+
+/// Takes back tokens: `{"user": …}` or `{"token": …}`, by its `jti`.
+async fn revoke(State(state): State<Operating>, Json(what): Json<Revocation>) -> Response {
+    tracing::warn!(target: "audit", ?what, "revoked");
+    match state.shared.revoke(what).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a revocation could not be kept");
+            let error = WireError::new(ErrorCode::Unavailable, "it holds, but may not outlive this process");
+            (StatusCode::SERVICE_UNAVAILABLE, Json(Failure { error })).into_response()
+        }
     }
 }
 

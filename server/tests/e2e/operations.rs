@@ -144,6 +144,28 @@ fn the_overview_lists_clients_and_rooms_and_disconnects_one() {
 }
 
 #[test]
+fn tokens_are_taken_back_with_the_admin_token_and_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = EmbeddedServer::start(config(folder.path()));
+    let agent = Agent::start();
+    let [ann, bob] = ["ann", "bob"].map(|user| json!({"token": token(user, &["team"])}));
+    agent.connect("a", &server.url, ann.clone());
+    agent.connect("b", &server.url, bob);
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let revoke = |headers: &[(&str, &str)], body: &str| {
+        http_with(&server.url, "POST", "/admin/api/revoke", headers, body).0
+    };
+    let admin = [("authorization", bearer.as_str())];
+    assert_eq!(revoke(&[], r#"{"user":"bob"}"#), 401);
+    assert_eq!(revoke(&admin, r#"{"everybody":"bob"}"#), 422);
+    assert_eq!(revoke(&admin, &json!({"user": "b".repeat(5000)}).to_string()), 413);
+    assert_eq!(revoke(&admin, r#"{"user":"ann"}"#), 204);
+    assert_eq!(agent.next("a", "$disconnect")["value"], "io server disconnect");
+    assert_eq!(agent.connect("again", &server.url, ann)["message"], "unauthorized: the token was revoked");
+    assert_eq!(agent.ask("b", "presence:ping", json!({}))["heads"], json!({}));
+}
+
+#[test]
 fn a_server_is_ready_once_it_answers() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(folder.path());

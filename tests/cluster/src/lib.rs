@@ -66,7 +66,7 @@ impl Cluster {
                 let data = folder.path().join(format!("node{number}"));
                 std::fs::create_dir_all(&data).unwrap();
                 std::fs::write(data.join(nodes::SETTINGS), settings).unwrap();
-                Node::start(&data, &postgres.url(), &redis.url())
+                Node::start(&data, &postgres.url(), &redis)
             })
             .collect();
         let balancer = Balancer::start(nodes.iter().map(|node| node.address).collect()).await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often it is looked at until then.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// Ports below those that the system gives to connections and to whoever asks for any: none of these is taken while its process
 /// is started, or between two of its lives.

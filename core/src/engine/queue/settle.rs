@@ -72,7 +72,7 @@ impl Engine {
                 Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
             }
         };
-        self.wire.forget(&Request::Job(id));
+        self.wire.forget(|request| *request == Request::Job(id));
         self.job_failed(now, id, failure, store);
     }
 

@@ -7,4 +7,6 @@ mod faults;
 mod migration;
 mod moving;
 mod presence;
+mod revocation;
+mod tls;
 mod webhooks;
