@@ -165,7 +165,7 @@ impl Default for ConnectionConfig {
             send_timeout_ms: 20_000,
             attachments_max: 4,
             attachments_timeout_ms: 10_000,
-            websocket_read_buffer_bytes: 16 << 10,
+            websocket_read_buffer_bytes: 4 << 10,
             collections_max: 64,
         }
     }
@@ -183,6 +183,11 @@ pub struct HubConfig {
     pub transaction_bytes_max: usize,
     /// A live change of more bytes is announced without its documents: subscribers pull them.
     pub live_bytes_max: usize,
+    /// What live changes may wait to be told, in bytes. Of those beyond, subscribers hear where the log ends, and pull.
+    pub live_queued_bytes_max: usize,
+    /// How long a room's next live changes wait, and become one message, while some of its subscribers have not taken
+    /// those before, in milliseconds.
+    pub live_round_ms_max: u64,
     /// Documents looked at for one page of a narrowed subscription.
     pub page_scan_max: usize,
     /// How long a deletion is kept for clients that have not heard of it, in milliseconds. A client that was away
@@ -206,6 +211,8 @@ impl Default for HubConfig {
             page_bytes_max: 1 << 20,
             transaction_bytes_max: 16 << 20,
             live_bytes_max: 256 << 10,
+            live_queued_bytes_max: 16 << 20,
+            live_round_ms_max: 20,
             page_scan_max: 4000,
             tombstone_retention_ms: 30 * DAY_MS,
             tombstones_kept_max: 100_000,

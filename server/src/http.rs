@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -57,7 +57,7 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
                 shared.operate.refused(&error);
                 return door::refused(StatusCode::SERVICE_UNAVAILABLE, error, wait);
             }
-            gateway.serve(request).await
+            gateway.serve(slim(request)).await
         }
     });
     let mut router = Router::new()
@@ -72,6 +72,24 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
         router = router.merge(routes).layer(middleware::map_response(mark_development));
     }
     router.with_state(state)
+}
+
+/// Socket.IO keeps a connection's first request for as long as it lives, and reads these headers of it. A header and an address
+/// are parts of the buffer that the request was read into: here they get memory of their own, and the buffer goes.
+fn slim(request: Request) -> Request {
+    const READ: [HeaderName; 2] = [header::CONTENT_TYPE, header::SEC_WEBSOCKET_KEY];
+    let (mut parts, body) = request.into_parts();
+    parts.headers = READ
+        .into_iter()
+        .filter_map(|name| {
+            let value = HeaderValue::from_bytes(parts.headers.get(&name)?.as_bytes());
+            Some((name, value.ok()?))
+        })
+        .collect();
+    if let Ok(uri) = Uri::try_from(parts.uri.to_string()) {
+        parts.uri = uri;
+    }
+    Request::from_parts(parts, body)
 }
 
 #[derive(Deserialize)]

@@ -72,7 +72,7 @@ impl Server {
         let leeway_s = config.connection.token_leeway_s;
         let revocations = Revocations::open(&config.data_dir, security).map_err(ServerError::Revocations)?;
         let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s, revocations)?;
-        let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
+        let fanout = Arc::new(LocalFanout::new(&config.hub));
         let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
         let cluster = match &config.cluster.url {
             Some(_) if config.storage.location == StorageLocation::Sled => {
@@ -86,7 +86,7 @@ impl Server {
             Some(cluster) => cluster.committed(changes),
             None => {
                 noted.note(&changes.room);
-                alone.publish(changes);
+                alone.announce(changes);
             }
         });
         let storage = storage::open(&config, on_commit).await?;
@@ -156,6 +156,9 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let among_others =
             shared.cluster.clone().map(|cluster| tokio::spawn(cluster.run(Arc::clone(&shared))));
+        // A task of its own: whom it wakes then runs on the same thread.
+        let fanout = Arc::clone(&shared.fanout);
+        let telling = tokio::spawn(async move { fanout.run().await });
         let connections = || shared.roster().connection_count();
         let operating = async {
             match operations {
@@ -193,6 +196,7 @@ impl Server {
         if let Some(among_others) = among_others {
             among_others.abort();
         }
+        telling.abort();
         serving.abort();
         if let Err(error) = shared.storage.close().await {
             tracing::error!(%error, "the storage was not closed cleanly");

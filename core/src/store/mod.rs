@@ -44,6 +44,8 @@ pub(crate) use crypt::installation_hash;
 pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};
 pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
+#[cfg(fuzzing)]
+pub use frame::fuzz_journal;
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;

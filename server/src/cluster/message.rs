@@ -77,13 +77,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Envelope, rmp_serde::decode::Error>
     rmp_serde::from_slice(bytes)
 }
 
-/// Reads a message, and writes and reads it again, for `tests/fuzz`.
+/// Reads a message, also as JSON, and writes and reads it again, for `tests/fuzz`.
 #[cfg(fuzzing)]
 #[allow(clippy::expect_used)]
 pub fn fuzz_message(bytes: &[u8]) {
-    let Ok(envelope) = decode(bytes) else { return };
-    let written = encode(&envelope).expect("what was read can be written");
-    assert_eq!(decode(&written).expect("what was written reads"), envelope);
+    for envelope in [decode(bytes).ok(), serde_json::from_slice(bytes).ok()].into_iter().flatten() {
+        let written = encode(&envelope).expect("what was read can be written");
+        assert_eq!(decode(&written).expect("what was written reads"), envelope);
+    }
 }
 
 #[cfg(test)]

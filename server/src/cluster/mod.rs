@@ -276,7 +276,7 @@ impl Cluster {
         let mut rooms = self.rooms();
         let Some(open) = rooms.open.get_mut(room) else { return };
         for ready in step(&mut open.order, self.now_ms(), self.patience()) {
-            self.fanout.publish(ready);
+            self.fanout.announce(ready);
         }
         if open.order.due_ms().is_none() {
             rooms.gapped.remove(room);

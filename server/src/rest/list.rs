@@ -118,7 +118,7 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-fn selection(query: &ListQuery) -> Result<Selection, RestError> {
+pub(super) fn selection(query: &ListQuery) -> Result<Selection, RestError> {
     fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, RestError> {
         serde_json::from_str(text)
             .map_err(|error| RestError::senseless(format!("{name} does not read: {error}")))
@@ -138,12 +138,12 @@ fn selection(query: &ListQuery) -> Result<Selection, RestError> {
     Ok(selection)
 }
 
-fn read_cursor(token: &str) -> Result<Cursor, RestError> {
+pub(super) fn read_cursor(token: &str) -> Result<Cursor, RestError> {
     let cursor = URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
     cursor.ok_or_else(|| RestError::senseless("after is not what an answer gave as next"))
 }
 
-fn cursor_token(cursor: &Cursor) -> Result<String, RestError> {
+pub(super) fn cursor_token(cursor: &Cursor) -> Result<String, RestError> {
     let json = serde_json::to_vec(cursor)
         .map_err(|_| WireError::new(ErrorCode::Internal, "the cursor cannot be encoded"))?;
     Ok(URL_SAFE_NO_PAD.encode(json))

@@ -10,6 +10,8 @@ mod batch;
 mod cors;
 mod documents;
 mod error;
+#[cfg(fuzzing)]
+mod fuzz;
 mod list;
 mod openapi;
 mod patch;
@@ -36,7 +38,7 @@ pub use self::aliases::AliasError;
 pub(crate) use self::aliases::Aliases;
 use self::error::RestError;
 #[cfg(fuzzing)]
-pub use self::patch::fuzz_patch;
+pub use self::fuzz::{fuzz_patch, fuzz_request};
 use crate::config::{Rate, RestConfig};
 use crate::door::{Keyed, WhenFull};
 use crate::gateway::Shared;

@@ -83,7 +83,7 @@ impl Storage for Rooms {
                     store.apply(commit);
                 }
                 if let Some(changes) = pushed.changes {
-                    self.fanout.publish(changes);
+                    self.fanout.announce(changes);
                 }
                 Ok(pushed.answer)
             }
@@ -152,8 +152,8 @@ struct Heard(Mutex<Vec<(String, Value)>>);
 
 impl Line for Arc<Heard> {
     fn emit(&self, event: &str, body: &Body) -> Result<(), SendError> {
-        let Body::Plain(value) = body else { panic!("events are plain here") };
-        self.0.lock().unwrap().push((event.to_owned(), value.clone()));
+        let Body::Plain(plain) = body else { panic!("events are plain here") };
+        self.0.lock().unwrap().push((event.to_owned(), serde_json::from_str(plain.text()).unwrap()));
         Ok(())
     }
 
@@ -257,8 +257,10 @@ fn token(tenant: &str, user: &str, may: &[Right]) -> String {
 impl World {
     async fn new(seed: u64) -> Self {
         let mode = Mode::Production { jwt_secret: SECRET.to_vec() };
-        let config = Config::new("127.0.0.1:0".parse().unwrap(), "unused".into(), mode);
-        let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), "unused".into(), mode);
+        // What was announced is told in the same step, whoever has not taken what came before.
+        config.hub.live_round_ms_max = 0;
+        let fanout = Arc::new(LocalFanout::new(&config.hub));
         let rooms = Arc::new(Rooms {
             store: Mutex::new(MemoryStore::new(100)),
             fanout: Arc::clone(&fanout),
@@ -329,6 +331,7 @@ impl World {
             10 => self.free(index, event::PRESENCE_LEAVE, room).await,
             _ => self.free(index, event::PRESENCE_PING, room).await,
         }
+        self.shared.fanout.tell_announced().await;
         let index = self.random.below(SESSIONS);
         self.deliver(index).await;
     }
@@ -433,7 +436,7 @@ impl Session {
     async fn ask(&mut self, name: &str, message: Value) -> Value {
         fn plain<T: Serialize>(answer: Result<T, WireError>) -> Value {
             match wire::encode_answer(answer, Encoding::Plain) {
-                Body::Plain(value) => value,
+                Body::Plain(plain) => serde_json::from_str(plain.text()).unwrap(),
                 Body::Compact(_) => panic!("plain was asked for"),
             }
         }

@@ -93,6 +93,11 @@ impl Export {
             }
             return Ok(None);
         }
+        self.end().map(Some)
+    }
+
+    /// Answers the file, at its start, once it is whole and durable.
+    fn end(&mut self) -> Result<File, StorageError> {
         self.end_block()?;
         self.block.extend_from_slice(&self.records.to_le_bytes());
         let end = std::mem::take(&mut self.block);
@@ -103,7 +108,7 @@ impl Export {
         let mut file = self.output.get_ref().try_clone()?;
         file.sync_all()?;
         file.seek(SeekFrom::Start(0))?;
-        Ok(Some(file))
+        Ok(file)
     }
 
     fn put(&mut self, Record { table, key, value }: &Record) -> Result<(), StorageError> {
@@ -245,10 +250,38 @@ pub fn restore(from: &Path, folder: &Path, config: &StorageConfig) -> Result<Sum
     Ok(summary)
 }
 
-/// Reads a backup, for `tests/fuzz`.
+/// Reads any bytes as a backup; and as a block of one whose checksums are right, which is written again as it was. For
+/// `tests/fuzz`.
 #[cfg(fuzzing)]
-pub fn fuzz_backup(path: &Path) {
-    drop(read(path, |_| Ok(())));
+#[allow(clippy::expect_used)]
+pub fn fuzz_backup(bytes: &[u8]) {
+    let write = |contents: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(contents).expect("there is room");
+        file
+    };
+    drop(read(write(bytes).path(), |_| Ok(())));
+    let sealed = |block: &[u8]| {
+        let length = u32::try_from(block.len()).expect("inputs are short").to_le_bytes();
+        [&length[..], &crc32c::crc32c(block).to_le_bytes(), block].concat()
+    };
+    let Some(records) = records_in(bytes).filter(|records| !records.is_empty()) else {
+        drop(read(write(&[&HEADING[..], &sealed(bytes)].concat()).path(), |_| Ok(())));
+        return;
+    };
+    let file = write(b"");
+    let mut export = Export::begin(file.reopen().expect("it is there")).expect("there is room");
+    for record in &records {
+        export.put(record).expect("there is room");
+    }
+    export.end().expect("there is room");
+    let mut found = Vec::new();
+    let summary = read(file.path(), |records| {
+        found.extend(records);
+        Ok(())
+    });
+    assert_eq!(summary.expect("what was written reads").records, records.len() as u64);
+    assert_eq!(found, records);
 }
 
 /// Reads a backup to its end, a block at a time.
