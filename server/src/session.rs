@@ -50,7 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
             user,
             client,
             address: operate::address_of(&socket),
-            round_trip: operate::round_trip_of(&socket),
+            visitor: operate::visitor_of(&socket),
             since: Instant::now(),
             mailbox: Arc::clone(&mailbox),
             inbox: Arc::clone(&inbox),

@@ -42,6 +42,10 @@ impl Validation {
         Self(checks.into_iter().collect())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn validate(&self, effect: &Effect<'_>) -> Result<(), String> {
         self.0.iter().try_for_each(|check| check.validate(effect))
     }

@@ -99,7 +99,7 @@ impl Engine {
                 let live: Changes = decode(args)?;
                 let (room, count) = (live.room.clone(), live.changes.len());
                 self.trace_room(now, TraceKind::Live, &room, format_args!("{count} changes"));
-                let applied = self.replica.apply_live(live, store);
+                let applied = self.replica.apply_live(live, &self.queries, store);
                 self.handle_applied(now, &room, applied, store, out);
             }
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
@@ -211,7 +211,7 @@ impl Engine {
             Ok(applied) => applied,
             Err(error) => return self.handle_cache_refused(now, room, error),
         };
-        self.progress.count_downloaded(applied.changed.len() as u64);
+        self.progress.count_downloaded(applied.count);
         if applied.reset {
             self.queries.touch_room(room);
         }

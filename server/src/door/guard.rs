@@ -29,16 +29,12 @@ impl<S> Guarded<S> {
         self.cut.clone()
     }
 
-    fn heartbeat(&mut self) -> Option<&mut Heartbeat> {
-        if self.heartbeat.is_none() && self.visitor.is_websocket() {
-            self.heartbeat = Some(Box::default());
-        }
-        self.heartbeat.as_deref_mut()
-    }
-
     /// So many bytes of these were written.
     fn wrote<'a>(&mut self, slices: impl IntoIterator<Item = &'a [u8]>, mut count: usize) {
-        let Some(heartbeat) = self.heartbeat() else { return };
+        if !self.visitor.is_websocket() {
+            return;
+        }
+        let heartbeat = self.heartbeat.get_or_insert_default();
         for slice in slices {
             let taken = count.min(slice.len());
             heartbeat.sent(&slice[..taken]);
@@ -62,9 +58,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
             tracing::debug!("a connection was closed that sent too much before it said whose it is");
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let visitor = Arc::clone(&self.visitor);
-        if let Some(heartbeat) = self.heartbeat() {
-            heartbeat.received(&buffer.filled()[before..], visitor.round_trip());
+        let Self { visitor, heartbeat, .. } = &mut *self;
+        if visitor.is_websocket() {
+            let heartbeat = heartbeat.get_or_insert_default();
+            heartbeat.received(&buffer.filled()[before..], &visitor.round_trip);
         }
         read
     }

@@ -15,11 +15,12 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use self::admission::Admission;
 pub(crate) use self::layer::{layer, refused};
 pub(crate) use self::rates::{Keyed, Rates, UserRates, WhenFull, whole_ms};
-pub(crate) use self::round_trip::RoundTrip;
+use self::round_trip::RoundTrip;
 pub(crate) use self::serve::{Listening, serve};
 pub use self::tls::{Tls, TlsError};
 use crate::config::DoorConfig;
@@ -54,7 +55,7 @@ pub(crate) struct Visitor {
     bytes_left: AtomicUsize,
     session: Mutex<Option<String>>,
     is_websocket: AtomicBool,
-    round_trip: Arc<RoundTrip>,
+    round_trip: RoundTrip,
 }
 
 impl Door {
@@ -90,7 +91,7 @@ impl Door {
             bytes_left: AtomicUsize::new(self.config.stranger_bytes_max),
             session: Mutex::new(None),
             is_websocket: AtomicBool::new(false),
-            round_trip: Arc::default(),
+            round_trip: RoundTrip::default(),
         }))
     }
 
@@ -148,9 +149,9 @@ impl Visitor {
         self.is_websocket.load(Ordering::Relaxed)
     }
 
-    /// How long it takes to answer pings; never known while it is no WebSocket.
-    pub(crate) fn round_trip(&self) -> &Arc<RoundTrip> {
-        &self.round_trip
+    /// How long it took to answer the last ping; never known while it is no WebSocket.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.last()
     }
 
     /// It says that it belongs to a session.

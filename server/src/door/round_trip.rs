@@ -18,13 +18,13 @@ const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
 /// The last round trip of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct RoundTrip {
+pub(super) struct RoundTrip {
     /// In microseconds; 0 before the first.
     last_us: AtomicU64,
 }
 
 impl RoundTrip {
-    pub(crate) fn last(&self) -> Option<Duration> {
+    pub(super) fn last(&self) -> Option<Duration> {
         let us = self.last_us.load(Ordering::Relaxed);
         (us > 0).then(|| Duration::from_micros(us))
     }

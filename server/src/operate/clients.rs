@@ -9,7 +9,7 @@ use serde::Serialize;
 use syncline_protocol::ClientId;
 use tokio::sync::Notify;
 
-use crate::door::RoundTrip;
+use crate::door::Visitor;
 use crate::fanout::Mailbox;
 use crate::inbox::Inbox;
 use crate::presence::{ConnectionId, Roster};
@@ -26,7 +26,7 @@ pub(crate) struct Client {
     pub(crate) user: String,
     pub(crate) client: Option<ClientId>,
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) round_trip: Option<Arc<RoundTrip>>,
+    pub(crate) visitor: Option<Arc<Visitor>>,
     pub(crate) since: Instant,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) inbox: Arc<Inbox>,
@@ -83,7 +83,7 @@ fn in_ms(duration: Duration) -> f64 {
 
 impl Client {
     fn round_trip(&self) -> Option<Duration> {
-        self.round_trip.as_ref()?.last()
+        self.visitor.as_ref()?.round_trip()
     }
 }
 

@@ -27,7 +27,7 @@ use self::metrics::Metrics;
 use self::series::Series;
 use self::traffic::Traffic;
 use crate::config::OperationsConfig;
-use crate::door::{RoundTrip, Visitor};
+use crate::door::Visitor;
 use crate::inbox::RequestKind;
 use crate::presence::ConnectionId;
 
@@ -123,9 +123,9 @@ fn outcome(error: Option<&WireError>) -> &'static str {
     error.map_or("ok", |error| error.code.as_str())
 }
 
-/// How long a socket's client takes to answer, unless it began by polling.
-pub(crate) fn round_trip_of(socket: &SocketRef) -> Option<Arc<RoundTrip>> {
-    socket.req_parts().extensions.get::<Arc<Visitor>>().map(|visitor| Arc::clone(visitor.round_trip()))
+/// The connection that a socket began on.
+pub(crate) fn visitor_of(socket: &SocketRef) -> Option<Arc<Visitor>> {
+    socket.req_parts().extensions.get::<Arc<Visitor>>().cloned()
 }
 
 /// Where a socket's connection comes from.

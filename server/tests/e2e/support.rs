@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use syncline_server::auth::Revocation;
-use syncline_server::{Config, Handle, Server};
+use syncline_server::{Config, Handle, Server, ServerError};
 use tokio::sync::oneshot;
 
 /// No step of a test takes longer.
@@ -137,6 +137,11 @@ impl EmbeddedServer {
     pub(crate) fn revoke(&self, what: Revocation) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(self.handle.revoke(what)).unwrap();
+    }
+
+    pub(crate) fn reload(&self, config: Config) -> Result<(), ServerError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.handle.reload(config))
     }
 
     pub(crate) fn recheck(&self) {
