@@ -78,7 +78,7 @@ pub(crate) fn on_postgres<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture)
 /// The same with tables in parts.
 pub(crate) fn on_partitions<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture) -> F) {
     on_postgres(|mut fixture| {
-        fixture.config.postgres.partitions = 4;
+        fixture.config.postgres.partitions = 2;
         scenario(fixture)
     });
 }
