@@ -7,7 +7,9 @@ use syncline_protocol::{ErrorCode, Value, WireError};
 use super::bench::*;
 use super::server_log::ServerLog;
 use crate::engine::io::{Command, ConnectionState, Event, RoomPhase, RoomStatus};
+use crate::engine::socket::types::SocketRoom;
 use crate::error::Code;
+use crate::transport::Packet;
 
 fn status(bench: &mut Bench) -> RoomStatus {
     bench.engine.replica.status(&room())
@@ -98,4 +100,24 @@ fn what_another_backend_means_by_the_name_ends_no_session() {
     bench.emit(event::ACCESS_LOST, &json!({"door": 7}));
     assert_eq!(bench.engine.session.state(), ConnectionState::Open);
     assert_eq!(status(&mut bench).state, RoomPhase::Live);
+}
+
+#[test]
+fn a_socket_io_room_that_was_lost_is_told_and_joined_again_with_the_next_session() {
+    let mut bench = Bench::opened();
+    let join = Command::JoinRoom(SocketRoom { namespace: None, room: room() });
+    bench.start(join);
+    let asked = |bench: &mut Bench| match bench.sent.pop_front() {
+        Some((_, Packet::Event { name, ack, .. })) if name == "room:join" => ack,
+        other => panic!("{other:?}"),
+    };
+    let ack = asked(&mut bench).unwrap();
+    bench.answer(ack, &json!({"ok": true}));
+    bench.events.clear();
+    lose(&mut bench, &["join"]);
+    let is_told =
+        |event: &Event| matches!(event, Event::JoinRefused { error, .. } if error.code == Code::Forbidden);
+    assert!(bench.events.iter().any(is_told), "{:?}", bench.events);
+    bench.reconnect();
+    assert!(asked(&mut bench).is_some());
 }
