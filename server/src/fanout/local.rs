@@ -39,6 +39,15 @@ pub(super) struct Round {
     number: u64,
 }
 
+/// What a room's subscribers are told of.
+struct Telling {
+    room: Room,
+    head: u64,
+    event: Arc<LiveEvent>,
+    is_too_large: bool,
+    mailboxes: Vec<Arc<Mailbox>>,
+}
+
 #[derive(Debug, Default)]
 struct Routes {
     mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
@@ -118,38 +127,47 @@ impl LocalFanout {
     /// Tells what may be told now. Answers when more may be, unless that is heard of.
     pub(crate) async fn tell_announced(&self) -> Option<Instant> {
         loop {
-            let next = self.announced.rounds().next(Instant::now());
-            match next {
-                Next::Tell { changes, number } => {
-                    let announced = Arc::clone(&self.announced);
-                    let room = changes.room.clone();
-                    self.tell_subscribers(changes, Round { announced, room, number }).await;
+            match self.next_round(Instant::now()) {
+                Ok(telling) => {
+                    for some in telling.mailboxes.chunks(MAILBOXES_AT_ONCE) {
+                        telling.post(some);
+                        tokio::task::yield_now().await;
+                    }
                 }
-                Next::At(at) => return Some(at),
-                Next::Nothing => return None,
+                Err(at) => return at,
             }
         }
     }
 
-    async fn tell_subscribers(&self, changes: Changes, round: Round) {
-        let mailboxes: Vec<Arc<Mailbox>> = {
+    /// Tells what may be told at a time, without a turn for anybody else. Answers whether there was any.
+    pub fn tell_at(&self, now: Instant) -> bool {
+        let mut is_told = false;
+        while let Ok(telling) = self.next_round(now) {
+            telling.post(&telling.mailboxes);
+            is_told = true;
+        }
+        is_told
+    }
+
+    /// What is to be told next, or when there may be more, unless that is heard of.
+    fn next_round(&self, now: Instant) -> Result<Telling, Option<Instant>> {
+        // Its lock is not held any more when the round is made, which takes it as it ends.
+        let next = self.announced.rounds().next(now);
+        let (changes, number) = match next {
+            Next::Tell { changes, number } => (changes, number),
+            Next::At(at) => return Err(Some(at)),
+            Next::Nothing => return Err(None),
+        };
+        let mailboxes = {
             let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
             let subscribers = routes.subscribers.get(&changes.room).into_iter().flat_map(HashMap::values);
             subscribers.cloned().collect()
         };
+        let round = Round { announced: Arc::clone(&self.announced), room: changes.room.clone(), number };
         let (room, head) = (changes.room.clone(), changes.to_seq);
         let event = Arc::new(LiveEvent::of_round(News::Changes(changes), Some(round)));
         let is_too_large = event.byte_len() > self.live_bytes_max;
-        for some in mailboxes.chunks(MAILBOXES_AT_ONCE) {
-            for mailbox in some {
-                if is_too_large {
-                    mailbox.post_head(&room, head);
-                } else {
-                    mailbox.post(&event);
-                }
-            }
-            tokio::task::yield_now().await;
-        }
+        Ok(Telling { room, head, event, is_too_large, mailboxes })
     }
 
     /// Hands an event to some connections.
@@ -178,6 +196,18 @@ impl LocalFanout {
 
     fn write(&self, change: impl FnOnce(&mut Routes)) {
         change(&mut self.routes.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Telling {
+    fn post(&self, mailboxes: &[Arc<Mailbox>]) {
+        for mailbox in mailboxes {
+            if self.is_too_large {
+                mailbox.post_head(&self.room, self.head);
+            } else {
+                mailbox.post(&self.event);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -30,6 +31,8 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) config: HubConfig,
     pub(crate) fanout: LocalFanout,
+    /// When the simulated time began: only differences matter.
+    began: Instant,
     pub(crate) roster: Roster,
     pub(crate) sessions: BTreeMap<ConnectionId, Session>,
     plan: ServerPlan,
@@ -111,7 +114,8 @@ impl Server {
             store: MemoryStore::new(plan.rejections_kept_max),
             limits: plan.limits,
             config: plan.hub.clone(),
-            fanout: LocalFanout::new(plan.hub.live_bytes_max),
+            fanout: LocalFanout::new(&plan.hub),
+            began: Instant::now(),
             sessions: BTreeMap::new(),
             plan,
             last_connection: 0,
@@ -245,6 +249,11 @@ impl Server {
         Ok((user, ends_ms))
     }
 
+    /// Tells subscribers what was committed, room by room in rounds. Answers whether there was any.
+    pub fn tell_announced(&self, now_us: u64) -> bool {
+        self.fanout.tell_at(self.began + Duration::from_micros(now_us))
+    }
+
     /// The next event that waits for a connection.
     pub fn take_mail(&mut self, id: ConnectionId) -> Result<Option<Message>, Broken> {
         loop {
@@ -313,7 +322,7 @@ impl Server {
     /// The process ends and starts again: what is committed is all that is left.
     pub fn restart(&mut self) {
         self.sessions.clear();
-        self.fanout = LocalFanout::new(self.config.live_bytes_max);
+        self.fanout = LocalFanout::new(&self.config);
         self.roster = roster(&self.plan);
         self.trouble.clear();
     }

@@ -181,7 +181,7 @@ impl Server {
     }
 
     fn publish(&self, changes: Changes) {
-        self.fanout.publish(changes);
+        self.fanout.announce(changes);
     }
 
     fn note(&mut self, push: &Push, author: &Author, answer: &PushAnswer) {
