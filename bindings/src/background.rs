@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use syncline::engine::io::{AppState, ConnectionState, WatchId};
+use syncline::engine::query::Query;
 use syncline::{Client, ClientConfig, Code, Command, Error, Event, Reply, StoreKind};
 use syncline_protocol::Room;
 use tokio::sync::watch;
@@ -88,7 +89,9 @@ pub(crate) enum Note {
 impl Note {
     pub(crate) fn of(command: &Command) -> Option<Self> {
         match command {
-            Command::Subscribe { room } | Command::Watch { room, .. } => Some(Self::Follow(room.clone())),
+            Command::Subscribe { room } | Command::Watch(Query { room, .. }) => {
+                Some(Self::Follow(room.clone()))
+            }
             Command::Unsubscribe { room } => Some(Self::Leave(room.clone())),
             Command::Unwatch { watch } => Some(Self::Unwatch(*watch)),
             _ => None,
@@ -192,7 +195,7 @@ fn schedule(device: &dyn Device, records: &[Record]) -> Result<(), Error> {
 fn load(device: &dyn Device) -> Result<Vec<Record>, Error> {
     let Some(bytes) = device.read_secret(RECORDS_NAME.to_owned())? else { return Ok(Vec::new()) };
     // Of another version of the app, perhaps: it is recorded anew when that opens its clients.
-    Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+    Ok(serde_json::from_str(&String::from_utf8_lossy(&bytes)).unwrap_or_else(|error| {
         tracing::warn!(%error, "what the background needs cannot be read");
         Vec::new()
     }))

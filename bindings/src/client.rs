@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use syncline::engine::io::{Network, Reply, WriteRequest};
+use syncline::engine::query::Query;
 use syncline::engine::query::selection::Selection;
 use syncline::{Client, Code, Command, Error, Event};
 use syncline_protocol::{Collection, DocumentId, Fields, Patch, Room, Write};
@@ -157,7 +158,7 @@ impl SynclineClient {
         let id = id.as_deref().map(parse_id).transpose()?;
         let (room, collection) = (parse_room(&room)?, parse_collection(&collection)?);
         let selection: Selection = selection_json.as_deref().map(from_json).transpose()?.unwrap_or_default();
-        match self.inner.execute(Command::Watch { room, collection, id, selection }).await? {
+        match self.inner.execute(Command::Watch(Query { room, collection, id, selection })).await? {
             Reply::Watching { watch, rows, count, room } => {
                 let rows = rows.into_iter().map(Into::into).collect();
                 Ok(Watching { watch, rows, count, room: room.into() })

@@ -6,6 +6,7 @@ use syncline::engine::io::{
     PresentUser, Progress, ProgressPhase, QueueStatus, RejectedWrite, Reply, Resolution, RoomPhase,
     RoomStatus, Row, WriteRequest,
 };
+use syncline::engine::query::Query;
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::{Cursor, Direction, OrderBy};
 use syncline::engine::queue::command::{
@@ -68,6 +69,7 @@ pub fn typescript() -> String {
         StoreKind,
         Parser,
         Command,
+        Query,
         Emit,
         EmitWithAck,
         Topic,

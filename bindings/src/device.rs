@@ -1,11 +1,14 @@
 //! What the façade wants of the device that it runs on: to keep secrets, and to be woken up. A host carries it out and reads
 //! none of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use once_cell::sync::Lazy;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use syncline::store::{EncryptionKey, KEY_BYTES};
 use syncline::{ClientConfig, Code, Error};
 
@@ -110,19 +113,19 @@ impl Default for BackgroundOptions {
 /// Reads the options of opening a client: the core's, and the device's among them.
 pub(crate) fn read_options(text: &str) -> Result<(ClientConfig, DeviceOptions), Error> {
     let invalid = |error: serde_json::Error| Error::new(Code::Invalid, format!("config: {error}"));
-    let mut all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(invalid)?;
-    let mut own = serde_json::Map::new();
-    for name in ["encryption", "background"] {
-        if let Some((name, value)) = all.remove_entry(name) {
-            own.insert(name, value);
-        }
-    }
-    let config: ClientConfig = serde_json::from_value(all.into()).map_err(invalid)?;
-    let options: DeviceOptions = serde_json::from_value(own.into()).map_err(invalid)?;
+    let mut all: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(invalid)?;
+    let own = ["encryption", "background"].into_iter().filter_map(|name| all.remove_entry(name)).collect();
+    let config: ClientConfig = read_members(&all).map_err(invalid)?;
+    let options: DeviceOptions = read_members(&own).map_err(invalid)?;
     if options.encryption.is_some() && config.encryption_key.is_some() {
         return Err(Error::new(Code::Invalid, "encryption and encryptionKey: only one can be given"));
     }
     Ok((config, options))
+}
+
+/// From text, as everything of the façade: a type that is read from two forms is in the library twice.
+fn read_members<T: DeserializeOwned>(members: &BTreeMap<String, Box<RawValue>>) -> serde_json::Result<T> {
+    serde_json::from_str(&serde_json::to_string(members)?)
 }
 
 /// The key that the device keeps; made when there is none yet.

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use once_cell::sync::Lazy;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+use serde::{Deserialize, Serialize};
 use syncline::attachments;
 use syncline::engine::io::Network;
-use syncline::logging::{self, LogLine};
+use syncline::logging::{self, LogLevel, LogLine};
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event, Secret};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -137,7 +138,7 @@ pub type LogSink = Arc<dyn Fn(String) -> bool + Send + Sync>;
 /// Sets where the log of this process goes, and from which level on: `off`, `error`, `warn`, `info`, `debug` or `trace`.
 /// No sink ends it. Replies `{"ok": {}}`.
 pub fn set_log_sink(level: &str, sink: Option<LogSink>) -> String {
-    let level = serde_json::from_value(level.into()).map_err(|error| invalid("level", &error));
+    let level = LogLevel::deserialize(StrDeserializer::new(level)).map_err(|error| invalid("level", &error));
     let sink = sink.map(|sink| {
         let sink: Arc<dyn logging::LogSink> = Arc::new(JsonLog(sink));
         sink

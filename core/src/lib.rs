@@ -20,6 +20,7 @@
 //! - [`schema`]: how what an older version of the app left there gets the shape of the newer one.
 //! - `clock`: the clock that goes on while the device sleeps.
 //! - `http_date`: dates in HTTP headers.
+//! - `tagged`: JSON whose member `type` tells what it is.
 //! - [`transport`]: how bytes travel. Engine.IO and Socket.IO as pure codecs, and the WebSocket under them.
 
 pub mod argument;
@@ -39,6 +40,7 @@ mod numbered;
 pub mod schema;
 pub mod secret;
 pub mod store;
+mod tagged;
 pub mod transport;
 
 pub use argument::Argument;

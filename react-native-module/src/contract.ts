@@ -458,7 +458,16 @@ expiresAtMs?: number, } | { "type": "tokenFailed", message: string,
 /**
  * The request it answers; the one under way when absent.
  */
-request?: number, retryable?: boolean, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch", room: string, collection: string, 
+request?: number, retryable?: boolean, } | { "type": "setAppState", state: AppState, } | { "type": "setNetwork", network: Network, } | { "type": "subscribe", room: string, } | { "type": "unsubscribe", room: string, } | { "type": "write", writes: Array<WriteRequest>, } | { "type": "newId" } | { "type": "document", room: string, collection: string, id: string, } | { "type": "watch" } & Query | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, 
+/**
+ * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
+ */
+expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "jobs", command: JobCommand, } | { "type": "close" };
+
+/**
+ * A collection of a room, or one document of it, and what is shown of that.
+ */
+export type Query = { room: string, collection: string, 
 /**
  * One document, or the whole collection when absent.
  */
@@ -474,11 +483,7 @@ limit?: number,
 /**
  * Begins the window behind this row.
  */
-after?: Cursor, } | { "type": "unwatch", watch: number, } | { "type": "presenceJoin", room: string, state: { [key in string]: JsonValue }, } | { "type": "presenceUpdate", room: string, state: { [key in string]: JsonValue }, 
-/**
- * After how long the fields of `state` vanish by themselves, for everybody; setting them again renews them.
- */
-expiresInMs?: number, } | { "type": "presenceLeave", room: string, } | { "type": "emit" } & Emit | { "type": "emitWithAck" } & EmitWithAck | { "type": "on" } & Topic | { "type": "off" } & Topic | { "type": "ack" } & Answer | { "type": "joinRoom" } & SocketRoom | { "type": "leaveRoom" } & SocketRoom | { "type": "connectNamespace" } & NamespaceOptions | { "type": "disconnectNamespace", namespace: string, } | { "type": "connection" } | { "type": "queue" } | { "type": "outcomes" } | { "type": "acknowledgeOutcome", clientSeq: number, } | { "type": "conflicts" } | { "type": "resolveConflict", clientSeq: number, resolution: Resolution, } | { "type": "syncNow" } | { "type": "pull", room?: string, } | { "type": "flush" } | { "type": "syncOnce", deadlineMs: number, } | { "type": "stats" } | { "type": "trace" } | { "type": "jobs", command: JobCommand, } | { "type": "close" };
+after?: Cursor, };
 
 /**
  * An event for the server. `namespace` is the client's own when absent, here and below.

@@ -10,6 +10,7 @@
 //! - [`conflict`]: when two writes are in conflict, and in what.
 //! - [`merge`]: the one rule by which a mutation changes a document, on both ends.
 //! - [`message`]: every request, answer and event of protocol v1, and its compact encoding.
+//! - [`messagepack`]: reads that encoding, and the readable one.
 //! - [`presence`]: the state that a client shows in a room, some of which vanishes by itself.
 //! - [`collation`]: the order of values. [`query`]: filters, orders and windows over documents.
 //! - [`error`]: error codes on the wire.
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod measure;
 pub mod merge;
 pub mod message;
+pub mod messagepack;
 pub mod name;
 pub mod patch;
 pub mod presence;

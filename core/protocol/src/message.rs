@@ -6,15 +6,14 @@
 //! reader knows is refused, so appending one needs a new protocol version.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Checksum, Document};
 use crate::error::WireError;
 use crate::limits::Limits;
 use crate::measure;
+use crate::messagepack;
 use crate::name::{ClientId, Collection, DocumentId, Room};
 use crate::patch::{Patch, Path};
 use crate::stamp::HybridTime;
@@ -362,13 +361,6 @@ pub fn encode_compact_into<T: Serialize>(
 }
 
 /// Reads a compact message. Bytes after it are an error.
-pub fn decode_compact<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-    let message = T::deserialize(&mut reader)?;
-    match IgnoredAny::deserialize(&mut reader) {
-        Err(rmp_serde::decode::Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {
-            Ok(message)
-        }
-        _ => Err(rmp_serde::decode::Error::Uncategorized("bytes follow the message".to_owned())),
-    }
+pub fn decode_compact<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, messagepack::ReadError> {
+    messagepack::from_compact(bytes)
 }

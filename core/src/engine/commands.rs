@@ -91,10 +91,7 @@ impl Engine {
                 let row = self.view(now, store).row(&DocumentKey { room, collection, id })?;
                 return Ok(Some(Reply::Document { row }));
             }
-            Command::Watch { room, collection, id, selection } => {
-                let query = Query { room, collection, id, selection };
-                return self.watch(now, query, store).map(Some);
-            }
+            Command::Watch(query) => return self.watch(now, query, store).map(Some),
             Command::Unwatch { watch } => {
                 let room = self.queries.unwatch(watch);
                 let room = room.ok_or_else(|| Error::new(Code::NotFound, format!("no watch {watch}")))?;

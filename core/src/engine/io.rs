@@ -9,12 +9,12 @@
 //!
 //! [`Command`], [`Reply`] and [`Event`] are also the façade that JavaScript sees, in camel case.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use syncline_protocol::{Collection, DocumentId, Fields, Room, Write};
 
 pub use super::outcomes::RejectedWrite;
 pub use super::presence::present::{PresentMember, PresentUser};
-use super::query::selection::Selection;
+use super::query::Query;
 pub use super::queue::command::QueueStatus;
 use super::queue::command::{JobCommand, JobEvent, JobReply};
 use super::queue::http::{HttpRequest, HttpResponse};
@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorBody};
 use crate::job::JobId;
 use crate::secret::Secret;
 use crate::store::{Conflict, StoreError};
+use crate::tagged;
 use crate::transport::Message;
 
 pub use super::progress::{Progress, ProgressPhase};
@@ -110,8 +111,8 @@ pub enum Output {
 
 /// What an app asks for.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS), ts(tag = "type"))]
+#[serde(remote = "Self", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Command {
     /// Answered when the session is open, or with the error of the first attempt; further attempts go on.
     Connect,
@@ -162,17 +163,7 @@ pub enum Command {
         id: DocumentId,
     },
     /// Also subscribes the room until `unwatch`.
-    Watch {
-        room: Room,
-        collection: Collection,
-        /// One document, or the whole collection when absent.
-        #[serde(default)]
-        #[cfg_attr(feature = "contract", ts(optional))]
-        id: Option<DocumentId>,
-        /// What is shown of them: `filter`, `orderBy`, `limit`, `after`.
-        #[serde(flatten)]
-        selection: Selection,
-    },
+    Watch(Query),
     Unwatch {
         watch: WatchId,
     },
@@ -249,6 +240,12 @@ pub enum Command {
     },
     /// Makes everything durable and ends the client.
     Close,
+}
+
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        tagged::read(deserializer, |tagged| Self::deserialize(tagged))
+    }
 }
 
 fn retryable() -> bool {

@@ -224,7 +224,7 @@ fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
         return None;
     };
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    serde_json::from_slice(&claims).ok()
+    serde_json::from_str(std::str::from_utf8(&claims).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use syncline::engine::io::{QueueStatus, RoomPhase, WriteRequest};
+use syncline::engine::query::Query;
 use syncline::engine::query::selection::Selection;
 use syncline::metrics::Stats;
 use syncline::{Client, ClientConfig, Command, Event, Reply, Settings, StoreKind};
@@ -108,7 +109,7 @@ impl Device {
     /// Watches the room's documents; [`Seen`] follows.
     pub(crate) fn watch(&self, selection: Selection) -> Result<(), BenchError> {
         let collection = collection()?;
-        match self.run(Command::Watch { room: self.room.clone(), collection, id: None, selection })? {
+        match self.run(Command::Watch(Query { room: self.room.clone(), collection, id: None, selection }))? {
             Reply::Watching { rows, count, .. } => {
                 let mut seen = self.seen();
                 for row in rows {

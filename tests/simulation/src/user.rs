@@ -1,6 +1,7 @@
 //! What users and their apps do.
 
 use syncline::engine::io::{AppState, Network, Reply, Resolution, WriteRequest};
+use syncline::engine::query::Query;
 use syncline::engine::queue::command::JobCommand;
 use syncline::store::Entry;
 use syncline::{Code, Command, Error};
@@ -242,12 +243,12 @@ impl World {
 
     pub(crate) fn begin_watch(&mut self, device: usize, shown: Shown) -> Result<(), Failure> {
         let Shown { room, collection, id, selection, .. } = &shown;
-        let command = Command::Watch {
+        let command = Command::Watch(Query {
             room: room.clone(),
             collection: collection.clone(),
             id: id.clone(),
             selection: selection.clone(),
-        };
+        });
         self.await_watch(device, command, shown)
     }
 

@@ -18,6 +18,7 @@ mod order_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Deserializer};
 pub use syncline_protocol::query::{filter, order, selection};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Collection, Document, DocumentId, Room};
@@ -27,14 +28,35 @@ use self::selection::{Selection, SelectionError};
 pub use self::view::View;
 use super::io::{Event, Row, WatchId};
 use crate::store::{DocumentKey, StoreError};
+use crate::tagged;
 
 /// A collection of a room, or one document of it, and what is shown of that.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
 pub struct Query {
     pub room: Room,
     pub collection: Collection,
+    /// One document, or the whole collection when absent.
+    #[cfg_attr(feature = "contract", ts(optional))]
     pub id: Option<DocumentId>,
+    /// What is shown of them: `filter`, `orderBy`, `limit`, `after`.
+    #[cfg_attr(feature = "contract", ts(flatten))]
     pub selection: Selection,
+}
+
+impl<'de> Deserialize<'de> for Query {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Source {
+            room: Room,
+            collection: Collection,
+            #[serde(default)]
+            id: Option<DocumentId>,
+        }
+        let text = tagged::Text::read(deserializer)?;
+        let Source { room, collection, id } = text.get()?;
+        Ok(Self { room, collection, id, selection: text.get()? })
+    }
 }
 
 impl Query {

@@ -7,11 +7,12 @@ use crate::argument::Argument;
 use crate::job::{
     self, Category, DeadReason, EndedJob, Job, JobEnd, JobError, JobId, JobKind, JobWork, LanePolicy,
 };
+use crate::tagged;
 
 /// What an app asks for.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[cfg_attr(feature = "contract", derive(ts_rs::TS))]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "contract", derive(ts_rs::TS), ts(tag = "type"))]
+#[serde(remote = "Self", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum JobCommand {
     /// All or nothing; answered when durable. A job that equals one that has not ended is that one.
     Enqueue { jobs: Vec<NewJob> },
@@ -79,6 +80,12 @@ pub enum JobCommand {
         #[cfg_attr(feature = "contract", ts(optional))]
         retry_after_ms: Option<u64>,
     },
+}
+
+impl<'de> Deserialize<'de> for JobCommand {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        tagged::read(deserializer, |tagged| Self::deserialize(tagged))
+    }
 }
 
 fn nothing() -> Argument {

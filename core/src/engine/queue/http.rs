@@ -121,20 +121,30 @@ pub(super) fn read_response(
 
 /// What a JSON body says for people: `{message}`, `{error}` or `{error: {message}}`.
 fn said(response: &HttpResponse) -> String {
-    let json: Option<serde_json::Value> = serde_json::from_slice(&response.body).ok();
+    fn member<'a>(of: &'a Argument, name: &str) -> Option<&'a Argument> {
+        if let Argument::Object(members) = of { members.get(name) } else { None }
+    }
+    let json = read_json(&response.body);
     let text = json.as_ref().and_then(|json| {
-        let error = json.get("error");
-        let nested = error.and_then(|error| error.get("message"));
-        [json.get("message"), nested, error].into_iter().flatten().find_map(|value| value.as_str())
+        let error = member(json, "error");
+        let nested = error.and_then(|error| member(error, "message"));
+        [member(json, "message"), nested, error].into_iter().flatten().find_map(|value| match value {
+            Argument::String(text) => Some(text),
+            _ => None,
+        })
     });
     text.map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+fn read_json(body: &[u8]) -> Option<Argument> {
+    serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }
 
 /// `{status, headers, body}`: the body as JSON or text if it is, else as bytes.
 fn result(response: HttpResponse) -> Argument {
     let HttpResponse { status, headers, body } = response;
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
-    let json = is_json.then(|| serde_json::from_slice::<Argument>(&body).ok()).flatten();
+    let json = is_json.then(|| read_json(&body)).flatten();
     let body = match json {
         Some(json) => json,
         None if body.is_empty() => Argument::Null,

@@ -6,6 +6,7 @@ use syncline_protocol::message::Page;
 use super::bench::*;
 use crate::config::Settings;
 use crate::engine::io::{Command, Reply};
+use crate::engine::query::Query;
 use crate::engine::query::selection::Selection;
 
 fn named(name: &str) -> Room {
@@ -27,7 +28,7 @@ fn subscribe(bench: &mut Bench, rooms: &[&str]) {
 
 fn watch(bench: &mut Bench, room: &str) -> u64 {
     let selection = Selection::default();
-    let command = Command::Watch { room: named(room), collection: collection(), id: None, selection };
+    let command = Command::Watch(Query { room: named(room), collection: collection(), id: None, selection });
     match bench.call(command).unwrap() {
         Reply::Watching { watch, .. } => watch,
         other => panic!("{other:?}"),

@@ -6,18 +6,19 @@ use syncline_protocol::{ErrorCode, Path, Value, WireError, Write};
 use super::bench::*;
 use super::server_log::{ServerLog, rejected};
 use crate::engine::io::{Command, Event, Reply, WatchId};
+use crate::engine::query::Query;
 use crate::engine::query::filter::Filter;
 use crate::engine::query::selection::Selection;
 use crate::error::Code;
 use crate::store::{Index, Indexes, Store};
 
 fn watch(bench: &mut Bench, id: Option<&str>) -> (WatchId, Vec<String>) {
-    let command = Command::Watch {
+    let command = Command::Watch(Query {
         room: room(),
         collection: collection(),
         id: id.map(document_id),
         selection: Selection::default(),
-    };
+    });
     match bench.call(command).unwrap() {
         Reply::Watching { watch, rows, .. } => (watch, rows.into_iter().map(|row| row.id).collect()),
         other => panic!("{other:?}"),
@@ -211,7 +212,7 @@ fn a_pending_write_counts_whatever_part_of_an_index_is_read() {
     bench.write(vec![set("leaves", "n", 2), set("comes", "n", 1), create("new", 1)]);
     let selection =
         Selection { filter: Some(Filter::Eq(Path::field("n"), Value::Int(1))), ..Selection::default() };
-    let command = Command::Watch { room: room(), collection: collection(), id: None, selection };
+    let command = Command::Watch(Query { room: room(), collection: collection(), id: None, selection });
     let Reply::Watching { mut rows, .. } = bench.call(command).unwrap() else { panic!("no watch") };
     rows.sort_by(|left, right| left.id.cmp(&right.id));
     let found: Vec<_> = rows.into_iter().map(|row| (row.id, row.pending)).collect();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rmp::Marker;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use syncline_protocol::messagepack;
 
 use crate::transport::error::CodecError;
 
@@ -62,13 +63,13 @@ impl Payload {
             Self::Json(text) => {
                 serde_json::from_str(text).map_err(|error| CodecError::Shape(error.to_string()))
             }
-            Self::Msgpack(bytes) => {
-                let mut rest: &[u8] = bytes;
-                let mut deserializer = rmp_serde::Deserializer::new(&mut rest).with_human_readable();
-                let value = T::deserialize(&mut deserializer)
-                    .map_err(|error| CodecError::Shape(error.to_string()))?;
-                if rest.is_empty() { Ok(value) } else { Err(CodecError::TrailingBytes) }
-            }
+            Self::Msgpack(bytes) => messagepack::from_named(bytes).map_err(|error| {
+                if error.is_trailing_bytes() {
+                    CodecError::TrailingBytes
+                } else {
+                    CodecError::Shape(error.to_string())
+                }
+            }),
             Self::Binary(_) => Err(CodecError::IsBinary),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use syncline::Settings;
 use syncline::engine::io::{Command, Event, Input, Now, Output, Reply, WriteRequest};
+use syncline::engine::query::Query;
 use syncline::engine::query::filter::Filter;
 use syncline::engine::query::order::OrderBy;
 use syncline::engine::query::selection::Selection;
@@ -65,7 +66,7 @@ impl Contender {
             limit: u32::try_from(WINDOW).ok(),
             after: None,
         };
-        let watch = Command::Watch { room: room()?, collection: collection()?, id: None, selection };
+        let watch = Command::Watch(Query { room: room()?, collection: collection()?, id: None, selection });
         contender.turn(watch)?;
         Ok(contender)
     }
