@@ -166,6 +166,19 @@ fn tokens_are_taken_back_with_the_admin_token_and_by_nobody_else() {
 }
 
 #[test]
+fn the_admin_page_acts_whatever_origins_may_connect() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.door.origins = vec!["https://app.example".to_owned()];
+    let server = EmbeddedServer::start(config);
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let headers = [("authorization", bearer.as_str()), ("origin", server.url.as_str())];
+    let post = |path: &str| http_with(&server.url, "POST", path, &headers, r#"{"user":"ann"}"#).0;
+    assert_eq!(post("/admin/api/revoke"), 204);
+    assert_eq!(post("/rooms"), 403, "a page of the server's own origin is listed like any other");
+}
+
+#[test]
 fn a_server_is_ready_once_it_answers() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(folder.path());
