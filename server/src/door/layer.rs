@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ use super::{Door, Visitor, network};
 /// Where Socket.IO is served.
 const SOCKET_IO: &str = "/socket.io";
 
-/// Where the admin page is: its origin is the server's own, and it goes by a token that no other page has.
+/// The routes of the admin page: its origin is the server's own, and it goes by a token that no other page has.
 const ADMIN: &str = "/admin";
 
 /// The standard one counts in seconds.
@@ -30,7 +30,7 @@ pub(crate) fn layer(router: Router, door: &Arc<Door>) -> Router {
 }
 
 async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with(ADMIN) && !door.allows_origin(request.headers()) {
+    if !is_of_admin_page(&request) && !door.allows_origin(request.headers()) {
         tracing::debug!("a page of another origin was refused");
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -66,6 +66,13 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
         visitor.welcome();
     }
     response
+}
+
+/// By the route, not by the path: an app's own may begin alike.
+fn is_of_admin_page(request: &Request) -> bool {
+    let route =
+        request.extensions().get::<MatchedPath>().and_then(|route| route.as_str().strip_prefix(ADMIN));
+    route.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Door {

@@ -175,7 +175,9 @@ fn the_admin_page_acts_whatever_origins_may_connect() {
     let headers = [("authorization", bearer.as_str()), ("origin", server.url.as_str())];
     let post = |path: &str| http_with(&server.url, "POST", path, &headers, r#"{"user":"ann"}"#).0;
     assert_eq!(post("/admin/api/revoke"), 204);
-    assert_eq!(post("/rooms"), 403, "a page of the server's own origin is listed like any other");
+    for path in ["/rooms", "/admins", "/admin/of-an-app"] {
+        assert_eq!(post(path), 403, "{path}: a page of the server's own origin is listed like any other");
+    }
 }
 
 #[test]
