@@ -31,7 +31,7 @@ pub(super) async fn run(
     };
     let step = Duration::from_millis((config.lease_ms / RENEWALS).max(1));
     loop {
-        match take(&places, &endpoint, &holder, &config).await {
+        match begin(&places, &endpoint, &holder, &config).await {
             Ok(Lease::Held) => {}
             Ok(Lease::OfAnother { ms }) => {
                 // Not all servers at the same moment, and never without a rest. The other one may end before its right does.
@@ -57,13 +57,24 @@ pub(super) async fn run(
     }
 }
 
-async fn take(
+/// Takes a lease, perhaps the first one of this endpoint.
+async fn begin(
     places: &Places,
     endpoint: &Endpoint,
     holder: &str,
     config: &WebhooksConfig,
 ) -> Result<Lease, WireError> {
     places.introduce(endpoint).await?;
+    take(places, endpoint, holder, config).await
+}
+
+/// Takes or renews a lease.
+async fn take(
+    places: &Places,
+    endpoint: &Endpoint,
+    holder: &str,
+    config: &WebhooksConfig,
+) -> Result<Lease, WireError> {
     let now_ms = now_ms();
     places.lease(endpoint, holder, now_ms, now_ms.saturating_add(config.lease_ms)).await
 }

@@ -154,15 +154,12 @@ impl Places {
         let found = self.storage.documents(self.room.clone(), vec![key.clone()]).await?;
         let found = found.into_iter().next().flatten();
         if let Some(lease) = &found {
-            let is_own = lease.fields.get("holder") == Some(&Value::from(holder));
             let left_ms = whole(&lease.fields, "until_ms").unwrap_or(0).saturating_sub(now_ms);
-            if !is_own && left_ms > 0 {
+            if !is_of(lease, holder) && left_ms > 0 {
                 return Ok(Lease::OfAnother { ms: left_ms });
             }
         }
-        let fields =
-            Fields::from([("holder".into(), Value::from(holder)), ("until_ms".into(), number(until_ms))]);
-        match self.put(key, fields, found.map(|lease| lease.seq)).await {
+        match self.put(key, lease(holder, until_ms), found.map(|lease| lease.seq)).await {
             Ok(_) => Ok(Lease::Held),
             // Another server was faster.
             Err(error) if error.code == ErrorCode::Conflict => Ok(Lease::OfAnother { ms: 0 }),
@@ -176,11 +173,10 @@ impl Places {
         let mut tries = 1;
         loop {
             let found = self.storage.documents(self.room.clone(), vec![key.clone()]).await?;
-            let own = Value::from(holder);
-            let held = found.into_iter().flatten().find(|lease| lease.fields.get("holder") == Some(&own));
-            let Some(lease) = held else { return Ok(()) };
-            let fields = Fields::from([("holder".into(), own), ("until_ms".into(), number(0))]);
-            match self.put(key.clone(), fields, Some(lease.seq)).await {
+            let Some(held) = found.into_iter().flatten().find(|lease| is_of(lease, holder)) else {
+                return Ok(());
+            };
+            match self.put(key.clone(), lease(holder, 0), Some(held.seq)).await {
                 // A renewal was under way.
                 Err(error) if error.code == ErrorCode::Conflict && tries < RELEASES_MAX => tries += 1,
                 released => return released.map(drop),
@@ -240,6 +236,15 @@ fn whole(fields: &Fields, name: &str) -> Option<u64> {
         Some(Value::Int(number)) => u64::try_from(*number).ok(),
         _ => None,
     }
+}
+
+/// A lease as it is written.
+fn lease(holder: &str, until_ms: u64) -> Fields {
+    Fields::from([("holder".into(), Value::from(holder)), ("until_ms".into(), number(until_ms))])
+}
+
+fn is_of(lease: &Document, holder: &str) -> bool {
+    lease.fields.get("holder") == Some(&Value::from(holder))
 }
 
 fn number(number: u64) -> Value {
