@@ -25,7 +25,7 @@ const PIPELINE_COUNT: usize = 256;
 
 /// Of a lease, how often it is renewed, and how long Redis keeps it: so that a node which dies just after it renewed its
 /// own is found out within one lease.
-pub(super) const RENEWALS: u64 = 3;
+const RENEWALS: u64 = 3;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -239,7 +239,7 @@ impl Cluster {
     async fn renew(&self, shared: &Shared, mut speaker: MultiplexedConnection) -> LinkError {
         let since_ms = self.now_ms();
         loop {
-            tokio::time::sleep(Duration::from_millis((self.config.lease_ms / RENEWALS).max(1))).await;
+            tokio::time::sleep(self.renewal_step()).await;
             self.tell(Channel::Everybody, Message::Beat);
             let peers: Vec<NodeId> = self.peers().iter().copied().collect();
             let renewing = async {
@@ -268,6 +268,11 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// From one renewal of a lease to the next.
+    pub(super) fn renewal_step(&self) -> Duration {
+        Duration::from_millis((self.config.lease_ms / RENEWALS).max(1))
     }
 
     async fn renew_lease(&self, speaker: &mut MultiplexedConnection) -> Result<(), LinkError> {

@@ -3,13 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::time::MissedTickBehavior;
 
 use super::Cluster;
-use super::link::{LinkError, RENEWALS};
+use super::link::LinkError;
 use super::message::{Channel, Message, revocations_key};
 use crate::auth::Revoked;
 use crate::gateway::Shared;
@@ -33,7 +32,7 @@ impl Cluster {
         mut speaker: MultiplexedConnection,
     ) -> LinkError {
         let mut changes = shared.auth.revocations().changes();
-        let mut look = tokio::time::interval(Duration::from_millis((self.config.lease_ms / RENEWALS).max(1)));
+        let mut look = tokio::time::interval(self.renewal_step());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
