@@ -64,13 +64,19 @@ fn title(agent: &Agent, seq: u64, length: usize) -> Value {
     answer["results"][0]["status"].clone()
 }
 
+/// A server with these settings, and a client of it.
+fn served(folder: &Path) -> (Settings, ServerProcess, Agent) {
+    let settings = Settings::in_folder(folder);
+    let server = settings.serve(folder);
+    let agent = Agent::start();
+    agent.connect("a", &server.url, json!({"token": token("ann", &[]), "client_id": client_id(1)}));
+    (settings, server, agent)
+}
+
 #[test]
 fn a_hangup_takes_over_schemas_and_rules_and_names_what_needs_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::in_folder(folder.path());
-    let server = settings.serve(folder.path());
-    let agent = Agent::start();
-    agent.connect("a", &server.url, json!({"token": token("ann", &[]), "client_id": client_id(1)}));
+    let (settings, server, agent) = served(folder.path());
     agent.ask("a", "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
     assert_eq!(title(&agent, 1, 30), "rejected");
 
@@ -88,10 +94,7 @@ fn a_hangup_takes_over_schemas_and_rules_and_names_what_needs_a_restart() {
 #[test]
 fn settings_that_cannot_be_used_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::in_folder(folder.path());
-    let server = settings.serve(folder.path());
-    let agent = Agent::start();
-    agent.connect("a", &server.url, json!({"token": token("ann", &[]), "client_id": client_id(1)}));
+    let (settings, server, agent) = served(folder.path());
     let breaks: [&dyn Fn(); 3] = [
         &|| settings.write(r#"["everything"]"#, ""),
         &|| std::fs::write(&settings.file, "half a sett").unwrap(),

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use serde_json::Value as Json;
-use syncline_integration::SECRET;
+use syncline_integration::{PATIENCE, SECRET};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::process::{LOOK, PATIENCE, Process, free_address};
+use crate::process::{LOOK, Process, free_address};
 use crate::services::Redis;
 use crate::{GRACE_MS, LEASE_MS};
 
@@ -107,15 +106,17 @@ impl Node {
 
     /// Waits until `/health` is as wanted.
     pub async fn until_health(&self, what: &str, condition: impl Fn(&Json) -> bool) {
-        let started = Instant::now();
-        loop {
-            let health = self.health().await;
-            if condition(&health) {
-                return;
+        let mut health = Json::Null;
+        let waiting = async {
+            while {
+                health = self.health().await;
+                !condition(&health)
+            } {
+                tokio::time::sleep(LOOK).await;
             }
-            assert!(started.elapsed() < PATIENCE, "never {what}: {health}");
-            tokio::time::sleep(LOOK).await;
-        }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "never {what}: {health}");
     }
 
     /// Takes tokens back, as who runs this node does.

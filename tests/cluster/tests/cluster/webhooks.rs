@@ -1,14 +1,9 @@
 //! Webhooks of several nodes: one of them tells, and hears at once of what is written on the others.
 
-use std::time::Duration;
-
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use syncline_cluster::receiver::Receiver;
 use syncline_cluster::{Cluster, NODES};
-use syncline_integration::{Device, PATIENCE};
-
-/// How often the nodes are asked whether they hear each other.
-const LOOK: Duration = Duration::from_millis(20);
+use syncline_integration::Device;
 
 const ROOM: &str = "list:hooked";
 
@@ -19,15 +14,11 @@ async fn device(cluster: &Cluster, node: usize, name: &str) -> Device {
 
 /// Waits until all nodes hear each other.
 async fn joined(cluster: &Cluster) {
-    let waiting = async {
-        for node in &cluster.nodes {
-            let others = NODES as u64 - 1;
-            while node.health().await["cluster"]["peers"].as_u64().is_none_or(|peers| peers < others) {
-                tokio::time::sleep(LOOK).await;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the nodes hear each other");
+    let others = NODES as u64 - 1;
+    for node in &cluster.nodes {
+        let hears_all = |health: &Json| health["cluster"]["peers"].as_u64() >= Some(others);
+        node.until_health("nodes that hear each other", hears_all).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
