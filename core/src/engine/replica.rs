@@ -4,8 +4,9 @@
 //! elsewhere, means another pull.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Checksum, Document, HybridTime, Room};
@@ -13,6 +14,7 @@ use syncline_protocol::{Checksum, Document, HybridTime, Room};
 use super::io::{RoomPhase, RoomStatus};
 use super::progress::RoomCounts;
 use super::pulls::{AskAgain, Urgency};
+use crate::boxed_map::BoxedMap;
 use crate::error::{Code, Error};
 use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
 
@@ -55,8 +57,8 @@ enum Repair {
 
 #[derive(Debug, Default)]
 pub struct Replica {
-    rooms: BTreeMap<Room, FollowedRoom>,
-    states: BTreeMap<Room, RoomState>,
+    rooms: BoxedMap<Room, FollowedRoom>,
+    states: BoxedMap<Room, RoomState>,
     /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
     used: BTreeSet<Room>,
     last_watch: u64,
@@ -91,7 +93,7 @@ pub enum NextPull {
 
 impl Replica {
     pub fn new(states: Vec<(Room, RoomState)>) -> Self {
-        Self { rooms: BTreeMap::new(), states: states.into_iter().collect(), ..Self::default() }
+        Self { rooms: BoxedMap::default(), states: states.into_iter().gather(), ..Self::default() }
     }
 
     /// Follows a room, counting one subscriber more; `true` when it was not followed before.
