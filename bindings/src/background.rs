@@ -195,7 +195,9 @@ fn schedule(device: &dyn Device, records: &[Record]) -> Result<(), Error> {
 fn load(device: &dyn Device) -> Result<Vec<Record>, Error> {
     let Some(bytes) = device.read_secret(RECORDS_NAME.to_owned())? else { return Ok(Vec::new()) };
     // Of another version of the app, perhaps: it is recorded anew when that opens its clients.
-    Ok(serde_json::from_str(&String::from_utf8_lossy(&bytes)).unwrap_or_else(|error| {
+    let read = std::str::from_utf8(&bytes).map_err(|error| error.to_string());
+    let read = read.and_then(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
+    Ok(read.unwrap_or_else(|error| {
         tracing::warn!(%error, "what the background needs cannot be read");
         Vec::new()
     }))

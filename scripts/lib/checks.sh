@@ -26,6 +26,8 @@ check_fmt() {
 check_clippy() {
   cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
   cargo clippy --quiet --locked -p syncline-ffi --all-targets --all-features -- -D warnings
+  # A server without its features, as those build it who need none.
+  cargo clippy --quiet --locked -p syncline-server --no-default-features -- -D warnings
 }
 
 check_tidy() {

@@ -27,7 +27,8 @@ for target in $("${fuzz[@]}" list --fuzz-dir .); do
   else
     echo "fuzz not ok: $target"
     status=1
-    say "to see it again: cd tests/fuzz && cargo +nightly fuzz run ${options[*]} $target artifacts/$target/FILE"
+    say "to see it again: cd $PWD && PATH=$cargo_fuzz/bin:\$PATH CARGO_TARGET_DIR=$CARGO_TARGET_DIR" \
+      "cargo +nightly fuzz run ${options[*]} $target artifacts/$target/FILE"
   fi
 done
 exit "$status"

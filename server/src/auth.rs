@@ -16,6 +16,7 @@ use self::jwks::Jwks;
 use self::keys::Key;
 pub use self::revocation::Revocation;
 pub(crate) use self::revocation::Revocations;
+pub(crate) use self::revocation::Revoked;
 use crate::access::Identity;
 use crate::config::{AuthConfig, SecurityConfig};
 

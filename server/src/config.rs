@@ -26,14 +26,14 @@ use syncline_protocol::Limits;
 pub use self::auth::AuthConfig;
 pub use self::cluster::{ClusterConfig, RedisUrl};
 pub use self::door::{DoorConfig, Rate};
-pub use self::effective::effective;
+pub use self::effective::{effective, needs_restart};
 pub use self::load::{ConfigError, Loaded, LogFormat, ProcessSettings, Sources, load};
 pub use self::operations::OperationsConfig;
 pub use self::postgres::PostgresConfig;
 pub use self::rest::{AliasAction, AliasConfig, AliasNumbers, RestConfig};
 pub use self::secret::read_secret;
 pub use self::security::{Hooks, SecurityConfig};
-pub use self::webhooks::{WebhookConfig, WebhooksConfig};
+pub use self::webhooks::{WebhookConfig, WebhookStart, WebhooksConfig};
 pub use crate::presence::PresenceConfig;
 pub use crate::storage::StorageLocation;
 use crate::validate::{SchemaSource, Validation};
@@ -165,7 +165,7 @@ impl Default for ConnectionConfig {
             send_timeout_ms: 20_000,
             attachments_max: 4,
             attachments_timeout_ms: 10_000,
-            websocket_read_buffer_bytes: 16 << 10,
+            websocket_read_buffer_bytes: 4 << 10,
             collections_max: 64,
         }
     }
@@ -183,6 +183,11 @@ pub struct HubConfig {
     pub transaction_bytes_max: usize,
     /// A live change of more bytes is announced without its documents: subscribers pull them.
     pub live_bytes_max: usize,
+    /// What live changes may wait to be told, in bytes. Of those beyond, subscribers hear where the log ends, and pull.
+    pub live_queued_bytes_max: usize,
+    /// How long a room's next live changes wait, and become one message, while some of its subscribers have not taken
+    /// those before, in milliseconds.
+    pub live_round_ms_max: u64,
     /// Documents looked at for one page of a narrowed subscription.
     pub page_scan_max: usize,
     /// How long a deletion is kept for clients that have not heard of it, in milliseconds. A client that was away
@@ -206,6 +211,8 @@ impl Default for HubConfig {
             page_bytes_max: 1 << 20,
             transaction_bytes_max: 16 << 20,
             live_bytes_max: 256 << 10,
+            live_queued_bytes_max: 16 << 20,
+            live_round_ms_max: 20,
             page_scan_max: 4000,
             tombstone_retention_ms: 30 * DAY_MS,
             tombstones_kept_max: 100_000,
@@ -237,6 +244,8 @@ pub struct StorageConfig {
     pub ahead_file_bytes: u64,
     /// How long nobody must have asked anything before the tables are brought further, in milliseconds.
     pub ahead_delay_ms: u64,
+    /// What a backup of a running server copies at a time, in bytes; other requests are served in between.
+    pub backup_step_bytes: usize,
 }
 
 impl Default for StorageConfig {
@@ -251,6 +260,7 @@ impl Default for StorageConfig {
             ahead_bytes_max: 8 << 20,
             ahead_file_bytes: 16 << 20,
             ahead_delay_ms: 50,
+            backup_step_bytes: 256 << 10,
         }
     }
 }

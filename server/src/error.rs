@@ -55,6 +55,10 @@ pub enum ServerError {
     Storage(#[from] StorageError),
     #[error("the URL of the cluster is not one of Redis: redis:// or rediss://")]
     ClusterUrl,
+    #[error("cluster.ca_file is for rediss://, which this URL is not")]
+    ClusterNotSecure,
+    #[error("{path} holds no authorities that the Redis of the cluster could be believed by")]
+    ClusterAuthorities { path: PathBuf },
     #[error("the nodes of a cluster need a storage that they share: --storage postgres://...")]
     ClusterNeedsSharedStorage,
     #[error("cannot serve: {0}")]
@@ -76,6 +80,8 @@ impl ServerError {
                 | Self::Webhook(_)
                 | Self::SecretUnreadable { .. }
                 | Self::ClusterUrl
+                | Self::ClusterNotSecure
+                | Self::ClusterAuthorities { .. }
                 | Self::ClusterNeedsSharedStorage
                 | Self::NoAdminToken
                 | Self::AdminTokenUnreadable { .. }

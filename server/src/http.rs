@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use syncline_protocol::message::Failure;
 use syncline_protocol::{ErrorCode, Room, WireError};
 
+use crate::door;
 use crate::gateway::{Gateway, Shared};
 use crate::hub::PageRequest;
 use crate::operate;
@@ -34,6 +35,8 @@ const MODE_HEADER: &str = "x-syncline-mode";
 pub(crate) struct HttpState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mode: &'static str,
+    /// Of the storage.
+    pub(crate) storage_kind: &'static str,
     pub(crate) started: Instant,
 }
 
@@ -49,7 +52,12 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
             if is_new && !shared.is_open() {
                 return StatusCode::SERVICE_UNAVAILABLE.into_response();
             }
-            gateway.serve(request).await
+            if is_new && let Err(wait) = shared.door.admission.take() {
+                let error = WireError::new(ErrorCode::Unavailable, "too many clients come at once");
+                shared.operate.refused(&error);
+                return door::refused(StatusCode::SERVICE_UNAVAILABLE, error, wait);
+            }
+            gateway.serve(slim(request)).await
         }
     });
     let mut router = Router::new()
@@ -64,6 +72,24 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
         router = router.merge(routes).layer(middleware::map_response(mark_development));
     }
     router.with_state(state)
+}
+
+/// Socket.IO keeps a connection's first request for as long as it lives, and reads these headers of it. A header and an address
+/// are parts of the buffer that the request was read into: here they get memory of their own, and the buffer goes.
+fn slim(request: Request) -> Request {
+    const READ: [HeaderName; 2] = [header::CONTENT_TYPE, header::SEC_WEBSOCKET_KEY];
+    let (mut parts, body) = request.into_parts();
+    parts.headers = READ
+        .into_iter()
+        .filter_map(|name| {
+            let value = HeaderValue::from_bytes(parts.headers.get(&name)?.as_bytes());
+            Some((name, value.ok()?))
+        })
+        .collect();
+    if let Ok(uri) = Uri::try_from(parts.uri.to_string()) {
+        parts.uri = uri;
+    }
+    Request::from_parts(parts, body)
 }
 
 #[derive(Deserialize)]

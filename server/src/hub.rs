@@ -20,6 +20,7 @@ use self::batch::Batch;
 pub use self::batch::document_byte_len;
 pub use self::compaction::{Compaction, Tombstone, compact};
 pub use self::page::{PageRequest, page};
+pub(crate) use self::terms::is_hidden;
 pub use self::terms::{Condition, Effect, Receipt, Term, Terms};
 use crate::config::HubConfig;
 
@@ -178,7 +179,8 @@ pub fn push<S: PushStore>(
             "the client id is another user's",
         )));
     }
-    let mut batch = Batch::open(store, &push.room, author, limits, &config.validation)?;
+    let count = push.mutations.len();
+    let mut batch = Batch::open(store, &push.room, author, limits, &config.validation, count)?;
     let bind = owner.is_none().then(|| author.user.clone());
     if let Some(terms) = &author.terms {
         let bytes_max = config.transaction_bytes_max;

@@ -1,8 +1,9 @@
 //! What one socket asked and was not served yet: in order, bounded, rate limited.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
@@ -10,10 +11,10 @@ use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
 use socketioxide::socket::Socket;
 use syncline_protocol::message::event;
 use syncline_protocol::{ErrorCode, WireError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::config::ConnectionConfig;
-use crate::door::UserRates;
+use crate::door::{UserRates, whole_ms};
 use crate::wire::{self, Body};
 
 /// When a refused client may try again.
@@ -63,6 +64,7 @@ impl RequestKind {
 }
 
 /// One request, unread.
+#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) kind: RequestKind,
     pub(crate) packet: Value,
@@ -91,8 +93,8 @@ impl Request {
 /// Takes requests as they are read from the socket, in their order: socketioxide would spawn a task for each.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    requests: mpsc::Sender<Request>,
-    refused: mpsc::Sender<Request>,
+    requests: Arc<Queue>,
+    refused: Arc<Queue>,
     waiting_bytes: AtomicUsize,
     bytes_max: usize,
     bucket: Mutex<TokenBucket>,
@@ -106,9 +108,10 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(config: &ConnectionConfig, rates: UserRates) -> (Arc<Self>, Waiting) {
-        let (requests, requests_waiting) = mpsc::channel(config.requests_queued_max.max(1));
-        let refusals_max = usize::try_from(config.refusals_max).unwrap_or(usize::MAX);
-        let (refused, refused_waiting) = mpsc::channel(refusals_max.max(1));
+        let requests = Arc::new(Queue::new(config.requests_queued_max));
+        let refused = Arc::new(Queue::new(usize::try_from(config.refusals_max).unwrap_or(usize::MAX)));
+        let waiting =
+            Waiting { requests: Receiver(Arc::clone(&requests)), refused: Receiver(Arc::clone(&refused)) };
         let inbox = Self {
             requests,
             refused,
@@ -121,7 +124,7 @@ impl Inbox {
             flooded: Notify::new(),
             received: AtomicU64::new(0),
         };
-        (Arc::new(inbox), Waiting { requests: requests_waiting, refused: refused_waiting })
+        (Arc::new(inbox), waiting)
     }
 
     /// Makes room for others once a request is served.
@@ -131,7 +134,7 @@ impl Inbox {
 
     /// Requests that wait their turn.
     pub(crate) fn waiting_count(&self) -> usize {
-        self.requests.max_capacity() - self.requests.capacity()
+        self.requests.len()
     }
 
     /// Requests since the connection opened.
@@ -148,17 +151,16 @@ impl Inbox {
             return self.refuse(request);
         }
         if let Err(wait) = self.rates.take(request.kind.event()) {
-            request.retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            request.retry_after_ms = whole_ms(wait);
             return self.refuse(request);
         }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        match self.requests.try_send(request) {
+        match self.requests.push(request) {
             Ok(()) => self.refusals.store(0, Ordering::Relaxed),
-            Err(mpsc::error::TrySendError::Full(request)) => {
+            Err(request) => {
                 self.served(&request);
                 self.refuse(request);
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
 
@@ -166,7 +168,7 @@ impl Inbox {
     fn refuse(&self, mut request: Request) {
         request.packet = Value::Bytes(bytes::Bytes::new());
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
-        if refusals >= self.refusals_max || self.refused.try_send(request).is_err() {
+        if refusals >= self.refusals_max || self.refused.push(request).is_err() {
             self.flooded.notify_one();
         }
     }
@@ -175,9 +177,82 @@ impl Inbox {
 /// The other end of an inbox.
 pub(crate) struct Waiting {
     /// To be served, in order.
-    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) requests: Receiver,
     /// To be answered with [`Request::refusal`].
-    pub(crate) refused: mpsc::Receiver<Request>,
+    pub(crate) refused: Receiver,
+}
+
+/// A bounded queue that takes no memory while it is empty, as those of idle connections are: tokio's begins with room for 32.
+#[derive(Debug)]
+struct Queue {
+    /// None once nobody receives: what waits holds its socket, and the socket this queue.
+    waiting: Mutex<Option<VecDeque<Request>>>,
+    more: Notify,
+    count_max: usize,
+}
+
+impl Queue {
+    fn new(count_max: usize) -> Self {
+        let waiting = Mutex::new(Some(VecDeque::new()));
+        Self { waiting, more: Notify::new(), count_max: count_max.max(1) }
+    }
+
+    fn len(&self) -> usize {
+        self.lock().as_ref().map_or(0, VecDeque::len)
+    }
+
+    /// Gives the request back when there is no room; takes it and drops it when nobody receives.
+    fn push(&self, request: Request) -> Result<(), Request> {
+        if let Some(waiting) = &mut *self.lock() {
+            if waiting.len() >= self.count_max {
+                return Err(request);
+            }
+            waiting.push_back(request);
+        }
+        self.more.notify_one();
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Request>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of a queue that requests are taken out of.
+pub(crate) struct Receiver(Arc<Queue>);
+
+impl Receiver {
+    /// Waits for the next request; nothing is lost when it is dropped.
+    pub(crate) async fn next(&mut self) -> Request {
+        loop {
+            if let Some(request) = self.take() {
+                return request;
+            }
+            self.0.more.notified().await;
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Request> {
+        let mut locked = self.0.lock();
+        let waiting = locked.as_mut()?;
+        let request = waiting.pop_front();
+        if waiting.is_empty() {
+            *waiting = VecDeque::new();
+        }
+        request
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let waiting = self.0.lock().take();
+        drop(waiting);
+    }
+}
+
+/// The refusal of who may try again after a time.
+pub(crate) fn too_often_for(wait: Duration) -> WireError {
+    WireError { retry_after_ms: Some(whole_ms(wait)), ..too_often() }
 }
 
 pub(crate) fn too_often() -> WireError {
@@ -216,11 +291,6 @@ impl TokenBucket {
         Self { per_s: per_s.into(), burst: burst.into(), tokens: burst.into(), filled: None }
     }
 
-    /// When it was last asked.
-    pub(crate) fn last_taken(&self) -> Option<Instant> {
-        self.filled
-    }
-
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let elapsed = self.filled.map_or(0.0, |filled| now.saturating_duration_since(filled).as_secs_f64());
         self.filled = Some(now);
@@ -235,8 +305,6 @@ impl TokenBucket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

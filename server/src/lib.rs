@@ -1,7 +1,7 @@
 //! The Syncline reference server, as a library: [`Server::bind`] and [`Server::run`].
 //!
 //! - [`config`]: every setting.
-//! - [`server`]: a server from start to stop.
+//! - [`server`]: a server from start to stop. `reload`: what changes without a restart.
 //! - `http`: the routes beside Socket.IO.
 //! - `door`: strangers: limits before anybody knows who it is, TLS, origins.
 //! - `gateway`: the Socket.IO end, its handshake.
@@ -20,7 +20,7 @@
 //! - [`storage`]: where rooms are kept.
 //! - [`webhooks`]: who is told of changes over HTTP.
 //! - `cluster`: several nodes that serve the same rooms.
-//! - `cut`: ending a transport.
+//! - `cut`: ending a transport. `current`: a value that is replaced while it is read.
 //! - [`fanout`]: how what happens reaches the connections that care.
 //! - [`traces`]: spans for OpenTelemetry.
 //! - [`probe`]: asking a server whether it takes clients.
@@ -30,6 +30,7 @@ pub mod access;
 pub mod auth;
 mod cluster;
 pub mod config;
+mod current;
 mod cut;
 pub mod door;
 pub mod error;
@@ -42,6 +43,7 @@ mod membership;
 mod operate;
 pub mod presence;
 pub mod probe;
+mod reload;
 pub mod rest;
 pub mod server;
 mod server_client;

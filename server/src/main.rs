@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+#[cfg(feature = "postgres")]
+use syncline_server::config::StorageConfig;
 use syncline_server::config::{self, ConfigError, Loaded, LogFormat, ProcessSettings, Sources};
 use syncline_server::storage::backup;
+#[cfg(feature = "postgres")]
+use syncline_server::storage::{StorageLocation, transfer};
 use syncline_server::traces::Traces;
-use syncline_server::{Config, Mode, Server, ServerError, probe};
+use syncline_server::{Config, Handle, Mode, Server, ServerError, probe};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -47,11 +51,21 @@ enum Command {
         #[arg(long, value_name = "URL")]
         server: Option<String>,
     },
-    /// Make a new folder of data out of a backup
+    /// Make a new folder of data out of a backup, or put it into a database without rooms
     Restore {
         /// A file that `backup` wrote
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
+    },
+    /// Move all rooms of a folder that no server uses into a database without rooms; clients go on where they were
+    #[cfg(feature = "postgres")]
+    Migrate {
+        /// The folder, which stays as it is
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// The database, `postgres://user@host/name`; that of the settings unless given
+        #[arg(long, value_name = "URL")]
+        to: Option<StorageLocation>,
     },
 }
 
@@ -147,9 +161,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), ServerError> {
-    let loaded = config::load(&arguments.settings.sources()?)?;
+    let sources = arguments.settings.sources()?;
+    let loaded = config::load(&sources)?;
     let (verb, summary) = match &arguments.command {
-        None => return serve(loaded),
+        None => return serve(loaded, &sources),
         Some(Command::Config) => {
             let settings = config::effective(&loaded)?;
             return std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve);
@@ -164,8 +179,20 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
                 .map_err(|source| ServerError::AdminTokenUnreadable { path, source })?;
             ("backed up", runtime()?.block_on(backup::fetch(url, &token, to))?)
         }
+        #[cfg(feature = "postgres")]
+        Some(Command::Restore { from }) if loaded.config.storage.location != StorageLocation::Sled => {
+            let Config { storage, postgres, .. } = &loaded.config;
+            ("restored", runtime()?.block_on(transfer::restore(from, storage, postgres))?)
+        }
         Some(Command::Restore { from }) => {
             ("restored", backup::restore(from, &loaded.config.data_dir, &loaded.config.storage)?)
+        }
+        #[cfg(feature = "postgres")]
+        Some(Command::Migrate { from, to }) => {
+            let Config { storage, postgres, .. } = &loaded.config;
+            let location = to.clone().unwrap_or_else(|| storage.location.clone());
+            let storage = StorageConfig { location, ..storage.clone() };
+            ("moved", runtime()?.block_on(transfer::migrate(from, &storage, postgres))?)
         }
     };
     writeln!(std::io::stdout(), "{verb} {} records, {} bytes", summary.records, summary.bytes)
@@ -176,16 +203,18 @@ fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::Serve)
 }
 
-fn serve(loaded: Loaded) -> Result<(), ServerError> {
+fn serve(loaded: Loaded, sources: &Sources) -> Result<(), ServerError> {
     let runtime = runtime()?;
     let traces = Traces::start(&loaded.config.operations, runtime.handle())?;
     init_log(&loaded.process, traces.as_ref())?;
     for name in &loaded.ignored {
         tracing::warn!(name, "a name in the environment is no setting");
     }
+    let before = loaded.clone();
     let config = Config { mode: mode(&loaded)?, ..loaded.config };
     let served = runtime.block_on(async {
         let shutdown = shutdown_signal().map_err(ServerError::Serve)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(ServerError::Serve)?;
         let development = matches!(config.mode, Mode::Development { .. });
         let server = Server::bind(config).await?;
         if development {
@@ -195,12 +224,41 @@ fn serve(loaded: Loaded) -> Result<(), ServerError> {
         writeln!(stdout, "listening on {}://{}", server.scheme(), server.local_addr())
             .and_then(|()| stdout.flush())
             .map_err(ServerError::Serve)?;
-        server.run(shutdown).await
+        let handle = server.handle();
+        let reloading = async {
+            while hangup.recv().await.is_some() {
+                reload(&before, sources, &handle).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            served = server.run(shutdown) => served,
+            never = reloading => never,
+        }
     });
     if let Some(traces) = traces {
         traces.end();
     }
     served
+}
+
+/// Reads the settings again, and takes over what can be taken over.
+async fn reload(before: &Loaded, sources: &Sources, handle: &Handle) {
+    let reloaded = async {
+        let now = config::load(sources)?;
+        let unchanged = config::needs_restart(before, &now)?;
+        handle.reload(now.config).await?;
+        Ok::<_, ServerError>(unchanged)
+    };
+    match reloaded.await {
+        Ok(names) => {
+            tracing::info!("rules, schemas and the certificate were read anew");
+            if !names.is_empty() {
+                tracing::warn!(settings = names.join(", "), "these have changed, and need a restart");
+            }
+        }
+        Err(error) => tracing::error!(%error, "nothing is taken over from the new settings"),
+    }
 }
 
 fn mode(loaded: &Loaded) -> Result<Mode, ServerError> {

@@ -10,12 +10,11 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::access::audit::Audit;
-use crate::access::rules::Rules;
 use crate::access::{Access, Identity, Right};
 use crate::auth::{Authenticator, Revocation, Revocations};
 use crate::cluster::Cluster;
 use crate::config::{Config, Mode};
-use crate::door::{self, Listening, Tls};
+use crate::door::{self, Listening};
 use crate::error::ServerError;
 use crate::fanout::LocalFanout;
 use crate::gateway::{Gateway, Shared};
@@ -23,9 +22,11 @@ use crate::http::{self, HttpState};
 use crate::operate::Operate;
 use crate::operate::http::Operations;
 use crate::operate::measured::Measured;
+use crate::operate::requests;
+use crate::reload::Reloadable;
 use crate::rest::{self, Aliases};
 use crate::storage::{self, OnCommit, StorageLocation};
-use crate::validate::{Schemas, Validate, Validation};
+use crate::validate::{Validate, Validation};
 use crate::webhooks::Webhooks;
 
 /// A server that listens, and serves once it is [run](Server::run).
@@ -33,6 +34,7 @@ pub struct Server {
     listening: Listening,
     local_addr: SocketAddr,
     shared: Arc<Shared>,
+    reloadable: Arc<Reloadable>,
     gateway: Gateway,
     webhooks: Arc<Webhooks>,
     router: axum::Router,
@@ -45,7 +47,8 @@ pub struct Server {
 impl Server {
     /// Opens the data and starts to listen; a connection made from now on waits for [`Server::run`].
     pub async fn bind(mut config: Config) -> Result<Self, ServerError> {
-        let schemas: Arc<dyn Validate> = Arc::new(Schemas::load(&config.schemas)?);
+        let reloadable = Arc::new(Reloadable::load(&config)?);
+        let schemas: Arc<dyn Validate> = reloadable.schemas.clone();
         config.hub.validation = Validation::new(config.hooks.validate.clone().into_iter().chain([schemas]));
         let (secret, development) = match &config.mode {
             Mode::Production { jwt_secret } => (Some(jwt_secret.clone()), false),
@@ -61,7 +64,7 @@ impl Server {
         let security = &config.security;
         let authorize = match &config.hooks.authorize {
             Some(authorize) => Arc::clone(authorize),
-            None => Arc::new(Rules::new(&security.rules)?),
+            None => reloadable.rules.clone(),
         };
         let audit = Audit::new(security.audit_lines_per_s_max);
         let timeout = Duration::from_millis(security.authorize_timeout_ms);
@@ -69,21 +72,21 @@ impl Server {
         let leeway_s = config.connection.token_leeway_s;
         let revocations = Revocations::open(&config.data_dir, security).map_err(ServerError::Revocations)?;
         let auth = Authenticator::with_keys(secret.as_deref(), &config.auth, leeway_s, revocations)?;
-        let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
+        let fanout = Arc::new(LocalFanout::new(&config.hub));
         let webhooks = Arc::new(Webhooks::open(&config.webhooks)?);
         let cluster = match &config.cluster.url {
             Some(_) if config.storage.location == StorageLocation::Sled => {
                 return Err(ServerError::ClusterNeedsSharedStorage);
             }
-            Some(url) => Some(Cluster::new(url, &config.cluster, Arc::clone(&fanout))?),
+            Some(url) => Some(Cluster::new(url, &config.cluster, fanout.clone(), webhooks.clone())?),
             None => None,
         };
         let (noted, alone, among_others) = (Arc::clone(&webhooks), Arc::clone(&fanout), cluster.clone());
-        let on_commit: OnCommit = Arc::new(move |changes| {
-            noted.note(&changes.room);
-            match &among_others {
-                Some(cluster) => cluster.committed(changes),
-                None => alone.publish(changes),
+        let on_commit: OnCommit = Arc::new(move |changes| match &among_others {
+            Some(cluster) => cluster.committed(changes),
+            None => {
+                noted.note(&changes.room);
+                alone.announce(changes);
             }
         });
         let storage = storage::open(&config, on_commit).await?;
@@ -94,18 +97,24 @@ impl Server {
         let operations = Operations::bind(&config.operations, development).await?;
         let storage = Measured::new(storage, &operate);
         let shared = Shared::new(Arc::new(storage), fanout, cluster, auth, access, operate, &config);
-        let tls = Tls::load(config.door.tls_cert_file.as_deref(), config.door.tls_key_file.as_deref())?;
+        let tls = reloadable.tls.clone();
         let traffic = Arc::clone(&shared.operate.traffic);
         let listening = Listening { listener, tls, traffic, door: Arc::clone(&shared.door) };
         let gateway = Gateway::new(&shared);
-        let state =
-            HttpState { shared: Arc::clone(&shared), mode: config.mode.name(), started: Instant::now() };
+        let state = HttpState {
+            shared: Arc::clone(&shared),
+            mode: config.mode.name(),
+            storage_kind: config.storage.location.kind(),
+            started: Instant::now(),
+        };
         let mut router = http::router(state, gateway.clone(), development);
         if config.rest.enabled {
             router = router.merge(rest::router(&shared, &config.rest, aliases));
         }
-        let operations = operations.serve(&shared, &mut router);
-        let router = door::layer(router, &shared.door);
+        let operations = operations
+            .serve(&shared, &mut router)
+            .map(|(listener, router)| (listener, requests::layer(router)));
+        let router = requests::layer(door::layer(router, &shared.door));
         let shutdown_timeout = Duration::from_millis(config.shutdown_timeout_ms);
         // Alone, there is nowhere else to go.
         let drain_ms = if shared.cluster.is_some() { config.cluster.drain_ms } else { 0 };
@@ -113,6 +122,7 @@ impl Server {
             listening,
             local_addr,
             shared,
+            reloadable,
             gateway,
             webhooks,
             router,
@@ -124,7 +134,7 @@ impl Server {
 
     /// What can be said to the server while it runs.
     pub fn handle(&self) -> Handle {
-        Handle { shared: Arc::clone(&self.shared) }
+        Handle { shared: Arc::clone(&self.shared), reloadable: Arc::clone(&self.reloadable) }
     }
 
     /// Where it listens, with the real port.
@@ -146,6 +156,9 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let among_others =
             shared.cluster.clone().map(|cluster| tokio::spawn(cluster.run(Arc::clone(&shared))));
+        // A task of its own: whom it wakes then runs on the same thread.
+        let fanout = Arc::clone(&shared.fanout);
+        let telling = tokio::spawn(async move { fanout.run().await });
         let connections = || shared.roster().connection_count();
         let operating = async {
             match operations {
@@ -164,7 +177,12 @@ impl Server {
             served = operating => Some(Ok(served)),
             () = webhooks.run(&shared.storage) => None,
         };
-        let closing = shared.close(drain_ms);
+        // Another server tells them meanwhile.
+        let freeing = async {
+            webhooks.release(&shared.storage).await;
+            shared.cluster.iter().for_each(|cluster| cluster.say_freed());
+        };
+        let closing = async { tokio::join!(shared.close(drain_ms), freeing) };
         if tokio::time::timeout(shutdown_timeout + Duration::from_millis(drain_ms), closing).await.is_err() {
             tracing::warn!("some connections did not close in time");
         }
@@ -178,6 +196,7 @@ impl Server {
         if let Some(among_others) = among_others {
             among_others.abort();
         }
+        telling.abort();
         serving.abort();
         if let Err(error) = shared.storage.close().await {
             tracing::error!(%error, "the storage was not closed cleanly");
@@ -194,6 +213,7 @@ impl Server {
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
+    reloadable: Arc<Reloadable>,
 }
 
 impl Handle {
@@ -211,6 +231,16 @@ impl Handle {
     /// servers of a cluster have to be told, too. An error means that it holds, but may not outlive this process.
     pub async fn revoke(&self, what: Revocation) -> std::io::Result<()> {
         self.shared.revoke(what).await
+    }
+
+    /// Takes over the rules and schemas of these settings, and reads the certificate's files again; live connections look at
+    /// their rights again. All other settings stay as they were at the start, and all of them after an error.
+    pub async fn reload(&self, config: Config) -> Result<(), ServerError> {
+        let reloadable = Arc::clone(&self.reloadable);
+        let reloaded = tokio::task::spawn_blocking(move || reloadable.reload(&config));
+        reloaded.await.map_err(|error| ServerError::Serve(std::io::Error::other(error)))??;
+        self.shared.rechecks.all();
+        Ok(())
     }
 
     /// Has all connections look at their rights again: for an [`Authorize`](crate::access::Authorize) that would now

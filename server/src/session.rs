@@ -8,6 +8,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{
@@ -50,6 +52,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
             user,
             client,
             address: operate::address_of(&socket),
+            visitor: operate::visitor_of(&socket),
             since: Instant::now(),
             mailbox: Arc::clone(&mailbox),
             inbox: Arc::clone(&inbox),
@@ -72,13 +75,20 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         chains,
         presence_rate,
     };
+    let rights_shared = Arc::clone(&session.shared);
+    let mut ended = rare(async {
+        tokio::select! {
+            () = gone.notified() => End::Gone,
+            () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
+            () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
+            reason = rights::ended(rights_shared, identities) => End::Dismissed(reason),
+        }
+    });
     let end = tokio::select! {
-        () = gone.notified() => End::Gone,
-        () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
-        () = inbox.flooded.notified() => End::Dismissed("it sent too many requests"),
-        reason = rights::ended(Arc::clone(&session.shared), identities) => End::Dismissed(reason),
+        Some(end) = ended.next() => end,
         Err(end) = session.live(&inbox, &mut waiting, service) => end,
     };
+    drop(ended);
     match end {
         End::Gone => {}
         End::Moved => session.cut(),
@@ -88,6 +98,12 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
             session.dismiss().await;
         }
     }
+}
+
+/// What seldom happens, polled only when it woke its task: what all sessions wait for has one lock, which none of them
+/// should take for each event it sends.
+fn rare<F: Future>(event: F) -> FuturesUnordered<F> {
+    FuturesUnordered::from_iter([event])
 }
 
 /// Why a session is over.
@@ -128,23 +144,27 @@ impl Session {
         service: watch::Receiver<Service>,
     ) -> Running<Infallible> {
         self.greet().await?;
-        let mut recheck = self.shared.rechecks.subscribe();
-        let mut ended = std::pin::pin!(Service::ended(service));
+        let mut recheck = rare(self.shared.rechecks.subscribe().due());
+        let mut ended = rare(Service::ended(service));
         loop {
             tokio::select! {
-                () = recheck.due() => self.recheck().await?,
-                Some(request) = waiting.requests.recv() => self.answer(inbox, &request).await?,
-                Some(request) = waiting.refused.recv() => {
+                Some(again) = recheck.next() => {
+                    recheck.push(again.due());
+                    self.recheck().await?;
+                }
+                // Boxed: a connection that asks nothing should not hold what serving takes.
+                request = waiting.requests.next() => Box::pin(self.answer(inbox, &request)).await?,
+                request = waiting.refused.next() => {
                     let body = request.refusal();
                     self.send(|| request.answer(&body)).await?;
                 }
                 mail = self.mailbox.next() => self.deliver(mail).await?,
-                () = &mut ended => break,
+                Some(()) = ended.next() => break,
             }
         }
         // What was taken in is finished.
-        while let Ok(request) = waiting.requests.try_recv() {
-            self.answer(inbox, &request).await?;
+        while let Some(request) = waiting.requests.take() {
+            Box::pin(self.answer(inbox, &request)).await?;
         }
         Err(End::Moved)
     }
@@ -164,6 +184,7 @@ impl Session {
             limits: self.shared.limits,
             server_time_ms: now_ms(),
             user_id: self.who().user.clone(),
+            offers: vec![event::AUTH_REFRESH.to_owned()],
         };
         let body = wire::encode_answer(Ok(hello), Encoding::Plain);
         self.send(|| self.line.emit(event::SYNC_HELLO, &body)).await
@@ -349,15 +370,19 @@ impl Session {
                 }
                 self.shared.operate.metrics.lag();
                 let hint = News::Changes(head_hint(room, head));
-                self.emit(hint.event(), hint.encode(self.encoding)).await
+                self.emit(hint.event(), hint.encode(self.encoding).as_ref()).await
             }
             Mail::Event(live) => {
+                let own;
                 let body = match &live.news {
                     News::Changes(changes) if !self.holds(Right::Read, &changes.room) => return Ok(()),
                     News::Presence(diff) if !self.holds(Right::Presence, &diff.room) => return Ok(()),
                     News::Changes(changes) => match self.membership.subscribed.get(&changes.room) {
                         Some(None) => live.body(self.encoding),
-                        Some(Some(collections)) => narrowed(changes, collections).encode(self.encoding),
+                        Some(Some(collections)) => {
+                            own = narrowed(changes, collections).encode(self.encoding);
+                            own.as_ref()
+                        }
                         None => return Ok(()),
                     },
                     News::Presence(diff) if !self.membership.present.contains(&diff.room) => return Ok(()),
@@ -368,9 +393,9 @@ impl Session {
         }
     }
 
-    async fn emit(&self, name: &str, body: Option<Body>) -> Running {
+    async fn emit(&self, name: &str, body: Option<&Body>) -> Running {
         match body {
-            Some(body) => self.send(|| self.line.emit(name, &body)).await,
+            Some(body) => self.send(|| self.line.emit(name, body)).await,
             None => Ok(()),
         }
     }

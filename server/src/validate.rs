@@ -9,6 +9,8 @@ use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{Document, Room};
 
+use crate::current::Current;
+
 /// What a mutation would make of a document.
 #[derive(Debug)]
 pub struct Effect<'a> {
@@ -38,6 +40,10 @@ pub struct Validation(Vec<Arc<dyn Validate>>);
 impl Validation {
     pub fn new(checks: impl IntoIterator<Item = Arc<dyn Validate>>) -> Self {
         Self(checks.into_iter().collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn validate(&self, effect: &Effect<'_>) -> Result<(), String> {
@@ -117,5 +123,11 @@ impl Validate for Schemas {
             let place = if place.is_empty() { "the document".to_owned() } else { place };
             format!("the schema of its collection does not allow this: {place}: {reason}")
         })
+    }
+}
+
+impl Validate for Current<Schemas> {
+    fn validate(&self, effect: &Effect<'_>) -> Result<(), String> {
+        self.get().validate(effect)
     }
 }

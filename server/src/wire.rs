@@ -6,21 +6,58 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::handler::Value;
 use syncline_protocol::message::{Encoding, Failure, decode_compact, encode_compact};
 use syncline_protocol::{ErrorCode, WireError};
 
-/// A payload ready for any of the two packet formats.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
+/// A payload ready for any of the two packet formats, however many it is sent to.
+#[derive(Debug, Clone)]
 pub enum Body {
-    Plain(serde_json::Value),
+    Plain(Plain),
     Compact(Bytes),
+}
+
+/// A payload of maps: JSON text, which the packets of text carry as it is.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    text: Box<RawValue>,
+    /// The same for packets of MessagePack, made when first needed.
+    tree: OnceLock<serde_json::Value>,
+}
+
+impl Plain {
+    fn new<T: Serialize>(message: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self { text: to_raw_value(message)?, tree: OnceLock::new() })
+    }
+
+    /// The JSON text.
+    pub fn text(&self) -> &str {
+        self.text.get()
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Plain(plain) if serializer.is_human_readable() => plain.text.serialize(serializer),
+            Self::Plain(plain) => match plain.tree.get() {
+                Some(tree) => tree.serialize(serializer),
+                None => {
+                    let tree = serde_json::from_str(plain.text()).map_err(S::Error::custom)?;
+                    plain.tree.get_or_init(|| tree).serialize(serializer)
+                }
+            },
+            Self::Compact(bytes) => bytes.serialize(serializer),
+        }
+    }
 }
 
 /// A payload could not be encoded.
@@ -35,7 +72,7 @@ pub enum EncodeError {
 /// Encodes a message.
 pub fn encode<T: Serialize>(message: &T, encoding: Encoding) -> Result<Body, EncodeError> {
     Ok(match encoding {
-        Encoding::Plain => Body::Plain(serde_json::to_value(message)?),
+        Encoding::Plain => Body::Plain(Plain::new(message)?),
         Encoding::Compact => Body::Compact(encode_compact(message)?.into()),
     })
 }
@@ -53,8 +90,8 @@ pub fn encode_answer<T: Serialize>(answer: Result<T, WireError>, encoding: Encod
 
 /// An error as it is answered.
 pub fn failure(error: WireError) -> Body {
-    let error = Failure { error };
-    Body::Plain(serde_json::to_value(error).unwrap_or(serde_json::Value::Null))
+    let text = to_raw_value(&Failure { error }).unwrap_or_default();
+    Body::Plain(Plain { text, tree: OnceLock::new() })
 }
 
 /// Reads the first argument of a request, and how it was encoded.
@@ -273,8 +310,8 @@ mod tests {
         }
         let named = Named { client: ClientId::from_bytes([7; 16]) };
         let Body::Plain(body) = encode(&named, Encoding::Plain).unwrap() else { panic!("a map") };
-        assert_eq!(body["client"], "07070707-0707-0707-0707-070707070707");
-        let packet = packed(&rmp_serde::to_vec_named(&body).unwrap());
+        assert_eq!(body.text(), r#"{"client":"07070707-0707-0707-0707-070707070707"}"#);
+        let packet = packed(&rmp_serde::to_vec_named(&Body::Plain(body)).unwrap());
         assert_eq!(decode(&packet), (Encoding::Plain, Ok(named)));
     }
 

@@ -82,6 +82,9 @@ pub struct Hello {
     pub server_time_ms: u64,
     /// Whose token it was.
     pub user_id: String,
+    /// Requests that this server takes and another need not, by their events.
+    #[serde(default)]
+    pub offers: Vec<String>,
 }
 
 /// `room:join`, `room:leave`, `sync:unsubscribe`, `presence:leave`.

@@ -28,7 +28,13 @@ fn check(what: &'static str, name: &str, bytes_max: usize) -> Result<(), NameErr
     if name.len() > bytes_max {
         return Err(NameError::TooLong { what, bytes: name.len(), bytes_max });
     }
-    if name.chars().any(char::is_control) {
+    let has_control = if name.is_ascii() {
+        // Each byte is looked at: that many go at once, and names are checked wherever they are read.
+        name.bytes().fold(false, |found, byte| found | byte.is_ascii_control())
+    } else {
+        name.chars().any(char::is_control)
+    };
+    if has_control {
         return Err(NameError::ControlCharacter { what });
     }
     Ok(())
@@ -173,6 +179,15 @@ mod tests {
             Collection::new(long),
             Err(NameError::TooLong { what: "collection", bytes: 65, bytes_max: 64 })
         );
+    }
+
+    #[test]
+    fn every_control_character_is_refused_and_nothing_else() {
+        for character in (0..=0x2ff).filter_map(char::from_u32) {
+            for name in [format!("{character}"), format!("long enough {character} and some more")] {
+                assert_eq!(DocumentId::check(&name).is_err(), character.is_control(), "{character:?}");
+            }
+        }
     }
 
     #[test]

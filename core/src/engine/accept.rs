@@ -56,7 +56,9 @@ impl Engine {
         self.counters.local_writes += client_seqs.len() as u64;
         self.uncommitted.push(Uncommitted::Write { request, client_seqs, changes });
         for Entry { room, mutation, .. } in &entries {
-            self.queries.touch(&document_key(room, mutation));
+            if self.queries.reach(room, &mutation.collection) {
+                self.queries.touch(&document_key(room, mutation));
+            }
             if self.replica.follow(room) && self.session.is_open() {
                 self.subscribe_room(room);
             }
@@ -91,10 +93,10 @@ impl Engine {
                 return Ok((client_seq, Change::Folded { client_seq, key, old }));
             }
         }
-        let client_seq = entry.mutation.client_seq;
-        self.check_room_in_queue(1, entry.mutation.byte_len() as u64, client_seq)?;
+        let (client_seq, bytes) = (entry.mutation.client_seq, entry.mutation.byte_len() as u64);
+        self.check_room_in_queue(1, bytes, client_seq)?;
         self.identity.last_client_seq = client_seq;
-        self.outbox.insert_new(entry, now.mono_us, now.after_ms(window_ms));
+        self.outbox.insert_new(entry, bytes, now.mono_us, now.after_ms(window_ms));
         Ok((client_seq, Change::Added { client_seq, key }))
     }
 

@@ -35,6 +35,11 @@ impl Backoff {
         let fixed_ms = delay_ms / 2;
         fixed_ms + next_random(&mut self.random) % (delay_ms - fixed_ms + 1)
     }
+
+    /// A time from the given one to half as long again: those who were told the same one do not come together.
+    pub fn spread_ms(&mut self, ms: u64) -> u64 {
+        ms.saturating_add(next_random(&mut self.random) % (ms / 2 + 1))
+    }
 }
 
 /// SplitMix64.
@@ -72,6 +77,17 @@ mod tests {
         };
         assert_eq!(delays(1), delays(1));
         assert_ne!(delays(1), delays(2));
+    }
+
+    #[test]
+    fn what_many_are_told_is_spread_over_half_as_long_again_and_is_never_sooner() {
+        let spread: Vec<u64> =
+            (0..1000).map(|seed| Backoff::new(500, 5_000, seed).spread_ms(1_000)).collect();
+        assert!(spread.iter().all(|ms| (1_000..=1_500).contains(ms)));
+        let early = spread.iter().filter(|ms| **ms < 1_250).count();
+        assert!((400..600).contains(&early), "{early} of 1000 in the first half");
+        assert_eq!(Backoff::new(1, 1, 1).spread_ms(0), 0);
+        assert!(Backoff::new(1, 1, 1).spread_ms(u64::MAX) == u64::MAX);
     }
 
     #[test]

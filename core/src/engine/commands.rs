@@ -60,7 +60,8 @@ impl Engine {
                     TraceKind::TokenSet,
                     format_args!("{}", if token.is_some() { "set" } else { "none" }),
                 );
-                let step = self.session.handle_token(token, now);
+                let renewal = self.renewal(token.as_ref());
+                let step = self.session.handle_token(token, renewal, now);
                 self.apply_step(now, step, out);
             }
             Command::TokenFailed { message: _, request, retryable } => {

@@ -5,7 +5,7 @@ use syncline_protocol::Room;
 use super::Engine;
 use super::io::{Event, Now, Output, Reply, RequestId};
 use super::outbox::Pending;
-use super::queue::JobChange;
+use super::queue::{Before, JobChange};
 use super::resolution::Unsettled;
 use crate::error::{Code, Error};
 use crate::job::EndedJob;
@@ -41,9 +41,9 @@ pub(super) enum Uncommitted {
     Conflict(Unsettled),
     /// Taken back if the commit fails.
     Jobs(JobChange),
-    /// A job that died before it was accepted. Told with the commit; dropped if the commit fails, for then the job was never
-    /// there, or is again what it was.
-    Died(Box<EndedJob>),
+    /// A job that died because of another one. Told with the commit; taken back if the commit fails, for then the other one
+    /// may be there still, or this one was never there.
+    Died { before: Box<Before>, ended: Box<EndedJob> },
     /// Appended again if the commit fails.
     Other(Box<Record>),
 }
@@ -63,7 +63,7 @@ impl Engine {
                 }
                 Uncommitted::Conflict(unsettled) => self.commit_conflict(unsettled, out),
                 Uncommitted::Jobs(change) => self.commit_jobs(change, out),
-                Uncommitted::Died(ended) => self.tell_death(&ended),
+                Uncommitted::Died { ended, .. } => self.tell_death(&ended),
                 Uncommitted::Other(_) => {}
             }
         }
@@ -88,7 +88,10 @@ impl Engine {
                 }
                 Uncommitted::Conflict(unsettled) => self.undo_conflict(now, unsettled, &error, out),
                 Uncommitted::Jobs(change) => self.undo_jobs(change, &error, out),
-                Uncommitted::Died(ended) => undead.push(ended.job.id),
+                Uncommitted::Died { before, ended } => {
+                    self.jobs.restore(*before);
+                    undead.push(ended.job.id);
+                }
                 Uncommitted::Write { request, changes, .. } => {
                     for room in self.undo(changes) {
                         self.forget_room_if_unused(now, &room, out);
@@ -103,7 +106,8 @@ impl Engine {
             store.append_after_flush(*record);
             self.schedule_flush(now);
         }
-        for id in undead {
+        // The first ones first: who follows one that stays dead is hopeless, too.
+        for id in undead.into_iter().rev() {
             self.bury_if_hopeless(now, id, store);
         }
         self.notices.push(Event::Error { error: error.into() });

@@ -7,7 +7,7 @@ use syncline_protocol::message::{Auth, Encoding, PROTOCOL_VERSION, event};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Engine;
-use super::io::{Event, Generation, Now, Output, Reply};
+use super::io::{ConnectionState, Event, Generation, Now, Output, Reply};
 use super::session::Step;
 use super::socket::Greeting;
 use super::trace::TraceKind;
@@ -26,17 +26,18 @@ impl Engine {
             }
             Step::Greet => self.greet(now, out),
             Step::Opened => self.handle_opened(now, out),
+            Step::Refresh => return self.send_token(now, out),
             Step::Ended(generation) => {
                 self.trace_end(now, generation);
                 self.reset_job_connection(now);
                 out.push(Output::Close(generation));
-                self.handle_ended(out);
+                self.handle_ended(now, out);
             }
             Step::Redial { old, new } => {
                 self.trace(now, TraceKind::Connect, format_args!("connection {new} instead of {old}"));
                 self.reset_job_connection(now);
                 out.push(Output::Close(old));
-                self.reset_connection();
+                self.reset_connection(now);
                 self.lose_socket(out);
                 out.push(Output::Open(new));
             }
@@ -81,8 +82,8 @@ impl Engine {
         self.open_socket(now, out);
     }
 
-    pub(super) fn handle_ended(&mut self, out: &mut Vec<Output>) {
-        self.reset_connection();
+    pub(super) fn handle_ended(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.reset_connection(now);
         self.lose_socket(out);
         self.answer_connect_waiters(out);
     }
@@ -104,10 +105,15 @@ impl Engine {
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Err(error.clone()))));
     }
 
-    pub(super) fn reset_connection(&mut self) {
+    pub(super) fn reset_connection(&mut self, now: Now) {
         self.wire.reset_connection();
+        self.lost_meanwhile.clear();
         self.outbox.reset_connection();
-        self.presence.reset_connection();
+        match self.session.state() {
+            ConnectionState::Idle | ConnectionState::Closed => self.presence.forget_connection(),
+            // Longer, the server does not keep anybody who is not heard of.
+            _ => self.presence.lose_connection(now.after_ms(self.limits.presence_lease_ms)),
+        }
         self.replica.reset_connection();
         self.pulls.clear();
         self.changed_rooms.extend(self.replica.rooms().map(|(room, _)| room.clone()));

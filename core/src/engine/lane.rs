@@ -25,7 +25,7 @@ pub(super) struct Lane {
 pub(super) enum Hold {
     /// Until the batches under way are answered; then from the start, at the earliest at this time.
     Restart { at_us: u64 },
-    /// Until the next connection: the room may not be written to.
+    /// Until the next connection, or another token: the room may not be written to.
     Denied,
 }
 

@@ -9,7 +9,7 @@
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
 //! - `pages`: a page asked for while the one before is written.
 //! - `stats`: what was counted.
-//! - `tokens`: when another token is asked for. [`trace`]: what happened last, for people.
+//! - `tokens`: when another token is asked for; `refresh`: how an open session takes it. [`trace`]: what happened last, for people.
 //! - `commands`: what an app asks for; `sync`: what the server says; `settling`: how a write
 //!   leaves the outbox; `connection`: what a session's opening and end
 //!   set in motion.
@@ -21,6 +21,7 @@
 //! - [`query`]: what the app watches. [`presence`]: who is there. [`progress`]: how far synchronization has come.
 
 mod accept;
+mod access;
 pub mod backoff;
 mod cache;
 pub mod coalesce;
@@ -41,6 +42,7 @@ pub mod progress;
 pub mod pulls;
 pub mod query;
 pub mod queue;
+mod refresh;
 pub mod replica;
 mod resolution;
 mod runs;
@@ -155,6 +157,8 @@ pub struct Engine {
     counters: Counters,
     uncommitted: Vec<Uncommitted>,
     connect_waiters: Vec<RequestId>,
+    /// Rooms in which something was lost while another token was under way.
+    lost_meanwhile: BTreeSet<Room>,
     /// When the cache is made durable next.
     flush_at_us: Option<u64>,
     ping_at_us: Option<u64>,
@@ -219,6 +223,7 @@ impl Engine {
             counters: Counters::default(),
             uncommitted: Vec::new(),
             connect_waiters: Vec::new(),
+            lost_meanwhile: BTreeSet::new(),
             flush_at_us: None,
             ping_at_us: None,
             recovering_since_us: None,
@@ -274,7 +279,7 @@ impl Engine {
         let connected = [
             self.wire.next_deadline(),
             self.outbox.next_deadline(),
-            self.presence.next_deadline(),
+            self.presence.next_announcement(),
             self.ping_at_us,
         ];
         let connected = connected.into_iter().flatten().chain(rooms);
@@ -284,6 +289,7 @@ impl Engine {
             self.flush_at_us,
             self.triggers.next_deadline(),
             self.tokens.next_deadline(),
+            self.presence.next_expiry(),
             self.socket.next_deadline(),
             self.page_deadline(),
             self.jobs_deadline(),
@@ -390,6 +396,7 @@ impl Engine {
             self.evict_over_cap(now, store);
         }
         self.sync_if_due(now, out);
+        self.presence.expire(now);
         if !self.session.is_open() {
             return;
         }
@@ -400,7 +407,6 @@ impl Engine {
         if due(self.ping_at_us) {
             self.ping(now, self.settings.request_timeout_ms, out);
         }
-        self.presence.expire(now);
         self.announce_due(now, out);
         let retry = self.replica.rooms().filter(|(_, followed)| due(followed.retry_at_us));
         for room in retry.map(|(room, _)| room.clone()).collect::<Vec<_>>() {

@@ -9,6 +9,7 @@
 //! held here.
 
 mod batches;
+mod by_document;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -18,6 +19,7 @@ use syncline_protocol::{Collection, DocumentId, Mutation, Room};
 
 pub use self::batches::{Batch, BatchLimits};
 
+use self::by_document::ByDocument;
 use super::lane::{Gathering, Hold, Lane};
 use crate::boxed_map::BoxedMap;
 use crate::numbered::Numbered;
@@ -145,8 +147,7 @@ pub enum Unanswered<'a> {
 pub struct Outbox {
     pending: Numbered<Pending>,
     scopes: Scopes,
-    /// The writes of each document, and of others of its collection whose ids have the same hash.
-    by_document: BTreeSet<(Scope, IdHash, u64)>,
+    by_document: ByDocument,
     /// The bodies that the store was not given yet.
     in_hand: BoxedMap<u64, Entry>,
     lanes: BoxedMap<Room, Lane>,
@@ -263,7 +264,7 @@ impl Outbox {
 
     /// The writes of a collection's documents whose ids have this hash.
     fn likely(&self, scope: Scope, id: IdHash) -> impl DoubleEndedIterator<Item = u64> {
-        self.by_document.range((scope, id, 0)..=(scope, id, u64::MAX)).map(|(_, _, number)| *number)
+        self.by_document.likely(scope, id)
     }
 
     /// The pending writes of a collection that are the oldest of their documents, in ascending order: of documents whose
@@ -299,10 +300,10 @@ impl Outbox {
         self.put(entry.mutation.client_seq, Pending::new(head, Stage::Waiting, accepted_us));
     }
 
-    /// Adds a write accepted at `now_us`, which may wait until `due_us` for others to be sent with. It is pushed
+    /// Adds a write of so many bytes, accepted at `now_us`, which may wait until `due_us` for others to be sent with. It is pushed
     /// once [`mark_durable`](Self::mark_durable) covers its number, and held until [`take_in_hand`](Self::take_in_hand).
-    pub fn insert_new(&mut self, entry: Entry, now_us: u64, due_us: u64) {
-        let head = Head::of(&entry, &mut self.scopes);
+    pub fn insert_new(&mut self, entry: Entry, bytes: u64, now_us: u64, due_us: u64) {
+        let head = Head::weighed(&entry, bytes, &mut self.scopes);
         let number = entry.mutation.client_seq;
         self.in_hand.insert(number, entry);
         self.put(number, Pending::new(head, Stage::Unsent { due_us }, moment(now_us)));
@@ -321,7 +322,7 @@ impl Outbox {
     }
 
     fn put(&mut self, number: u64, pending: Pending) {
-        self.by_document.insert((pending.scope, pending.id, number));
+        self.by_document.insert(pending.scope, pending.id, number);
         self.line_up(number, &pending);
     }
 
@@ -397,7 +398,7 @@ impl Outbox {
         let pending = self.pending.remove(client_seq)?;
         self.bytes -= pending.bytes();
         let Pending { scope, id, .. } = pending;
-        self.by_document.remove(&(scope, id, client_seq));
+        self.by_document.remove(scope, id, client_seq);
         let (room, collection) = self.scopes.names(scope)?;
         let (room, collection) = (room.clone(), collection.clone());
         self.scopes.release(scope);

@@ -33,7 +33,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let Some(snapshot) = self.replica.pull_ahead(&room, asked, &page) else {
-            let applied = self.replica.apply_page(&room, asked, page, store);
+            let applied = self.replica.apply_page(&room, asked, page, &self.queries, store);
             return self.handle_applied(now, &room, applied, store, out);
         };
         self.pulls.push(&room, Ask::PageAfter(page.cursor));
@@ -44,7 +44,7 @@ impl Engine {
     pub(super) fn apply_waiting_page(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
         let Some(WaitingPage { room, asked, page, .. }) = self.waiting_page.take() else { return };
         let asked_ahead = NextPull::After(page.cursor);
-        let mut applied = self.replica.apply_page(&room, asked, page, store);
+        let mut applied = self.replica.apply_page(&room, asked, page, &self.queries, store);
         if let Ok(applied) = &mut applied
             && applied.next == asked_ahead
         {

@@ -24,6 +24,8 @@ pub struct PresenceBook {
     /// What to announce, again after every reconnect.
     announced: BoxedMap<Room, Announced>,
     members: BoxedMap<Room, BTreeMap<ClientId, Seen>>,
+    /// Rooms whose members are as a connection that is gone knew them, and until when they are shown.
+    stale: BTreeMap<Room, u64>,
     status: PresenceStatus,
     refused: BoxedMap<Room, Refused>,
     changed: BTreeSet<Room>,
@@ -73,6 +75,7 @@ impl PresenceBook {
         Self {
             announced: BoxedMap::default(),
             members: BoxedMap::default(),
+            stale: BTreeMap::new(),
             status: PresenceStatus::default(),
             refused: BoxedMap::default(),
             changed: BTreeSet::new(),
@@ -119,6 +122,7 @@ impl PresenceBook {
     /// Leaves a room; `false` when it was not joined.
     pub fn leave(&mut self, room: &Room) -> bool {
         self.members.remove(room);
+        self.stale.remove(room);
         self.refused.remove(room);
         self.announced.remove(room).is_some()
     }
@@ -154,6 +158,9 @@ impl PresenceBook {
 
     /// Forgets what has expired.
     pub fn expire(&mut self, now: Now) {
+        let is_over = |(_, until_us): &(&Room, &u64)| **until_us <= now.mono_us;
+        let over: Vec<Room> = self.stale.iter().filter(is_over).map(|(room, _)| room.clone()).collect();
+        over.iter().for_each(|room| self.forget_members(room));
         for (room, announced) in &mut self.announced {
             if announced.expire(now) && self.members.contains_key(room) {
                 self.changed.insert(room.clone());
@@ -184,17 +191,37 @@ impl PresenceBook {
         }
     }
 
-    /// The connection is gone: nobody is known to be present.
-    pub fn reset_connection(&mut self) {
+    /// The connection is gone. Until the next one tells anew, those who were present are shown, for this long at most.
+    pub fn lose_connection(&mut self, until_us: u64) {
+        for room in self.members.keys() {
+            self.stale.entry(room.clone()).or_insert(until_us);
+        }
+        self.refused.clear();
+    }
+
+    /// There is no connection, and none is wanted: nobody is known to be present.
+    pub fn forget_connection(&mut self) {
         self.changed.extend(self.members.keys().cloned());
         self.members.clear();
+        self.stale.clear();
         self.refused.clear();
+    }
+
+    /// Nobody is known to be in the room any more.
+    pub fn forget_members(&mut self, room: &Room) {
+        self.stale.remove(room);
+        if self.members.remove(room).is_some() {
+            self.changed.insert(room.clone());
+        }
     }
 
     /// The server refused to let this client be present in a room, or what it shows there. It is tried again at
     /// `retry_at_us`, or on the next connection.
     pub fn handle_refused(&mut self, room: &Room, error: Error, retry_at_us: Option<u64>) {
         if self.is_joined(room) {
+            if retry_at_us.is_none() && self.stale.contains_key(room) {
+                self.forget_members(room);
+            }
             // Who is there and was only too fast is still there.
             let is_told = retry_at_us.is_none() || !self.members.contains_key(room);
             self.refused.insert(room.clone(), Refused { error, retry_at_us });
@@ -204,10 +231,21 @@ impl PresenceBook {
         }
     }
 
+    /// What was refused for good is tried again, but for these rooms.
+    pub fn ask_refused_again(&mut self, except: &BTreeSet<Room>, now: Now) {
+        let is_refused =
+            |(room, refused): &(&Room, &Refused)| refused.retry_at_us.is_none() && !except.contains(*room);
+        for (room, _) in self.refused.iter().filter(is_refused) {
+            if let Some(announced) = self.announced.get_mut(room) {
+                announced.set_unsent(now);
+            }
+        }
+    }
+
     /// The server has lost sight of this client in some rooms, unless it is about to join them anyway.
     pub fn handle_lapsed(&mut self, rooms: Vec<Room>, now: Now) {
         for room in rooms {
-            if self.members.contains_key(&room)
+            if self.knows(&room)
                 && let Some(announced) = self.announced.get_mut(&room)
             {
                 announced.set_unsent(now);
@@ -215,28 +253,41 @@ impl PresenceBook {
         }
     }
 
-    /// When something is due in an open session, on the monotonic clock.
-    pub fn next_deadline(&self) -> Option<u64> {
+    /// When something is to be sent in an open session, on the monotonic clock.
+    pub fn next_announcement(&self) -> Option<u64> {
         let retries = self.refused.values().filter_map(|refused| refused.retry_at_us);
-        let own = self.announced.values().flat_map(|announced| {
-            [announced.send_at_us(), announced.next_expiry_ms().map(|at_ms| at_ms.saturating_mul(1000))]
-        });
+        let own = self.announced.values().filter_map(Announced::send_at_us);
+        retries.chain(own).min()
+    }
+
+    /// When something [expires](Self::expire), on the monotonic clock.
+    pub fn next_expiry(&self) -> Option<u64> {
+        let own = self.announced.values().filter_map(Announced::next_expiry_ms);
         let others = self.members.values().flat_map(BTreeMap::values);
         let others = others.filter_map(|seen| seen.shown.next_expiry_ms());
-        let others = others.map(|at_ms| at_ms.saturating_mul(1000));
-        retries.chain(own.flatten()).chain(others).min()
+        let fields = own.chain(others).map(|at_ms| at_ms.saturating_mul(1000));
+        fields.chain(self.stale.values().copied()).min()
+    }
+
+    /// Whether this connection has told who is in the room.
+    fn knows(&self, room: &Room) -> bool {
+        self.members.contains_key(room) && !self.stale.contains_key(room)
     }
 
     pub fn handle_members(&mut self, room: &Room, members: &[Member], now: Now) {
         if self.is_joined(room) {
             let seen = members.iter().map(|member| (member.client_id, Seen::new(member, now.mono_ms())));
             self.members.insert(room.clone(), seen.gather());
+            self.stale.remove(room);
             self.refused.remove(room);
             self.changed.insert(room.clone());
         }
     }
 
     pub fn handle_diff(&mut self, diff: PresenceDiff, now: Now) {
+        if !self.knows(&diff.room) {
+            return;
+        }
         let Some(members) = self.members.get_mut(&diff.room) else { return };
         for member in diff.joined.iter().chain(&diff.updated) {
             members.insert(member.client_id, Seen::new(member, now.mono_ms()));

@@ -3,20 +3,26 @@
 //! The log is the truth. Live changes are applied only where they follow the cursor; a gap, or a head seen
 //! elsewhere, means another pull.
 
+mod applied;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::sabotage::{Sabotage, is_active};
-use syncline_protocol::{Checksum, Document, HybridTime, Room};
+use syncline_protocol::{Document, Room};
 
+pub use self::applied::{Applied, NextPull};
+
+use self::applied::{apply, newer_than_cache};
 use super::io::{RoomPhase, RoomStatus};
 use super::progress::RoomCounts;
 use super::pulls::{AskAgain, Urgency};
+use super::query::Queries;
 use crate::boxed_map::BoxedMap;
 use crate::error::{Code, Error};
-use crate::store::{DocumentKey, RoomState, RoomUpdate, Store, StoreError};
+use crate::store::{OwnedUpdate, RoomState, RoomUpdate, Store, StoreError};
 
 /// A room the app subscribed to, or that has writes pending.
 #[derive(Debug)]
@@ -62,33 +68,6 @@ pub struct Replica {
     /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
     used: BTreeSet<Room>,
     last_watch: u64,
-}
-
-/// What an applied page or live change means for the rest of the engine.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// Documents whose confirmed state changed, and what it is; `None` for a deleted one.
-    pub changed: Vec<(DocumentKey, Option<Document>)>,
-    /// Whether all of the room's documents may have changed.
-    pub reset: bool,
-    /// The newest time at which any of them was written.
-    pub newest_time: Option<HybridTime>,
-    /// Where the server's log ends, if this was its last page.
-    pub log_end: Option<u64>,
-    /// What to ask for next.
-    pub next: NextPull,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum NextPull {
-    #[default]
-    Nothing,
-    /// The page after this cursor.
-    After(u64),
-    /// What was asked for already.
-    Asked,
-    /// The next page, but not at once: the server has this room start over again and again.
-    Later,
 }
 
 impl Replica {
@@ -327,6 +306,7 @@ impl Replica {
         room: &Room,
         asked: u64,
         page: Page,
+        queries: &Queries,
         store: &mut dyn Store,
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
@@ -361,7 +341,7 @@ impl Replica {
             last_used_ms: state.last_used_ms,
             snapshot: snapshot.filter(|_| more),
         };
-        store.apply(room, &RoomUpdate { reset, documents: &documents, state: new_state })?;
+        let applied = apply(room, OwnedUpdate { reset, documents, state: new_state }, queries, store)?;
         self.states.insert(room.clone(), new_state);
         followed.level = !more;
         if repairs {
@@ -386,7 +366,7 @@ impl Replica {
         followed.starting_over = more && (page.reset || followed.starting_over);
         let next = if again { NextPull::Later } else { next };
         let log_end = (!page.more).then_some(page.cursor);
-        Ok(Applied { next, log_end, ..Applied::of(room, documents, reset) })
+        Ok(Applied { next, log_end, ..applied })
     }
 
     /// Applies a document that the server showed before the log brought it. The cursor stays, and the log skips what
@@ -395,6 +375,7 @@ impl Replica {
         &mut self,
         room: &Room,
         document: &Document,
+        queries: &Queries,
         store: &mut dyn Store,
     ) -> Result<Applied, StoreError> {
         let state = self.state(room);
@@ -405,13 +386,19 @@ impl Replica {
         }
         let (documents, checksum) = newer_than_cache(room, state, vec![document.clone()], store)?;
         let new_state = RoomState { checksum, ..state };
-        store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
+        let update = OwnedUpdate { reset: false, documents, state: new_state };
+        let applied = apply(room, update, queries, store)?;
         self.states.insert(room.clone(), new_state);
-        Ok(Applied::of(room, documents, false))
+        Ok(applied)
     }
 
     /// Applies live changes that follow the cursor; anything else is left to a pull.
-    pub fn apply_live(&mut self, live: Changes, store: &mut dyn Store) -> Result<Applied, StoreError> {
+    pub fn apply_live(
+        &mut self,
+        live: Changes,
+        queries: &Queries,
+        store: &mut dyn Store,
+    ) -> Result<Applied, StoreError> {
         let room = &live.room;
         let state = self.state(room);
         let Some(followed) = self.rooms.get_mut(room) else { return Ok(Applied::default()) };
@@ -429,20 +416,10 @@ impl Replica {
         }
         let (documents, checksum) = newer_than_cache(room, state, live.changes, store)?;
         let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
-        store.apply(room, &RoomUpdate { reset: false, documents: &documents, state: new_state })?;
+        let update = OwnedUpdate { reset: false, documents, state: new_state };
+        let applied = apply(room, update, queries, store)?;
         self.states.insert(room.clone(), new_state);
-        Ok(Applied::of(room, documents, false))
-    }
-}
-
-impl Applied {
-    fn of(room: &Room, documents: Vec<Document>, reset: bool) -> Self {
-        let newest_time = documents.iter().map(|document| document.newest_stamp().time).max();
-        let changed = documents.into_iter().map(|document| {
-            let key = key(room, &document);
-            (key, Some(document).filter(|document| !document.deleted))
-        });
-        Self { changed: changed.collect(), reset, newest_time, log_end: None, next: NextPull::Nothing }
+        Ok(applied)
     }
 }
 
@@ -466,30 +443,4 @@ impl FollowedRoom {
         self.phase = if behind { RoomPhase::Loading } else { RoomPhase::Live };
         if behind { NextPull::After(cursor) } else { NextPull::Nothing }
     }
-}
-
-/// The documents that are newer than what the cache holds, and the room's checksum with them.
-fn newer_than_cache(
-    room: &Room,
-    before: RoomState,
-    changes: Vec<Document>,
-    store: &dyn Store,
-) -> Result<(Vec<Document>, Checksum), StoreError> {
-    let mut checksum = before.checksum;
-    let mut documents = Vec::with_capacity(changes.len());
-    for document in changes {
-        let is_news = before.cursor == 0 || before.is_news(&document);
-        let cached = if is_news { None } else { store.document(&key(room, &document))? };
-        if cached.as_ref().is_some_and(|cached| cached.seq >= document.seq) {
-            continue;
-        }
-        let old = cached.map_or(Checksum::default(), |cached| cached.checksum());
-        checksum = checksum.replace(old, document.checksum());
-        documents.push(document);
-    }
-    Ok((documents, checksum))
-}
-
-fn key(room: &Room, document: &Document) -> DocumentKey {
-    DocumentKey { room: room.clone(), collection: document.collection.clone(), id: document.id.clone() }
 }

@@ -112,7 +112,7 @@ impl Engine {
         });
         if let Some(document) = &document {
             self.clock.observe(document.newest_stamp().time);
-            let applied = self.replica.apply_ahead(&room, document, store);
+            let applied = self.replica.apply_ahead(&room, document, &self.queries, store);
             self.handle_applied(now, &room, applied, store, out);
         }
         let done = match decision {

@@ -1,11 +1,12 @@
 //! A set of numbers that mostly follow each other.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
+/// Numbers mostly come at the end and leave at the beginning, so both cost nothing; in between all runs behind move.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    /// The first number of each run, and the last one. None begins where another ends.
-    runs: BTreeMap<u64, u64>,
+    /// The first number of each run, and the last one, in ascending order. None begins where another ends.
+    runs: VecDeque<(u64, u64)>,
 }
 
 impl Runs {
@@ -14,49 +15,58 @@ impl Runs {
     }
 
     pub(super) fn first(&self) -> Option<u64> {
-        self.runs.first_key_value().map(|(first, _)| *first)
+        self.runs.front().map(|(first, _)| *first)
     }
 
-    /// The run that the number is in.
-    fn run_of(&self, number: u64) -> Option<(u64, u64)> {
-        let (first, last) = self.runs.range(..=number).next_back()?;
-        (*last >= number).then_some((*first, *last))
+    /// The run that the number is in, or the place of one that it would begin.
+    fn place(&self, number: u64) -> Result<usize, usize> {
+        let place = self.runs.partition_point(|(_, last)| *last < number);
+        let is_in = self.runs.get(place).is_some_and(|(first, _)| *first <= number);
+        if is_in { Ok(place) } else { Err(place) }
     }
 
     pub(super) fn insert(&mut self, number: u64) {
         // Mostly it is the next one.
-        if let Some(mut newest) = self.runs.last_entry()
-            && newest.get().checked_add(1) == Some(number)
+        if let Some((_, last)) = self.runs.back_mut()
+            && last.checked_add(1) == Some(number)
         {
-            *newest.get_mut() = number;
+            *last = number;
             return;
         }
-        if self.run_of(number).is_some() {
-            return;
+        let Err(place) = self.place(number) else { return };
+        let before =
+            place.checked_sub(1).filter(|before| self.runs[*before].1.checked_add(1) == Some(number));
+        let is_before_next =
+            self.runs.get(place).is_some_and(|(first, _)| number.checked_add(1) == Some(*first));
+        match (before, is_before_next) {
+            (None, false) => self.runs.insert(place, (number, number)),
+            (None, true) => self.runs[place].0 = number,
+            (Some(before), false) => self.runs[before].1 = number,
+            (Some(before), true) => {
+                self.runs[before].1 = self.runs[place].1;
+                self.runs.remove(place);
+            }
         }
-        let before = number.checked_sub(1).and_then(|before| self.run_of(before));
-        let first = before.map_or(number, |(first, _)| first);
-        let after = number.checked_add(1).and_then(|after| self.runs.remove(&after));
-        self.runs.insert(first, after.unwrap_or(number));
     }
 
     pub(super) fn remove(&mut self, number: u64) {
-        let Some((first, last)) = self.run_of(number) else { return };
-        self.runs.remove(&first);
-        if first < number {
-            self.runs.insert(first, number - 1);
-        }
-        if number < last {
-            self.runs.insert(number + 1, last);
+        let Ok(place) = self.place(number) else { return };
+        let (first, last) = self.runs[place];
+        match (first < number, number < last) {
+            (false, false) => drop(self.runs.remove(place)),
+            (false, true) => self.runs[place].0 = number + 1,
+            (true, false) => self.runs[place].1 = number - 1,
+            (true, true) => {
+                self.runs[place].1 = number - 1;
+                self.runs.insert(place + 1, (number + 1, last));
+            }
         }
     }
 
     /// The numbers from this one on, in ascending order.
     pub(super) fn from(&self, number: u64) -> impl Iterator<Item = u64> {
-        let within = self.run_of(number).map(|(_, last)| number..=last);
-        let behind = number.checked_add(1).map(|next| self.runs.range(next..));
-        let behind = behind.into_iter().flatten().map(|(first, last)| *first..=*last);
-        within.into_iter().chain(behind).flatten()
+        let place = self.runs.partition_point(|(_, last)| *last < number);
+        self.runs.range(place..).flat_map(move |(first, last)| number.max(*first)..=*last)
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Step {
     Greet,
     /// The session is open.
     Opened,
+    /// Hand the server the new token on the session that is open.
+    Refresh,
     /// The session is over; close this socket if it still exists.
     Ended(Generation),
     /// The session is over, and a new socket is to be dialed.
@@ -29,6 +31,15 @@ pub enum Step {
         old: Generation,
         new: Generation,
     },
+}
+
+/// How an open session goes on with another token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// The server takes it on the connection that there is.
+    InPlace,
+    /// The server goes by that of the handshake.
+    Reconnect,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +259,7 @@ impl Session {
         self.end(Phase::Closed)
     }
 
-    pub fn handle_token(&mut self, token: Option<Secret>, now: Now) -> Step {
+    pub fn handle_token(&mut self, token: Option<Secret>, renewal: Renewal, now: Now) -> Step {
         let changed = self.token != token;
         self.token = token;
         if self.token.is_none() {
@@ -256,10 +267,15 @@ impl Session {
         }
         match self.phase {
             Phase::Unauthorized if self.token.is_some() => self.dial(now),
-            // The server goes by the token of the handshake.
+            Phase::Open if changed && renewal == Renewal::InPlace => Step::Refresh,
             Phase::Open | Phase::Connecting { .. } if changed => self.redial(now),
             _ => Step::Nothing,
         }
+    }
+
+    /// The server did not take the token on the open session.
+    pub fn handle_refresh_refused(&mut self, now: Now) -> Step {
+        if self.is_open() { self.redial(now) } else { Step::Nothing }
     }
 
     pub fn handle_app_state(&mut self, app: AppState, now: Now) -> Step {
@@ -346,7 +362,10 @@ impl Session {
                     Code::UnsupportedProtocol | Code::TlsPinMismatch => self.settings.unsupported_retry_ms,
                     _ => self.backoff.next_delay_ms(),
                 };
-                let delay_ms = delay_ms.max(error.retry_after_ms.unwrap_or(0));
+                let delay_ms = match error.retry_after_ms {
+                    Some(advice_ms) => delay_ms.max(self.backoff.spread_ms(advice_ms)),
+                    None => delay_ms,
+                };
                 Phase::Backoff { until_us: now.after_ms(delay_ms) }
             }
         };

@@ -99,10 +99,11 @@ impl Engine {
                 let live: Changes = decode(args)?;
                 let (room, count) = (live.room.clone(), live.changes.len());
                 self.trace_room(now, TraceKind::Live, &room, format_args!("{count} changes"));
-                let applied = self.replica.apply_live(live, store);
+                let applied = self.replica.apply_live(live, &self.queries, store);
                 self.handle_applied(now, &room, applied, store, out);
             }
             event::PRESENCE_DIFF => self.presence.handle_diff(decode::<PresenceDiff>(args)?, now),
+            event::ACCESS_LOST => self.handle_access_lost(now, args, ack, store, out)?,
             event::USER_ONLINE | event::USER_OFFLINE => self.handle_user(name, args, ack),
             _ => self.take_message(&self.wire.main().clone(), name, args, ack),
         }
@@ -116,7 +117,7 @@ impl Engine {
             return Err(Error::new(Code::UnsupportedProtocol, message));
         }
         self.trace(now, TraceKind::Hello, format_args!("protocol {}, {:?}", hello.protocol, hello.encoding));
-        self.wire.set_encoding(hello.encoding);
+        self.wire.handle_hello(&hello);
         let own = syncline_protocol::Limits {
             document_bytes_max: self.settings.document_bytes_max,
             ..Default::default()
@@ -167,6 +168,7 @@ impl Engine {
             },
             Request::Socket(ticket) => self.handle_answer(now, ticket, args, out),
             Request::Job(job) => self.handle_job_answer(now, job, args, store),
+            Request::TokenRefresh => self.handle_refreshed(now, decode_answer::<Done>(args), out),
             Request::Notice => {}
         }
         Ok(())
@@ -186,7 +188,12 @@ impl Engine {
         }
     }
 
-    fn handle_presence_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
+    pub(super) fn handle_presence_refused(
+        &mut self,
+        now: Now,
+        room: &Room,
+        error: Error,
+    ) -> Result<(), Error> {
         let retry_at_us = match error.code.retry() {
             Retry::AfterAuth => return Err(error),
             Retry::Later => Some(now.after_ms(error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms))),
@@ -211,7 +218,7 @@ impl Engine {
             Ok(applied) => applied,
             Err(error) => return self.handle_cache_refused(now, room, error),
         };
-        self.progress.count_downloaded(applied.changed.len() as u64);
+        self.progress.count_downloaded(applied.count);
         if applied.reset {
             self.queries.touch_room(room);
         }
@@ -254,7 +261,7 @@ impl Engine {
         self.changed_rooms.insert(room.clone());
     }
 
-    fn handle_room_refused(
+    pub(super) fn handle_room_refused(
         &mut self,
         now: Now,
         room: &Room,

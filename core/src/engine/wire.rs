@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syncline_protocol::Room;
-use syncline_protocol::message::{self, Encoding, Failure};
+use syncline_protocol::message::{self, Encoding, Failure, Hello, event};
 use tracing::Span;
 
 use super::io::{Now, Output};
@@ -39,6 +39,8 @@ pub(super) enum Request {
     Socket(super::socket::Ticket),
     /// An event of the queue.
     Job(JobId),
+    /// Another token for the session.
+    TokenRefresh,
     /// The answer does not matter.
     Notice,
 }
@@ -60,6 +62,8 @@ pub(super) struct Wire {
     encoding: Encoding,
     /// Whether the server has said anything on this session, so that its encoding is known.
     heard: bool,
+    /// Whether the server takes another token on this session.
+    takes_tokens: bool,
     /// The largest message that the server takes on this connection.
     message_bytes_max: u64,
     last_id: u64,
@@ -75,6 +79,7 @@ impl Wire {
             main,
             encoding: Encoding::Plain,
             heard: false,
+            takes_tokens: false,
             message_bytes_max: u64::MAX,
             last_id: 0,
             sent: HashMap::new(),
@@ -94,6 +99,7 @@ impl Wire {
     pub(super) fn reset_connection(&mut self) {
         self.encoding = Encoding::Plain;
         self.heard = false;
+        self.takes_tokens = false;
         self.message_bytes_max = u64::MAX;
         self.sent.clear();
         self.deadlines.clear();
@@ -108,10 +114,15 @@ impl Wire {
         self.message_bytes_max
     }
 
-    /// The server said hello.
-    pub(super) fn set_encoding(&mut self, encoding: Encoding) {
-        self.encoding = encoding;
+    pub(super) fn handle_hello(&mut self, hello: &Hello) {
+        self.encoding = hello.encoding;
         self.heard = true;
+        self.takes_tokens = hello.offers.iter().any(|offer| offer == event::AUTH_REFRESH);
+    }
+
+    /// Whether the server takes another token on this session.
+    pub(super) fn takes_tokens(&self) -> bool {
+        self.takes_tokens
     }
 
     /// Whether the server said hello, or answered anything: then it is known how to encode for it.
@@ -123,6 +134,11 @@ impl Wire {
     pub(super) fn pages_under_way(&self) -> u64 {
         let pages = self.sent.values().filter(|sent| matches!(sent.request, Request::Page { .. }));
         pages.count() as u64
+    }
+
+    /// Whether a token that was sent on this session is not answered.
+    pub(super) fn is_refreshing(&self) -> bool {
+        self.sent.values().any(|sent| sent.request == Request::TokenRefresh)
     }
 
     /// The earliest time at which a request counts as unanswered.
@@ -206,11 +222,11 @@ impl Wire {
         Err(Error::new(Code::TooLarge, message))
     }
 
-    /// The answer to this request is not awaited any more.
-    pub(super) fn forget(&mut self, request: &Request) {
+    /// The answers to these requests are not awaited any more.
+    pub(super) fn forget(&mut self, is_moot: impl Fn(&Request) -> bool) {
         let Self { sent, deadlines, .. } = self;
         sent.retain(|id, sent| {
-            let is_kept = sent.request != *request;
+            let is_kept = !is_moot(&sent.request);
             if !is_kept {
                 deadlines.remove(&(sent.deadline_us, *id));
             }

@@ -10,7 +10,8 @@ use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Collection, Document, DocumentId, Room};
 
 use super::{
-    Cache, DocumentKey, Index, IndexRange, Indexes, Retain, RoomState, RoomUpdate, Spilled, StoreError,
+    Cache, DocumentKey, Index, IndexRange, Indexes, OwnedUpdate, Retain, RoomState, RoomUpdate, Spilled,
+    StoreError,
 };
 use crate::boxed_map::BoxedMap;
 
@@ -38,9 +39,7 @@ pub(super) struct Behind<C> {
 #[derive(Debug)]
 struct Change {
     room: Room,
-    reset: bool,
-    documents: Vec<Document>,
-    state: RoomState,
+    update: OwnedUpdate,
     bytes: u64,
 }
 
@@ -81,7 +80,7 @@ impl<C: Cache> Behind<C> {
 
     fn at(&self, place: Place) -> Option<&Document> {
         let change = usize::try_from(place.change.checked_sub(self.first)?).ok()?;
-        self.waiting.get(change)?.documents.get(place.index)
+        self.waiting.get(change)?.update.documents.get(place.index)
     }
 
     /// What waits of a collection, in the order of the ids.
@@ -101,12 +100,12 @@ impl<C: Cache> Behind<C> {
         let number = self.first + self.waiting.len() as u64;
         let waiting = self.rooms.get_or_insert_with(change.room.clone(), Waiting::default);
         waiting.changes += 1;
-        waiting.state = change.state;
-        if change.reset {
+        waiting.state = change.update.state;
+        if change.update.reset {
             waiting.reset = Some(number);
             waiting.documents.clear();
         }
-        for (index, document) in change.documents.iter().enumerate() {
+        for (index, document) in change.update.documents.iter().enumerate() {
             let place = Place { change: number, index };
             match waiting.documents.get_mut(&document.collection) {
                 Some(documents) => drop(documents.insert(document.id.clone(), place)),
@@ -122,8 +121,8 @@ impl<C: Cache> Behind<C> {
 
     /// Gives the oldest change to the cache below.
     fn write_first(&mut self) -> Result<(), StoreError> {
-        let Some(Change { room, reset, documents, state, .. }) = self.waiting.front() else { return Ok(()) };
-        let written = self.inner.apply(room, &RoomUpdate { reset: *reset, documents, state: *state });
+        let Some(Change { room, update, .. }) = self.waiting.front() else { return Ok(()) };
+        let written = self.inner.apply(room, &update.borrowed());
         self.heed(written)?;
         let Some(change) = self.waiting.pop_front() else { return Ok(()) };
         let number = self.first;
@@ -136,7 +135,7 @@ impl<C: Cache> Behind<C> {
             return Ok(());
         }
         waiting.reset = waiting.reset.filter(|reset| *reset != number);
-        for document in &change.documents {
+        for document in &change.update.documents {
             let Some(places) = waiting.documents.get_mut(&document.collection) else { continue };
             if places.get(&document.id).is_some_and(|place| place.change == number) {
                 places.remove(&document.id);
@@ -273,7 +272,7 @@ impl<C: Cache> Cache for Behind<C> {
         let mut rooms: BTreeMap<_, _> = self.heed(self.inner.room_bytes())?.into_iter().gather();
         for change in self.waiting.iter().filter(|_| !self.is_lost.get()) {
             let bytes = rooms.entry(change.room.clone()).or_default();
-            *bytes = if change.reset { change.bytes } else { *bytes + change.bytes };
+            *bytes = if change.update.reset { change.bytes } else { *bytes + change.bytes };
         }
         Ok(rooms.into_iter().collect())
     }
@@ -289,6 +288,11 @@ impl<C: Cache> Cache for Behind<C> {
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
+        let RoomUpdate { reset, documents, state } = *update;
+        self.apply_owned(room, OwnedUpdate { reset, documents: documents.to_vec(), state })
+    }
+
+    fn apply_owned(&mut self, room: &Room, update: OwnedUpdate) -> Result<(), StoreError> {
         if self.is_lost.get() {
             return Err(StoreError::CacheLost { reason: "nobody was told yet".to_owned() });
         }
@@ -297,13 +301,7 @@ impl<C: Cache> Cache for Behind<C> {
         while self.bytes + bytes > WAITING_BYTES_MAX && !self.waiting.is_empty() {
             self.write_first()?;
         }
-        self.push(Change {
-            room: room.clone(),
-            reset: update.reset,
-            documents: update.documents.to_vec(),
-            state: update.state,
-            bytes,
-        });
+        self.push(Change { room: room.clone(), update, bytes });
         Ok(())
     }
 

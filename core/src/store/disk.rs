@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use syncline_protocol::ClientId;
 use syncline_protocol::message::{decode_compact, encode_compact};
 use syncline_protocol::sabotage::{Sabotage, is_active};
+use syncline_protocol::{ClientId, Room};
 
 use super::behind::Behind;
 use super::bodies::{Bodies, Change, encode_queued};
@@ -17,7 +17,7 @@ use super::journal::{Journal, Opened, Place, Visited, stored_bytes};
 use super::packed::queued_entries;
 use super::recovery::{Fold, Outset};
 use super::sled_cache::SledCache;
-use super::{Cache, Entry, Identity, Live, Record, Recovered, Store, StoreError, StoreStats};
+use super::{Cache, Entry, Identity, Live, OwnedUpdate, Record, Recovered, Store, StoreError, StoreStats};
 
 /// How much of it must be dead, as one part in so many.
 const COMPACTION_DEAD_PARTS: u64 = 2;
@@ -70,10 +70,26 @@ pub struct DiskStore<F: FileSystem = OsFiles, C: Cache = SledCache> {
     live: LiveBytes,
     bodies: Bodies,
     /// Records that wait for a flush of the cache.
-    after_flush: Vec<Record>,
+    after_flush: Vec<AfterFlush>,
     cache: Behind<C>,
     // Last, so that it is released when everything else is closed.
     _lock: F::Lock,
+}
+
+/// A record that waits for a flush of the cache. Nearly all are of one kind, of which there may be thousands.
+#[derive(Debug)]
+enum AfterFlush {
+    Settled { client_seq: u64 },
+    Other(Box<Record>),
+}
+
+impl From<Record> for AfterFlush {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::Settled { client_seq } => Self::Settled { client_seq },
+            other => Self::Other(Box::new(other)),
+        }
+    }
 }
 
 impl DiskStore {
@@ -258,7 +274,7 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         if is_active(Sabotage::AfterFlushIgnored) {
             return drop(self.append(&record));
         }
-        self.after_flush.push(record);
+        self.after_flush.push(record.into());
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -317,7 +333,11 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         // The caller's own records first: they do not wait for these.
         self.commit()?;
         let waiting = std::mem::take(&mut self.after_flush);
-        let result = waiting.iter().try_for_each(|record| self.append(record)).and_then(|()| self.commit());
+        let appended = waiting.iter().try_for_each(|waiting| match waiting {
+            AfterFlush::Settled { client_seq } => self.append(&Record::Settled { client_seq: *client_seq }),
+            AfterFlush::Other(record) => self.append(record),
+        });
+        let result = appended.and_then(|()| self.commit());
         if result.is_err() {
             self.after_flush = waiting;
         }
@@ -326,6 +346,10 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
 
     fn stats(&self) -> StoreStats {
         StoreStats { journal_bytes: self.journal.file_bytes(), cache_bytes: self.cache.bytes_on_disk() }
+    }
+
+    fn apply_owned(&mut self, room: &Room, update: OwnedUpdate) -> Result<(), StoreError> {
+        self.cache.apply_owned(room, update)
     }
 
     fn cache(&self) -> &dyn Cache {

@@ -79,6 +79,19 @@ pub(super) fn encode_frame(into: &mut Vec<u8>, tag: u32, payload: &[u8]) {
     into.extend_from_slice(payload);
 }
 
+/// A journal of these records, whose checksums are right, for `tests/fuzz`.
+#[cfg(fuzzing)]
+pub fn fuzz_journal<'a>(records: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    const TAG: u32 = 7;
+    let mut bytes = Header::encode(TAG, None).to_vec();
+    for record in records {
+        if record.len() <= RECORD_BYTES_MAX {
+            encode_frame(&mut bytes, TAG, record);
+        }
+    }
+    bytes
+}
+
 /// How long the frame that begins with these bytes says it is, with its header; `None` if none begins there.
 pub(super) fn frame_length(bytes: &[u8], tag: u32) -> Option<usize> {
     let header = bytes.get(..FRAME_HEADER_BYTES)?;

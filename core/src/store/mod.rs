@@ -44,6 +44,8 @@ pub(crate) use crypt::installation_hash;
 pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};
 pub use disk::{DiskSettings, DiskStore};
 pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
+#[cfg(fuzzing)]
+pub use frame::fuzz_journal;
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};
 pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
@@ -125,6 +127,20 @@ pub struct RoomUpdate<'a> {
     /// Replace older states; a deleted document is removed.
     pub documents: &'a [Document],
     pub state: RoomState,
+}
+
+/// A [`RoomUpdate`] whose documents are handed over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnedUpdate {
+    pub reset: bool,
+    pub documents: Vec<Document>,
+    pub state: RoomState,
+}
+
+impl OwnedUpdate {
+    pub fn borrowed(&self) -> RoomUpdate<'_> {
+        RoomUpdate { reset: self.reset, documents: &self.documents, state: self.state }
+    }
 }
 
 /// How much of what is only in memory was written.
@@ -314,6 +330,11 @@ pub trait Store {
         self.cache_mut().apply(room, update)
     }
 
+    /// As [`apply`](Self::apply), for who does not need the documents any more.
+    fn apply_owned(&mut self, room: &Room, update: OwnedUpdate) -> Result<(), StoreError> {
+        self.apply(room, &update.borrowed())
+    }
+
     /// Why the cache was lost, if it was since the last call. Any call may lose it, also a read: whoever caches what
     /// it read must ask.
     fn take_loss(&mut self) -> Option<String> {
@@ -391,6 +412,11 @@ pub trait Cache: std::fmt::Debug {
     /// crash the changes since the last flush are there up to some point in their order, each whole or not at all.
     /// Nothing is added to a cache that was lost before [`take_loss`](Self::take_loss) was asked.
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError>;
+
+    /// See [`Store::apply_owned`].
+    fn apply_owned(&mut self, room: &Room, update: OwnedUpdate) -> Result<(), StoreError> {
+        self.apply(room, &update.borrowed())
+    }
 
     /// Does a part of what a [`flush`](Self::flush) would have to do, so that nobody waits long for it.
     fn spill(&mut self) -> Result<Spilled, StoreError> {

@@ -112,6 +112,13 @@ impl Scopes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdHash(u32);
 
+impl Scope {
+    /// Both as one number, which compares as the pair does.
+    pub(crate) fn and(self, id: IdHash) -> u64 {
+        u64::from(self.0) << 32 | u64::from(id.0)
+    }
+}
+
 impl IdHash {
     pub fn of(id: &str) -> Self {
         Self(crc32c::crc32c(id.as_bytes()))
@@ -134,11 +141,16 @@ pub struct Head {
 impl Head {
     /// Of an entry, which holds its scope.
     pub(crate) fn of(entry: &Entry, scopes: &mut Scopes) -> Self {
+        Self::weighed(entry, entry.mutation.byte_len() as u64, scopes)
+    }
+
+    /// The same, where its size is known.
+    pub(crate) fn weighed(entry: &Entry, bytes: u64, scopes: &mut Scopes) -> Self {
         let Entry { room, mutation, queued_at_ms, .. } = entry;
         Self {
             scope: scopes.hold(room, &mutation.collection),
             id: IdHash::of(mutation.id.as_str()),
-            bytes: mutation.byte_len() as u64,
+            bytes,
             queued_at_ms: *queued_at_ms,
         }
     }

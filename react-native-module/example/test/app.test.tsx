@@ -106,6 +106,7 @@ it('adds up what two phones of one user count, and sets what is absolute', async
   await phone.open('Stats');
   await phone.press('Win 10 XP');
   await phone.press('Refill hearts');
+  await phone.sees('Hearts: 5');
   await phone.press('Lose a heart');
   await phone.sees('Hearts: 4');
 

@@ -255,7 +255,7 @@ export class FakeCore {
     this.#outbox.handleLost();
     this.#jobs.handleLost();
     this.#socket.handleLost();
-    this.#presence.handleLost();
+    this.#presence.handleLost(!['idle', 'closed'].includes(this.#session.state));
     // Another attempt at once is no end for who waits.
     if (this.#session.state === 'connecting' || this.#session.isOpen) return;
     const reason = this.#session.reason ?? new Failure('closed', 'disconnected by the app');

@@ -20,10 +20,15 @@ interface Refused {
   readonly retryAtMs: number;
 }
 
+/** How long the server keeps somebody who is not heard of. */
+const LEASE_MS = 70_000;
+
 export class PresenceBook {
   readonly #context: Context;
   readonly #announced = new Map<string, Announced>();
   readonly #members = new Map<string, readonly Member[]>();
+  /** Rooms whose members are as a connection that is gone knew them, and until when they are shown. */
+  readonly #stale = new Map<string, number>();
   readonly #refused = new Map<string, Refused>();
   readonly #changed = new Set<string>();
   #status: PresenceStatus = 'active';
@@ -49,6 +54,7 @@ export class PresenceBook {
 
   leave(room: string): void {
     this.#members.delete(room);
+    this.#stale.delete(room);
     this.#refused.delete(room);
     if (!this.#announced.delete(room)) return;
     const { backend } = this.#context;
@@ -81,16 +87,25 @@ export class PresenceBook {
     this.#announceAll();
   }
 
-  /** Nobody is known to be present. */
-  handleLost(): void {
-    for (const room of this.#members.keys()) this.#changed.add(room);
-    this.#members.clear();
+  /** Until the next connection tells anew, those who were present are shown, unless none is wanted. */
+  handleLost(isWanted: boolean): void {
+    const { nowMs } = this.#context;
+    for (const room of [...this.#members.keys()]) {
+      if (!isWanted) this.#forget(room);
+      else if (!this.#stale.has(room)) this.#stale.set(room, nowMs + LEASE_MS);
+    }
     this.#refused.clear();
+  }
+
+  #forget(room: string): void {
+    this.#stale.delete(room);
+    if (this.#members.delete(room)) this.#changed.add(room);
   }
 
   handleMembers(room: string, members: readonly Member[]): void {
     if (!this.#announced.has(room)) return;
     this.#members.set(room, members);
+    this.#stale.delete(room);
     this.#refused.delete(room);
     this.#changed.add(room);
   }
@@ -102,12 +117,13 @@ export class PresenceBook {
     });
     const others = [...this.#members.values()].flat().map(({ shown }) => nextExpiryMs(shown));
     const retries = isOpen ? [...this.#refused.values()].map(({ retryAtMs }) => retryAtMs) : [];
-    return Math.min(Infinity, ...own, ...others, ...retries);
+    return Math.min(Infinity, ...own, ...others, ...retries, ...this.#stale.values());
   }
 
   /** Lets fields expire, and tells the server what it does not know, in an open session. */
   work(): void {
     const { nowMs } = this.#context;
+    for (const [room, untilMs] of [...this.#stale]) if (untilMs <= nowMs) this.#forget(room);
     for (const [room, announced] of this.#announced) {
       const shown = expire(announced.shown, nowMs);
       if (shown !== announced.shown) this.#noteChange(room);
@@ -145,6 +161,7 @@ export class PresenceBook {
       },
       (answer) => {
         if (!(answer instanceof Failure) || !this.#announced.has(room)) return;
+        if (answer.retry !== 'later' && this.#stale.has(room)) this.#forget(room);
         const adviceMs = answer.retryAfterMs ?? settings.retryDelayMs;
         this.#refused.set(room, {
           error: answer,

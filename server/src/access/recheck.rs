@@ -46,8 +46,8 @@ pub(crate) struct Recheck {
 }
 
 impl Recheck {
-    /// Waits until it is time to look; nothing is missed when it is dropped.
-    pub(crate) async fn due(&mut self) {
+    /// Waits until it is time to look, and gives itself back for the next time.
+    pub(crate) async fn due(mut self) -> Self {
         let timer = async {
             match &mut self.timer {
                 Some(timer) => timer.tick().await,
@@ -63,5 +63,6 @@ impl Recheck {
             _ = timer => {}
             () = told => {}
         }
+        self
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use syncline_protocol::Room;
 
 use super::{Authorize, Identity, Right, Rights, Ruling};
+use crate::current::Current;
 
 /// One rule as it is written in the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -101,6 +102,12 @@ impl Rules {
 impl Authorize for Rules {
     fn rights<'a>(&'a self, who: &'a Identity, room: &'a Room) -> Ruling<'a> {
         Box::pin(std::future::ready(Ok(self.rights_in(who, room))))
+    }
+}
+
+impl Authorize for Current<Rules> {
+    fn rights<'a>(&'a self, who: &'a Identity, room: &'a Room) -> Ruling<'a> {
+        Box::pin(std::future::ready(Ok(self.get().rights_in(who, room))))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ pub enum Revocation {
     Token(String),
 }
 
-/// What was revoked.
+/// What was revoked, as this server knows it.
 #[derive(Debug)]
 pub(crate) struct Revocations {
     revoked: RwLock<Revoked>,
@@ -36,10 +36,10 @@ pub(crate) struct Revocations {
     changes: watch::Sender<u64>,
 }
 
-/// The times are seconds since the epoch.
+/// What was revoked; the times are seconds since the epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct Revoked {
+pub(crate) struct Revoked {
     users: BTreeMap<String, u64>,
     tokens: BTreeMap<String, u64>,
     /// Tokens of everybody that were issued then or before.
@@ -74,14 +74,49 @@ impl Revocations {
 
     /// Holds at once; an error means that it may not outlive the process.
     pub(crate) fn revoke(&self, what: Revocation, now_s: u64) -> io::Result<()> {
+        self.change(now_s, |revoked| revoked.add(what, now_s))
+    }
+
+    /// Takes in what another server knows. An error means that it holds, but may not outlive the process.
+    pub(crate) fn merge(&self, told: &Revoked, now_s: u64) -> io::Result<()> {
+        let mut told = told.clone();
+        told.shrink(now_s.saturating_sub(self.kept_s), self.kept_max);
+        if told.is_known_to(&self.read()) {
+            return Ok(());
+        }
+        self.change(now_s, |revoked| revoked.merge(&told))
+    }
+
+    /// What is to be known where this much is known, if that is more.
+    pub(crate) fn beyond(&self, known: &Revoked, now_s: u64) -> Option<Revoked> {
+        let before_s = now_s.saturating_sub(self.kept_s);
+        let mut own = self.read().clone();
+        own.shrink(before_s, self.kept_max);
+        if own.is_known_to(known) {
+            return None;
+        }
+        own.merge(known);
+        own.shrink(before_s, self.kept_max);
+        Some(own)
+    }
+
+    /// How long a revocation is kept, in seconds.
+    pub(crate) fn kept_s(&self) -> u64 {
+        self.kept_s
+    }
+
+    fn change(&self, now_s: u64, change: impl FnOnce(&mut Revoked)) -> io::Result<()> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let revoked = {
+        let (revoked, changed) = {
             let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
-            revoked.add(what, now_s);
+            let before = revoked.clone();
+            change(&mut revoked);
             revoked.shrink(now_s.saturating_sub(self.kept_s), self.kept_max);
-            revoked.clone()
+            (revoked.clone(), *revoked != before)
         };
-        self.changes.send_modify(|count| *count += 1);
+        if changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
         match &*file {
             Some(path) => write(path, &serde_json::to_vec(&revoked)?),
             None => Ok(()),
@@ -89,7 +124,11 @@ impl Revocations {
     }
 
     pub(crate) fn is_revoked(&self, who: &Identity) -> bool {
-        self.revoked.read().unwrap_or_else(PoisonError::into_inner).covers(who)
+        self.read().covers(who)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Revoked> {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes when something is revoked.
@@ -114,6 +153,26 @@ impl Revoked {
         };
         let revoked_s = entries.entry(name).or_default();
         *revoked_s = now_s.max(*revoked_s);
+    }
+
+    /// Whether all of it is known there, or covered by what is refused to everybody.
+    fn is_known_to(&self, other: &Self) -> bool {
+        let knows = |theirs: &BTreeMap<String, u64>, name: &String, revoked_s: u64| {
+            revoked_s <= other.everybody_s || theirs.get(name).is_some_and(|at_s| revoked_s <= *at_s)
+        };
+        self.everybody_s <= other.everybody_s
+            && self.users.iter().all(|(name, at_s)| knows(&other.users, name, *at_s))
+            && self.tokens.iter().all(|(id, at_s)| knows(&other.tokens, id, *at_s))
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (own, theirs) in [(&mut self.users, &other.users), (&mut self.tokens, &other.tokens)] {
+            for (name, revoked_s) in theirs {
+                let own_s = own.entry(name.clone()).or_default();
+                *own_s = (*own_s).max(*revoked_s);
+            }
+        }
+        self.everybody_s = self.everybody_s.max(other.everybody_s);
     }
 
     /// Forgets what is older than all tokens, and the oldest of what is too much.
@@ -197,6 +256,47 @@ mod tests {
         revocations.revoke(user("b"), 1101).unwrap();
         let revoked = revocations.revoked.read().unwrap().clone();
         assert_eq!((revoked.users.len(), revoked.everybody_s), (1, 0));
+    }
+
+    #[test]
+    fn servers_that_tell_each_other_refuse_the_same_and_come_to_an_end() {
+        let small = SecurityConfig { revocations_kept_max: 2, ..SecurityConfig::default() };
+        for (first, second) in [
+            (SecurityConfig::default(), SecurityConfig::default()),
+            (small.clone(), SecurityConfig::default()),
+            (SecurityConfig::default(), SecurityConfig { revocations_kept_s: 10, ..small }),
+        ] {
+            let now_s = 1040;
+            let servers = [first, second].map(|config| Revocations::in_memory(&config));
+            for (at, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+                servers[at % 2].revoke(user(name), 1010 + 10 * at as u64).unwrap();
+            }
+            servers[0].revoke(Revocation::Token("t".to_owned()), now_s).unwrap();
+            let mut known = Revoked::default();
+            let mut told = 0;
+            while told < 10 {
+                let before = known.clone();
+                for server in &servers {
+                    server.merge(&known, now_s).unwrap();
+                    if let Some(more) = server.beyond(&known, now_s) {
+                        known = more;
+                        told += 1;
+                    }
+                }
+                if known == before {
+                    break;
+                }
+            }
+            assert!((2..=4).contains(&told), "{told}");
+            for server in &servers {
+                assert!(server.is_revoked(&identity("d", None, Some(1040))));
+                assert!(server.is_revoked(&identity("x", Some("t"), Some(1040))));
+                assert!(!server.is_revoked(&identity("d", None, Some(1041))));
+                let changes = *server.changes().borrow();
+                server.merge(&known, now_s).unwrap();
+                assert_eq!(*server.changes().borrow(), changes, "nothing new is no change");
+            }
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Cluster {
     }
 
     /// One connection, from its opening to its end.
-    async fn link(&self, shared: &Shared, sending: &mut mpsc::Receiver<Sending>) -> LinkError {
+    async fn link(&self, shared: &Arc<Shared>, sending: &mut mpsc::Receiver<Sending>) -> LinkError {
         match self.open().await {
             Err(error) => error,
             Ok((speaker, sink, stream)) => {
@@ -82,7 +82,8 @@ impl Cluster {
                     error = self.listen(shared, stream) => error,
                     error = self.speak(speaker.clone(), sending) => error,
                     error = self.follow_rooms(shared, sink) => error,
-                    error = self.renew(shared, speaker) => error,
+                    error = self.renew(shared, speaker.clone()) => error,
+                    error = self.share_revocations(shared, speaker) => error,
                     () = self.overflowed.notified() => LinkError::Overflowed,
                 }
             }
@@ -97,8 +98,12 @@ impl Cluster {
         let opening = async {
             let mut speaker = self.client.get_multiplexed_async_connection_with_config(&config).await?;
             let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
-            let mine = [Channel::Everybody, Channel::Node(self.node)];
-            sink.subscribe(&mine.map(|channel| channel.name(&self.config.prefix))[..]).await?;
+            let mut mine = vec![Channel::Everybody, Channel::Node(self.node)];
+            if !self.webhooks.is_empty() {
+                mine.push(Channel::Tellers);
+            }
+            let names: Vec<String> = mine.iter().map(|channel| channel.name(&self.config.prefix)).collect();
+            sink.subscribe(&names[..]).await?;
             self.renew_lease(&mut speaker).await?;
             Ok::<_, LinkError>((speaker, sink, stream))
         };
@@ -234,7 +239,7 @@ impl Cluster {
     async fn renew(&self, shared: &Shared, mut speaker: MultiplexedConnection) -> LinkError {
         let since_ms = self.now_ms();
         loop {
-            tokio::time::sleep(Duration::from_millis((self.config.lease_ms / RENEWALS).max(1))).await;
+            tokio::time::sleep(self.renewal_step()).await;
             self.tell(Channel::Everybody, Message::Beat);
             let peers: Vec<NodeId> = self.peers().iter().copied().collect();
             let renewing = async {
@@ -263,6 +268,11 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// From one renewal of a lease to the next.
+    pub(super) fn renewal_step(&self) -> Duration {
+        Duration::from_millis((self.config.lease_ms / RENEWALS).max(1))
     }
 
     async fn renew_lease(&self, speaker: &mut MultiplexedConnection) -> Result<(), LinkError> {

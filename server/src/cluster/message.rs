@@ -26,10 +26,16 @@ pub(super) enum Message {
     Snapshot { reports: Vec<Report> },
     /// All of the sender's connections in a room, by their numbers.
     Roll { room: Room, connections: Vec<u64> },
+    /// The sender has written down what was revoked.
+    Revoked,
     /// The sender lives.
     Beat,
     /// The sender has ended, and its clients have moved.
     Gone,
+    /// Something was committed in a room of which a webhook is to be told.
+    News { room: Room },
+    /// The sender tells no webhook any more.
+    Freed,
 }
 
 /// Whom a message is for.
@@ -38,6 +44,8 @@ pub(super) enum Channel {
     Everybody,
     Node(NodeId),
     Room(Room),
+    /// Those that may tell webhooks.
+    Tellers,
 }
 
 impl Channel {
@@ -46,6 +54,7 @@ impl Channel {
             Self::Everybody => format!("{prefix}:nodes"),
             Self::Node(node) => format!("{prefix}:node:{node}"),
             Self::Room(room) => format!("{prefix}:room:{room}"),
+            Self::Tellers => format!("{prefix}:webhooks"),
         }
     }
 }
@@ -53,6 +62,11 @@ impl Channel {
 /// The key that is there for as long as a node lives.
 pub(super) fn lease_key(prefix: &str, node: NodeId) -> String {
     format!("{prefix}:lease:{node}")
+}
+
+/// The key that holds what was revoked, as JSON.
+pub(super) fn revocations_key(prefix: &str) -> String {
+    format!("{prefix}:revocations")
 }
 
 pub(super) fn encode(envelope: &Envelope) -> Result<Vec<u8>, rmp_serde::encode::Error> {
@@ -63,13 +77,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Envelope, rmp_serde::decode::Error>
     rmp_serde::from_slice(bytes)
 }
 
-/// Reads a message, and writes and reads it again, for `tests/fuzz`.
+/// Reads a message, also as JSON, and writes and reads it again, for `tests/fuzz`.
 #[cfg(fuzzing)]
 #[allow(clippy::expect_used)]
 pub fn fuzz_message(bytes: &[u8]) {
-    let Ok(envelope) = decode(bytes) else { return };
-    let written = encode(&envelope).expect("what was read can be written");
-    assert_eq!(decode(&written).expect("what was written reads"), envelope);
+    for envelope in [decode(bytes).ok(), serde_json::from_slice(bytes).ok()].into_iter().flatten() {
+        let written = encode(&envelope).expect("what was read can be written");
+        assert_eq!(decode(&written).expect("what was written reads"), envelope);
+    }
 }
 
 #[cfg(test)]
@@ -115,9 +130,12 @@ mod tests {
             Message::Report(Box::new(report.clone())),
             Message::Ask { room: room.clone() },
             Message::Snapshot { reports: vec![report] },
-            Message::Roll { room, connections: vec![1, u64::MAX] },
+            Message::Roll { room: room.clone(), connections: vec![1, u64::MAX] },
+            Message::Revoked,
             Message::Beat,
             Message::Gone,
+            Message::News { room },
+            Message::Freed,
         ] {
             let envelope = Envelope { node: NodeId(u64::MAX), message };
             assert_eq!(decode(&encode(&envelope).unwrap()).unwrap(), envelope);

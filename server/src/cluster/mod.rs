@@ -7,13 +7,16 @@
 //! - [`order`]: pure: in which order a room's changes are delivered.
 //! - [`link`]: the connection to Redis, for as long as it lasts.
 //! - [`keeper`]: what is compared and read from the storage.
+//! - [`revocations`]: which tokens hold no longer, on any node.
 
 mod keeper;
 mod link;
 mod message;
 mod order;
+mod revocations;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,6 +35,7 @@ use crate::error::ServerError;
 use crate::fanout::{LocalFanout, head_hint};
 use crate::gateway::Shared;
 use crate::presence::{Effect, Heard, NodeId, Report};
+use crate::webhooks::Webhooks;
 
 /// Reports in one message: a room of thousands is told in parts.
 const SNAPSHOT_COUNT: usize = 100;
@@ -42,6 +46,7 @@ pub(crate) struct Cluster {
     config: ClusterConfig,
     client: redis::Client,
     fanout: Arc<LocalFanout>,
+    webhooks: Arc<Webhooks>,
     started: Instant,
     rooms: Mutex<Rooms>,
     /// Woken when rooms were opened or closed.
@@ -54,6 +59,8 @@ pub(crate) struct Cluster {
     compare: Notify,
     /// Woken when something was not sent that cannot be left out.
     overflowed: Notify,
+    /// Woken when another node has revoked something.
+    revoked: Notify,
     outbox: mpsc::Sender<Sending>,
     /// Taken by [`run`](Self::run).
     sending: Mutex<Option<mpsc::Receiver<Sending>>>,
@@ -88,6 +95,8 @@ enum Sending {
 /// How the cluster does, as `/health` says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ClusterHealth {
+    /// What connects the nodes.
+    pub(crate) kind: &'static str,
     /// `ok`, or `degraded` while Redis cannot be reached.
     pub(crate) state: &'static str,
     pub(crate) node: String,
@@ -95,14 +104,27 @@ pub(crate) struct ClusterHealth {
     pub(crate) peers: usize,
 }
 
+/// An error of Redis' may quote the URL, and with it the password.
+fn client(url: &RedisUrl, ca_file: Option<&Path>) -> Result<redis::Client, ServerError> {
+    let opened = redis::Client::open(url.0.as_str()).map_err(|_| ServerError::ClusterUrl)?;
+    let Some(path) = ca_file else { return Ok(opened) };
+    let unusable = || ServerError::ClusterAuthorities { path: path.to_owned() };
+    if !matches!(opened.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        return Err(ServerError::ClusterNotSecure);
+    }
+    let root_cert = Some(std::fs::read(path).map_err(|_| unusable())?);
+    let certificates = redis::TlsCertificates { client_tls: None, root_cert };
+    redis::Client::build_with_tls(url.0.as_str(), certificates).map_err(|_| unusable())
+}
+
 impl Cluster {
     pub(crate) fn new(
         url: &RedisUrl,
         config: &ClusterConfig,
         fanout: Arc<LocalFanout>,
+        webhooks: Arc<Webhooks>,
     ) -> Result<Arc<Self>, ServerError> {
-        // The error may quote the URL, and with it the password.
-        let client = redis::Client::open(url.0.as_str()).map_err(|_| ServerError::ClusterUrl)?;
+        let client = client(url, config.ca_file.as_deref())?;
         let (outbox, sending) = mpsc::channel(config.messages_queued_max.max(1));
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         Ok(Arc::new(Self {
@@ -110,6 +132,7 @@ impl Cluster {
             config: config.clone(),
             client,
             fanout,
+            webhooks,
             started: Instant::now(),
             rooms: Mutex::default(),
             rooms_changed: Notify::new(),
@@ -117,6 +140,7 @@ impl Cluster {
             gaps: Notify::new(),
             compare: Notify::new(),
             overflowed: Notify::new(),
+            revoked: Notify::new(),
             outbox,
             sending: Mutex::new(Some(sending)),
             up: AtomicBool::new(false),
@@ -126,6 +150,7 @@ impl Cluster {
 
     pub(crate) fn health(&self) -> ClusterHealth {
         ClusterHealth {
+            kind: "redis",
             state: if self.is_up() { "ok" } else { "degraded" },
             node: self.node.to_string(),
             peers: self.peers().len(),
@@ -134,6 +159,11 @@ impl Cluster {
 
     /// Delivers what this node has committed, and tells the others.
     pub(crate) fn committed(&self, changes: Changes) {
+        let room = &changes.room;
+        if self.webhooks.note(room) {
+            // What is not told is found by the search of all rooms.
+            self.send(Channel::Tellers, Message::News { room: room.clone() });
+        }
         let bytes: usize = changes.changes.iter().map(crate::hub::document_byte_len).sum();
         let told = match bytes > self.config.message_bytes_max {
             true => head_hint(changes.room.clone(), changes.to_seq),
@@ -189,6 +219,13 @@ impl Cluster {
         }
     }
 
+    /// Tells the others that this node tells no webhook any more.
+    pub(crate) fn say_freed(&self) {
+        if !self.webhooks.is_empty() {
+            self.send(Channel::Tellers, Message::Freed);
+        }
+    }
+
     /// Tells the others that this node ends, for at most as long as Redis may take to answer.
     pub(crate) async fn say_farewell(&self) {
         let (told, is_told) = oneshot::channel();
@@ -239,7 +276,7 @@ impl Cluster {
         let mut rooms = self.rooms();
         let Some(open) = rooms.open.get_mut(room) else { return };
         for ready in step(&mut open.order, self.now_ms(), self.patience()) {
-            self.fanout.publish(ready);
+            self.fanout.announce(ready);
         }
         if open.order.due_ms().is_none() {
             rooms.gapped.remove(room);
@@ -313,7 +350,10 @@ impl Cluster {
                 let reports = roster.reports(&room, shared.now_ms());
                 self.tell_room(&Channel::Node(node), &room, &reports);
             }
+            Message::Revoked => self.revoked.notify_one(),
             Message::Beat => {}
+            Message::News { room } => drop(self.webhooks.note(&room)),
+            Message::Freed => self.webhooks.freed(),
             Message::Gone => {
                 tracing::info!(%node, "another node has ended");
                 self.peers().remove(&node);

@@ -1,5 +1,7 @@
 //! Settings of a cluster of nodes.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// How this node works together with others. All of them need the same `url`, `prefix` and storage.
@@ -9,6 +11,8 @@ pub struct ClusterConfig {
     /// The Redis server that carries what nodes tell each other: `redis://` or, with TLS, `rediss://`. A node without one
     /// is alone.
     pub url: Option<RedisUrl>,
+    /// A file with the authorities, in PEM, that a Redis with TLS is believed by; the system's unless given.
+    pub ca_file: Option<PathBuf>,
     /// What the names of all channels and keys in Redis begin with.
     pub prefix: String,
     /// How long a node that died without a word still counts, and its clients as present, in milliseconds.
@@ -45,6 +49,7 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             url: None,
+            ca_file: None,
             prefix: "syncline".to_owned(),
             lease_ms: 15_000,
             connect_timeout_ms: 5_000,

@@ -28,6 +28,11 @@ pub struct DoorConfig {
     pub request_head_bytes_max: usize,
     /// How long the head of an HTTP request, or a TLS handshake, may take, in milliseconds.
     pub request_head_timeout_ms: u64,
+    /// Socket.IO handshakes of all addresses together: what a node takes when all clients come back at once. Others are told
+    /// when to come, one after the other.
+    pub handshakes: Rate,
+    /// The latest that any of them is told to come, in milliseconds.
+    pub handshake_wait_ms_max: u64,
     /// Socket.IO handshakes of one address.
     pub handshakes_per_address: Rate,
     /// Requests of one user, over all of its connections.
@@ -66,6 +71,8 @@ impl Default for DoorConfig {
             stranger_bytes_max: 64 << 10,
             request_head_bytes_max: 32 << 10,
             request_head_timeout_ms: 30_000,
+            handshakes: Rate { per_s: 2_000, burst: 10_000 },
+            handshake_wait_ms_max: 60_000,
             handshakes_per_address: Rate { per_s: 50, burst: 500 },
             requests_per_user: Rate { per_s: 5_000, burst: 10_000 },
             events: BTreeMap::new(),

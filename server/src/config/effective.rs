@@ -1,5 +1,7 @@
 //! The settings in force, as a file of settings has them, with everything secret masked.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -11,10 +13,42 @@ const MASK: &str = "***";
 const SECRET_WORDS: [&str; 5] = ["secret", "password", "token", "key", "credential"];
 const PLACE_ENDINGS: [&str; 4] = ["_file", "_dir", "_url", "_path"];
 
-/// The settings in force as TOML.
-pub fn effective(loaded: &Loaded) -> Result<String, ConfigError> {
+/// What [`Handle::reload`](crate::Handle::reload) takes over; of the certificate, what its files hold.
+const RELOADED: [&str; 2] = ["security.rules", "schemas"];
+
+/// The names of settings that differ, and that a server only reads at its start.
+pub fn needs_restart(before: &Loaded, now: &Loaded) -> Result<Vec<String>, ConfigError> {
+    let mut names = Vec::new();
+    differing(&all(before)?, &all(now)?, "", &mut names);
+    Ok(names)
+}
+
+fn differing(before: &Table, now: &Table, prefix: &str, names: &mut Vec<String>) {
+    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    for key in keys {
+        let name = format!("{prefix}{key}");
+        if RELOADED.contains(&name.as_str()) {
+            continue;
+        }
+        match (before.get(key), now.get(key)) {
+            (Some(Value::Table(before)), Some(Value::Table(now))) => {
+                differing(before, now, &format!("{name}."), names);
+            }
+            (before, now) if before != now => names.push(name),
+            _ => {}
+        }
+    }
+}
+
+fn all(loaded: &Loaded) -> Result<Table, ConfigError> {
     let mut all = table(&loaded.process)?;
     all.extend(table(&loaded.config)?);
+    Ok(all)
+}
+
+/// The settings in force as TOML.
+pub fn effective(loaded: &Loaded) -> Result<String, ConfigError> {
+    let mut all = all(loaded)?;
     for (key, value) in &mut all {
         mask(key, value);
     }
@@ -58,6 +92,7 @@ fn without_password(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -65,6 +100,20 @@ mod tests {
         let mut value = Value::String(value.to_owned());
         mask(key, &mut value);
         value.as_str().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_change_that_needs_a_restart_is_named_and_one_that_is_reloaded_is_not() {
+        let before = Loaded::default();
+        let mut now = Loaded::default();
+        now.config.security.rules.push(crate::access::rules::Rule::default());
+        now.config.schemas.insert("todos".to_owned(), crate::validate::SchemaSource::Inline(true.into()));
+        assert_eq!(needs_restart(&before, &now).unwrap(), Vec::<String>::new());
+        now.config.connection.ping_interval_ms += 1;
+        now.config.door.tls_key_file = Some("key.pem".into());
+        now.process.log = "debug".to_owned();
+        let names = needs_restart(&before, &now).unwrap();
+        assert_eq!(names, ["connection.ping_interval_ms", "door.tls_key_file", "log"]);
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct PostgresConfig {
     /// The file with the certificates, in PEM, of the authorities that may vouch for the database; those of the system
     /// when absent.
     pub ca_file: Option<PathBuf>,
+    /// Into how many parts the tables are divided, by a hash of the room: for a database of very many rooms. Decided when the
+    /// tables are made, and the same for all servers from then on; 0 for undivided tables.
+    pub partitions: u16,
     /// How long a new connection may take, in milliseconds.
     pub connect_timeout_ms: u64,
     /// How long a request waits for a free connection, in milliseconds.
@@ -44,6 +47,7 @@ impl Default for PostgresConfig {
             connections_max: 16,
             password_file: None,
             ca_file: None,
+            partitions: 0,
             connect_timeout_ms: 5_000,
             acquire_timeout_ms: 5_000,
             query_timeout_ms: 10_000,

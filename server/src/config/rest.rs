@@ -18,10 +18,10 @@ pub struct RestConfig {
     pub page_count_default: u32,
     /// Documents in one answer, whatever the request says.
     pub page_count_max: u32,
-    /// Documents that one list may look at.
+    /// What the documents of one list may take, in bytes; at least one is answered.
+    pub page_bytes_max: usize,
+    /// Documents that one list looks at. One in the order of ids then tells how to go on, one in another order is refused.
     pub query_scan_max: usize,
-    /// What the documents that match a list's filter may take in memory, in bytes.
-    pub query_bytes_max: usize,
     /// How long a request may take, from its first byte to its answer, in milliseconds.
     pub timeout_ms: u64,
     /// Requests served at once; others are answered `unavailable`.
@@ -30,12 +30,14 @@ pub struct RestConfig {
     pub requests_per_s_max: u32,
     /// Requests of one user in a first burst.
     pub requests_burst_max: u32,
-    /// Users whose rate is kept count of; those who asked for nothing the longest go first.
+    /// Users whose rate is kept count of; those who asked for the least of late go first.
     pub users_tracked_max: usize,
     /// How long an answer is remembered by its idempotency key, in milliseconds.
     pub receipts_kept_ms: u64,
     /// Answers remembered per user and room: 64 times as many at the most, the oldest of a part go first.
     pub receipts_kept_max: usize,
+    /// How long a browser may remember what pages of another origin may send, in milliseconds.
+    pub preflight_kept_ms: u64,
     /// Paths of the application's own that stand for one document each.
     pub aliases: Vec<AliasConfig>,
 }
@@ -48,8 +50,8 @@ impl Default for RestConfig {
             batch_count_max: 100,
             page_count_default: 100,
             page_count_max: 1000,
+            page_bytes_max: 4 << 20,
             query_scan_max: 20_000,
-            query_bytes_max: 16 << 20,
             timeout_ms: 10_000,
             requests_at_once_max: 256,
             requests_per_s_max: 100,
@@ -57,6 +59,7 @@ impl Default for RestConfig {
             users_tracked_max: 10_000,
             receipts_kept_ms: 24 * 60 * 60 * 1000,
             receipts_kept_max: 256,
+            preflight_kept_ms: 10 * 60 * 1000,
             aliases: Vec::new(),
         }
     }

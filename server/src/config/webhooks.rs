@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct WebhooksConfig {
     /// Who is told of changes: `[[webhooks.endpoints]]`.
     pub endpoints: Vec<WebhookConfig>,
-    /// How often all rooms are searched for changes that nobody was told of, as after a restart or a write on another server, in
-    /// milliseconds.
+    /// How often all rooms are searched for changes that nobody was told of, as after a restart or a write on another server without
+    /// a cluster, in milliseconds.
     pub scan_interval_ms: u64,
     /// How long the one server that sends keeps that right without renewing it, in milliseconds.
     pub lease_ms: u64,
@@ -51,6 +51,9 @@ pub struct WebhookConfig {
     pub secret_file: PathBuf,
     /// Rooms by their names; one that ends in `*` stands for all that begin so.
     pub rooms: Vec<String>,
+    /// What it is told of first, when its name is new: all there is, or only what changes from now on.
+    #[serde(default)]
+    pub from: WebhookStart,
     /// All collections when absent.
     #[serde(default)]
     pub collections: Option<Vec<String>>,
@@ -63,6 +66,17 @@ pub struct WebhookConfig {
     /// After so many failures in a row a message is given up, and lost to this endpoint; never when 0.
     #[serde(default)]
     pub attempts_max: u32,
+}
+
+/// Where a new endpoint begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookStart {
+    /// At the beginning of each room.
+    #[default]
+    Start,
+    /// At the end of each room that is there.
+    Now,
 }
 
 fn changes_max() -> u32 {

@@ -4,18 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use syncline_protocol::message::Failure;
 use syncline_protocol::{ErrorCode, WireError};
 
+use super::rates::whole_ms;
 use super::{Door, Visitor, network};
 
 /// Where Socket.IO is served.
 const SOCKET_IO: &str = "/socket.io";
+
+/// The routes of the admin page: its origin is the server's own, and it goes by a token that no other page has.
+const ADMIN: &str = "/admin";
 
 /// The standard one counts in seconds.
 const MS_PER_S: u64 = 1000;
@@ -26,7 +30,7 @@ pub(crate) fn layer(router: Router, door: &Arc<Door>) -> Router {
 }
 
 async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    if !door.allows_origin(request.headers()) {
+    if !is_of_admin_page(&request) && !door.allows_origin(request.headers()) {
         tracing::debug!("a page of another origin was refused");
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -43,11 +47,16 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
             Some(session) => visitor.claim(&session),
             None => {
                 if let Err(wait) = door.handshake(&visitor, request.headers()) {
-                    return too_often(wait);
+                    let error = WireError::new(ErrorCode::RateLimited, "too many connections at once");
+                    return refused(StatusCode::TOO_MANY_REQUESTS, error, wait);
                 }
             }
         }
-        return next.run(request).await;
+        let response = next.run(request).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            visitor.upgrade();
+        }
+        return response;
     }
     // The limits of its route hold for what it sends.
     visitor.allow(usize::MAX);
@@ -59,14 +68,22 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     response
 }
 
+/// By the route, not by the path: an app's own may begin alike.
+fn is_of_admin_page(request: &Request) -> bool {
+    let route =
+        request.extensions().get::<MatchedPath>().and_then(|route| route.as_str().strip_prefix(ADMIN));
+    route.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl Door {
+    /// Whether pages of an origin may connect, and read answers.
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
+        let origins = &self.config.origins;
+        origins.is_empty() || origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+    }
+
     fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        match headers.get(header::ORIGIN) {
-            Some(origin) if !self.config.origins.is_empty() => {
-                self.config.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
-            }
-            _ => true,
-        }
+        headers.get_all(header::ORIGIN).iter().all(|origin| self.allows(origin))
     }
 
     fn handshake(&self, visitor: &Visitor, headers: &HeaderMap) -> Result<(), Duration> {
@@ -88,12 +105,12 @@ impl Door {
     }
 }
 
-fn too_often(wait: Duration) -> Response {
-    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-    let error = WireError::new(ErrorCode::RateLimited, "too many connections at once");
+/// The answer to a handshake that may be tried again after a time.
+pub(crate) fn refused(status: StatusCode, error: WireError, wait: Duration) -> Response {
+    let wait_ms = whole_ms(wait);
     let error = WireError { retry_after_ms: Some(wait_ms), ..error };
     let headers = [(header::RETRY_AFTER, wait_ms.div_ceil(MS_PER_S).to_string())];
-    (StatusCode::TOO_MANY_REQUESTS, headers, Json(Failure { error })).into_response()
+    (status, headers, Json(Failure { error })).into_response()
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! A connection begins as a *stranger*: few of them, with little to say. It is one no longer when its Socket.IO
 //! session is accepted, or a request with credentials was answered.
 
+mod admission;
 mod guard;
 mod layer;
 pub(crate) mod rates;
+mod round_trip;
 mod serve;
 mod tls;
 
@@ -13,9 +15,12 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-pub(crate) use self::layer::layer;
-pub(crate) use self::rates::{Rates, UserRates};
+use self::admission::Admission;
+pub(crate) use self::layer::{layer, refused};
+pub(crate) use self::rates::{Keyed, Rates, UserRates, WhenFull, whole_ms};
+use self::round_trip::RoundTrip;
 pub(crate) use self::serve::{Listening, serve};
 pub use self::tls::{Tls, TlsError};
 use crate::config::DoorConfig;
@@ -25,6 +30,8 @@ use crate::config::DoorConfig;
 pub(crate) struct Door {
     config: DoorConfig,
     pub(crate) rates: Rates,
+    /// For new sessions, whoever asks.
+    pub(crate) admission: Admission,
     inner: Mutex<Inner>,
 }
 
@@ -47,11 +54,18 @@ pub(crate) struct Visitor {
     /// What it may still send.
     bytes_left: AtomicUsize,
     session: Mutex<Option<String>>,
+    is_websocket: AtomicBool,
+    round_trip: RoundTrip,
 }
 
 impl Door {
     pub(crate) fn new(config: &DoorConfig) -> Arc<Self> {
-        Arc::new(Self { config: config.clone(), rates: Rates::new(config), inner: Mutex::default() })
+        Arc::new(Self {
+            config: config.clone(),
+            rates: Rates::new(config),
+            admission: Admission::new(config),
+            inner: Mutex::default(),
+        })
     }
 
     /// Lets a connection in, unless there are too many strangers already.
@@ -76,6 +90,8 @@ impl Door {
             is_stranger: AtomicBool::new(true),
             bytes_left: AtomicUsize::new(self.config.stranger_bytes_max),
             session: Mutex::new(None),
+            is_websocket: AtomicBool::new(false),
+            round_trip: RoundTrip::default(),
         }))
     }
 
@@ -122,6 +138,20 @@ impl Visitor {
         if self.is_stranger.swap(false, Ordering::Relaxed) {
             self.leave();
         }
+    }
+
+    /// What it is answered next makes it a WebSocket.
+    fn upgrade(&self) {
+        self.is_websocket.store(true, Ordering::Relaxed);
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.is_websocket.load(Ordering::Relaxed)
+    }
+
+    /// How long it took to answer the last ping; never known while it is no WebSocket.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.last()
     }
 
     /// It says that it belongs to a session.

@@ -32,9 +32,11 @@ impl Rates {
         let kept_max = config.rates_kept_max;
         let events = config.events.iter();
         Self {
-            handshakes: Keyed::new(config.handshakes_per_address, kept_max),
-            users: Keyed::new(config.requests_per_user, kept_max),
-            events: events.map(|(name, rate)| (name.clone(), Keyed::new(*rate, kept_max))).collect(),
+            handshakes: Keyed::new(config.handshakes_per_address, kept_max, WhenFull::LetPass),
+            users: Keyed::new(config.requests_per_user, kept_max, WhenFull::LetPass),
+            events: events
+                .map(|(name, rate)| (name.clone(), Keyed::new(*rate, kept_max, WhenFull::LetPass)))
+                .collect(),
         }
     }
 
@@ -68,24 +70,42 @@ impl UserRates {
     }
 }
 
+/// What becomes of a new key when as many are kept as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// It is let pass and not remembered: those who are known are held to their rates whoever else comes.
+    LetPass,
+    /// It is held to its rate, and those forgotten that asked for the least of late.
+    ForgetOthers,
+}
+
+/// A wait in whole milliseconds, as it is told.
+pub(crate) fn whole_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+pub(super) fn quota(rate: Rate) -> Quota {
+    let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+    Quota::per_second(at_least_one(rate.per_s)).allow_burst(at_least_one(rate.burst))
+}
+
 /// One rate for each key, and no more keys than that.
 #[derive(Debug)]
-struct Keyed<K: Hash + Eq + Clone> {
+pub(crate) struct Keyed<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, Kept<K>, DefaultClock>,
     kept_max: usize,
     swept: Mutex<Option<Instant>>,
 }
 
 impl<K: Hash + Eq + Clone> Keyed<K> {
-    fn new(rate: Rate, kept_max: usize) -> Self {
-        let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(at_least_one(rate.per_s)).allow_burst(at_least_one(rate.burst));
-        let kept = Kept { states: Mutex::default(), max: kept_max };
-        let limiter = RateLimiter::new(quota, kept, DefaultClock::default());
+    pub(crate) fn new(rate: Rate, kept_max: usize, when_full: WhenFull) -> Self {
+        let kept = Kept { states: Mutex::default(), max: kept_max.max(1), when_full };
+        let limiter = RateLimiter::new(quota(rate), kept, DefaultClock::default());
         Self { limiter, kept_max, swept: Mutex::new(None) }
     }
 
-    fn take(&self, key: &K) -> Result<(), Duration> {
+    /// Answers how long to wait, if it is too often.
+    pub(crate) fn take(&self, key: &K) -> Result<(), Duration> {
         if self.limiter.len() >= self.kept_max {
             self.make_room();
         }
@@ -103,11 +123,12 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
     }
 }
 
-/// The states of the keys. Beyond the most that are kept, a new one is let pass and not remembered.
+/// The states of the keys: when each will have recovered.
 #[derive(Debug)]
 struct Kept<K> {
     states: Mutex<HashMap<K, Nanos>>,
     max: usize,
+    when_full: WhenFull,
 }
 
 impl<K> Kept<K> {
@@ -126,11 +147,24 @@ impl<K: Hash + Eq + Clone> StateStore for Kept<K> {
         let mut states = self.states();
         let before = states.get(key).copied();
         let (outcome, after) = measure(before)?;
-        if before.is_some() || states.len() < self.max {
-            states.insert(key.clone(), after);
+        if before.is_none() && states.len() >= self.max {
+            match self.when_full {
+                WhenFull::LetPass => return Ok(outcome),
+                WhenFull::ForgetOthers => forget_half(&mut states),
+            }
         }
+        states.insert(key.clone(), after);
         Ok(outcome)
     }
+}
+
+/// Half of them at once, so that making room costs little for each.
+fn forget_half<K: Hash + Eq>(states: &mut HashMap<K, Nanos>) {
+    let mut recovered: Vec<Nanos> = states.values().copied().collect();
+    let middle = recovered.len() / 2;
+    let (_, median, _) = recovered.select_nth_unstable(middle);
+    let median = *median;
+    states.retain(|_, state| *state > median);
 }
 
 impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Kept<K> {
@@ -153,7 +187,7 @@ mod tests {
 
     #[test]
     fn each_key_has_a_rate_of_its_own_and_is_told_how_long_to_wait() {
-        let rates = Keyed::new(Rate { per_s: 1, burst: 3 }, 10);
+        let rates = Keyed::new(Rate { per_s: 1, burst: 3 }, 10, WhenFull::LetPass);
         for key in ["a", "b"] {
             let taken: Vec<bool> = (0..4).map(|_| rates.take(&key).is_ok()).collect();
             assert_eq!(taken, [true, true, true, false], "{key}");
@@ -163,14 +197,27 @@ mod tests {
     }
 
     #[test]
+    fn a_new_key_that_is_held_to_its_rate_takes_the_place_of_those_that_asked_for_little() {
+        let rates = Keyed::new(Rate { per_s: 1, burst: 100 }, 10, WhenFull::ForgetOthers);
+        for _ in 0..100 {
+            rates.limiter.check_key(&0).ok();
+        }
+        for key in 1..1000 {
+            assert!(rates.take(&key).is_ok());
+            assert!(rates.limiter.len() <= 10, "{}", rates.limiter.len());
+        }
+        assert!(rates.take(&0).is_err(), "who asked for much is remembered");
+    }
+
+    #[test]
     fn keys_are_bounded_and_those_that_recovered_make_room() {
-        let busy = Keyed::new(Rate { per_s: 1, burst: 1 }, 100);
+        let busy = Keyed::new(Rate { per_s: 1, burst: 1 }, 100, WhenFull::LetPass);
         for key in 0..10_000 {
             assert!(busy.take(&key).is_ok());
         }
         assert!(busy.limiter.len() <= 100, "{}", busy.limiter.len());
         assert!(busy.take(&0).is_err(), "a key that is kept is held to its rate");
-        let quick = Keyed::new(Rate { per_s: 1_000_000, burst: 1 }, 100);
+        let quick = Keyed::new(Rate { per_s: 1_000_000, burst: 1 }, 100, WhenFull::LetPass);
         for key in 0..100 {
             assert!(quick.take(&key).is_ok());
         }

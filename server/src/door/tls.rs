@@ -1,12 +1,14 @@
 //! The server's certificate, read again when its files change.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::current::Current;
 
 /// Why there is no certificate to show.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +26,7 @@ pub enum TlsError {
 /// A certificate and its key, as they are now. TLS 1.2 is the least that is spoken.
 pub struct Tls {
     files: Files,
-    config: RwLock<Arc<ServerConfig>>,
+    config: Current<ServerConfig>,
 }
 
 struct Files {
@@ -42,12 +44,12 @@ impl Tls {
             }
             _ => return Err(TlsError::OnlyOneFile),
         };
-        let config = RwLock::new(files.read()?);
+        let config = Current::new(files.read()?);
         Ok(Some(Arc::new(Self { files, config })))
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        self.config.get()
     }
 
     /// Reads the files whenever they change, for ever. Files that cannot be used change nothing.
@@ -59,20 +61,23 @@ impl Tls {
             if now == seen {
                 continue;
             }
-            match self.files.read() {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    tracing::info!("the certificate was read anew");
-                }
+            match self.reload() {
+                Ok(()) => tracing::info!("the certificate was read anew"),
                 Err(error) => tracing::error!(%error, "the new certificate cannot be used"),
             }
             seen = now;
         }
     }
+
+    /// Reads the files now.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        self.config.set(self.files.read()?);
+        Ok(())
+    }
 }
 
 impl Files {
-    fn read(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    fn read(&self) -> Result<ServerConfig, TlsError> {
         let unusable = |reason: String| TlsError::Certificate { path: self.certificate.clone(), reason };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect)
@@ -85,7 +90,7 @@ impl Files {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(config)
     }
 
     fn changed(&self) -> [Option<SystemTime>; 2] {

@@ -1,19 +1,51 @@
 //! Fan-out within one process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use syncline_protocol::Room;
 use syncline_protocol::message::Changes;
+use tokio::sync::Notify;
 
+use super::rounds::{Next, Rounds};
 use super::{LiveEvent, Mailbox, News};
+use crate::config::HubConfig;
 use crate::presence::ConnectionId;
+
+/// After so many mailboxes, others get a turn: a big room must not keep whoever writes in it waiting.
+const MAILBOXES_AT_ONCE: usize = 64;
 
 /// The mailboxes of all connections, and which rooms each subscribed to.
 #[derive(Debug)]
 pub struct LocalFanout {
     routes: RwLock<Routes>,
     live_bytes_max: usize,
+    announced: Arc<Announced>,
+}
+
+/// What is to be told, and who waits for it.
+#[derive(Debug)]
+struct Announced {
+    rounds: Mutex<Rounds>,
+    changed: Notify,
+}
+
+/// A round under way: over when it is dropped.
+#[derive(Debug)]
+pub(super) struct Round {
+    announced: Arc<Announced>,
+    room: Room,
+    number: u64,
+}
+
+/// What a room's subscribers are told of.
+struct Telling {
+    room: Room,
+    head: u64,
+    event: Arc<LiveEvent>,
+    is_too_large: bool,
+    mailboxes: Vec<Arc<Mailbox>>,
 }
 
 #[derive(Debug, Default)]
@@ -23,9 +55,13 @@ struct Routes {
 }
 
 impl LocalFanout {
-    /// Changes above `live_bytes_max` are announced without their documents.
-    pub fn new(live_bytes_max: usize) -> Self {
-        Self { routes: RwLock::default(), live_bytes_max }
+    pub fn new(config: &HubConfig) -> Self {
+        let announced = Announced { rounds: Mutex::new(Rounds::new(config)), changed: Notify::new() };
+        Self {
+            routes: RwLock::default(),
+            live_bytes_max: config.live_bytes_max,
+            announced: Arc::new(announced),
+        }
     }
 
     pub fn connect(&self, id: ConnectionId, mailbox: Arc<Mailbox>) {
@@ -64,19 +100,74 @@ impl LocalFanout {
         });
     }
 
-    /// Hands durable changes to the room's subscribers. Calls for one room come in the order of its log.
-    pub fn publish(&self, changes: Changes) {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(subscribers) = routes.subscribers.get(&changes.room) else { return };
-        let (room, head) = (changes.room.clone(), changes.to_seq);
-        let event = Arc::new(LiveEvent::new(News::Changes(changes)));
-        for mailbox in subscribers.values() {
-            if event.byte_len() > self.live_bytes_max {
-                mailbox.post_head(&room, head);
-            } else {
-                mailbox.post(&event);
+    /// Takes durable changes for the room's subscribers, which [`run`](Self::run) tells. Calls for one room come in the
+    /// order of its log.
+    pub fn announce(&self, changes: Changes) {
+        let is_heard = {
+            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            routes.subscribers.contains_key(&changes.room)
+        };
+        if is_heard && self.announced.rounds().offer(changes) {
+            self.announced.changed.notify_one();
+        }
+    }
+
+    /// Tells what is announced, for ever.
+    pub async fn run(&self) {
+        loop {
+            let changed = self.announced.changed.notified();
+            match self.tell_announced().await {
+                // Either is a reason to look again.
+                Some(at) => drop(tokio::time::timeout_at(at.into(), changed).await),
+                None => changed.await,
             }
         }
+    }
+
+    /// Tells what may be told now. Answers when more may be, unless that is heard of.
+    pub(crate) async fn tell_announced(&self) -> Option<Instant> {
+        loop {
+            match self.next_round(Instant::now()) {
+                Ok(telling) => {
+                    for some in telling.mailboxes.chunks(MAILBOXES_AT_ONCE) {
+                        telling.post(some);
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Err(at) => return at,
+            }
+        }
+    }
+
+    /// Tells what may be told at a time, without a turn for anybody else. Answers whether there was any.
+    pub fn tell_at(&self, now: Instant) -> bool {
+        let mut is_told = false;
+        while let Ok(telling) = self.next_round(now) {
+            telling.post(&telling.mailboxes);
+            is_told = true;
+        }
+        is_told
+    }
+
+    /// What is to be told next, or when there may be more, unless that is heard of.
+    fn next_round(&self, now: Instant) -> Result<Telling, Option<Instant>> {
+        // Its lock is not held any more when the round is made, which takes it as it ends.
+        let next = self.announced.rounds().next(now);
+        let (changes, number) = match next {
+            Next::Tell { changes, number } => (changes, number),
+            Next::At(at) => return Err(Some(at)),
+            Next::Nothing => return Err(None),
+        };
+        let mailboxes = {
+            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            let subscribers = routes.subscribers.get(&changes.room).into_iter().flat_map(HashMap::values);
+            subscribers.cloned().collect()
+        };
+        let round = Round { announced: Arc::clone(&self.announced), room: changes.room.clone(), number };
+        let (room, head) = (changes.room.clone(), changes.to_seq);
+        let event = Arc::new(LiveEvent::of_round(News::Changes(changes), Some(round)));
+        let is_too_large = event.byte_len() > self.live_bytes_max;
+        Ok(Telling { room, head, event, is_too_large, mailboxes })
     }
 
     /// Hands an event to some connections.
@@ -105,5 +196,31 @@ impl LocalFanout {
 
     fn write(&self, change: impl FnOnce(&mut Routes)) {
         change(&mut self.routes.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Telling {
+    fn post(&self, mailboxes: &[Arc<Mailbox>]) {
+        for mailbox in mailboxes {
+            if self.is_too_large {
+                mailbox.post_head(&self.room, self.head);
+            } else {
+                mailbox.post(&self.event);
+            }
+        }
+    }
+}
+
+impl Announced {
+    fn rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        if self.announced.rounds().end(&self.room, self.number) {
+            self.announced.changed.notify_one();
+        }
     }
 }

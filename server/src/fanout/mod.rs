@@ -2,6 +2,7 @@
 
 pub mod local;
 mod mailbox;
+mod rounds;
 
 use std::sync::OnceLock;
 
@@ -11,6 +12,8 @@ use syncline_protocol::message::{Changes, Encoding, PresenceDiff, UserStatus, ev
 
 pub use local::LocalFanout;
 pub use mailbox::{Mail, Mailbox, Waiting};
+
+use self::local::Round;
 
 use crate::hub::document_byte_len;
 use crate::wire::{self, Body};
@@ -22,6 +25,8 @@ pub struct LiveEvent {
     bytes: usize,
     plain: OnceLock<Option<Body>>,
     compact: OnceLock<Option<Body>>,
+    /// Ends when everybody has taken it.
+    _round: Option<Round>,
 }
 
 /// What a connection may hear unasked.
@@ -61,6 +66,10 @@ impl News {
 
 impl LiveEvent {
     pub fn new(news: News) -> Self {
+        Self::of_round(news, None)
+    }
+
+    fn of_round(news: News, round: Option<Round>) -> Self {
         const SMALL_EVENT_BYTES: usize = 256;
         let bytes = match &news {
             News::Changes(changes) => changes.changes.iter().map(document_byte_len).sum(),
@@ -70,7 +79,8 @@ impl LiveEvent {
             }
             News::Online(_) | News::Offline(_) => 0,
         };
-        Self { news, bytes: bytes + SMALL_EVENT_BYTES, plain: OnceLock::new(), compact: OnceLock::new() }
+        let (plain, compact) = (OnceLock::new(), OnceLock::new());
+        Self { news, bytes: bytes + SMALL_EVENT_BYTES, plain, compact, _round: round }
     }
 
     /// Roughly, in memory and on the wire.
@@ -79,12 +89,12 @@ impl LiveEvent {
     }
 
     /// The payload in one encoding, or `None` when it cannot be encoded.
-    pub fn body(&self, encoding: Encoding) -> Option<Body> {
+    pub fn body(&self, encoding: Encoding) -> Option<&Body> {
         let slot = match encoding {
             Encoding::Plain => &self.plain,
             Encoding::Compact => &self.compact,
         };
-        slot.get_or_init(|| self.news.encode(encoding)).clone()
+        slot.get_or_init(|| self.news.encode(encoding)).as_ref()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A push, mutation by mutation.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::limits::VALUE_DEPTH_MAX;
@@ -35,7 +36,14 @@ pub(super) struct Batch<'a, S> {
 pub(super) struct Working {
     replaced: Option<Replaced>,
     pub(super) document: Option<Document>,
-    changed: bool,
+    /// What the push has written of it so far, in bytes; `None` for nothing.
+    written_bytes: Option<usize>,
+}
+
+/// A document as a mutation makes it, with its [`document_byte_len`].
+pub(super) struct Weighed {
+    pub(super) document: Document,
+    pub(super) bytes: usize,
 }
 
 impl<'a, S: PushStore> Batch<'a, S> {
@@ -45,6 +53,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
         author: &'a Author,
         limits: &'a Limits,
         validation: &'a Validation,
+        mutations: usize,
     ) -> Result<Self, S::Error> {
         let client = author.client;
         let head = store.head(room)?;
@@ -60,7 +69,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
             head,
             last_client_seq_before: last_client_seq,
             last_client_seq,
-            documents: HashMap::new(),
+            documents: HashMap::with_capacity(mutations),
             rejections: Vec::new(),
             written_bytes: 0,
         })
@@ -117,11 +126,14 @@ impl<'a, S: PushStore> Batch<'a, S> {
         mutation: &Mutation,
         key: &DocumentKey,
         now_ms: u64,
-    ) -> Result<Document, WireError> {
+    ) -> Result<Weighed, WireError> {
         let after = merged(current, mutation, self.client, now_ms, self.limits)?;
-        let before = self.documents.get(key).and_then(|working| working.document.as_ref());
-        let effect = Effect { room: self.room, user: self.user, before, after: &after };
-        self.validation.validate(&effect).map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
+        if !self.validation.is_empty() {
+            let before = self.documents.get(key).and_then(|working| working.document.as_ref());
+            let effect = Effect { room: self.room, user: self.user, before, after: &after.document };
+            let validated = self.validation.validate(&effect);
+            validated.map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
+        }
         Ok(after)
     }
 
@@ -129,7 +141,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
         &mut self,
         mutation: &Mutation,
         key: &DocumentKey,
-        mut document: Document,
+        Weighed { mut document, bytes }: Weighed,
         (checksum_before, deleted_before): (Checksum, bool),
     ) -> MutationResult {
         self.head.seq += if is_active(Sabotage::SequenceGap) { 2 } else { 1 };
@@ -139,26 +151,26 @@ impl<'a, S: PushStore> Batch<'a, S> {
         }
         let tombstones = self.head.tombstones.saturating_sub(u64::from(deleted_before));
         self.head.tombstones = tombstones + u64::from(document.deleted);
-        self.written_bytes += document_byte_len(&document);
+        self.written_bytes += bytes;
         let seq = Some(document.seq);
         if let Some(working) = self.documents.get_mut(key) {
-            if working.changed {
-                self.written_bytes -= working.document.as_ref().map_or(0, document_byte_len);
-            }
+            self.written_bytes -= working.written_bytes.replace(bytes).unwrap_or(0);
             working.document = Some(document);
-            working.changed = true;
         }
         MutationResult { seq, ..result(mutation, MutationStatus::Applied) }
     }
 
     pub(super) fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
-        if !self.documents.contains_key(key) {
-            let document = self.store.document(self.room, key)?;
-            let replaced =
-                document.as_ref().map(|document| Replaced { seq: document.seq, deleted: document.deleted });
-            self.documents.insert(key.clone(), Working { replaced, document, changed: false });
+        match self.documents.entry(key.clone()) {
+            Entry::Occupied(found) => Ok(found.into_mut()),
+            Entry::Vacant(place) => {
+                let document = self.store.document(self.room, key)?;
+                let replaced = document
+                    .as_ref()
+                    .map(|document| Replaced { seq: document.seq, deleted: document.deleted });
+                Ok(place.insert(Working { replaced, document, written_bytes: None }))
+            }
         }
-        Ok(&self.documents[key])
     }
 
     /// The first outcome of a number used before: a rejection that is kept tells, and what was not refused was
@@ -206,7 +218,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
         let mut documents: Vec<_> = self
             .documents
             .into_values()
-            .filter(|working| working.changed)
+            .filter(|working| working.written_bytes.is_some())
             .filter_map(|working| Some(Written { document: working.document?, replaced: working.replaced }))
             .collect();
         documents.sort_by_key(|written| written.document.seq);
@@ -258,7 +270,7 @@ fn merged(
     client: ClientId,
     now_ms: u64,
     limits: &Limits,
-) -> Result<Document, WireError> {
+) -> Result<Weighed, WireError> {
     let bytes_max = usize::try_from(limits.document_bytes_max).unwrap_or(usize::MAX);
     let too_large = |bytes: usize| {
         let message = format!("the document takes {bytes} bytes, at most {bytes_max} are allowed");
@@ -275,24 +287,27 @@ fn merged(
     if written > bytes_max {
         return Err(too_large(written));
     }
+    // A creation of what is not there makes just what it writes.
+    let known = (current.is_none() && matches!(mutation.write, Write::Create(_))).then_some(written);
     let mut document = current;
     merge::apply(&mut document, mutation, client, now_ms)
         .map_err(|error| WireError::new(ErrorCode::NotFound, error.to_string()))?;
     let Some(document) = document else {
         return Err(WireError::new(ErrorCode::NotFound, merge::NotFound.to_string()));
     };
-    let bytes = fields_byte_len(&document.fields);
+    let bytes = known.unwrap_or_else(|| fields_byte_len(&document.fields));
     if bytes > bytes_max {
         return Err(too_large(bytes));
     }
-    if metadata_byte_len(&document) > bytes_max {
+    let metadata_bytes = metadata_byte_len(&document);
+    if metadata_bytes > bytes_max {
         return Err(WireError::new(ErrorCode::TooLarge, "the document's history of writes takes too much"));
     }
     if !document.fields.values().all(|value| nests_within(value, VALUE_DEPTH_MAX)) {
         let message = format!("the document would nest deeper than {VALUE_DEPTH_MAX}");
         return Err(WireError::new(ErrorCode::Invalid, message));
     }
-    Ok(document)
+    Ok(Weighed { document, bytes: bytes + metadata_bytes })
 }
 
 /// Whether a value nests at most `depth_max` deep, as the wire counts.

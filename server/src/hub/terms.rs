@@ -10,7 +10,7 @@ use syncline_protocol::{
     Stamp, Stamps, Value, VersionVector, WireError, Write, merge,
 };
 
-use super::batch::{Batch, result};
+use super::batch::{Batch, Weighed, document_byte_len, result};
 use super::{DocumentKey, PushError, PushStore};
 
 /// The collection of receipts. It is part of a room's log, and no client sees it.
@@ -172,7 +172,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Whether no client sees a collection.
-pub(super) fn is_hidden(collection: &Collection) -> bool {
+pub(crate) fn is_hidden(collection: &Collection) -> bool {
     collection.as_str() == RECEIPTS
 }
 
@@ -295,7 +295,8 @@ impl<S: PushStore> Batch<'_, S> {
         receipt.note(&mut document.fields, results, now_ms).map_err(PushError::Refused)?;
         document.version.record(self.client, client_seq);
         self.last_client_seq = client_seq;
-        self.put(book, &key_of(book), document, Default::default());
+        let bytes = document_byte_len(&document);
+        self.put(book, &key_of(book), Weighed { document, bytes }, Default::default());
         Ok(())
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use syncline_protocol::ClientId;
 use tokio::sync::Notify;
 
+use crate::door::Visitor;
 use crate::fanout::Mailbox;
 use crate::inbox::Inbox;
 use crate::presence::{ConnectionId, Roster};
@@ -25,6 +26,7 @@ pub(crate) struct Client {
     pub(crate) user: String,
     pub(crate) client: Option<ClientId>,
     pub(crate) address: Option<SocketAddr>,
+    pub(crate) visitor: Option<Arc<Visitor>>,
     pub(crate) since: Instant,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) inbox: Arc<Inbox>,
@@ -47,6 +49,7 @@ pub(crate) struct Listed {
     client: Option<ClientId>,
     address: Option<String>,
     connected_s: u64,
+    round_trip_ms: Option<f64>,
     rooms: Vec<String>,
     rooms_count: usize,
     requests: u64,
@@ -54,6 +57,34 @@ pub(crate) struct Listed {
     events_queued: usize,
     events_queued_bytes: usize,
     rooms_lagging: usize,
+}
+
+/// What part of the clients answered their last ping within how long; nothing is known before the first answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct RoundTrips {
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+}
+
+impl RoundTrips {
+    fn of(mut all: Vec<Duration>) -> Self {
+        all.sort_unstable();
+        let within = |percent: usize| {
+            let rank = (all.len() * percent).div_ceil(100);
+            all.get(rank.checked_sub(1)?).copied().map(in_ms)
+        };
+        Self { p50_ms: within(50), p95_ms: within(95) }
+    }
+}
+
+fn in_ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+impl Client {
+    fn round_trip(&self) -> Option<Duration> {
+        self.visitor.as_ref()?.round_trip()
+    }
 }
 
 /// Rooms named for each client.
@@ -77,6 +108,11 @@ impl Clients {
     /// How many connections do not keep up with their events.
     pub(crate) fn lagging_count(&self) -> usize {
         self.lock().values().filter(|client| client.mailbox.waiting().rooms_lagging > 0).count()
+    }
+
+    /// How long clients take to answer.
+    pub(crate) fn round_trips(&self) -> RoundTrips {
+        RoundTrips::of(self.lock().values().filter_map(|client| client.round_trip()).collect())
     }
 
     /// Connections whose user or address has a text in it: those that keep up worst first, then the newest.
@@ -113,6 +149,7 @@ fn listed(id: ConnectionId, client: &Client, roster: &Roster) -> Listed {
         user: client.user.clone(),
         client: client.client,
         address: client.address.map(|address| address.to_string()),
+        round_trip_ms: client.round_trip().map(in_ms),
         connected_s: client.since.elapsed().as_secs(),
         rooms: named.map(|room| room.as_str().to_owned()).collect(),
         rooms_count: rooms.map_or(0, |rooms| rooms.len()),
@@ -127,5 +164,20 @@ fn listed(id: ConnectionId, client: &Client, roster: &Roster) -> Listed {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.clients.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_are_those_of_the_slowest_of_so_many_clients() {
+        assert_eq!(RoundTrips::of(Vec::new()), RoundTrips::default());
+        let seconds = |count: u64| (1..=count).rev().map(Duration::from_secs).collect();
+        for (count, p50_ms, p95_ms) in [(1, 1e3, 1e3), (2, 1e3, 2e3), (20, 1e4, 1.9e4), (100, 5e4, 9.5e4)] {
+            let expected = RoundTrips { p50_ms: Some(p50_ms), p95_ms: Some(p95_ms) };
+            assert_eq!(RoundTrips::of(seconds(count)), expected, "{count}");
+        }
     }
 }

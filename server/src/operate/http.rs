@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -12,15 +12,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use syncline_protocol::ErrorCode;
 use syncline_protocol::message::Failure;
+use syncline_protocol::{ErrorCode, WireError};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use super::clients::Listed;
+use super::clients::{Listed, RoundTrips};
 use super::metrics::Now;
 use super::series::Sample;
 use super::token::AdminToken;
+use crate::auth::Revocation;
 use crate::cluster::ClusterHealth;
 use crate::config::OperationsConfig;
 use crate::error::ServerError;
@@ -90,6 +91,7 @@ fn routes(state: Operating) -> Router {
             .route("/admin/api/overview", get(overview))
             .route("/admin/api/backup", get(backup))
             .route("/admin/api/clients/{id}/disconnect", post(disconnect))
+            .route("/admin/api/revoke", post(revoke).layer(DefaultBodyLimit::max(REVOCATION_BYTES_MAX)))
             .layer(middleware::from_fn_with_state(state.clone(), only_with_token));
         let page = |content_type: &'static str, text: &'static str| {
             get(move || async move { ([(header::CONTENT_TYPE, content_type)], text) })
@@ -151,6 +153,8 @@ struct Health {
 
 #[derive(Serialize)]
 struct StorageHealth {
+    /// `sled` or `postgres`.
+    kind: &'static str,
     healthy: bool,
 }
 
@@ -168,7 +172,7 @@ async fn health(State(state): State<HttpState>) -> Response {
         uptime_s: state.started.elapsed().as_secs(),
         mode: state.mode,
         version: env!("CARGO_PKG_VERSION"),
-        storage: StorageHealth { healthy },
+        storage: StorageHealth { kind: state.storage_kind, healthy },
         cluster: state.shared.cluster.as_ref().map(|cluster| cluster.health()),
     };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -232,6 +236,7 @@ struct Overview {
     uptime_s: u64,
     ready: Readiness,
     now: Now,
+    round_trips: RoundTrips,
     clients: Vec<Listed>,
     rooms: Vec<ListedRoom>,
     samples: Vec<Sample>,
@@ -257,6 +262,7 @@ async fn overview(State(state): State<Operating>, Query(wanted): Query<Wanted>) 
         uptime_s: operate.started.elapsed().as_secs(),
         ready: shared.readiness(),
         now: now(shared),
+        round_trips: operate.clients.round_trips(),
         clients,
         rooms: rooms
             .map(|(room, subscribers)| ListedRoom { room: room.as_str().to_owned(), subscribers })
@@ -271,6 +277,22 @@ async fn disconnect(State(state): State<Operating>, Path(id): Path<u64>) -> Stat
         StatusCode::NO_CONTENT
     } else {
         StatusCode::NOT_FOUND
+    }
+}
+
+/// The longest body that names whose tokens are taken back, in bytes.
+const REVOCATION_BYTES_MAX: usize = 4 << 10;
+
+/// Takes back tokens: `{"user": …}` or `{"token": …}`, by its `jti`.
+async fn revoke(State(state): State<Operating>, Json(what): Json<Revocation>) -> Response {
+    tracing::warn!(target: "audit", ?what, "revoked");
+    match state.shared.revoke(what).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a revocation could not be kept");
+            let error = WireError::new(ErrorCode::Unavailable, "it holds, but may not outlive this process");
+            (StatusCode::SERVICE_UNAVAILABLE, Json(Failure { error })).into_response()
+        }
     }
 }
 

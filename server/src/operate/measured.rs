@@ -9,7 +9,7 @@ use tracing::{Instrument, debug_span};
 
 use super::{Operate, SPAN_TARGET};
 use crate::hub::{Author, DocumentKey, PageRequest};
-use crate::storage::{Reply, Storage};
+use crate::storage::{ListRequest, Listing, Reply, Storage};
 
 /// Passes everything on, and notes it.
 pub(crate) struct Measured {
@@ -69,6 +69,10 @@ impl Storage for Measured {
 
     fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
         self.measured("documents", self.storage.documents(room, keys))
+    }
+
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        self.measured("list", self.storage.list(request))
     }
 
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {

@@ -6,6 +6,7 @@ mod latency;
 pub(crate) mod measured;
 pub(crate) mod metrics;
 mod process;
+pub(crate) mod requests;
 mod series;
 pub(crate) mod token;
 pub(crate) mod traffic;
@@ -26,6 +27,7 @@ use self::metrics::Metrics;
 use self::series::Series;
 use self::traffic::Traffic;
 use crate::config::OperationsConfig;
+use crate::door::Visitor;
 use crate::inbox::RequestKind;
 use crate::presence::ConnectionId;
 
@@ -119,6 +121,11 @@ impl Running {
 /// How an answer went, as metrics spell it.
 fn outcome(error: Option<&WireError>) -> &'static str {
     error.map_or("ok", |error| error.code.as_str())
+}
+
+/// The connection that a socket began on.
+pub(crate) fn visitor_of(socket: &SocketRef) -> Option<Arc<Visitor>> {
+    socket.req_parts().extensions.get::<Arc<Visitor>>().cloned()
 }
 
 /// Where a socket's connection comes from.

@@ -20,12 +20,16 @@ impl Roster {
             self.open_room(room);
         }
         self.note(id, room);
-        let new_to_room = !self.users_rooms(&user, Some(id)).contains(room);
+        // Asked of one after the other: of a user with thousands of connections, the first ones tell.
+        let is_there = |other: &ConnectionId| {
+            *other != id && self.connections.get(other).is_some_and(|other| other.rooms.contains(room))
+        };
+        let new_to_room = !self.users.get(&user).into_iter().flatten().any(is_there);
         self.rooms.entry(room.clone()).or_default().insert(id);
         if !new_to_room {
             return Vec::new();
         }
-        let elsewhere = self.users_rooms(&user, None).into_iter().filter(|other| other != room).collect();
+        let elsewhere = self.users_rooms(&user).into_iter().filter(|other| other != room).collect();
         let others = self.others_in(room, &user).into_iter();
         let to = others.filter(|other| !self.is_in_any(*other, &elsewhere)).collect();
         notice(to, News::Online(UserStatus { user_id: user }))
@@ -79,7 +83,7 @@ impl Roster {
 
     /// Tells those in rooms that a connection of the user has left, if they share no room with the user now.
     pub(super) fn tell_lost_sight(&self, user: &str, rooms: &BTreeSet<Room>) -> Vec<Notice> {
-        let still = self.users_rooms(user, None);
+        let still = self.users_rooms(user);
         let left = rooms.iter().filter(|room| !still.contains(*room));
         let others: BTreeSet<ConnectionId> = left.flat_map(|room| self.others_in(room, user)).collect();
         let lost = others.into_iter().filter(|other| !self.is_in_any(*other, &still)).collect();
@@ -98,9 +102,9 @@ impl Roster {
         self.rooms.get(room).into_iter().flatten().filter(is_other).copied().collect()
     }
 
-    /// The rooms a user is in, by any connection but `except`.
-    fn users_rooms(&self, user: &str, except: Option<ConnectionId>) -> BTreeSet<Room> {
-        let connections = self.users.get(user).into_iter().flatten().filter(|id| Some(**id) != except);
+    /// The rooms a user is in, by any connection.
+    fn users_rooms(&self, user: &str) -> BTreeSet<Room> {
+        let connections = self.users.get(user).into_iter().flatten();
         connections
             .filter_map(|id| self.connections.get(id))
             .flat_map(|connection| connection.rooms.iter().cloned())

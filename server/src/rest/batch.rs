@@ -26,7 +26,7 @@ use crate::hub::Condition;
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchBody {
     #[schema(min_items = 1)]
-    operations: Vec<Operation>,
+    pub(super) operations: Vec<Operation>,
 }
 
 /// One write.
@@ -116,6 +116,10 @@ impl Operation {
     }
 }
 
+pub(super) fn items(operations: Vec<Operation>) -> Result<Vec<Item>, RestError> {
+    operations.into_iter().map(Operation::into_item).collect()
+}
+
 /// A result for each operation, in their order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchAnswer {
@@ -188,7 +192,7 @@ pub(crate) async fn batch(
         let message = format!("{} operations, at most {count_max} are allowed", operations.len());
         return Err(WireError::new(ErrorCode::TooLarge, message).into());
     }
-    let items = operations.into_iter().map(Operation::into_item).collect::<Result<Vec<_>, _>>()?;
+    let items = items(operations)?;
     let asked = Asked { subject, headers: &headers, body: &body };
     let Written { results, replayed } = write::write(&rest, &caller, room, items, &asked).await?;
     let results = results.into_iter().map(ItemAnswer::from).collect();

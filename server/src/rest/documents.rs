@@ -16,6 +16,7 @@ use super::patch::{self, Numbers};
 use super::write::{self, Asked, Item, WriteAnswer, write_one};
 use super::{Rest, request};
 use crate::access::Right;
+use crate::hub::is_hidden;
 
 /// What names a document.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -128,8 +129,11 @@ pub(crate) async fn find(
     let room: Room = request::room(room)?;
     let key = (request::collection(collection)?, request::document_id(id)?);
     caller.authorize(rest, &room, Right::Read).await?;
-    let found = rest.shared.storage.documents(room, vec![key]).await?;
     let not_found = || WireError::new(ErrorCode::NotFound, "the document does not exist");
+    if is_hidden(&key.0) {
+        return Err(not_found().into());
+    }
+    let found = rest.shared.storage.documents(room, vec![key]).await?;
     Ok(found.into_iter().next().flatten().ok_or_else(not_found)?)
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use syncline_protocol::query::{Cursor, Selection, SortKey};
 use syncline_protocol::value::fields_byte_len;
-use syncline_protocol::{Collection, Document, DocumentId, ErrorCode, Fields, Room, Value, WireError};
+use syncline_protocol::{Document, DocumentId, ErrorCode, Fields, Room, Value, WireError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
@@ -22,6 +22,7 @@ use super::openapi::{IfNoneMatch, Refusals};
 use super::{Rest, request};
 use crate::access::Right;
 use crate::hub::PageRequest;
+use crate::storage::{ListRequest, Listing};
 
 /// The last place that JavaScript counts to exactly.
 pub(super) const SEQ_MAX: u64 = (1 << 53) - 1;
@@ -29,8 +30,8 @@ pub(super) const SEQ_MAX: u64 = (1 << 53) - 1;
 /// The largest count that may be asked for, whatever is answered.
 const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
 
-/// How often a list begins anew because deletions were purged under it.
-const READINGS_MAX: usize = 3;
+/// Documents that a list reads at a time.
+const SCAN_STEP: usize = 500;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -64,9 +65,9 @@ pub(crate) struct ListQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListAnswer {
     documents: Vec<DocumentBody>,
-    /// How many documents match in all.
-    count: u64,
-    /// Asks for the next part as `after`; null on the last one.
+    /// How many documents match in all; null unless all of them were looked at.
+    count: Option<u64>,
+    /// Asks for the next part as `after`; null on the last one. The part before it may have fewer documents than asked for.
     next: Option<String>,
     /// Where the room's log ended when the list was made, at least.
     head: u64,
@@ -101,8 +102,15 @@ pub(crate) async fn list(
     let mut response = if request::has_already(&headers, head)? {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let matching = matching(&rest, &room, collection, &selection).await?;
-        Json(window(&rest, matching, &selection, head)?).into_response()
+        let request = ListRequest { room, collection, after: None, limit: SCAN_STEP };
+        let scan = Scan { rest: &rest, request, looked_at: 0 };
+        let is_by_id = selection.order_by.is_empty() && selection.limit != Some(0);
+        let answer = match is_by_id {
+            true => by_id(scan, &selection, head).await?,
+            // Nothing but a count needs to see all of it, too.
+            false => ordered(scan, &selection, head).await?,
+        };
+        Json(answer).into_response()
     };
     if let Ok(tag) = HeaderValue::from_str(&format!("W/{}", request::tag(head))) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -110,7 +118,7 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-fn selection(query: &ListQuery) -> Result<Selection, RestError> {
+pub(super) fn selection(query: &ListQuery) -> Result<Selection, RestError> {
     fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, RestError> {
         serde_json::from_str(text)
             .map_err(|error| RestError::senseless(format!("{name} does not read: {error}")))
@@ -130,12 +138,12 @@ fn selection(query: &ListQuery) -> Result<Selection, RestError> {
     Ok(selection)
 }
 
-fn read_cursor(token: &str) -> Result<Cursor, RestError> {
+pub(super) fn read_cursor(token: &str) -> Result<Cursor, RestError> {
     let cursor = URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
     cursor.ok_or_else(|| RestError::senseless("after is not what an answer gave as next"))
 }
 
-fn cursor_token(cursor: &Cursor) -> Result<String, RestError> {
+pub(super) fn cursor_token(cursor: &Cursor) -> Result<String, RestError> {
     let json = serde_json::to_vec(cursor)
         .map_err(|_| WireError::new(ErrorCode::Internal, "the cursor cannot be encoded"))?;
     Ok(URL_SAFE_NO_PAD.encode(json))
@@ -156,96 +164,140 @@ async fn head(rest: &Rest, room: &Room) -> Result<u64, RestError> {
     Ok(heads.first().map_or(0, |(_, head)| *head))
 }
 
-/// The documents that match, each in its newest state.
-async fn matching(
-    rest: &Rest,
-    room: &Room,
-    collection: Collection,
-    selection: &Selection,
-) -> Result<BTreeMap<DocumentId, Document>, RestError> {
-    let mut wanted = PageRequest {
-        room: room.clone(),
-        cursor: 0,
-        limit: rest.shared.limits.page_count_max,
-        collections: Some(vec![collection]),
-        snapshot: None,
-    };
-    let too_much =
-        |message: String| RestError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::TooLarge, message);
-    let mut matching: BTreeMap<DocumentId, Document> = BTreeMap::new();
-    let (mut scanned, mut bytes, mut readings) = (0, 0, 0);
-    loop {
-        let page = rest.shared.storage.page(wanted.clone()).await?;
-        if page.reset {
-            readings += 1;
-            if readings >= READINGS_MAX {
-                let message = "the room changes faster than it can be read";
-                return Err(WireError::new(ErrorCode::Unavailable, message).into());
-            }
-            matching.clear();
-            (scanned, bytes) = (0, 0);
+/// What a list looks at, step by step.
+struct Scan<'a> {
+    rest: &'a Rest,
+    request: ListRequest,
+    looked_at: usize,
+}
+
+impl Scan<'_> {
+    /// The next documents that match, and where to go on; never more than one list looks at, nor than are wanted if all match.
+    async fn step(
+        &mut self,
+        selection: &Selection,
+        wanted: usize,
+    ) -> Result<(Vec<Document>, Option<DocumentId>), RestError> {
+        let step = if selection.filter.is_some() { SCAN_STEP } else { wanted.min(SCAN_STEP) };
+        self.request.limit = self.left().min(step);
+        let Listing { mut documents, looked_at, next } =
+            self.rest.shared.storage.list(self.request.clone()).await?;
+        self.looked_at += looked_at;
+        self.request.after.clone_from(&next);
+        if let Some(filter) = &selection.filter {
+            documents.retain(|document| filter.matches(&document.fields));
         }
-        scanned += page.changes.len();
-        if scanned > rest.config.query_scan_max {
-            let message =
-                format!("the collection has more than {} documents to look at", rest.config.query_scan_max);
-            return Err(too_much(message));
-        }
-        for document in page.changes {
-            // A document that changed meanwhile stands in the log once more.
-            if let Some(old) = matching.remove(&document.id) {
-                bytes -= fields_byte_len(&old.fields);
-            }
-            let matches = selection.filter.as_ref().is_none_or(|filter| filter.matches(&document.fields));
-            if !document.deleted && matches {
-                bytes += fields_byte_len(&document.fields);
-                matching.insert(document.id.clone(), document);
-            }
-        }
-        if bytes > rest.config.query_bytes_max {
-            let message = format!("more than {} bytes match", rest.config.query_bytes_max);
-            return Err(too_much(message));
-        }
-        if !page.more {
-            return Ok(matching);
-        }
-        wanted.cursor = page.cursor;
-        wanted.snapshot = page.snapshot.or(wanted.snapshot);
+        Ok((documents, next))
+    }
+
+    fn left(&self) -> usize {
+        self.rest.config.query_scan_max.max(1).saturating_sub(self.looked_at)
     }
 }
 
-/// The part of a list that was asked for.
-fn window(
-    rest: &Rest,
-    matching: BTreeMap<DocumentId, Document>,
-    selection: &Selection,
-    head: u64,
-) -> Result<ListAnswer, RestError> {
-    let order = &selection.order_by;
-    let count = matching.len() as u64;
-    let mut rows: Vec<(SortKey, Document)> = matching
-        .into_values()
-        .map(|document| (SortKey::of(document.id.clone(), &document.fields, order), document))
-        .collect();
-    if let Some(after) = &selection.after {
-        let after = SortKey::of_cursor(after, order);
-        rows.retain(|(key, _)| *key > after);
-    }
-    rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+fn limit(rest: &Rest, selection: &Selection) -> usize {
     let limit = selection.limit.unwrap_or(rest.config.page_count_default).min(rest.config.page_count_max);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = match rows.last() {
-        Some((_, last)) if more => {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// A list in the order of ids: as far as it goes is looked at, and no further.
+async fn by_id(mut scan: Scan<'_>, selection: &Selection, head: u64) -> Result<ListAnswer, RestError> {
+    let (limit, bytes_max) = (limit(scan.rest, selection), scan.rest.config.page_bytes_max);
+    scan.request.after = selection.after.as_ref().map(|after| after.id.clone());
+    let mut documents: Vec<DocumentBody> = Vec::new();
+    let mut bytes = 0;
+    let mut last: Option<DocumentId> = None;
+    let next = loop {
+        // One more tells whether there are more.
+        let wanted = limit.saturating_sub(documents.len()).saturating_add(1);
+        let (found, looked_to) = scan.step(selection, wanted).await?;
+        let mut found = found.into_iter();
+        let beyond = found.find_map(|document| {
+            bytes += fields_byte_len(&document.fields);
+            if documents.len() >= limit || (bytes > bytes_max && !documents.is_empty()) {
+                return Some(last.clone());
+            }
+            last = Some(document.id.clone());
+            documents.push(document.into());
+            None
+        });
+        match (beyond, looked_to) {
+            (Some(last), _) => break last,
+            (None, None) => break None,
+            (None, Some(looked_to)) if scan.left() == 0 => break Some(looked_to),
+            (None, Some(_)) => {}
+        }
+    };
+    let is_all = selection.after.is_none() && next.is_none();
+    let next = next.map(|id| cursor_token(&Cursor { values: Vec::new(), id })).transpose()?;
+    Ok(ListAnswer { count: is_all.then_some(documents.len() as u64), documents, next, head })
+}
+
+/// The first rows of an order after a place, within a number and bytes.
+struct Window {
+    rows: BTreeMap<SortKey, Document>,
+    bytes: usize,
+    count_max: usize,
+    bytes_max: usize,
+    /// The first row that did not fit.
+    beyond: Option<SortKey>,
+}
+
+impl Window {
+    fn put(&mut self, key: SortKey, document: Document) {
+        if self.beyond.as_ref().is_some_and(|beyond| key >= *beyond) {
+            return;
+        }
+        self.bytes += fields_byte_len(&document.fields);
+        self.rows.insert(key, document);
+        while self.rows.len() > self.count_max || (self.bytes > self.bytes_max && self.rows.len() > 1) {
+            let Some((key, last)) = self.rows.pop_last() else { break };
+            self.bytes -= fields_byte_len(&last.fields);
+            self.beyond = Some(key);
+        }
+    }
+}
+
+/// A list in another order: every document of the collection is looked at.
+async fn ordered(mut scan: Scan<'_>, selection: &Selection, head: u64) -> Result<ListAnswer, RestError> {
+    let (order, config) = (&selection.order_by, &scan.rest.config);
+    let after = selection.after.as_ref().map(|after| SortKey::of_cursor(after, order));
+    let mut count = 0;
+    let mut window = Window {
+        rows: BTreeMap::new(),
+        bytes: 0,
+        count_max: limit(scan.rest, selection),
+        bytes_max: config.page_bytes_max,
+        beyond: None,
+    };
+    loop {
+        let (found, looked_to) = scan.step(selection, SCAN_STEP).await?;
+        for document in found {
+            count += 1;
+            let key = SortKey::of(document.id.clone(), &document.fields, order);
+            if after.as_ref().is_none_or(|after| key > *after) {
+                window.put(key, document);
+            }
+        }
+        if looked_to.is_none() {
+            break;
+        }
+        if scan.left() == 0 {
+            let message =
+                format!("the collection has more than {} documents to look at", config.query_scan_max);
+            return Err(RestError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::TooLarge, message));
+        }
+    }
+    let next = match window.rows.last_key_value() {
+        Some((_, last)) if window.beyond.is_some() => {
             let value = |path: &syncline_protocol::Path| path.value_in(&last.fields).cloned();
             let values = order.iter().map(|key| value(&key.path).unwrap_or(Value::Null)).collect();
             Some(cursor_token(&Cursor { values, id: last.id.clone() })?)
         }
         _ => None,
     };
-    let documents = rows.into_iter().map(|(_, document)| document.into()).collect();
-    Ok(ListAnswer { documents, count, next, head })
+    let documents = window.rows.into_values().map(DocumentBody::from).collect();
+    Ok(ListAnswer { documents, count: Some(count), next, head })
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

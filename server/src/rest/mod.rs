@@ -2,13 +2,16 @@
 //!
 //! - `documents`, `list`, `batch`: what can be asked. `aliases`: paths of the application's own.
 //! - `write`: every write as a push on terms. `patch`: how a patch is spelled. `request`: the parts of a request.
-//! - `access`: who may, and how often. `error`: refusals. `openapi`: the document that describes all this.
+//! - `access`: who may, and how often. `cors`: for pages of which origins. `error`: refusals. `openapi`: the document that describes all this.
 
 mod access;
 mod aliases;
 mod batch;
+mod cors;
 mod documents;
 mod error;
+#[cfg(fuzzing)]
+mod fuzz;
 mod list;
 mod openapi;
 mod patch;
@@ -31,13 +34,13 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::access::Rates;
 pub use self::aliases::AliasError;
 pub(crate) use self::aliases::Aliases;
 use self::error::RestError;
 #[cfg(fuzzing)]
-pub use self::patch::fuzz_patch;
-use crate::config::RestConfig;
+pub use self::fuzz::{fuzz_patch, fuzz_request};
+use crate::config::{Rate, RestConfig};
+use crate::door::{Keyed, WhenFull};
 use crate::gateway::Shared;
 
 /// Where the OpenAPI document is served.
@@ -49,7 +52,8 @@ pub(crate) struct Rest {
     shared: Arc<Shared>,
     config: Arc<RestConfig>,
     aliases: Arc<Aliases>,
-    rates: Arc<Rates>,
+    /// Of each user.
+    rates: Arc<Keyed<String>>,
     at_once: Arc<Semaphore>,
 }
 
@@ -57,10 +61,10 @@ pub(crate) struct Rest {
 pub(crate) fn router(shared: &Arc<Shared>, config: &RestConfig, aliases: Aliases) -> Router {
     let rest = Rest {
         shared: Arc::clone(shared),
-        rates: Arc::new(Rates::new(
-            config.requests_per_s_max,
-            config.requests_burst_max,
+        rates: Arc::new(Keyed::new(
+            Rate { per_s: config.requests_per_s_max, burst: config.requests_burst_max },
             config.users_tracked_max,
+            WhenFull::ForgetOthers,
         )),
         at_once: Arc::new(Semaphore::new(config.requests_at_once_max.min(Semaphore::MAX_PERMITS))),
         aliases: Arc::new(aliases),
@@ -82,6 +86,7 @@ pub(crate) fn router(shared: &Arc<Shared>, config: &RestConfig, aliases: Aliases
         .layer(DefaultBodyLimit::max(config.body_bytes_max))
         .layer(middleware::from_fn_with_state(rest.clone(), bounded))
         .layer(middleware::map_response(shaped))
+        .layer(cors::layer(&shared.door, Duration::from_millis(config.preflight_kept_ms)))
         .with_state(rest)
 }
 

@@ -58,15 +58,6 @@ pub(crate) fn read(body: Fields, numbers: Numbers) -> Result<Patch, SpellingErro
     Ok(patch)
 }
 
-/// Reads a patch from JSON, for `tests/fuzz`.
-#[cfg(fuzzing)]
-pub fn fuzz_patch(text: &[u8]) {
-    if let Ok(body) = serde_json::from_slice::<Fields>(text) {
-        drop(read(body.clone(), Numbers::Set));
-        drop(read(body, Numbers::Increment));
-    }
-}
-
 fn each(
     ops: &mut Vec<(Path, Op)>,
     operation: &'static str,

@@ -1,7 +1,7 @@
 //! Writes: every one is a push on terms, so that order, merging, limits and live changes are those of the sockets.
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use crate::hub::{Author, Effect, Receipt, Term, Terms};
 use crate::server_client::server_client;
 
 /// Marks an answer that was given before.
-const REPLAYED: &str = "idempotency-replayed";
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// One write of one document.
 #[derive(Debug, Clone)]

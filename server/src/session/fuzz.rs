@@ -27,7 +27,7 @@ use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
 use crate::membership::Membership;
 use crate::operate::Operate;
 use crate::storage::memory::MemoryStore;
-use crate::storage::{Reply, Storage};
+use crate::storage::{ListRequest, Listing, Reply, Storage};
 use crate::wire::{self, Body};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -83,7 +83,7 @@ impl Storage for Rooms {
                     store.apply(commit);
                 }
                 if let Some(changes) = pushed.changes {
-                    self.fanout.publish(changes);
+                    self.fanout.announce(changes);
                 }
                 Ok(pushed.answer)
             }
@@ -116,6 +116,19 @@ impl Storage for Rooms {
         answered(Ok(keys.iter().map(live).collect()))
     }
 
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        let store = self.store.lock().unwrap();
+        let of_collection = store.documents(&request.room).filter(|document| {
+            document.collection == request.collection
+                && request.after.as_ref().is_none_or(|after| document.id > *after)
+        });
+        let all: Vec<&Document> = of_collection.collect();
+        let part = &all[..all.len().min(request.limit)];
+        let next = part.last().filter(|_| part.len() < all.len()).map(|document| document.id.clone());
+        let documents = part.iter().filter(|document| !document.deleted).map(|&document| document.clone());
+        answered(Ok(Listing { documents: documents.collect(), looked_at: part.len(), next }))
+    }
+
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
         let mut rooms: Vec<Room> = ROOMS.iter().map(|name| Room::new(name).unwrap()).collect();
         rooms.sort();
@@ -139,8 +152,8 @@ struct Heard(Mutex<Vec<(String, Value)>>);
 
 impl Line for Arc<Heard> {
     fn emit(&self, event: &str, body: &Body) -> Result<(), SendError> {
-        let Body::Plain(value) = body else { panic!("events are plain here") };
-        self.0.lock().unwrap().push((event.to_owned(), value.clone()));
+        let Body::Plain(plain) = body else { panic!("events are plain here") };
+        self.0.lock().unwrap().push((event.to_owned(), serde_json::from_str(plain.text()).unwrap()));
         Ok(())
     }
 
@@ -244,8 +257,10 @@ fn token(tenant: &str, user: &str, may: &[Right]) -> String {
 impl World {
     async fn new(seed: u64) -> Self {
         let mode = Mode::Production { jwt_secret: SECRET.to_vec() };
-        let config = Config::new("127.0.0.1:0".parse().unwrap(), "unused".into(), mode);
-        let fanout = Arc::new(LocalFanout::new(config.hub.live_bytes_max));
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), "unused".into(), mode);
+        // What was announced is told in the same step, whoever has not taken what came before.
+        config.hub.live_round_ms_max = 0;
+        let fanout = Arc::new(LocalFanout::new(&config.hub));
         let rooms = Arc::new(Rooms {
             store: Mutex::new(MemoryStore::new(100)),
             fanout: Arc::clone(&fanout),
@@ -316,6 +331,7 @@ impl World {
             10 => self.free(index, event::PRESENCE_LEAVE, room).await,
             _ => self.free(index, event::PRESENCE_PING, room).await,
         }
+        self.shared.fanout.tell_announced().await;
         let index = self.random.below(SESSIONS);
         self.deliver(index).await;
     }
@@ -420,7 +436,7 @@ impl Session {
     async fn ask(&mut self, name: &str, message: Value) -> Value {
         fn plain<T: Serialize>(answer: Result<T, WireError>) -> Value {
             match wire::encode_answer(answer, Encoding::Plain) {
-                Body::Plain(value) => value,
+                Body::Plain(plain) => serde_json::from_str(plain.text()).unwrap(),
                 Body::Compact(_) => panic!("plain was asked for"),
             }
         }

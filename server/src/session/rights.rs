@@ -135,7 +135,7 @@ impl Session {
         let error = WireError::new(ErrorCode::Forbidden, "the token no longer allows this");
         let news = AccessLost { room: room.clone(), lost, error };
         let body = wire::encode(&news, self.encoding).ok();
-        self.emit(event::ACCESS_LOST, body).await
+        self.emit(event::ACCESS_LOST, body.as_ref()).await
     }
 
     pub(super) fn leave_joined(&mut self, room: &Room) {

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use syncline_protocol::Room;
 
 use super::ahead::Ahead;
-use super::tables::{Record, Tables};
+use super::tables::{Record, Tables, Walk};
 use super::{StorageError, StorageLocation};
 use crate::config::StorageConfig;
 
@@ -37,8 +37,16 @@ pub enum BackupError {
     Damaged { path: PathBuf, reason: &'static str },
     #[error("there is something in {path} already: a backup is restored into a folder that is new")]
     NotEmpty { path: PathBuf },
-    #[error("the rooms are in Postgres: back them up with pg_dump, and restore them with pg_restore")]
+    #[error("the rooms are in Postgres: back them up with pg_dump")]
     InPostgres,
+    #[error("rooms are moved to a database: --to postgres://user@host/name")]
+    NotToPostgres,
+    #[error("there is something in the database already: rooms are put into one that is new")]
+    DatabaseNotEmpty,
+    #[error("the database does not hold {what} as it was written, so nothing was kept")]
+    Differs { what: String },
+    #[error("the reading ended before its time")]
+    ReaderFailed,
     #[error("there is no data in {path}")]
     NoData { path: PathBuf },
     #[error("{path}: {source}")]
@@ -56,32 +64,40 @@ pub struct Summary {
     pub bytes: u64,
 }
 
-/// A backup that is being written, a room at a time.
+/// A backup that is being written, a step at a time.
 #[derive(Debug)]
 pub(crate) struct Export {
     output: BufWriter<File>,
     block: Vec<u8>,
     records: u64,
-    /// The last room that is in it.
-    after: Option<Room>,
+    walk: Walk,
 }
 
 impl Export {
     pub(crate) fn begin(file: File) -> Result<Self, StorageError> {
         let mut output = BufWriter::new(file);
         output.write_all(&HEADING)?;
-        Ok(Self { output, block: Vec::new(), records: 0, after: None })
+        Ok(Self { output, block: Vec::new(), records: 0, walk: Walk::default() })
     }
 
-    /// Copies the next room. Answers the file, at its start, once it is whole and durable.
-    pub(crate) fn step(&mut self, tables: &Tables) -> Result<Option<File>, StorageError> {
-        if let Some(room) = tables.room_after(self.after.as_ref())? {
-            tables.records_of(&room, |record| self.put(&record))?;
-            self.after = Some(room);
+    /// The room that is in it in part, and must not change before the next step.
+    pub(crate) fn within(&self) -> Option<&Room> {
+        self.walk.within()
+    }
+
+    /// Copies so many bytes more. Answers the file, at its start, once it is whole and durable.
+    pub(crate) fn step(&mut self, tables: &Tables, bytes_max: usize) -> Result<Option<File>, StorageError> {
+        if let Some(records) = self.walk.step(tables, bytes_max)? {
+            for record in &records {
+                self.put(record)?;
+            }
             return Ok(None);
         }
-        // Last: so they tell of every client that is in any room.
-        tables.owner_records(|record| self.put(&record))?;
+        self.end().map(Some)
+    }
+
+    /// Answers the file, at its start, once it is whole and durable.
+    fn end(&mut self) -> Result<File, StorageError> {
         self.end_block()?;
         self.block.extend_from_slice(&self.records.to_le_bytes());
         let end = std::mem::take(&mut self.block);
@@ -92,7 +108,7 @@ impl Export {
         let mut file = self.output.get_ref().try_clone()?;
         file.sync_all()?;
         file.seek(SeekFrom::Start(0))?;
-        Ok(Some(file))
+        Ok(file)
     }
 
     fn put(&mut self, Record { table, key, value }: &Record) -> Result<(), StorageError> {
@@ -121,15 +137,20 @@ impl Export {
 /// Copies the data in a folder that no server uses into a new file.
 pub fn backup(folder: &Path, config: &StorageConfig, to: &Path) -> Result<Summary, BackupError> {
     only_embedded(config)?;
-    if !folder.join("db").is_file() {
-        return Err(BackupError::NoData { path: folder.to_owned() });
-    }
-    let mut rooms = Ahead::open(folder, config)?;
+    let mut rooms = open_data(folder, config)?;
     let tables = rooms.with_all()?;
     let partial = Partial::beside(to)?;
     let mut export = Export::begin(partial.file()?)?;
-    while export.step(tables)?.is_none() {}
+    while export.step(tables, config.backup_step_bytes)?.is_none() {}
     partial.keep()
+}
+
+/// Opens the data in a folder, which must be there and in nobody's use.
+pub(super) fn open_data(folder: &Path, config: &StorageConfig) -> Result<Ahead, BackupError> {
+    if !folder.join("db").is_file() {
+        return Err(BackupError::NoData { path: folder.to_owned() });
+    }
+    Ok(Ahead::open(folder, config)?)
 }
 
 /// Fetches a backup of a server that runs, with its admin token.
@@ -229,14 +250,42 @@ pub fn restore(from: &Path, folder: &Path, config: &StorageConfig) -> Result<Sum
     Ok(summary)
 }
 
-/// Reads a backup, for `tests/fuzz`.
+/// Reads any bytes as a backup; and as a block of one whose checksums are right, which is written again as it was. For
+/// `tests/fuzz`.
 #[cfg(fuzzing)]
-pub fn fuzz_backup(path: &Path) {
-    drop(read(path, |_| Ok(())));
+#[allow(clippy::expect_used)]
+pub fn fuzz_backup(bytes: &[u8]) {
+    let write = |contents: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(contents).expect("there is room");
+        file
+    };
+    drop(read(write(bytes).path(), |_| Ok(())));
+    let sealed = |block: &[u8]| {
+        let length = u32::try_from(block.len()).expect("inputs are short").to_le_bytes();
+        [&length[..], &crc32c::crc32c(block).to_le_bytes(), block].concat()
+    };
+    let Some(records) = records_in(bytes).filter(|records| !records.is_empty()) else {
+        drop(read(write(&[&HEADING[..], &sealed(bytes)].concat()).path(), |_| Ok(())));
+        return;
+    };
+    let file = write(b"");
+    let mut export = Export::begin(file.reopen().expect("it is there")).expect("there is room");
+    for record in &records {
+        export.put(record).expect("there is room");
+    }
+    export.end().expect("there is room");
+    let mut found = Vec::new();
+    let summary = read(file.path(), |records| {
+        found.extend(records);
+        Ok(())
+    });
+    assert_eq!(summary.expect("what was written reads").records, records.len() as u64);
+    assert_eq!(found, records);
 }
 
 /// Reads a backup to its end, a block at a time.
-fn read(
+pub(super) fn read(
     path: &Path,
     mut visit: impl FnMut(Vec<Record>) -> Result<(), BackupError>,
 ) -> Result<Summary, BackupError> {

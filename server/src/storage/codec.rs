@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{decode_compact, encode_compact};
-use syncline_protocol::{ClientId, Room};
+use syncline_protocol::{ClientId, Collection, Room};
 
 use super::StorageError;
 
@@ -82,6 +82,44 @@ pub(crate) fn chunk_key(room: &Room, names: [&str; 2], chunk: u16) -> Vec<u8> {
         key.push(0);
     }
     key.extend_from_slice(&chunk.to_be_bytes());
+    key
+}
+
+/// How many bytes tell which chunk a key is of.
+const CHUNK_NUMBER_BYTES: usize = 2;
+
+/// Whether a key is that of a document's first chunk.
+pub(crate) fn is_first_chunk(key: &[u8]) -> bool {
+    key.ends_with(&[0; CHUNK_NUMBER_BYTES])
+}
+
+/// The key of another chunk of the document whose first one has this key.
+pub(crate) fn later_chunk_key(first: &[u8], chunk: u16) -> Vec<u8> {
+    let (document, _) = first.split_last_chunk::<CHUNK_NUMBER_BYTES>().unwrap_or((first, &[0; 2]));
+    [document, &chunk.to_be_bytes()].concat()
+}
+
+/// Before every document of a collection.
+pub(crate) fn collection_prefix(room: &Room, collection: &Collection) -> Vec<u8> {
+    let mut key = room_prefix(room);
+    key.extend_from_slice(collection.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// After every document of a collection, and before those of any other one.
+pub(crate) fn collection_end(room: &Room, collection: &Collection) -> Vec<u8> {
+    let mut key = room_prefix(room);
+    key.extend_from_slice(collection.as_str().as_bytes());
+    key.push(1);
+    key
+}
+
+/// After every chunk of a document, and before any other one.
+pub(crate) fn document_end(room: &Room, names: [&str; 2]) -> Vec<u8> {
+    let mut key = chunk_key(room, names, 0);
+    key.truncate(key.len() - CHUNK_NUMBER_BYTES - 1);
+    key.push(1);
     key
 }
 

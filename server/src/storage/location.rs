@@ -33,6 +33,16 @@ pub struct DatabaseUrl(String);
 #[error("the storage is neither \"sled\" nor a URL that starts with postgres://")]
 pub struct LocationError;
 
+impl StorageLocation {
+    /// What kind of storage it is, as `/health` says it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sled => SLED,
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
 impl DatabaseUrl {
     #[cfg(feature = "postgres")]
     pub(crate) fn reveal(&self) -> &str {

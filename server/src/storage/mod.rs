@@ -12,6 +12,8 @@ pub mod postgres;
 pub mod sled;
 mod sweep;
 pub(crate) mod tables;
+#[cfg(feature = "postgres")]
+pub mod transfer;
 
 pub use self::location::open;
 pub use self::location::{DatabaseUrl, LocationError, StorageLocation};
@@ -22,7 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
-use syncline_protocol::{ClientId, Document, ErrorCode, Room, WireError};
+use syncline_protocol::{ClientId, Collection, Document, DocumentId, ErrorCode, Room, WireError};
 
 use crate::hub::{Author, DocumentKey, PageRequest};
 
@@ -70,8 +72,12 @@ pub trait Storage: Send + Sync + 'static {
     /// Whose client it is, once it has pushed.
     fn owner(&self, client: ClientId) -> Reply<'_, Option<String>>;
 
-    /// Documents by their names, tombstones left out. Never sees what is not yet durable.
+    /// Documents by their names, tombstones left out. Never sees what is not yet durable. Together they have at most
+    /// `hub.transaction_bytes_max`, or are `too_large`.
     fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>>;
+
+    /// A part of a collection, in the order of ids.
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing>;
 
     /// The rooms after this one, in the order of their names, at most `limit`, and where the log of each ends.
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>>;
@@ -88,6 +94,27 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Finishes what was accepted and closes.
     fn close(&self) -> Reply<'_, ()>;
+}
+
+/// Which part of a collection to list.
+#[derive(Debug, Clone)]
+pub struct ListRequest {
+    pub room: Room,
+    pub collection: Collection,
+    /// Begins after this one.
+    pub after: Option<DocumentId>,
+    /// Documents to look at, deleted ones included; `hub.page_scan_max` and `hub.page_bytes_max` apply as well.
+    pub limit: usize,
+}
+
+/// A part of a collection.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Listing {
+    /// Those that are not deleted.
+    pub documents: Vec<Document>,
+    pub looked_at: usize,
+    /// The last one that was looked at, unless there is none after it.
+    pub next: Option<DocumentId>,
 }
 
 impl StorageError {
@@ -114,6 +141,11 @@ impl StorageError {
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Postgres(postgres::PostgresError::Unavailable(_)))
     }
+}
+
+/// Documents that are too much to be read at once.
+pub(crate) fn too_much() -> WireError {
+    WireError::new(ErrorCode::TooLarge, "the documents are too large to be read at once")
 }
 
 pub(crate) fn unavailable() -> WireError {

@@ -17,9 +17,9 @@ use tokio::time::timeout_at;
 use super::ahead::Ahead;
 use super::backup::Export;
 use super::sweep::Sweep;
-use super::{OnCommit, Reply, Storage, StorageError, unavailable};
+use super::{ListRequest, Listing, OnCommit, Reply, Storage, StorageError, too_much, unavailable};
 use crate::config::{HubConfig, StorageConfig};
-use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
+use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore, document_byte_len};
 
 /// A [`Storage`] in one folder of this machine.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ enum Job {
     Heads { rooms: Vec<Room>, answer: Answer<Vec<(Room, u64)>> },
     Owner { client: ClientId, answer: Answer<Option<String>> },
     Documents { room: Room, keys: Vec<DocumentKey>, answer: Answer<Vec<Option<Document>>> },
+    List { request: ListRequest, answer: Answer<Listing> },
     Rooms { after: Option<Room>, limit: usize, answer: Answer<Vec<(Room, u64)>> },
     Backup { answer: Answer<std::fs::File> },
     Close { answer: Answer<()> },
@@ -67,6 +68,9 @@ impl SledStorage {
             ahead_delay: Duration::from_millis(config.ahead_delay_ms),
             folder: path.to_owned(),
             backup: None,
+            backup_step_bytes: config.backup_step_bytes,
+            held: Vec::new(),
+            held_max: config.jobs_queued_max.max(1),
             timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         };
         let sweep = Sweep::new(config.sweep_interval_ms);
@@ -104,6 +108,10 @@ impl Storage for SledStorage {
         self.ask(|answer| Job::Documents { room, keys, answer })
     }
 
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        self.ask(|answer| Job::List { request, answer })
+    }
+
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {
         self.ask(move |answer| Job::Rooms { after, limit, answer })
     }
@@ -133,7 +141,13 @@ struct Worker {
     timer: tokio::runtime::Runtime,
     folder: PathBuf,
     backup: Option<(Export, Answer<std::fs::File>)>,
+    backup_step_bytes: usize,
+    /// Pushes to the room that is being copied, in their order.
+    held: Vec<HeldPush>,
+    held_max: usize,
 }
+
+type HeldPush = (Push, Author, Answer<PushAnswer>);
 
 /// Jobs that share one flush.
 #[derive(Default)]
@@ -166,12 +180,14 @@ impl Worker {
                 Err(_) => {}
             }
             while group.finishes.len() < self.group_jobs_max
+                && self.held.len() < self.held_max
                 && group.closing.is_none()
                 && let Ok(job) = waiting.try_recv()
             {
                 self.start(job, &mut group);
             }
-            self.continue_backup();
+            self.continue_backup(group.closing.is_some());
+            self.let_go(&mut group);
             if sweep.due() <= Instant::now() {
                 self.sweep(&mut sweep, &mut group);
             }
@@ -230,6 +246,9 @@ impl Worker {
 
     fn start(&mut self, job: Job, group: &mut Group) {
         match job {
+            Job::Push { push, author, answer } if self.is_copied(&push.room) => {
+                self.held.push((push, author, answer));
+            }
             Job::Push { push, author, answer } => {
                 let done = self.push(&push, &author, group);
                 group.answer(answer, done);
@@ -250,12 +269,13 @@ impl Worker {
                 group.answer(answer, self.told(self.rooms.owner(client)));
             }
             Job::Documents { room, keys, answer } => {
-                let documents: Result<Vec<_>, _> =
-                    keys.iter().map(|key| self.rooms.document(&room, key)).collect();
-                let live = |found: Vec<Option<Document>>| {
-                    found.into_iter().map(|document| document.filter(|document| !document.deleted)).collect()
-                };
-                group.answer(answer, self.told(documents.map(live)));
+                let documents = self.documents(&room, &keys);
+                group.answer(answer, documents);
+            }
+            Job::List { request, answer } => {
+                let tables = self.rooms.with_all_of(&request.room);
+                let listing = tables.and_then(|tables| tables.list(&request, &self.hub));
+                group.answer(answer, self.told(listing));
             }
             Job::Rooms { after, limit, answer } => {
                 let rooms = self.rooms.with_all().and_then(|tables| tables.rooms(after.as_ref(), limit));
@@ -267,6 +287,20 @@ impl Worker {
             }
             Job::Close { answer } => group.closing = Some(answer),
         }
+    }
+
+    fn documents(&self, room: &Room, keys: &[DocumentKey]) -> Result<Vec<Option<Document>>, WireError> {
+        let mut bytes = 0;
+        let mut documents = Vec::with_capacity(keys.len());
+        for key in keys {
+            let document = self.told(self.rooms.document(room, key))?.filter(|document| !document.deleted);
+            bytes += document.as_ref().map_or(0, document_byte_len);
+            if bytes > self.hub.transaction_bytes_max {
+                return Err(too_much());
+            }
+            documents.push(document);
+        }
+        Ok(documents)
     }
 
     fn push(&mut self, push: &Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {
@@ -312,10 +346,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Copies a room more. A backup that fails concerns nobody else: a disk may be full by it.
-    fn continue_backup(&mut self) {
+    /// Copies a step more; to the end of the room if too many pushes wait for that, and no further if the storage closes. A
+    /// backup that fails concerns nobody else: a disk may be full by it.
+    fn continue_backup(&mut self, closing: bool) {
         let Some((mut export, answer)) = self.backup.take() else { return };
-        match self.rooms.with_all().and_then(|tables| export.step(tables)) {
+        if closing {
+            let _ = answer.send(Err(unavailable()));
+            return;
+        }
+        let bytes_max = if self.held.len() < self.held_max { self.backup_step_bytes } else { usize::MAX };
+        match self.rooms.with_all().and_then(|tables| export.step(tables, bytes_max)) {
             Ok(None) => self.backup = Some((export, answer)),
             Ok(Some(file)) => {
                 let _ = answer.send(Ok(file));
@@ -327,12 +367,31 @@ impl Worker {
         }
     }
 
+    /// Whether a backup holds a part of this room, so that it must not change.
+    fn is_copied(&self, room: &Room) -> bool {
+        self.backup.as_ref().and_then(|(export, _)| export.within()).is_some_and(|copied| copied == room)
+    }
+
+    /// Makes the pushes that waited for their room to be copied, once it is.
+    fn let_go(&mut self, group: &mut Group) {
+        if self.held.first().is_some_and(|(push, ..)| !self.is_copied(&push.room)) {
+            for (push, author, answer) in std::mem::take(&mut self.held) {
+                let done = self.push(&push, &author, group);
+                group.answer(answer, done);
+            }
+        }
+    }
+
     fn sweep(&mut self, sweep: &mut Sweep, group: &mut Group) {
         if !self.healthy.load(Ordering::Relaxed) {
             return sweep.rest();
         }
         let hub = &self.hub;
-        let swept = sweep.step(&mut self.rooms, |rooms, room| compact(rooms, room, hub));
+        let copied = self.backup.as_ref().and_then(|(export, _)| export.within());
+        let swept = sweep.step(&mut self.rooms, |rooms, room| match copied == Some(room) {
+            true => Ok(false),
+            false => compact(rooms, room, hub),
+        });
         // Nobody waits for an answer; a failure is in the log.
         group.purged |= self.told(swept).unwrap_or(false);
     }

@@ -12,6 +12,9 @@
 //! | applied | nothing | the number of the last commit |
 
 mod copy;
+mod list;
+#[cfg(feature = "postgres")]
+mod rows;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -23,11 +26,15 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use sled::{Batch, Db, Tree};
 use syncline_protocol::{Checksum, ClientId, Document, Room, WireError};
 
-pub(crate) use self::copy::Record;
+#[cfg(feature = "postgres")]
+pub(crate) use self::copy::moved_on;
+pub(crate) use self::copy::{Record, Walk};
+#[cfg(feature = "postgres")]
+pub(crate) use self::rows::{DocumentRow, Row, Rows};
 use super::StorageError;
 use super::codec::{
-    chunk_key, client_key, decode, encode, log_key, read_first_chunk, read_last_number, read_room,
-    rejection_key, room_end, split,
+    chunk_key, client_key, decode, encode, later_chunk_key, log_key, read_first_chunk, read_last_number,
+    read_room, rejection_key, room_end, split,
 };
 use super::opening::{is_locked, open_unlocked};
 use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
@@ -241,20 +248,26 @@ impl Tables {
     }
 
     fn document_named(&self, room: &Room, names: [&str; 2]) -> Result<Option<Document>, StorageError> {
-        let Some(first) = self.documents.get(chunk_key(room, names, 0))? else { return Ok(None) };
-        let (count, part) = read_first_chunk("documents", &first)?;
+        let key = chunk_key(room, names, 0);
+        let Some(first) = self.documents.get(&key)? else { return Ok(None) };
+        self.document_at(&key, &first).map(Some)
+    }
+
+    /// The document that begins with this chunk.
+    fn document_at(&self, key: &[u8], first: &[u8]) -> Result<Document, StorageError> {
+        let (count, part) = read_first_chunk("documents", first)?;
         if count == 1 {
-            return decode("documents", part).map(Some);
+            return decode("documents", part);
         }
         let mut bytes = part.to_vec();
         for chunk in 1..count {
-            let Some(part) = self.documents.get(chunk_key(room, names, chunk))? else {
+            let Some(part) = self.documents.get(later_chunk_key(key, chunk))? else {
                 let reason = format!("chunk {chunk} of {count} is missing");
                 return Err(StorageError::Damaged { tree: "documents", reason });
             };
             bytes.extend_from_slice(&part);
         }
-        decode("documents", &bytes).map(Some)
+        decode("documents", &bytes)
     }
 
     /// How many chunks a document is in, 0 for one that does not exist.
@@ -304,8 +317,7 @@ impl PushStore for Tables {
 
     fn head(&self, room: &Room) -> Result<Head, StorageError> {
         let Some(bytes) = self.rooms.get(room.as_str())? else { return Ok(Head::default()) };
-        let HeadRecord { seq, checksum, floor, tombstones } = decode("rooms", &bytes)?;
-        Ok(Head { seq, checksum, floor, tombstones })
+        decode::<HeadRecord>("rooms", &bytes).map(Head::from)
     }
 
     fn document(&self, room: &Room, key: &DocumentKey) -> Result<Option<Document>, StorageError> {
@@ -405,6 +417,12 @@ fn names((collection, id): &DocumentKey) -> [&str; 2] {
 
 impl From<Head> for HeadRecord {
     fn from(Head { seq, checksum, floor, tombstones }: Head) -> Self {
+        Self { seq, checksum, floor, tombstones }
+    }
+}
+
+impl From<HeadRecord> for Head {
+    fn from(HeadRecord { seq, checksum, floor, tombstones }: HeadRecord) -> Self {
         Self { seq, checksum, floor, tombstones }
     }
 }

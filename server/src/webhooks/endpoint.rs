@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use syncline_protocol::{Collection, Room};
 use tokio::sync::Notify;
 
 use super::signature::{Secret, SecretError};
-use crate::config::WebhookConfig;
+use crate::config::{WebhookConfig, WebhookStart};
 
 /// Why an endpoint cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,7 @@ pub(super) struct Endpoint {
     pub(super) secrets: Vec<Secret>,
     rooms: Vec<RoomPattern>,
     pub(super) collections: Option<Vec<Collection>>,
+    pub(super) from: WebhookStart,
     pub(super) changes_max: u32,
     pub(super) timeout: Duration,
     /// `None` for ever.
@@ -48,6 +50,10 @@ pub(super) struct Endpoint {
     waiting_max: usize,
     /// Woken when there is news.
     pub(super) news: Notify,
+    /// Whether this server has the right to tell it.
+    pub(super) is_told_here: AtomicBool,
+    /// Woken when another server has given that right up.
+    pub(super) freed: Notify,
 }
 
 /// Rooms with news.
@@ -98,12 +104,15 @@ impl Endpoint {
             secrets,
             rooms: config.rooms.iter().map(pattern).collect(),
             collections: collections.map(|names| names.iter().map(collection).collect()).transpose()?,
+            from: config.from,
             changes_max: config.changes_max,
             timeout: Duration::from_millis(config.timeout_ms),
             attempts_max: (config.attempts_max > 0).then_some(config.attempts_max),
             waiting: Mutex::default(),
             waiting_max,
             news: Notify::new(),
+            is_told_here: AtomicBool::new(false),
+            freed: Notify::new(),
         })
     }
 

@@ -9,80 +9,14 @@ use tokio::task::JoinSet;
 
 use super::endpoint::Endpoint;
 use super::message::{PostError, Poster, encode};
-use super::places::{Lease, Place, Places};
+use super::places::{Place, Places};
 use crate::config::WebhooksConfig;
 use crate::hub::PageRequest;
 use crate::server_client::is_server_room;
 use crate::storage::Storage;
-use crate::storage::sled::now_ms;
 
-/// Rooms that one step of the search reads.
+/// Rooms that one step of a search reads.
 const SEARCH_STEP: usize = 500;
-
-/// A lease is renewed so many times before it would end.
-const RENEWALS: u64 = 3;
-
-/// Tells an endpoint, for ever, whenever this server has the right to.
-pub(super) async fn run(
-    endpoint: Arc<Endpoint>,
-    storage: Arc<dyn Storage>,
-    config: Arc<WebhooksConfig>,
-    poster: Arc<Poster>,
-) {
-    let places = match Places::new(Arc::clone(&storage)) {
-        Ok(places) => places,
-        Err(error) => return tracing::error!(%error, "webhooks have no room of their own"),
-    };
-    let holder = uuid::Uuid::new_v4().to_string();
-    let step = Duration::from_millis((config.lease_ms / RENEWALS).max(1));
-    loop {
-        match take(&places, &endpoint, &holder, &config).await {
-            Ok(Lease::Held) => {}
-            Ok(Lease::OfAnother { ms }) => {
-                // Not all servers at the same moment, and never without a rest.
-                tokio::time::sleep(Duration::from_millis(ms) + jittered(step)).await;
-                continue;
-            }
-            Err(error) => {
-                tracing::warn!(endpoint = endpoint.name, %error, "the right to send a webhook cannot be had");
-                tokio::time::sleep(step).await;
-                continue;
-            }
-        }
-        let sender = Sender::new(&endpoint, &storage, &config, &poster, &places);
-        tokio::select! {
-            () = sender.tell() => {}
-            () = keep(&places, &endpoint, &holder, &config, step) => {
-                tracing::warn!(endpoint = endpoint.name, "the right to send a webhook was lost");
-            }
-        }
-    }
-}
-
-async fn take(
-    places: &Places,
-    endpoint: &Endpoint,
-    holder: &str,
-    config: &WebhooksConfig,
-) -> Result<Lease, WireError> {
-    let now_ms = now_ms();
-    places.lease(endpoint, holder, now_ms, now_ms.saturating_add(config.lease_ms)).await
-}
-
-/// Renews a lease until it is lost.
-async fn keep(places: &Places, endpoint: &Endpoint, holder: &str, config: &WebhooksConfig, step: Duration) {
-    let mut ends = Instant::now() + Duration::from_millis(config.lease_ms);
-    loop {
-        tokio::time::sleep(step).await;
-        let asked = Instant::now();
-        let left = ends.saturating_duration_since(asked);
-        match tokio::time::timeout(left, take(places, endpoint, holder, config)).await {
-            Ok(Ok(Lease::Held)) => ends = asked + Duration::from_millis(config.lease_ms),
-            Ok(Ok(Lease::OfAnother { .. })) | Err(_) => return,
-            Ok(Err(error)) => tracing::debug!(endpoint = endpoint.name, %error, "a lease was not renewed"),
-        }
-    }
-}
 
 /// What telling a room of a page came to.
 enum Told {
@@ -110,7 +44,7 @@ struct Failing {
     due: Instant,
 }
 
-struct Sender<'a> {
+pub(super) struct Sender<'a> {
     endpoint: &'a Arc<Endpoint>,
     storage: &'a Arc<dyn Storage>,
     config: &'a WebhooksConfig,
@@ -136,7 +70,7 @@ enum Search {
 }
 
 impl<'a> Sender<'a> {
-    fn new(
+    pub(super) fn new(
         endpoint: &'a Arc<Endpoint>,
         storage: &'a Arc<dyn Storage>,
         config: &'a WebhooksConfig,
@@ -158,7 +92,12 @@ impl<'a> Sender<'a> {
         }
     }
 
-    async fn tell(mut self) {
+    /// Tells it, for ever.
+    pub(super) async fn tell(mut self) {
+        while let Err(error) = self.pass_over().await {
+            tracing::warn!(endpoint = self.endpoint.name, %error, "a webhook cannot begin at the end yet");
+            tokio::time::sleep(Duration::from_millis(self.config.retry_ms_min.max(1))).await;
+        }
         loop {
             self.start();
             if self.has_room() && self.search_on().await {
@@ -175,6 +114,24 @@ impl<'a> Sender<'a> {
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
+    }
+
+    /// Leaves out what there is, if the endpoint is new and wants that.
+    async fn pass_over(&self) -> Result<(), WireError> {
+        let Some(beginning) = self.places.beginning(self.endpoint).await? else { return Ok(()) };
+        let mut after = None;
+        loop {
+            let rooms = self.storage.rooms(after, SEARCH_STEP).await?;
+            let Some((last, _)) = rooms.last() else { break };
+            after = Some(last.clone());
+            let wanted: Vec<(Room, u64)> = rooms.into_iter().filter(|(room, _)| self.wants(room)).collect();
+            self.places.pass_over(self.endpoint, wanted).await?;
+        }
+        self.places.begun(self.endpoint, beginning).await
+    }
+
+    fn wants(&self, room: &Room) -> bool {
+        !is_server_room(room) && self.endpoint.wants(room)
     }
 
     fn capacity(&self) -> usize {
@@ -306,10 +263,7 @@ impl<'a> Sender<'a> {
     async fn find(&self, after: Option<Room>) -> Result<Option<Room>, WireError> {
         let rooms = self.storage.rooms(after, SEARCH_STEP).await?;
         let last = rooms.last().map(|(room, _)| room.clone());
-        let wanted: Vec<(Room, u64)> = rooms
-            .into_iter()
-            .filter(|(room, _)| !is_server_room(room) && self.endpoint.wants(room))
-            .collect();
+        let wanted: Vec<(Room, u64)> = rooms.into_iter().filter(|(room, _)| self.wants(room)).collect();
         let names: Vec<Room> = wanted.iter().map(|(room, _)| room.clone()).collect();
         let places = self.places.places(self.endpoint, &names).await?;
         for ((room, head), place) in wanted.iter().zip(places) {
@@ -380,6 +334,6 @@ impl Telling {
 }
 
 /// Between half of a time and all of it.
-fn jittered(time: Duration) -> Duration {
+pub(super) fn jittered(time: Duration) -> Duration {
     time.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use syncline_server::config::Rate;
 use syncline_server::{Config, Mode};
 
@@ -119,6 +119,30 @@ fn handshakes_of_one_address_have_a_rate() {
     assert_eq!(status, 429);
     assert!(head.to_lowercase().contains("retry-after: 1"), "{head}");
     assert!(body.contains("\"code\":\"rate_limited\""), "{body}");
+    assert_eq!(http(&server.url, "GET", "/health", None, "").0, 200);
+}
+
+#[test]
+fn a_herd_is_let_in_at_the_nodes_rate_and_the_rest_is_told_when_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.door.handshakes = Rate { per_s: 1, burst: 2 };
+    config.door.handshake_wait_ms_max = 9_000;
+    let server = EmbeddedServer::start(config);
+    let handshake = || http(&server.url, "GET", "/socket.io/?EIO=4&transport=polling", None, "");
+    assert_eq!(handshake().0, 200);
+    let answers: Vec<_> = (0..30).map(|_| handshake()).collect();
+    let mut waits_ms = Vec::new();
+    for (_, head, body) in answers.iter().filter(|(status, ..)| *status == 503) {
+        let error = serde_json::from_str::<Value>(body).unwrap()["error"].clone();
+        assert_eq!(error["code"], "unavailable");
+        let wait_ms = error["retry_after_ms"].as_u64().unwrap();
+        let header = format!("\r\nretry-after: {}", wait_ms.div_ceil(1000));
+        assert!(head.to_lowercase().contains(&header), "{head}");
+        waits_ms.push(wait_ms);
+    }
+    assert!(waits_ms.iter().max() > waits_ms.iter().min(), "{waits_ms:?}");
+    assert!(waits_ms.iter().all(|wait_ms| (1..=9_000).contains(wait_ms)), "{waits_ms:?}");
     assert_eq!(http(&server.url, "GET", "/health", None, "").0, 200);
 }
 

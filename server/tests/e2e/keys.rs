@@ -1,6 +1,6 @@
 //! Public keys, and key sets that change.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use syncline_server::{Config, Mode};
 
@@ -48,7 +50,7 @@ impl Signer {
     }
 }
 
-/// An HTTP server with a key set, on a thread that ends with the process.
+/// An HTTP server with a key set, on a thread that ends with the process; with a certificate, an HTTPS one.
 #[derive(Clone)]
 struct KeyServer {
     url: String,
@@ -59,31 +61,48 @@ struct KeyServer {
 
 impl KeyServer {
     fn start(keys: Vec<Value>) -> Self {
+        Self::start_with(keys, None)
+    }
+
+    fn start_with(keys: Vec<Value>, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}/keys", listener.local_addr().unwrap());
         let server = Self { url, keys: Arc::new(Mutex::new(Some(keys))), fetches: Arc::default() };
         let serving = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let head = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).count();
-                if head == 0 {
-                    continue;
+                let stream = stream.unwrap();
+                match &tls {
+                    Some(tls) => {
+                        let connection = ServerConnection::new(Arc::clone(tls)).unwrap();
+                        serving.serve(StreamOwned::new(connection, stream));
+                    }
+                    None => serving.serve(stream),
                 }
-                serving.fetches.fetch_add(1, Ordering::SeqCst);
-                let (status, body) = match &*serving.keys.lock().unwrap() {
-                    Some(keys) => ("200 OK", json!({"keys": keys}).to_string()),
-                    None => ("503 Service Unavailable", String::new()),
-                };
-                let length = body.len();
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-                );
             }
         });
         server
+    }
+
+    /// Answers one request.
+    fn serve(&self, stream: impl Read + Write) {
+        let mut stream = BufReader::new(stream);
+        let lines = stream.by_ref().lines();
+        let head = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).count();
+        if head == 0 {
+            return;
+        }
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        let (status, body) = match &*self.keys.lock().unwrap() {
+            Some(keys) => ("200 OK", json!({"keys": keys}).to_string()),
+            None => ("503 Service Unavailable", String::new()),
+        };
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        let _ = stream.get_mut().write_all(answer.as_bytes());
+        let _ = stream.get_mut().flush();
     }
 
     fn publish(&self, keys: Option<Vec<Value>>) {
@@ -248,4 +267,38 @@ fn a_key_set_in_a_file_is_read_again_when_it_is_old() {
     std::fs::write(&file, json!({"keys": [second.published()]}).to_string()).unwrap();
     assert!(refusal(&agent, &server.url, &first.token(json!({}))).starts_with("unauthorized: "));
     assert_eq!(refusal(&agent, &server.url, &second.token(json!({}))), "");
+}
+
+/// What a server of this machine needs to speak TLS, and the certificate that it shows, its own authority.
+fn certificate() -> (Arc<ServerConfig>, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    (Arc::new(config), made.cert.pem())
+}
+
+#[test]
+fn a_key_set_is_fetched_over_https_from_whom_the_authorities_vouch_for_and_from_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signer, _) = Signer::elliptic(Some("key"));
+    let (tls, authority) = certificate();
+    let (_, another) = certificate();
+    let keys = KeyServer::start_with(vec![signer.published()], Some(tls));
+    let agent = Agent::start();
+    for (name, authority, refused) in [("right", authority, ""), ("another", another, "unavailable: ")] {
+        let mut config = config(&folder.path().join(name), Mode::PublicKeys);
+        config.auth.jwks = Some(keys.url.clone());
+        let file = folder.path().join(format!("{name}.pem"));
+        std::fs::write(&file, authority).unwrap();
+        config.auth.jwks_ca_file = Some(file);
+        let server = EmbeddedServer::start(config);
+        let refusal = refusal(&agent, &server.url, &signer.token(json!({})));
+        assert!(
+            refusal.starts_with(refused) && refusal.is_empty() == refused.is_empty(),
+            "{name}: {refusal}"
+        );
+    }
+    assert_eq!(keys.fetches(), 1, "nothing was asked of a server that is not believed");
 }

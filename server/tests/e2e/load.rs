@@ -3,11 +3,15 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use syncline_server::config::ConnectionConfig;
 use syncline_server::{Config, Mode};
 
 use crate::support::{Agent, EmbeddedServer, SECRET, ServerProcess, client_id, create, push, token};
 
 const ROOM: &str = "list:1";
+
+/// Events of one client, as fast as it can send them.
+const FLOOD: usize = 10_000;
 
 fn connect(agent: &Agent, url: &str, name: &str, client: u8, transports: Value) {
     let auth = json!({"token": token("ann", &[ROOM]), "client_id": client_id(client)});
@@ -22,19 +26,30 @@ fn a_flood_is_rate_limited_and_the_others_are_served() {
     let (flooder, other) = (Agent::start(), Agent::start());
     connect(&flooder, &server.url, "flooder", 1, json!(["websocket"]));
     connect(&other, &server.url, "other", 2, json!(["websocket"]));
-    let pings: Vec<Value> = vec![json!({}); 1900];
-    let flood = flooder.begin("burst", json!({"name": "flooder", "event": "presence:ping", "plains": pings}));
+    connect(&other, &server.url, "third", 3, json!(["websocket"]));
+    other.ask("third", "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
     let started = Instant::now();
-    let answer = other.ask("other", "sync:push", push(ROOM, None, &[create(1, "d", 1)]));
-    assert_eq!(answer["results"][0]["status"], "applied");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    let pings: Vec<Value> = vec![json!({}); FLOOD];
+    let flood = flooder.begin("burst", json!({"name": "flooder", "event": "presence:ping", "plains": pings}));
+    for seq in 1..=100 {
+        let answer = other.ask("other", "sync:push", push(ROOM, None, &[create(seq, "d", seq)]));
+        assert_eq!(answer["results"][0]["status"], "applied", "{seq}: {answer}");
+        assert_eq!(other.next("third", "sync:changes")["value"]["to_seq"], seq);
+    }
     let answers = flooder.finish(flood);
-    let limited = answers.as_array().unwrap().iter().filter(|answer| {
-        let error = &answer["value"]["error"];
-        error["code"] == "rate_limited" && error["retry_after_ms"].as_u64().is_some()
-    });
-    let limited = limited.count();
-    assert!((1..1900).contains(&limited), "{limited} of 1900 were limited");
+    let answers = answers.as_array().unwrap();
+    let (limited, served): (Vec<&Value>, Vec<&Value>) =
+        answers.iter().map(|answer| &answer["value"]).partition(|value| value.get("error").is_some());
+    assert_eq!(limited.len() + served.len(), FLOOD, "each is answered");
+    for value in limited.iter().copied() {
+        assert_eq!(value["error"]["code"], "rate_limited", "{value}");
+        assert!(value["error"]["retry_after_ms"].as_u64().is_some(), "{value}");
+    }
+    let settings = ConnectionConfig::default();
+    let refilled = started.elapsed().as_secs() + 1;
+    let served_max =
+        u64::from(settings.requests_burst_max) + refilled * u64::from(settings.requests_per_s_max);
+    assert!((1..=served_max).contains(&(served.len() as u64)), "{} were served", served.len());
 }
 
 #[test]

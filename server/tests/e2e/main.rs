@@ -6,6 +6,7 @@
 
 mod access;
 mod compaction;
+mod deploy;
 mod development;
 mod door;
 mod durability;
@@ -15,6 +16,7 @@ mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod presence;
+mod reload;
 mod revocation;
 mod rights;
 #[cfg(feature = "postgres")]

@@ -1,12 +1,17 @@
 //! Health, metrics and the admin page's data.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
+use syncline_protocol::Room;
+use syncline_server::access::{Authorize, Identity, Rights, Ruling};
 use syncline_server::{Config, Mode};
 
 use crate::support::{
-    Agent, EmbeddedServer, SECRET, ServerProcess, client_id, command, create, http, http_with, push, token,
+    Agent, EmbeddedServer, SECRET, STEP_TIMEOUT, ServerProcess, client_id, command, create, http, http_with,
+    push, token,
 };
 
 pub(crate) const ADMIN_TOKEN: &str = "an admin token of the tests, long enough";
@@ -139,6 +144,43 @@ fn the_overview_lists_clients_and_rooms_and_disconnects_one() {
 }
 
 #[test]
+fn tokens_are_taken_back_with_the_admin_token_and_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = EmbeddedServer::start(config(folder.path()));
+    let agent = Agent::start();
+    let [ann, bob] = ["ann", "bob"].map(|user| json!({"token": token(user, &["team"])}));
+    agent.connect("a", &server.url, ann.clone());
+    agent.connect("b", &server.url, bob);
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let revoke = |headers: &[(&str, &str)], body: &str| {
+        http_with(&server.url, "POST", "/admin/api/revoke", headers, body).0
+    };
+    let admin = [("authorization", bearer.as_str())];
+    assert_eq!(revoke(&[], r#"{"user":"bob"}"#), 401);
+    assert_eq!(revoke(&admin, r#"{"everybody":"bob"}"#), 422);
+    assert_eq!(revoke(&admin, &json!({"user": "b".repeat(5000)}).to_string()), 413);
+    assert_eq!(revoke(&admin, r#"{"user":"ann"}"#), 204);
+    assert_eq!(agent.next("a", "$disconnect")["value"], "io server disconnect");
+    assert_eq!(agent.connect("again", &server.url, ann)["message"], "unauthorized: the token was revoked");
+    assert_eq!(agent.ask("b", "presence:ping", json!({}))["heads"], json!({}));
+}
+
+#[test]
+fn the_admin_page_acts_whatever_origins_may_connect() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.door.origins = vec!["https://app.example".to_owned()];
+    let server = EmbeddedServer::start(config);
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let headers = [("authorization", bearer.as_str()), ("origin", server.url.as_str())];
+    let post = |path: &str| http_with(&server.url, "POST", path, &headers, r#"{"user":"ann"}"#).0;
+    assert_eq!(post("/admin/api/revoke"), 204);
+    for path in ["/rooms", "/admins", "/admin/of-an-app"] {
+        assert_eq!(post(path), 403, "{path}: a page of the server's own origin is listed like any other");
+    }
+}
+
+#[test]
 fn a_server_is_ready_once_it_answers() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(folder.path());
@@ -149,20 +191,75 @@ fn a_server_is_ready_once_it_answers() {
     assert_eq!(ask(), Some(0));
     let (_, _, body) = http(&server.url, "GET", "/health", None, "");
     let health: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((&health["ready"], &health["storage"]["healthy"]), (&json!("ready"), &json!(true)));
+    assert_eq!((&health["ready"], &health["status"]), (&json!("ready"), &json!("ok")));
+    assert_eq!(health["storage"], json!({"kind": "sled", "healthy": true}));
+    assert_eq!(health.get("cluster"), None, "it is alone");
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(ask(), Some(1));
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < STEP_TIMEOUT, "{what}: not in time");
+    }
+}
+
+/// Says yes once it is told to.
+struct Slow(tokio::sync::watch::Sender<bool>);
+
+impl Authorize for Slow {
+    fn rights<'a>(&'a self, _: &'a Identity, _: &'a Room) -> Ruling<'a> {
+        let mut told = self.0.subscribe();
+        Box::pin(async move {
+            let _ = told.wait_for(|told| *told).await;
+            Ok(Rights::ALL)
+        })
+    }
+}
+
+#[test]
+fn a_server_that_ends_says_so_and_takes_nobody_until_what_it_took_in_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Arc::new(Slow(tokio::sync::watch::Sender::new(false)));
+    let mut config = config(folder.path());
+    config.hooks.authorize = Some(Arc::clone(&slow) as Arc<dyn Authorize>);
+    config.security.authorize_timeout_ms = 10 * 60 * 1000;
+    config.shutdown_timeout_ms = 10 * 60 * 1000;
+    let mut server = EmbeddedServer::start(config);
+    let agent = Agent::start();
+    let auth = json!({"token": token("ann", &[]), "client_id": client_id(1)});
+    agent.connect("a", &server.url, auth);
+    let write = json!({"name": "a", "event": "sync:push", "plain": push("room", None, &[create(1, "d", 0)])});
+    let written = agent.begin("emit", write);
+    until("the write is taken in", || overview(&server.url)["clients"][0]["requests"] == 1);
+    server.begin_end();
+    let ready = || http(&server.url, "GET", "/ready", None, "");
+    until("it says that it ends", || ready().0 != 200);
+    let (status, _, body) = ready();
+    assert_eq!((status, body.as_str()), (503, r#"{"status":"draining"}"#));
+    let (status, _, body) = http(&server.url, "GET", "/health", None, "");
+    assert_eq!(status, 200, "it is no reason to restart it");
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["ready"], "draining");
+    let handshake = "/socket.io/?EIO=4&transport=polling";
+    assert_eq!(http(&server.url, "GET", handshake, None, "").0, 503);
+    slow.0.send_replace(true);
+    assert_eq!(agent.finish(written)["value"]["results"][0]["status"], "applied");
 }
 
 #[test]
 fn the_admin_page_works_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
-    let server = EmbeddedServer::start(config(folder.path()));
+    let mut config = config(folder.path());
+    config.connection.ping_interval_ms = 100;
+    let server = EmbeddedServer::start(config);
     let agent = Agent::start();
     // Names are anything; none becomes markup.
     let names = [("a", "ann <b>"), ("b", "bob")];
     for (name, user) in names {
-        agent.connect(name, &server.url, json!({"token": token(user, &["team"])}));
+        let auth = json!({"token": token(user, &["team"])});
+        let connect = json!({"name": name, "url": server.url, "auth": auth, "transports": ["websocket"]});
+        assert_eq!(agent.call("connect", connect)["connected"], true);
         agent.ask(name, "sync:subscribe", json!({"room": "team", "cursor": 0}));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm/admin.mjs");
@@ -176,6 +273,11 @@ fn the_admin_page_works_in_a_browser() {
     let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(agent.next("a", "$disconnect")["value"], "io server disconnect");
     assert_eq!(seen["rooms"], "team\t2");
+    let round_trips = seen["roundTrips"].as_array().unwrap();
+    assert_eq!(round_trips.len(), 2);
+    for told in round_trips.iter().chain([&seen["roundTrip"]]) {
+        assert!(told.as_str().unwrap().trim().ends_with(" ms"), "{told}");
+    }
     let plots = seen["plots"].as_array().unwrap();
     assert_eq!(plots.len(), 4);
     assert!(plots[0].as_str().unwrap().starts_with("Throughput: now requests"), "{plots:?}");
@@ -220,21 +322,4 @@ fn a_backup_by_the_command_asks_for_the_admin_token_and_restores() {
     agent.connect("b", &server.url, auth);
     let page = agent.ask("b", "sync:pull", json!({"room": "team", "cursor": 1, "limit": 10}));
     assert_eq!((&page["reset"], &page["changes"][0]["id"]), (&json!(true), &json!("d")), "{page}");
-}
-
-#[test]
-fn the_settings_of_the_kubernetes_manifest_are_settings() {
-    let folder = tempfile::tempdir().unwrap();
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes.yaml");
-    let manifest = std::fs::read_to_string(manifest).unwrap();
-    let (_, rest) = manifest.split_once("server.toml: |\n").unwrap();
-    let lines =
-        rest.lines().map_while(|line| if line.is_empty() { Some("") } else { line.strip_prefix("    ") });
-    let settings: Vec<&str> = lines.collect();
-    assert!(settings.len() > 5);
-    let file = folder.path().join("server.toml");
-    std::fs::write(&file, settings.join("\n")).unwrap();
-    let output =
-        command(folder.path(), "127.0.0.1:0").arg("--config").arg(&file).arg("config").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

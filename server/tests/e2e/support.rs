@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use syncline_server::auth::Revocation;
-use syncline_server::{Config, Handle, Server};
+use syncline_server::{Config, Handle, Server, ServerError};
 use tokio::sync::oneshot;
 
 /// No step of a test takes longer.
@@ -79,9 +79,13 @@ impl ServerProcess {
 
     /// SIGTERM; answers the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(status.success());
+        self.signal("TERM");
         self.child.wait().unwrap().code()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 }
 
@@ -135,16 +139,28 @@ impl EmbeddedServer {
         runtime.block_on(self.handle.revoke(what)).unwrap();
     }
 
+    pub(crate) fn reload(&self, config: Config) -> Result<(), ServerError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.handle.reload(config))
+    }
+
     pub(crate) fn recheck(&self) {
         self.handle.recheck();
     }
 }
 
-impl Drop for EmbeddedServer {
-    fn drop(&mut self) {
+impl EmbeddedServer {
+    /// Asks it to end, as SIGTERM asks a process. It ends when what it took in is done.
+    pub(crate) fn begin_end(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
+    }
+}
+
+impl Drop for EmbeddedServer {
+    fn drop(&mut self) {
+        self.begin_end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -90,6 +90,23 @@ fn a_certificate_is_shown_and_a_newer_one_when_its_files_change() {
 }
 
 #[test]
+fn a_reload_shows_a_newer_certificate_at_once_and_one_that_cannot_be_used_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = renew(folder.path());
+    let mut settings = config(folder.path());
+    settings.door.tls_reload_ms = 10 * 60 * 1000;
+    let server = EmbeddedServer::start(settings.clone());
+    std::fs::write(folder.path().join("cert.pem"), "half a certifi").unwrap();
+    let refused = server.reload(settings.clone());
+    assert!(matches!(refused, Err(ServerError::Tls(_))), "{refused:?}");
+    assert!(health(&server, &first, rustls::ALL_VERSIONS).is_ok(), "the old one stays");
+    let second = renew(folder.path());
+    server.reload(settings).unwrap();
+    assert!(health(&server, &second, rustls::ALL_VERSIONS).is_ok());
+    assert!(health(&server, &first, rustls::ALL_VERSIONS).is_err());
+}
+
+#[test]
 fn what_is_no_tls_gets_nothing() {
     let folder = tempfile::tempdir().unwrap();
     renew(folder.path());

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::json;
 
-use crate::support::{Agent, STEP_TIMEOUT, ServerProcess, client_id, create, push, token};
+use crate::support::{Agent, STEP_TIMEOUT, ServerProcess, client_id, create, http_with, push, token};
 
 /// Exports that the test has not looked at yet.
 const EXPORTS_QUEUED_MAX: usize = 1024;
@@ -138,4 +138,80 @@ fn a_log_in_json_has_the_number_of_a_request_that_was_refused() {
     assert_eq!(refused.len(), 1);
     let span = &refused[0]["span"];
     assert_eq!((&span["event"], span["request"].as_u64()), (&json!("sync:pull"), Some(1)), "{span}");
+}
+
+/// The id in an answer's head.
+fn request_id(head: &str) -> String {
+    let mut ids = head.lines().filter_map(|line| line.strip_prefix("x-request-id: "));
+    let id = ids.next().unwrap_or_else(|| panic!("no id in {head}"));
+    assert_eq!(ids.next(), None, "{head}");
+    id.to_owned()
+}
+
+#[test]
+fn an_http_request_keeps_a_sane_id_and_gets_one_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path());
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let (status, head, _) = http_with(&server.url, "GET", path, headers, "");
+        (status, request_id(&head))
+    };
+    assert_eq!(ask("/health", &[("x-request-id", "Root=1-42_a.b")]), (200, "Root=1-42_a.b".to_owned()));
+    let (status, first) = ask("/v1/rooms/r/changes?cursor=0", &[]);
+    let (_, second) = ask("/nowhere", &[]);
+    assert_eq!((status, first.len(), second.len()), (401, 36, 36));
+    assert_ne!(first, second);
+    let long = "x".repeat(129);
+    for strange in ["a b", "<script>", long.as_str()] {
+        assert_eq!(ask("/health", &[("x-request-id", strange)]).1.len(), 36, "{strange}");
+    }
+    let twice = [("x-request-id", "a"), ("x-request-id", "b")];
+    assert_eq!(ask("/health", &twice).1.len(), 36);
+}
+
+#[test]
+fn an_http_request_is_a_span_and_a_line_with_its_id_and_no_contents() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, received) = collector();
+    let endpoint = format!("operations.otlp_endpoint={url}");
+    let log = folder.path().join("log");
+    let flags = [
+        "--set",
+        &endpoint,
+        "--set",
+        "operations.otlp_delay_ms=50",
+        "--log",
+        "debug",
+        "--set",
+        "log_format=json",
+    ];
+    let server = ServerProcess::start_logging(folder.path(), &flags, &log);
+    let path = "/v1/rooms/canary/collections/canary/documents/canary?canary=canary";
+    let bearer = format!("Bearer {}", token("canary", &["canary"]));
+    let headers = [("authorization", bearer.as_str()), ("x-request-id", "asked-1")];
+    assert_eq!(http_with(&server.url, "GET", path, &headers, "").0, 404);
+
+    let mut spans: Vec<Span> = Vec::new();
+    let of_http = |spans: &[Span]| spans.iter().find(|span| span.name == "http").cloned();
+    while of_http(&spans).is_none() {
+        let export = received.recv_timeout(STEP_TIMEOUT).expect("spans are exported");
+        assert!(!format!("{export:?}").contains("canary"), "{export:?}");
+        let scopes = export.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        spans.extend(scopes.flat_map(|scope| scope.spans));
+    }
+    let span = of_http(&spans).unwrap();
+    let route = "/v1/rooms/{room}/collections/{collection}/documents/{id}";
+    assert_eq!(attribute(&span, "route").as_deref(), Some(route));
+    assert_eq!(attribute(&span, "request_id").as_deref(), Some("asked-1"));
+    assert_eq!(attribute(&span, "method").as_deref(), Some("GET"));
+    assert_eq!(attribute(&span, "status").as_deref(), Some("404"));
+    let stored = spans.iter().find(|inner| inner.parent_span_id == span.span_id).expect("the storage's span");
+    assert_eq!(stored.name, "storage");
+
+    assert_eq!(server.terminate(), Some(0));
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let refused = lines.lines().find(|line| line.contains("an HTTP request was refused")).expect("a line");
+    let refused: serde_json::Value = serde_json::from_str(refused).unwrap();
+    assert_eq!(refused["span"]["request_id"], "asked-1", "{refused}");
+    assert!(!lines.contains("canary"), "{lines}");
 }

@@ -5,7 +5,10 @@ import { chromium } from 'playwright-core';
 
 const [url, token, user, screenshot] = process.argv.slice(2);
 const executablePath = process.env.SYNCLINE_CHROMIUM ?? '/usr/bin/chromium';
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+const browser = await chromium.launch({
+  executablePath,
+  args: ['--no-sandbox'],
+});
 try {
   const page = await browser.newPage();
   const complaints = [];
@@ -31,6 +34,14 @@ try {
     .getByRole('img')
     .evaluateAll((all) => all.map((each) => each.getAttribute('aria-label')));
   const rooms = await page.getByRole('table', { name: 'most subscribers' }).locator('tbody').innerText();
+  const facts = page.locator('#now');
+  await facts
+    .getByText(/^[0-9.,]+ ms$/)
+    .nth(1)
+    .waitFor();
+  const roundTrips = await facts.locator('div', { hasText: 'Round trip' }).allInnerTexts();
+  const answered = clients.locator('tr', { hasText: user }).getByRole('cell', { name: / ms$/ });
+  const roundTrip = await answered.innerText();
   if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
 
   await page.getByLabel('Find a user').fill(user);
@@ -55,6 +66,8 @@ try {
       csp: answer.headers()['content-security-policy'],
       plots,
       rooms,
+      roundTrips,
+      roundTrip,
       inline,
       nameless,
       complaints,

@@ -1,9 +1,14 @@
 //! The same answer again: idempotency keys.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use sha2::{Digest, Sha256};
+use syncline_protocol::{ClientId, Collection, DocumentId, Room};
+use syncline_server::{Config, Mode};
 
 use crate::client::{Http, ROOM, at};
-use crate::support::ServerProcess;
+use crate::support::{EmbeddedServer, SECRET, ServerProcess};
 
 #[test]
 fn a_request_sent_again_is_answered_as_before_and_has_no_effect_after_a_kill_too() {
@@ -29,6 +34,38 @@ fn a_request_sent_again_is_answered_as_before_and_has_no_effect_after_a_kill_too
     Http::ann(&server.url).delete(&at("a"));
     assert_eq!(ask(&server).body, first.body);
     assert_eq!(Http::ann(&server.url).get(&at("a")).status, 404);
+}
+
+#[test]
+fn what_is_remembered_is_read_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = Mode::Production { jwt_secret: SECRET.as_bytes().to_vec() };
+    let config = Config::new("127.0.0.1:0".parse().unwrap(), folder.path().join("data"), mode);
+    let server = EmbeddedServer::start(config.clone());
+    let http = Http::ann(&server.url);
+    let put = http.ask("PUT", &at("a"), &[("idempotency-key", "k")], Some(json!({"n": 1})));
+    assert_eq!(put.status, 200);
+    // Who knows the user's name knows where her answers are kept.
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::digest(b"syncline server-side client\0ann")[..16]);
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let ids: Vec<String> = (0..64).map(|book| format!("{}-{book:02}", ClientId::from_bytes(bytes))).collect();
+    let collection = format!("/v1/rooms/{ROOM}/collections/$receipts/documents");
+    for id in &ids {
+        assert_eq!(http.get(&format!("{collection}/{id}")).status, 404);
+    }
+    assert_eq!(http.get(&collection).body["documents"], json!([]));
+    drop(server);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let kept = runtime.block_on(async {
+        let storage = syncline_server::storage::open(&config, Arc::new(|_| {})).await.unwrap();
+        let receipts = Collection::new("$receipts").unwrap();
+        let keys = ids.iter().map(|id| (receipts.clone(), DocumentId::new(id).unwrap())).collect();
+        storage.documents(Room::new(ROOM).unwrap(), keys).await.unwrap()
+    });
+    assert_eq!(kept.iter().flatten().count(), 1, "it is there");
 }
 
 #[test]

@@ -36,8 +36,25 @@ fn a_body_or_document_over_its_limit_is_refused() {
     assert_eq!(batch(vec![]), 400);
 }
 
+/// The documents of each part of a list, by `next`.
+fn parts(http: &Http, path: &str) -> Vec<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut after = String::new();
+    loop {
+        let part = http.get(&format!("{path}{after}"));
+        assert_eq!(part.status, 200, "{}", part.body);
+        let documents = part.body["documents"].as_array().unwrap();
+        parts.push(documents.iter().map(|document| document["id"].as_str().unwrap().to_owned()).collect());
+        match part.body["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return parts,
+        }
+        assert!(parts.len() < 100, "it has an end");
+    }
+}
+
 #[test]
-fn a_list_that_looks_at_too_much_is_refused() {
+fn a_list_looks_at_so_many_documents_and_goes_on_by_its_cursor_or_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = served(&folder, |config| {
         config.rest.query_scan_max = 3;
@@ -45,13 +62,35 @@ fn a_list_that_looks_at_too_much_is_refused() {
     });
     let http = Http::ann(&server.url);
     let path = format!("/v1/rooms/{ROOM}/collections/todos/documents");
-    for number in 0..3 {
-        http.put(&at(&number.to_string()), json!({}));
+    for number in 0..8 {
+        http.put(&at(&number.to_string()), json!({"last": number == 7}));
     }
-    assert_eq!(http.get(&path).body["documents"].as_array().unwrap().len(), 2, "the server's own limit");
-    http.put(&at("3"), json!({}));
-    let refused = http.get(&path);
+    http.delete(&at("2"));
+    assert_eq!(
+        parts(&http, &format!("{path}?")),
+        [vec!["0", "1"], vec!["3", "4"], vec!["5", "6"], vec!["7"]]
+    );
+    let filtered = parts(&http, &format!("{path}?filter=%7B%22eq%22%3A%5B%22last%22%2Ctrue%5D%7D"));
+    assert_eq!(filtered.concat(), ["7"]);
+    assert!(filtered.len() > 1, "parts in which nothing matches are answered, too: {filtered:?}");
+    let refused = http.get(&format!("{path}?order_by=%5B%7B%22path%22%3A%22last%22%7D%5D"));
     assert_eq!((refused.status, refused.code()), (422, "too_large"));
+    assert_eq!(http.get(&format!("{path}?limit=0")).status, 422, "a count needs all of them");
+}
+
+#[test]
+fn a_list_is_bounded_in_bytes_in_every_order_and_answers_one_document_at_least() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = served(&folder, |config| config.rest.page_bytes_max = 2_500);
+    let http = Http::ann(&server.url);
+    let path = format!("/v1/rooms/{ROOM}/collections/todos/documents");
+    for (id, bytes) in [("a", 900), ("b", 900), ("c", 5_000), ("d", 900), ("e", 900)] {
+        http.put(&at(id), json!({"text": "x".repeat(bytes), "bytes": bytes}));
+    }
+    assert_eq!(parts(&http, &format!("{path}?")), [vec!["a", "b"], vec!["c"], vec!["d", "e"]]);
+    let descending = "%5B%7B%22path%22%3A%22bytes%22%2C%22direction%22%3A%22desc%22%7D%5D";
+    let ordered = parts(&http, &format!("{path}?order_by={descending}"));
+    assert_eq!(ordered, [vec!["c"], vec!["a", "b"], vec!["d", "e"]]);
 }
 
 #[test]

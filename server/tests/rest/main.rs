@@ -10,6 +10,7 @@ mod documents;
 mod keys;
 mod limits;
 mod lists;
+mod pages;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code)]
 mod support;

@@ -302,6 +302,40 @@ fn a_receiver_that_takes_nothing_holds_up_no_write_and_another_receiver_neither(
 }
 
 #[test]
+fn an_endpoint_that_begins_now_is_told_nothing_of_before_and_everything_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start("127.0.0.1:0");
+    let server = ServerProcess::start(folder.path());
+    put(&server, "before-1", 1);
+    put(&server, "before-2", 2);
+    assert_eq!(server.terminate(), Some(0));
+    let server = start(folder.path(), &receiver, "from = \"now\"");
+    // Until it has begun, it passes over what is written as well.
+    let mut number = 0;
+    while receiver.wait("", |_| true).is_empty() {
+        number += 1;
+        put(&server, &format!("n{number}"), number);
+    }
+    let first = taken(&receiver.wait("", |_| true))[0]["seq"].as_u64().unwrap();
+    assert!(first > 2);
+    receiver.set(Mood::Fails);
+    let failing = receiver.wait("", |_| true).len();
+    let missed = put(&server, "while-it-failed", 1);
+    receiver.wait("it is tried", |heard| heard.len() > failing);
+    server.kill();
+    receiver.set(Mood::Takes);
+    let server = start(folder.path(), &receiver, "from = \"now\"");
+    receiver.wait_for(missed);
+    let last = put(&server, "last", 1);
+    let seqs: Vec<u64> =
+        taken(&receiver.wait_for(last)).iter().map(|change| change["seq"].as_u64().unwrap()).collect();
+    for seq in first..=last {
+        assert!(seqs.contains(&seq), "{seq} is missing: {seqs:?}");
+    }
+    assert!(!seqs.contains(&1) && !seqs.contains(&2));
+}
+
+#[test]
 fn a_message_is_given_up_only_where_the_settings_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start("127.0.0.1:0");
@@ -327,6 +361,7 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
         ("hook-secret", "no-such-file", "cannot read the secret"),
         ("rooms =", "collections = [\"\"]\nrooms =", "no name of a collection"),
         ("timeout_ms", "timeout", "timeout"),
+        ("rooms =", "from = \"then\"\nrooms =", "from"),
     ] {
         let file = folder.path().join("wrong.toml");
         std::fs::write(&file, good.replacen(from, to, 1)).unwrap();

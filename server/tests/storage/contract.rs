@@ -15,7 +15,8 @@ use crate::support::{
 };
 
 pub(crate) use crate::requests::{
-    a_write_on_terms_is_answered_again_by_its_receipt, documents_are_read_by_their_names,
+    a_collection_is_listed_in_the_order_of_ids, a_write_on_terms_is_answered_again_by_its_receipt,
+    documents_are_read_by_their_names, lists_and_reads_by_name_are_bounded_in_bytes,
     of_writes_upon_one_place_at_once_one_is_made, rooms_are_listed_in_the_order_of_their_names,
 };
 

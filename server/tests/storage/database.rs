@@ -132,6 +132,48 @@ fn servers_that_start_at_once_make_the_schema_once() {
 }
 
 #[test]
+fn how_many_parts_the_tables_have_is_decided_once() {
+    on_postgres(async |mut fixture: Fixture| {
+        fixture.config.postgres.partitions = 3;
+        fixture.open().await.close().await.unwrap();
+        let parts = "SELECT count(*) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhparent
+             WHERE relkind = 'p' AND relnamespace = current_schema()::regnamespace";
+        let count: i64 = fixture.schema().client.query_one(parts, &[]).await.unwrap().get(0);
+        assert_eq!(count, 4 * 3, "rooms, documents, clients and rejections");
+        for asked in [0, 4] {
+            fixture.config.postgres.partitions = asked;
+            let refused = fixture.try_open().await.err().unwrap();
+            let told = matches!(refused, StorageError::Postgres(PostgresError::Partitions { asked: told, found: 3 }) if told == asked);
+            assert!(told, "{refused}");
+        }
+        fixture.config.postgres.partitions = 3;
+        fixture.open().await.close().await.unwrap();
+    });
+}
+
+#[test]
+fn more_parts_than_can_be_made_at_once_are_refused() {
+    on_postgres(async |mut fixture: Fixture| {
+        fixture.config.postgres.partitions = 129;
+        let refused = fixture.try_open().await.err().unwrap();
+        let told = matches!(refused, StorageError::Postgres(PostgresError::TooManyPartitions { .. }));
+        assert!(told, "{refused}");
+    });
+}
+
+#[test]
+fn undivided_tables_stay_so() {
+    on_postgres(async |mut fixture: Fixture| {
+        fixture.open().await.close().await.unwrap();
+        fixture.config.postgres.partitions = 2;
+        let refused = fixture.try_open().await.err().unwrap();
+        let told =
+            matches!(refused, StorageError::Postgres(PostgresError::Partitions { asked: 2, found: 0 }));
+        assert!(told, "{refused}");
+    });
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     on_postgres(async |fixture: Fixture| {
         fixture.open().await.close().await.unwrap();

@@ -1,11 +1,11 @@
 //! What requests need of a storage: reads by name, and writes on terms.
 
 use syncline_protocol::message::{MutationStatus, Push, PushAnswer};
-use syncline_protocol::{ClientId, ErrorCode, Value};
+use syncline_protocol::{ClientId, Collection, ErrorCode, Mutation, Value};
 use syncline_server::hub::{Author, Condition, Effect, Receipt, Term, Terms};
-use syncline_server::storage::Storage;
+use syncline_server::storage::{ListRequest, Storage};
 
-use crate::support::{Fixture, create, delete, increment, page, push, push_to, room};
+use crate::support::{Fixture, create, delete, increment, large, page, push, push_to, room};
 
 /// Pushes as a request does; the receipt's result comes first.
 async fn ask(
@@ -37,6 +37,73 @@ pub(crate) async fn documents_are_read_by_their_names(fixture: Fixture) {
     assert_eq!(seqs, [Some(4), None, None, Some(1)]);
     let other = syncline_protocol::Room::new("list:2").unwrap();
     assert_eq!(storage.documents(other, vec![key("a")]).await.unwrap(), [None]);
+}
+
+/// The parts of a list, each of so many documents, by their ids.
+async fn listed(storage: &dyn Storage, collection: &str, limit: usize) -> Vec<Vec<String>> {
+    let collection = Collection::new(collection).unwrap();
+    let (mut parts, mut after) = (Vec::new(), None);
+    loop {
+        let request = ListRequest { room: room(), collection: collection.clone(), after, limit };
+        let listing = storage.list(request).await.unwrap();
+        assert!(listing.looked_at <= limit && listing.documents.len() <= listing.looked_at);
+        assert!(listing.documents.iter().all(|document| document.collection == collection));
+        parts.push(listing.documents.iter().map(|document| document.id.as_str().to_owned()).collect());
+        after = listing.next;
+        if after.is_none() {
+            return parts;
+        }
+    }
+}
+
+pub(crate) async fn a_collection_is_listed_in_the_order_of_ids(fixture: Fixture) {
+    let storage = fixture.open().await;
+    let of = |collection: &str, mutation: Mutation| Mutation {
+        collection: Collection::new(collection).unwrap(),
+        ..mutation
+    };
+    let mutations = [
+        of("todos", create(1, "b")),
+        of("todos", create(2, "a!")),
+        of("todos", large(3, "a", 100_000)),
+        of("todos", create(4, "gone")),
+        of("todo", create(5, "other")),
+        of("todos!", create(6, "other")),
+        of("todos", create(7, "\u{fc}")),
+        of("todos", delete(8, "gone")),
+    ];
+    push(&*storage, 1, mutations.to_vec()).await;
+    let elsewhere = syncline_protocol::Room::new("list:1!").unwrap();
+    push_to(&*storage, &elsewhere, 1, vec![create(1, "elsewhere")]).await.unwrap();
+    ask(&*storage, Some(receipt(1)), Condition::Always).await.unwrap();
+
+    assert_eq!(listed(&*storage, "todos", 100).await, [["a", "a!", "b", "\u{fc}"]]);
+    // A deleted one is looked at as well.
+    assert_eq!(listed(&*storage, "todos", 2).await, [vec!["a", "a!"], vec!["b"], vec!["\u{fc}"]]);
+    assert_eq!(listed(&*storage, "todo", 1).await, [["other"]]);
+    assert_eq!(listed(&*storage, "none", 1).await, [[""; 0]]);
+    let receipts = receipt(1).mutation(ClientId::from_bytes([9; 16])).unwrap();
+    assert_eq!(
+        listed(&*storage, receipts.collection.as_str(), 1).await,
+        [[""; 0]],
+        "receipts are not listed"
+    );
+}
+
+pub(crate) async fn lists_and_reads_by_name_are_bounded_in_bytes(mut fixture: Fixture) {
+    fixture.config.hub.page_bytes_max = 10_000;
+    fixture.config.hub.transaction_bytes_max = 30_000;
+    let storage = fixture.open().await;
+    for seq in 1..=5 {
+        push(&*storage, 1, vec![large(seq, &format!("d{seq}"), 9_000)]).await;
+    }
+    let parts = listed(&*storage, "todos", 100).await;
+    assert!(parts.iter().all(|part| (1..=2).contains(&part.len())), "{parts:?}");
+    assert_eq!(parts.concat(), ["d1", "d2", "d3", "d4", "d5"]);
+    let key = |number: usize| (create(1, "d").collection, create(1, &format!("d{number}")).id);
+    let read = async |count: usize| storage.documents(room(), (1..=count).map(key).collect()).await;
+    assert!(read(3).await.unwrap().iter().all(Option::is_some));
+    assert_eq!(read(5).await.unwrap_err().code, ErrorCode::TooLarge);
 }
 
 pub(crate) async fn rooms_are_listed_in_the_order_of_their_names(fixture: Fixture) {

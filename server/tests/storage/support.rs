@@ -75,6 +75,14 @@ pub(crate) fn on_postgres<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture)
     });
 }
 
+/// The same with tables in parts.
+pub(crate) fn on_partitions<F: Future<Output = ()>>(scenario: impl FnOnce(Fixture) -> F) {
+    on_postgres(|mut fixture| {
+        fixture.config.postgres.partitions = 2;
+        scenario(fixture)
+    });
+}
+
 pub(crate) fn run(scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(scenario);

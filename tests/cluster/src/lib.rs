@@ -7,6 +7,7 @@
 //! - [`balancer`]: one address for all nodes.
 //! - [`load`]: devices that write, and what must have become of it.
 //! - [`agent`]: npm's client.
+//! - [`receiver`]: who webhooks are told to.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_debug_implementations)]
 #![allow(
@@ -20,6 +21,7 @@ pub mod balancer;
 pub mod load;
 pub mod nodes;
 pub mod process;
+pub mod receiver;
 pub mod services;
 
 use std::path::Path;
@@ -51,13 +53,20 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Starts with more settings for each node, as a file of settings has them.
+    pub async fn start_with(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let postgres = Postgres::start(&folder.path().join("postgres"));
         let redis = Redis::start(&folder.path().join("redis"));
         let nodes: Vec<Node> = (0..NODES)
             .map(|number| {
                 let data = folder.path().join(format!("node{number}"));
-                Node::start(&data, &postgres.url(), &redis.url())
+                std::fs::create_dir_all(&data).unwrap();
+                std::fs::write(data.join(nodes::SETTINGS), settings).unwrap();
+                Node::start(&data, &postgres.url(), &redis)
             })
             .collect();
         let balancer = Balancer::start(nodes.iter().map(|node| node.address).collect()).await;

@@ -1,6 +1,7 @@
 //! One process that listens on a port of loopback which stays its own over its lives.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,20 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often it is looked at until then.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
+
+/// Ports below those that the system gives to connections and to whoever asks for any: none of these is taken while its process
+/// is started, or between two of its lives.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// An address on loopback that nobody listens on.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(PORTS)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A running process; killed when dropped.

@@ -94,23 +94,49 @@ fn postgres_ids() -> Option<(u32, u32)> {
     (id("-u", &[]) == 0).then(|| (id("-u", &[POSTGRES_USER]), id("-g", &[POSTGRES_USER])))
 }
 
+/// Where a Redis with TLS has its key, in its folder.
+const KEY_FILE: &str = "key.pem";
+
 /// A Redis that keeps nothing over its end.
 pub struct Redis {
     process: Option<Process>,
     address: SocketAddr,
     folder: PathBuf,
+    /// The certificate that it shows, if it speaks TLS; its own authority.
+    certificate: Option<PathBuf>,
 }
 
 impl Redis {
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, None)
+    }
+
+    /// One that speaks TLS and nothing else.
+    pub fn start_with_tls(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
-        let mut redis = Self { process: None, address: free_address(), folder: folder.to_path_buf() };
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = folder.join("certificate.pem");
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(folder.join(KEY_FILE), made.signing_key.serialize_pem()).unwrap();
+        Self::start_with(folder, Some(certificate))
+    }
+
+    fn start_with(folder: &Path, certificate: Option<PathBuf>) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let (address, folder) = (free_address(), folder.to_path_buf());
+        let mut redis = Self { process: None, address, folder, certificate };
         redis.resume();
         redis
     }
 
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        let scheme = if self.certificate.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// By whom it is believed.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.certificate.as_deref()
     }
 
     pub fn fail(&mut self) {
@@ -120,7 +146,16 @@ impl Redis {
 
     pub fn resume(&mut self) {
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string(), "--save", ""]);
+        let port = self.address.port().to_string();
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
+        match &self.certificate {
+            Some(certificate) => {
+                command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+                command.arg("--tls-cert-file").arg(certificate).arg("--tls-ca-cert-file").arg(certificate);
+                command.arg("--tls-key-file").arg(self.folder.join(KEY_FILE));
+            }
+            None => drop(command.args(["--port", &port])),
+        }
         command.args(["--appendonly", "no", "--dir"]).arg(&self.folder).stdout(Stdio::null());
         self.process = Some(Process::start(&mut command, self.address));
     }

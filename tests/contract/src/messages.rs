@@ -46,6 +46,7 @@ fn handshake() -> Vec<Vector> {
         limits: Limits::default(),
         server_time_ms: START_MS,
         user_id: "ada".to_owned(),
+        offers: vec![event::AUTH_REFRESH.to_owned()],
     };
     let refresh = TokenRefresh { token: "header.newer_claims.signature".to_owned() };
     vec![

@@ -193,7 +193,7 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Debug> AnyMessage for T {
 
     fn server_plain(&self) -> serde_json::Value {
         match wire::encode(self, Encoding::Plain).expect("a plain encoding") {
-            wire::Body::Plain(value) => value,
+            wire::Body::Plain(plain) => serde_json::from_str(plain.text()).expect("JSON"),
             wire::Body::Compact(_) => panic!("a plain message is binary"),
         }
     }

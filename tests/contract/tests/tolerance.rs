@@ -86,6 +86,7 @@ fn a_field_that_has_a_default_may_be_absent_from_a_plain_message() {
             limits: Limits { push_count_max: 7, ..Limits::default() },
             server_time_ms: 1,
             user_id: "u".to_owned(),
+            offers: vec![],
         },
     );
     assert_plain(&json!({"room": "r", "cursor": 7}), &subscribe());

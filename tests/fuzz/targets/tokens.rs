@@ -1,4 +1,5 @@
-//! Tokens: any text, and any claims with a signature that is right.
+//! Tokens: any text; and any claims, or any header and claims that [`SEPARATOR`] divides, with a signature that is right. Only
+//! a header that names the algorithm of the key is taken.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -13,16 +14,27 @@ use syncline_server::auth::Authenticator;
 
 const SECRET: &[u8] = &[7; 32];
 
+/// A byte that no UTF-8 holds.
+const SEPARATOR: u8 = 0xff;
+
 static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| Authenticator::new(SECRET, 60));
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(text) = str::from_utf8(input) {
         assert!(block_on(AUTHENTICATOR.verify(text)).is_err(), "nobody guesses a signature");
     }
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(input));
+    let (header, claims) = match input.iter().position(|byte| *byte == SEPARATOR) {
+        Some(at) => (&input[..at], &input[at + 1..]),
+        None => (&br#"{"alg":"HS256","typ":"JWT"}"#[..], input),
+    };
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).expect("any length is a key");
     mac.update(signed.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-    drop(block_on(AUTHENTICATOR.verify(&format!("{signed}.{signature}"))));
+    if block_on(AUTHENTICATOR.verify(&format!("{signed}.{signature}"))).is_ok() {
+        let header: serde_json::Value = serde_json::from_slice(header).expect("a header is JSON");
+        assert_eq!(header["alg"], "HS256");
+        let claims: serde_json::Value = serde_json::from_slice(claims).expect("claims are JSON");
+        assert!(claims["sub"].is_string(), "a token says whose it is");
+    }
 });

@@ -17,6 +17,7 @@ use syncline::engine::io::{
 };
 use syncline::{Client, ClientConfig, Command, Error, Event, Reply};
 use syncline_server::auth::Authenticator;
+use syncline_server::server::Handle;
 use syncline_server::{Config, Mode, Server};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -30,6 +31,7 @@ pub const SECRET: &[u8] = b"a secret that only these tests know, long enough";
 /// A server in this process, on a port of its own.
 pub struct TestServer {
     pub addr: SocketAddr,
+    pub handle: Handle,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -46,12 +48,12 @@ impl TestServer {
 
     pub async fn start_with(config: Config) -> Self {
         let server = Server::bind(config).await.unwrap();
-        let addr = server.local_addr();
+        let (addr, handle) = (server.local_addr(), server.handle());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
             server.run(async { drop(stopped.await) }).await.unwrap();
         });
-        Self { addr, stop, serving }
+        Self { addr, handle, stop, serving }
     }
 
     pub fn url(&self) -> String {

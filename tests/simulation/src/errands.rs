@@ -55,13 +55,18 @@ impl World {
         };
         let follows = !waiting.is_empty() && self.random.percent(15);
         let after = if follows { vec![waiting[self.random.index(waiting.len())]] } else { vec![] };
+        let lane = self.random.below(self.plan.lanes);
         NewJob {
-            lane: Some(format!("lane{}", self.random.below(self.plan.lanes))),
+            lane: Some(format!("lane{lane}")),
             dedupe: false,
             priority: self.random.one_of([0, 0, 1, -1]),
             after,
             ttl_ms: self.random.one_of([None, None, Some(Some(600)), Some(Some(20_000))]),
-            policy: self.random.one_of([LanePolicy::Continue, LanePolicy::Continue, LanePolicy::Hold]),
+            policy: match self.random.one_of([LanePolicy::Continue, LanePolicy::Continue, LanePolicy::Hold]) {
+                // Within one lane all three meet.
+                LanePolicy::Continue if lane == 0 => LanePolicy::Stream,
+                policy => policy,
+            },
             ..NewJob::new(work)
         }
     }

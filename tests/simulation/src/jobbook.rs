@@ -247,7 +247,8 @@ impl JobBook {
     pub(crate) fn check_ends(&self, device: usize, backend: &Backend) -> Result<(), Failure> {
         let places = backend.places()?;
         let place = |noted: &Noted| tag(&noted.job.work).and_then(|tag| places.get(tag).copied());
-        let mut lanes: BTreeMap<&str, u64> = BTreeMap::new();
+        // The last place of any job of a lane, and of one that nothing overtakes.
+        let mut lanes: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for (id, noted) in &self.jobs {
             let (fate, place) = (noted.fate, place(noted));
             match fate {
@@ -265,9 +266,14 @@ impl JobBook {
                 Fate::Dead | Fate::Dropped | Fate::Forgotten { unsure: true } => {}
             }
             let (Fate::Done(_), Some(place), false) = (fate, place, noted.retried) else { continue };
-            let last = lanes.entry(&noted.job.lane).or_default();
-            ensure!(*last <= place, "job {id} took effect before one ahead of it in {}", noted.job.lane);
-            *last = place;
+            let (last, last_waited_for) = lanes.entry(&noted.job.lane).or_default();
+            // Of those that stream, the backend may refuse one for now and take the next.
+            let ahead = if noted.job.streams() { *last_waited_for } else { *last };
+            ensure!(ahead <= place, "job {id} took effect before one ahead of it in {}", noted.job.lane);
+            *last = place.max(*last);
+            if !noted.job.streams() {
+                *last_waited_for = place;
+            }
         }
         self.check_followers(&place)?;
         let known: BTreeSet<&str> = self.jobs.values().filter_map(|noted| tag(&noted.job.work)).collect();

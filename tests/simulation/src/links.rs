@@ -307,9 +307,19 @@ impl World {
         }
     }
 
-    /// Hands on what waits in the mailboxes, as far as the readers keep up.
+    /// Hands on what waits in the mailboxes, as far as the readers keep up; and what was committed meanwhile.
     pub(crate) fn pump(&mut self) -> Result<(), Failure> {
         self.watch_leases();
+        self.server.tell_announced(self.now_us);
+        loop {
+            self.deliver()?;
+            if !self.server.tell_announced(self.now_us) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn deliver(&mut self) -> Result<(), Failure> {
         let open: Vec<_> =
             self.links.iter().filter_map(|(number, link)| Some((*number, link.session?))).collect();
         for (number, id) in open {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use syncline::transport::Parser;
 use syncline::{CollectionOptions, Collections, ConflictStrategy, Settings};
+use syncline_protocol::message::event;
 use syncline_protocol::{Collection, Limits, Room};
 use syncline_server::config::{HubConfig, PresenceConfig};
 
@@ -44,6 +45,8 @@ pub struct ServerPlan {
     /// From a request's arrival to its answer.
     pub serve_ms_max: u64,
     pub token_ms: u64,
+    /// Requests that it takes and another server need not.
+    pub offers: &'static [&'static str],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -271,6 +274,7 @@ fn draw_server(quick: bool, network: NetworkPlan, random: &mut Random) -> Server
         rejections_kept_max: 10_000,
         serve_ms_max: random.one_of([1, 5, 15]),
         token_ms: random.one_of([20_000, 3_600_000]),
+        offers: random.one_of([&[][..], &[event::AUTH_REFRESH][..]]),
     }
 }
 

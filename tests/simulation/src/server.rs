@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use syncline::transport::{
     DecodeLimits, Decoder, Frame, Handshake, Message, Namespace, Packet, Parser, Payload,
 };
@@ -27,6 +31,8 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) config: HubConfig,
     pub(crate) fanout: LocalFanout,
+    /// When the simulated time began: only differences matter.
+    began: Instant,
     pub(crate) roster: Roster,
     pub(crate) sessions: BTreeMap<ConnectionId, Session>,
     plan: ServerPlan,
@@ -68,7 +74,7 @@ pub struct Session {
     decoder: Decoder,
     pub(crate) client: Option<ClientId>,
     pub(crate) user: String,
-    ends_ms: u64,
+    pub(crate) ends_ms: u64,
     pub(crate) encoding: Encoding,
     pub(crate) mailbox: Arc<Mailbox>,
     greeted: bool,
@@ -87,9 +93,18 @@ pub struct Broken(pub String);
 /// Why a connection ends when its client says so.
 pub const FAREWELL: &str = "the client said goodbye";
 
+/// What a token of the simulation says. The client cannot tell when it ends.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    ends_ms: u64,
+}
+
 /// A token that any server of the simulation can read: whose it is, and until when it holds.
 pub fn token(user: &str, ends_ms: u64) -> String {
-    format!("{user}|{ends_ms}")
+    let claims = Claims { sub: user.to_owned(), ends_ms };
+    let claims = serde_json::to_vec(&claims).unwrap_or_default();
+    format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims))
 }
 
 impl Server {
@@ -99,7 +114,8 @@ impl Server {
             store: MemoryStore::new(plan.rejections_kept_max),
             limits: plan.limits,
             config: plan.hub.clone(),
-            fanout: LocalFanout::new(plan.hub.live_bytes_max),
+            fanout: LocalFanout::new(&plan.hub),
+            began: Instant::now(),
             sessions: BTreeMap::new(),
             plan,
             last_connection: 0,
@@ -192,6 +208,7 @@ impl Server {
                     limits: self.limits,
                     server_time_ms: now_ms,
                     user_id: user,
+                    offers: self.plan.offers.iter().map(|&offer| offer.to_owned()).collect(),
                 };
                 let parser = session.parser;
                 let hello = payload(parser, Encoding::Plain, &hello);
@@ -221,13 +238,20 @@ impl Server {
     pub(crate) fn check_token(&self, token: Option<&str>, now_ms: u64) -> Result<(String, u64), WireError> {
         let refused = |code, message: &str| WireError::new(code, message);
         let token = token.ok_or_else(|| refused(ErrorCode::Unauthorized, "there is no token"))?;
-        let parts = token.split_once('|').and_then(|(user, ends)| Some((user, ends.parse::<u64>().ok()?)));
-        let (user, ends_ms) = parts.ok_or_else(|| refused(ErrorCode::Unauthorized, "not a token"))?;
-        let revoked_through_ms = self.revoked_through_ms.get(user).copied().unwrap_or(0);
+        let claims = token.split('.').nth(1).and_then(|claims| BASE64_URL_SAFE_NO_PAD.decode(claims).ok());
+        let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+        let Claims { sub: user, ends_ms } =
+            claims.ok_or_else(|| refused(ErrorCode::Unauthorized, "not a token"))?;
+        let revoked_through_ms = self.revoked_through_ms.get(&user).copied().unwrap_or(0);
         if ends_ms <= now_ms || ends_ms <= revoked_through_ms {
             return Err(refused(ErrorCode::Unauthorized, "the token has expired"));
         }
-        Ok((user.to_owned(), ends_ms))
+        Ok((user, ends_ms))
+    }
+
+    /// Tells subscribers what was committed, room by room in rounds. Answers whether there was any.
+    pub fn tell_announced(&self, now_us: u64) -> bool {
+        self.fanout.tell_at(self.began + Duration::from_micros(now_us))
     }
 
     /// The next event that waits for a connection.
@@ -298,7 +322,7 @@ impl Server {
     /// The process ends and starts again: what is committed is all that is left.
     pub fn restart(&mut self) {
         self.sessions.clear();
-        self.fanout = LocalFanout::new(self.config.live_bytes_max);
+        self.fanout = LocalFanout::new(&self.config);
         self.roster = roster(&self.plan);
         self.trouble.clear();
     }

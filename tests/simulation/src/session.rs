@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use syncline::transport::{Message, Packet, Payload};
 use syncline_protocol::message::{
     self, Changes, Done, Encoding, Failure, Members, MutationStatus, Page, Presence, PresencePong, Pull,
-    Push, PushAnswer, RoomRequest, Subscribe, event,
+    Push, PushAnswer, RoomRequest, Subscribe, TokenRefresh, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
 use syncline_server::hub::{self, Author, PageRequest, PushError};
@@ -94,6 +94,16 @@ impl Server {
                 let heads = rooms.map(|room| (room.clone(), self.head(room).seq)).collect();
                 Ok(Answer::Heads(PresencePong { heads, lapsed }))
             }
+            event::AUTH_REFRESH => {
+                let TokenRefresh { token } = decode(&request.args)?;
+                let (user, ends_ms) = self.check_token(Some(&token), now_ms)?;
+                let session = self.session_mut(id)?;
+                if user != session.user {
+                    return Err(WireError::new(ErrorCode::Forbidden, "the token is another user's"));
+                }
+                session.ends_ms = ends_ms;
+                Ok(Answer::Done)
+            }
             _ => Err(WireError::new(ErrorCode::Invalid, "the server does not know this event")),
         }
     }
@@ -171,7 +181,7 @@ impl Server {
     }
 
     fn publish(&self, changes: Changes) {
-        self.fanout.publish(changes);
+        self.fanout.announce(changes);
     }
 
     fn note(&mut self, push: &Push, author: &Author, answer: &PushAnswer) {

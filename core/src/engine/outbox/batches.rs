@@ -1,5 +1,6 @@
 //! What is pushed next, and what becomes of a batch.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use syncline_protocol::Room;
@@ -151,6 +152,15 @@ impl Outbox {
         self.landed(batch);
         if let Some(lane) = self.lanes.get_mut(&batch.room) {
             lane.hold = Some(Hold::Denied);
+        }
+    }
+
+    /// The denied rooms, but for these, may perhaps be written to again.
+    pub fn lift_denials(&mut self, except: &BTreeSet<Room>, now_us: u64) {
+        for (room, lane) in &mut self.lanes {
+            if lane.hold == Some(Hold::Denied) && !except.contains(room) {
+                lane.hold = Some(Hold::Restart { at_us: now_us });
+            }
         }
     }
 

@@ -60,11 +60,9 @@ fn outbox(query: &Query, writes: Vec<(String, Write)>) -> Outbox {
             time: HybridTime { wall_ms: client_seq, counter: 0 },
             base: None,
         };
-        outbox.insert_new(
-            Entry { room: query.room.clone(), mutation, queued_at_ms: 0, accepted: None },
-            0,
-            0,
-        );
+        let bytes = mutation.byte_len() as u64;
+        let entry = Entry { room: query.room.clone(), mutation, queued_at_ms: 0, accepted: None };
+        outbox.insert_new(entry, bytes, 0, 0);
     }
     outbox
 }

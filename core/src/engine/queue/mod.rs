@@ -72,14 +72,14 @@ pub(super) struct Run {
 /// A job as it was, to be put back.
 #[derive(Debug)]
 pub(super) struct Before {
-    pub(super) id: JobId,
+    id: JobId,
     waiting: Option<Job>,
     ended: Option<EndedJob>,
 }
 
 impl Before {
     /// Of a job that was not there.
-    pub(super) fn nothing(id: JobId) -> Self {
+    fn nothing(id: JobId) -> Self {
         Self { id, waiting: None, ended: None }
     }
 }

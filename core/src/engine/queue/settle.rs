@@ -72,7 +72,7 @@ impl Engine {
                 Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
             }
         };
-        self.wire.forget(&Request::Job(id));
+        self.wire.forget(|request| *request == Request::Job(id));
         self.job_failed(now, id, failure, store);
     }
 
@@ -163,26 +163,17 @@ impl Engine {
         let Some(lane) = self.jobs.held(id).map(|held| held.job.lane.clone()) else { return };
         // The next job of the lane must not pay for this one.
         self.jobs.reset_lane(&lane, id);
-        self.bury_one(now, id, reason, error, store);
+        if let Some(ended) = self.bury_one(now, id, reason, error) {
+            self.tell_death(&ended);
+            self.append(Record::JobEnded(ended), store);
+        }
         self.bury_followers(now, id, store);
     }
 
-    fn bury_one(&mut self, now: Now, id: JobId, reason: DeadReason, error: JobError, store: &mut dyn Store) {
-        let accepted = self.jobs.is_durable(id);
-        let Some(ended) = self.jobs.bury(id, reason, error, now.wall_ms) else { return };
+    fn bury_one(&mut self, now: Now, id: JobId, reason: DeadReason, error: JobError) -> Option<EndedJob> {
+        let ended = self.jobs.bury(id, reason, error, now.wall_ms)?;
         self.drain.note_attempt(id, false);
-        if accepted {
-            self.tell_death(&ended);
-            return self.append(Record::JobEnded(ended), store);
-        }
-        let record = Record::JobEnded(ended.clone());
-        match store.append(&record) {
-            Ok(()) => self.uncommitted.push(Uncommitted::Died(Box::new(ended))),
-            Err(error) => {
-                self.tell_death(&ended);
-                self.handle_store_error(error);
-            }
-        }
+        Some(ended)
     }
 
     pub(in crate::engine) fn tell_death(&mut self, ended: &EndedJob) {
@@ -192,13 +183,18 @@ impl Engine {
         }
     }
 
-    /// Buries a job that is waiting again, after its death was taken back, and follows one that stays dead.
+    /// Buries a job that is waiting again, after its death was taken back, and follows one that stays dead. It is journaled
+    /// with the death of that one, which could not be made durable just now.
     pub(in crate::engine) fn bury_if_hopeless(&mut self, now: Now, id: JobId, store: &mut dyn Store) {
         let Some(held) = self.jobs.held(id) else { return };
         let mut followed = held.job.after.iter().copied();
-        if let Some(first) = followed.find(|first| self.jobs.ended(*first).is_some_and(EndedJob::is_dead)) {
-            self.bury_follower(now, first, id, store);
-        }
+        let dead = followed.find(|first| self.jobs.ended(*first).is_some_and(EndedJob::is_dead));
+        let Some(first) = dead else { return };
+        let buried = self.bury_one(now, id, DeadReason::Dependency, dependency_error(first));
+        let Some(ended) = buried else { return };
+        self.tell_death(&ended);
+        store.append_after_flush(Record::JobEnded(ended));
+        self.schedule_flush(now);
     }
 
     pub(super) fn bury_followers(&mut self, now: Now, first: JobId, store: &mut dyn Store) {
@@ -208,7 +204,16 @@ impl Engine {
     }
 
     pub(super) fn bury_follower(&mut self, now: Now, first: JobId, follower: JobId, store: &mut dyn Store) {
-        self.bury_one(now, follower, DeadReason::Dependency, dependency_error(first), store);
+        let before = Box::new(self.jobs.before(follower));
+        let buried = self.bury_one(now, follower, DeadReason::Dependency, dependency_error(first));
+        let Some(ended) = buried else { return };
+        match store.append(&Record::JobEnded(ended.clone())) {
+            Ok(()) => self.uncommitted.push(Uncommitted::Died { before, ended: Box::new(ended) }),
+            Err(error) => {
+                self.tell_death(&ended);
+                self.handle_store_error(error);
+            }
+        }
     }
 
     /// A crash may have come between the death of a job and that of those behind it, and a clock that was set back since

@@ -184,7 +184,7 @@ impl Engine {
         Ok(None)
     }
 
-    pub(super) fn ask_to_join(
+    pub(in crate::engine) fn ask_to_join(
         &mut self,
         now: Now,
         namespace: &Namespace,

@@ -147,7 +147,7 @@ impl Engine {
     pub(super) fn expire_answer(&mut self, now: Now, ticket: Ticket, out: &mut Vec<Output>) {
         let Some(Awaited { namespace, asker, .. }) = self.socket.awaiting.end(ticket) else { return };
         if !self.socket.buffer.remove(ticket) {
-            self.wire.forget(&Request::Socket(ticket));
+            self.wire.forget(|request| *request == Request::Socket(ticket));
         }
         let error = Error::new(Code::Timeout, "the server did not answer in time");
         match asker {
@@ -156,8 +156,8 @@ impl Engine {
         }
     }
 
-    /// The server did not let the client into a room.
-    pub(super) fn refuse_join(
+    /// The server did not let the client into a room, or put it out.
+    pub(in crate::engine) fn refuse_join(
         &mut self,
         now: Now,
         namespace: &Namespace,

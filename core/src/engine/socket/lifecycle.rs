@@ -87,7 +87,7 @@ impl Engine {
                 }
                 self.socket.cause = Some(cause);
             }
-            Step::Nothing | Step::Dial(_) | Step::Greet => {}
+            Step::Nothing | Step::Dial(_) | Step::Greet | Step::Refresh => {}
         }
     }
 

@@ -41,8 +41,8 @@ pub(super) struct SocketIo {
     buffer: Buffer,
     awaiting: Awaiting,
     owed: Owed,
-    rooms: JoinedRooms,
-    namespaces: Namespaces,
+    pub(super) rooms: JoinedRooms,
+    pub(super) namespaces: Namespaces,
     /// Of the client's own namespace.
     pub(super) recovery: Recovery,
     /// Why the last connection or attempt ended, while none is open.

@@ -110,6 +110,19 @@ impl JoinedRooms {
         waiters
     }
 
+    /// Whether the server has let the client in, as far as is known.
+    pub(in crate::engine) fn is_in(&self, namespace: &Namespace, room: &Room) -> bool {
+        let joined = self.rooms.get(&(namespace.clone(), room.clone()));
+        joined.is_some_and(|joined| joined.phase == Phase::In)
+    }
+
+    /// Rooms of an open namespace that the server did not let the client into, and is not asked about again by itself.
+    pub(in crate::engine) fn refused(&self, namespace: &Namespace) -> Vec<Room> {
+        let is_refused = |joined: &Joined| joined.joins > 0 && joined.phase == Phase::Waiting;
+        let refused = self.rooms.iter().filter(|((of, _), joined)| of == namespace && is_refused(joined));
+        refused.map(|((_, room), _)| room.clone()).collect()
+    }
+
     /// `None` when the room was not joined. Otherwise whether this was the last who held it; then it is forgotten, unless
     /// `keeps`: the server may still have the client in it.
     pub(in crate::engine) fn leave(

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use syncline_protocol::message::{Failure, Hello, Presence, Pull, Push, RoomRequest, Subscribe, event};
+use syncline_protocol::message::{Failure, Hello, Pull, Push, Subscribe, event};
 use syncline_protocol::{ClientId, Limits, Value, WireError};
 
+pub(super) use super::asked::Asked;
+use super::asked::asked;
 use super::faulty_store::FaultyStore;
 use super::jobs::read_argument;
 pub(super) use super::samples::*;
@@ -29,19 +30,6 @@ pub(super) const WALL_MS: u64 = 1_800_000_000_000;
 pub(super) const PING_INTERVAL_MS: u64 = 25_000;
 pub(super) const PING_TIMEOUT_MS: u64 = 20_000;
 
-/// A request as the server reads it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Asked {
-    Subscribe(Subscribe),
-    Unsubscribe(RoomRequest),
-    Pull(Pull),
-    Push(Push),
-    PresenceJoin(Presence),
-    PresenceUpdate(Presence),
-    PresenceLeave(RoomRequest),
-    Ping,
-}
-
 pub(super) struct Bench {
     pub now: Now,
     pub engine: Engine,
@@ -50,6 +38,8 @@ pub(super) struct Bench {
     pub collections: Collections,
     /// What the server's handshake says of its messages.
     pub(super) max_payload_bytes: Option<u64>,
+    /// What the server's hello says that it takes.
+    pub(super) offers: Vec<String>,
     pub socket: Option<Generation>,
     /// What the app sent in its own right.
     pub sent: VecDeque<(Namespace, Packet)>,
@@ -102,6 +92,7 @@ impl Bench {
             collections,
             socket: None,
             max_payload_bytes: None,
+            offers: vec![],
             sent: VecDeque::new(),
             asked: VecDeque::new(),
             http: VecDeque::new(),
@@ -224,7 +215,8 @@ impl Bench {
                 self.emitted.push_back((ack.unwrap(), name, args.iter().map(read_argument).collect()));
             }
             Message::Socket { namespace, packet: Packet::Event { name, args, ack } }
-                if namespace.is_root() && (name.starts_with("sync:") || name.starts_with("presence:")) =>
+                if namespace.is_root()
+                    && ["sync:", "presence:", "auth:"].iter().any(|own| name.starts_with(own)) =>
             {
                 self.asked.push_back((ack.unwrap(), asked(&name, &args[0])));
             }
@@ -324,6 +316,7 @@ impl Bench {
                 limits,
                 server_time_ms: self.now.wall_ms,
                 user_id: "ada".to_owned(),
+                offers: self.offers.clone(),
             },
         );
     }
@@ -477,24 +470,4 @@ fn config(settings: &Settings, collections: &Collections, token: Option<&str>) -
 
 fn plain<T: Serialize>(body: &T) -> Payload {
     Payload::encode(Parser::Msgpack, body).unwrap()
-}
-
-fn asked(name: &str, body: &Payload) -> Asked {
-    fn read<T: DeserializeOwned>(body: &Payload) -> T {
-        match body.as_binary() {
-            Some(bytes) => syncline_protocol::message::decode_compact(bytes).unwrap(),
-            None => body.decode().unwrap(),
-        }
-    }
-    match name {
-        event::SYNC_SUBSCRIBE => Asked::Subscribe(read(body)),
-        event::SYNC_UNSUBSCRIBE => Asked::Unsubscribe(read(body)),
-        event::SYNC_PULL => Asked::Pull(read(body)),
-        event::SYNC_PUSH => Asked::Push(read(body)),
-        event::PRESENCE_JOIN => Asked::PresenceJoin(read(body)),
-        event::PRESENCE_UPDATE => Asked::PresenceUpdate(read(body)),
-        event::PRESENCE_LEAVE => Asked::PresenceLeave(read(body)),
-        event::PRESENCE_PING => Asked::Ping,
-        other => panic!("unknown request {other}"),
-    }
 }

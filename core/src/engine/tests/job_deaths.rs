@@ -79,6 +79,34 @@ fn a_job_that_dies_before_it_is_accepted_was_never_there_if_the_commit_fails() {
 }
 
 #[test]
+fn who_died_of_a_drop_that_is_taken_back_waits_again() {
+    let mut bench = Bench::new();
+    let first = enqueue(&mut bench, event("a", 1));
+    let second = enqueue(&mut bench, NewJob { after: vec![first], ..event("b", 1) });
+    enqueue(&mut bench, NewJob { after: vec![second], ..event("c", 1) });
+    bench.store.fault = Some(Fault::Commit);
+    bench.call(Command::Jobs { command: JobCommand::Drop { job: first } }).unwrap_err();
+    assert_eq!((told_deaths(&mut bench), dead_letters(&mut bench), bench.queued()), (vec![], vec![], 3));
+    restart(&mut bench);
+    assert_eq!((dead_letters(&mut bench), bench.queued()), (vec![], 3));
+}
+
+#[test]
+fn who_died_behind_one_that_stays_dead_stays_dead_when_the_commit_fails() {
+    let mut bench = Bench::opened();
+    let first = enqueue(&mut bench, event("a", 1));
+    let second = enqueue(&mut bench, NewJob { after: vec![first], ..event("b", 1) });
+    let third = enqueue(&mut bench, NewJob { after: vec![second], ..event("c", 1) });
+    let refusal = refusal(&mut bench);
+    bench.store.fault = Some(Fault::Commit);
+    bench.turn_of([refusal]);
+    assert_eq!(told_deaths(&mut bench), [first, second, third]);
+    restart(&mut bench);
+    let dead: Vec<JobId> = dead_letters(&mut bench).into_iter().map(|(job, _)| job).collect();
+    assert_eq!((dead, bench.queued()), (vec![first, second, third], 0));
+}
+
+#[test]
 fn an_edit_that_is_taken_back_leaves_its_job_dead_behind_one_that_stays_dead() {
     let mut bench = Bench::opened();
     let first = enqueue(&mut bench, event("a", 1));

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
+mod asked;
 mod batching;
 mod bench;
 mod between_pages;
@@ -18,6 +20,7 @@ mod liveness;
 mod presence;
 mod priorities;
 mod pushing;
+mod refreshing;
 mod resets;
 mod rooms;
 mod samples;

@@ -63,17 +63,72 @@ fn members_are_told_as_they_come_and_go() {
     assert_eq!(told(&mut bench), Some(vec![true]));
 }
 
-#[test]
-fn presence_is_announced_again_after_a_reconnect_and_nobody_is_there_meanwhile() {
+/// A client that is in the room with another.
+fn with_another() -> Bench {
     let mut bench = Bench::opened();
     join(&mut bench);
     let ack = expect_join(&mut bench);
     bench.answer(ack, &Members { members: vec![member(ME), member(OTHER)] });
+    assert_eq!(told(&mut bench), Some(vec![true, false]));
+    bench
+}
+
+#[test]
+fn who_was_there_is_shown_until_the_next_connection_tells_anew() {
+    let mut bench = with_another();
+    bench.reconnect();
+    assert_eq!(told(&mut bench), None);
+    let late = PresenceDiff { room: room(), joined: vec![], updated: vec![], left: vec![OTHER] };
+    bench.emit(event::PRESENCE_DIFF, &late);
+    assert_eq!(told(&mut bench), None, "what follows a list that has not come");
+    let ack = expect_join(&mut bench);
+    bench.answer(ack, &Members { members: vec![member(ME)] });
+    assert_eq!(told(&mut bench), Some(vec![true]));
+}
+
+#[test]
+fn nobody_is_shown_any_more_once_the_server_would_not_keep_them_either() {
+    let mut bench = with_another();
+    let lease_ms = bench.engine.limits.presence_lease_ms;
     bench.lose_connection();
+    bench.advance_ms(lease_ms / 2);
+    if bench.socket.is_some() {
+        bench.lose_connection();
+    }
+    bench.advance_ms(lease_ms / 2 - 1);
+    assert_eq!(told(&mut bench), None);
+    bench.advance_ms(1);
+    assert_eq!(told(&mut bench), Some(vec![]), "attempts that fail put nothing off");
+}
+
+#[test]
+fn a_field_that_expires_vanishes_without_a_connection_too() {
+    let mut bench = with_another();
+    let mut typing = member(OTHER);
+    typing.state.insert("typing".into(), true.into());
+    typing.expires_ms.insert("typing".to_owned(), 700);
+    let diff = PresenceDiff { room: room(), joined: vec![], updated: vec![typing], left: vec![] };
+    bench.emit(event::PRESENCE_DIFF, &diff);
+    bench.lose_connection();
+    bench.events.clear();
+    bench.advance_ms(700);
+    assert_eq!(states(&mut bench), Some(vec![count(1), count(1)]));
+}
+
+#[test]
+fn nobody_is_shown_to_an_app_that_disconnects() {
+    let mut bench = with_another();
+    bench.call(Command::Disconnect).unwrap();
     assert_eq!(told(&mut bench), Some(vec![]));
-    bench.advance_ms(bench.settings.reconnect_delay_ms);
-    bench.accept();
-    expect_join(&mut bench);
+}
+
+#[test]
+fn nobody_is_shown_in_a_room_that_the_next_connection_refuses() {
+    let mut bench = with_another();
+    bench.reconnect();
+    let ack = expect_join(&mut bench);
+    bench.refuse(ack, WireError::new(ErrorCode::Forbidden, "not yours"));
+    assert_eq!(told(&mut bench), Some(vec![]));
 }
 
 #[test]

@@ -90,7 +90,12 @@ function plot({ title, series, write }, samples) {
   return element('figure', [element('figcaption', caption), picture]);
 }
 
-function now({ now, uptime_s: uptime, ready, version }) {
+/** A time that may not be known yet. */
+function milliseconds(value) {
+  return value == null ? 'unknown' : `${figure(value)} ms`;
+}
+
+function now({ now, round_trips: roundTrips, uptime_s: uptime, ready, version }) {
   const facts = [
     ['Takes clients', ready === 'ready' ? 'yes' : `no: ${ready}`, ready !== 'ready'],
     ['Connections', figure(now.connections)],
@@ -98,6 +103,8 @@ function now({ now, uptime_s: uptime, ready, version }) {
     ['Rooms subscribed', figure(now.rooms)],
     ['Subscriptions', figure(now.subscriptions)],
     ['Do not keep up', figure(now.lagging), now.lagging > 0],
+    ['Round trip, half within', milliseconds(roundTrips.p50_ms)],
+    ['Round trip, 95 of 100 within', milliseconds(roundTrips.p95_ms)],
     ['Up', duration(uptime)],
     ['Version', version],
   ];
@@ -117,6 +124,7 @@ function clientRow(client) {
     element('td', client.address ?? 'unknown'),
     element('td', client.rooms.join(', ') + (more > 0 ? ` and ${more} more` : '')),
     element('td', duration(client.connected_s), 'number'),
+    element('td', milliseconds(client.round_trip_ms), 'number'),
     element('td', figure(client.requests), 'number'),
     element('td', figure(client.requests_queued), 'number'),
     element('td', `${figure(client.events_queued)} (${bytes(client.events_queued_bytes)})`, 'number'),

@@ -16,6 +16,12 @@ pub enum PostgresError {
     Tls(String),
     #[error("the database's schema has version {found}, this server knows none above {known}")]
     SchemaNewer { found: i32, known: i32 },
+    #[error(
+        "postgres.partitions is {asked}, and the tables have {found}: that is decided when they are made"
+    )]
+    Partitions { asked: u16, found: i64 },
+    #[error("postgres.partitions is {asked}, at most {max} are possible")]
+    TooManyPartitions { asked: u16, max: u16 },
     /// May go by itself. What was asked for may have been done all the same.
     #[error("the database does not answer now: {0}")]
     Unavailable(String),

@@ -8,6 +8,7 @@
 mod connections;
 mod effects;
 mod error;
+mod import;
 mod purging;
 mod pushing;
 mod queues;
@@ -27,11 +28,14 @@ use tokio::task::AbortHandle;
 
 use self::connections::Connections;
 pub use self::error::PostgresError;
+pub(super) use self::import::Import;
 use self::pushing::{Made, Progress};
 use self::queues::{Job, Queues, Worker};
 use super::sled::now_ms;
-use super::{DatabaseUrl, OnCommit, Reply, Storage, StorageError, unavailable};
-use crate::config::{Config, HubConfig};
+use super::{
+    DatabaseUrl, ListRequest, Listing, OnCommit, Reply, Storage, StorageError, too_much, unavailable,
+};
+use crate::config::{Config, HubConfig, PostgresConfig};
 use crate::fanout::head_hint;
 use crate::hub::{self, Author, DocumentKey, PageRequest};
 
@@ -79,15 +83,9 @@ impl PostgresStorage {
             rejections_kept_max: config.storage.rejections_kept_max,
             group_pushes_max: postgres.group_pushes_max,
             retry_for: Duration::from_millis(postgres.retry_for_ms),
-            retry_delay: Duration::from_millis(postgres.retry_delay_ms.clamp(1, RETRY_DELAY_MS_MAX)),
+            retry_delay: retry_delay(postgres),
         };
-        let connections = Connections::new(url, postgres)?;
-        let patience = Duration::from_millis(postgres.startup_timeout_ms);
-        let migration_timeout = Duration::from_millis(postgres.migration_timeout_ms);
-        let mut tries = Tries::new(patience, settings.retry_delay);
-        while let Err(error) = schema::migrate(&connections, migration_timeout).await {
-            tries.again(error, "the database cannot be opened yet").await?;
-        }
+        let connections = connect(url, postgres).await?;
         let places_max = u32::try_from(postgres.pushes_queued_max.clamp(1, Semaphore::MAX_PERMITS));
         let places_max = places_max.unwrap_or(u32::MAX);
         let shared = Arc::new(Shared {
@@ -110,6 +108,21 @@ impl PostgresStorage {
         let background = vec![watch.abort_handle(), sweep.abort_handle()];
         Ok(Self { shared, background })
     }
+}
+
+/// Connects, waiting for a database that does not answer yet, and brings its schema up to date.
+async fn connect(url: &DatabaseUrl, config: &PostgresConfig) -> Result<Connections, StorageError> {
+    let connections = Connections::new(url, config)?;
+    let patience = Duration::from_millis(config.startup_timeout_ms);
+    let mut tries = Tries::new(patience, retry_delay(config));
+    while let Err(error) = schema::migrate(&connections, config).await {
+        tries.again(error, "the database cannot be opened yet").await?;
+    }
+    Ok(connections)
+}
+
+fn retry_delay(config: &PostgresConfig) -> Duration {
+    Duration::from_millis(config.retry_delay_ms.clamp(1, RETRY_DELAY_MS_MAX))
 }
 
 impl PostgresStorage {
@@ -159,7 +172,18 @@ impl Storage for PostgresStorage {
     }
 
     fn documents(&self, room: Room, keys: Vec<DocumentKey>) -> Reply<'_, Vec<Option<Document>>> {
-        Box::pin(async move { told(reading::documents(&self.shared.connections, &room, keys).await) })
+        Box::pin(async move {
+            let bytes_max = self.shared.settings.hub.transaction_bytes_max;
+            let found = reading::documents(&self.shared.connections, &room, keys, bytes_max).await;
+            told(found)?.ok_or_else(too_much)
+        })
+    }
+
+    fn list(&self, request: ListRequest) -> Reply<'_, Listing> {
+        Box::pin(async move {
+            let Shared { connections, settings, .. } = &*self.shared;
+            told(reading::list(connections, &request, &settings.hub).await)
+        })
     }
 
     fn rooms(&self, after: Option<Room>, limit: usize) -> Reply<'_, Vec<(Room, u64)>> {

@@ -11,8 +11,9 @@ use super::connections::{Connections, Lease};
 use super::snapshot::{Log, NotRead, Snapshot};
 use super::statements::{self, Parameter};
 use super::{PostgresError, Settings};
+use crate::config::HubConfig;
 use crate::hub::{self, DocumentKey, PageRequest};
-use crate::storage::StorageError;
+use crate::storage::{ListRequest, Listing, StorageError};
 
 /// How often a page is read again, from another place or with more.
 const READS_MAX: usize = 8;
@@ -75,7 +76,8 @@ pub(super) async fn rooms(
     limit: usize,
 ) -> Result<Vec<(Room, u64)>, StorageError> {
     let lease = connections.lease().await?;
-    let (after, limit) = (after.as_ref().map(Room::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
+    // No name is empty.
+    let (after, limit) = (after.as_ref().map_or("", Room::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = connections.answer(async {
         let client = lease.client()?;
         let rooms = client.prepare_cached(statements::ROOMS).await?;
@@ -86,32 +88,69 @@ pub(super) async fn rooms(
     rows.iter().map(|row| Ok((statements::room(row, 0)?, statements::number(row, 1)?))).collect()
 }
 
-/// Documents by their names, tombstones left out.
+/// Documents by their names, tombstones left out; `None` when they are more than so many bytes.
 pub(super) async fn documents(
     connections: &Connections,
     room: &Room,
     keys: Vec<DocumentKey>,
-) -> Result<Vec<Option<Document>>, StorageError> {
+    bytes_max: usize,
+) -> Result<Option<Vec<Option<Document>>>, StorageError> {
     let lease = connections.lease().await?;
     let (collections, ids): (Vec<&str>, Vec<&str>) =
         keys.iter().map(|(collection, id)| (collection.as_str(), id.as_str())).unzip();
+    let bytes_max = i64::try_from(bytes_max.max(1)).unwrap_or(i64::MAX);
     let rows = connections.answer(async {
         let client = lease.client()?;
         let documents = client.prepare_cached(statements::DOCUMENTS).await?;
         Ok::<_, StorageError>(
-            client.query(&documents, &[&room.as_str(), &collections, &ids, &i64::MAX]).await?,
+            client.query(&documents, &[&room.as_str(), &collections, &ids, &bytes_max]).await?,
         )
     });
     let rows = rows.await?;
     lease.done();
     let mut found = HashMap::new();
     for row in &rows {
-        if let Some(document) = statements::document(row, 2)?.filter(|document| !document.deleted) {
+        let Some(document) = statements::document(row, 2)? else { return Ok(None) };
+        if !document.deleted {
             found.insert(statements::key(row, 0)?, document);
         }
     }
     // Not taken out: a name may be asked for twice.
-    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    Ok(Some(keys.iter().map(|key| found.get(key).cloned()).collect()))
+}
+
+/// A part of a collection, in the order of ids.
+pub(super) async fn list(
+    connections: &Connections,
+    request: &ListRequest,
+    config: &HubConfig,
+) -> Result<Listing, StorageError> {
+    let ListRequest { room, collection, after, limit } = request;
+    if hub::is_hidden(collection) {
+        return Ok(Listing::default());
+    }
+    let limit = (*limit).min(config.page_scan_max).max(1);
+    // No id is empty. One more than wanted tells whether there are more.
+    let after = after.as_ref().map_or("", |id| id.as_str());
+    let count_max = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let bytes_max = i64::try_from(config.page_bytes_max.max(1)).unwrap_or(i64::MAX);
+    let (room, collection) = (room.as_str(), collection.as_str());
+    let asked: [Parameter<'_>; 5] = [&room, &collection, &after, &count_max, &bytes_max];
+    let lease = connections.lease().await?;
+    let rows = connections.answer(async {
+        let client = lease.client()?;
+        let list = client.prepare_cached(statements::LIST).await?;
+        Ok::<_, StorageError>(client.query(&list, &asked).await?)
+    });
+    let mut rows = rows.await?;
+    lease.done();
+    let found = rows.first().map_or(Ok(0), |row| statements::number(row, 2))?;
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| found > rows.len() as u64);
+    let next = last.map(|row| statements::id(row, 0)).transpose()?;
+    let documents: Result<Vec<_>, _> =
+        rows.iter().filter_map(|row| statements::document(row, 1).transpose()).collect();
+    Ok(Listing { documents: documents?, looked_at: rows.len(), next })
 }
 
 pub(super) async fn owner(

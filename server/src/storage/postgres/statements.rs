@@ -37,8 +37,7 @@ pub(super) const HEAD: &str = "SELECT seq, checksum, floor, tombstones FROM sync
 
 pub(super) const HEADS: &str = "SELECT room, seq FROM syncline_rooms WHERE room = ANY($1)";
 
-pub(super) const ROOMS: &str =
-    "SELECT room, seq FROM syncline_rooms WHERE $1::text IS NULL OR room > $1 ORDER BY room LIMIT $2";
+pub(super) const ROOMS: &str = "SELECT room, seq FROM syncline_rooms WHERE room > $1 ORDER BY room LIMIT $2";
 
 pub(super) const OWNERS: &str = "SELECT client, user_id FROM syncline_owners WHERE client = ANY($1)";
 
@@ -74,6 +73,23 @@ pub(super) const LOG: &str = "SELECT seq, collection, id, wanted, CASE WHEN want
        ) AS weighed
      ) AS measured
      WHERE bytes_before < $5 ORDER BY seq";
+
+/// So many documents of a collection after an id, up to so many bytes, at least one; of deleted ones only the id. Each row tells
+/// how many there were without the bound of bytes.
+pub(super) const LIST: &str = "SELECT id, document, total
+     FROM (
+       SELECT id, document, count(*) OVER () AS total,
+         sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+       FROM (
+         SELECT id, CASE WHEN deleted_at_ms IS NULL THEN document END AS document,
+           CASE WHEN deleted_at_ms IS NULL THEN octet_length(document) ELSE 0 END AS bytes
+         FROM (
+           SELECT id, deleted_at_ms, document FROM syncline_documents
+           WHERE room = $1 AND collection = $2 AND id > $3 ORDER BY id LIMIT $4
+         ) AS next
+       ) AS weighed
+     ) AS measured
+     WHERE bytes_before < $5 ORDER BY id";
 
 pub(super) const TOMBSTONES: &str = "SELECT seq, deleted_at_ms, collection, id
      FROM syncline_documents WHERE room = $1 AND deleted_at_ms IS NOT NULL ORDER BY seq LIMIT $2";
@@ -165,9 +181,12 @@ pub(super) fn room(row: &Row, column: usize) -> Result<Room, StorageError> {
 /// A document's name, of two columns.
 pub(super) fn key(row: &Row, column: usize) -> Result<DocumentKey, StorageError> {
     let collection = Collection::new(row.try_get::<_, String>(column)?);
-    let id = DocumentId::new(row.try_get::<_, String>(column + 1)?);
     let collection = collection.map_err(|error| damaged(error.to_string()))?;
-    Ok((collection, id.map_err(|error| damaged(error.to_string()))?))
+    Ok((collection, id(row, column + 1)?))
+}
+
+pub(super) fn id(row: &Row, column: usize) -> Result<DocumentId, StorageError> {
+    DocumentId::new(row.try_get::<_, String>(column)?).map_err(|error| damaged(error.to_string()))
 }
 
 /// A document, unless it was not told.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::task::LocalSet;
+
 use super::served::Served;
 use super::{SOCKET_IO, SYNCLINE, contenders};
 use crate::contender::{Answer, Order};
@@ -10,6 +13,9 @@ use crate::scenario::{BenchError, Block, Bound, Goal, Scenario, Work};
 
 /// Fewer than the server takes as it is set up.
 const CONNECTIONS: usize = 9_900;
+
+/// Connected at a time: all of them are there before the first one is pinged for the second time.
+const CONNECTING: usize = 64;
 
 /// How long the server has to give back what connecting took.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -37,13 +43,28 @@ pub(super) async fn run(served: &Served, order: &Order) -> Result<Answer, BenchE
     let count = order.work.operations();
     let process = served.process_id();
     let before = memory_mib_of(process, "VmRSS")?;
-    let mut sockets = Vec::new();
-    for number in 0..count {
-        let mut socket = served.connect(number as u64).await?;
-        socket.shrink();
-        sockets.push(socket);
+    // Each answers the heartbeat, and is still there at the end.
+    let tasks = LocalSet::new();
+    let mut listening = Vec::new();
+    let mut sockets =
+        stream::iter(0..count).map(|number| served.connect(number as u64)).buffer_unordered(CONNECTING);
+    tasks
+        .run_until(async {
+            while let Some(mut socket) = sockets.try_next().await? {
+                socket.shrink();
+                listening.push(tokio::task::spawn_local(async move {
+                    while socket.text().await.is_ok() {
+                        socket.shrink();
+                    }
+                }));
+            }
+            tokio::time::sleep(SETTLE).await;
+            Ok::<(), BenchError>(())
+        })
+        .await?;
+    if listening.iter().any(tokio::task::JoinHandle::is_finished) {
+        return Err(BenchError::failed("connections", "the server closed some"));
     }
-    tokio::time::sleep(SETTLE).await;
     let after = memory_mib_of(process, "VmRSS")?;
     #[allow(clippy::cast_precision_loss)]
     let bytes = (after - before) * BYTES_PER_MIB / count as f64;

@@ -56,6 +56,8 @@ async fn writes_on_one_node_are_told_on_the_others_in_their_order() {
     assert_eq!(told, written);
     for node in &cluster.nodes {
         let health = node.health().await;
+        assert_eq!(health["storage"]["kind"], "postgres", "{health}");
+        assert_eq!(health["cluster"]["kind"], "redis", "{health}");
         assert_eq!(health["cluster"]["state"], "ok", "{health}");
         assert_eq!(health["cluster"]["peers"], NODES - 1, "{health}");
     }

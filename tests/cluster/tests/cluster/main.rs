@@ -4,5 +4,9 @@
 
 mod fanout;
 mod faults;
+mod migration;
 mod moving;
 mod presence;
+mod revocation;
+mod tls;
+mod webhooks;

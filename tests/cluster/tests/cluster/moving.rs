@@ -1,7 +1,5 @@
 //! A node that is to stop sends its clients to the others.
 
-use std::time::Duration;
-
 use serde_json::json;
 use syncline_cluster::Cluster;
 use syncline_cluster::agent::Agent;
@@ -33,12 +31,7 @@ async fn clients_move_to_another_node_and_are_never_seen_to_leave() {
         assert_eq!(exit_code, Some(0));
     }
     // All are on the one node that is left.
-    let moved = async {
-        while cluster.nodes[0].health().await["connected_clients"] != 5 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), moved).await.expect("all clients have moved");
+    cluster.nodes[0].until_health("all clients here", |health| health["connected_clients"] == 5).await;
     devices[0].write(ROOM, "after", json!({"create": {}})).await.unwrap();
     for device in &devices {
         device.until("the write", |seen| seen.rows.values().any(|rows| rows.contains_key("after"))).await;

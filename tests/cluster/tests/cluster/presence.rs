@@ -80,12 +80,7 @@ async fn while_redis_is_away_presence_goes_on_here_and_comes_together_after_it()
     let bob = present(&cluster, 1, "bob").await;
     ada.until("both", |seen| users(seen) == ["ada", "bob"]).await;
     cluster.redis.fail();
-    let degraded = async {
-        while cluster.nodes[0].health().await["cluster"]["state"] != "degraded" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), degraded).await.expect("it says that it is degraded");
+    cluster.nodes[0].until_health("degraded", |health| health["cluster"]["state"] == "degraded").await;
     // On the same node, she is seen at once; on the other one, later.
     let eve = present(&cluster, 0, "eve").await;
     ada.until("eve", |seen| users(seen) == ["ada", "bob", "eve"]).await;

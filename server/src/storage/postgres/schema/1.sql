@@ -1,4 +1,4 @@
--- Names are compared byte by byte, as everywhere else.
+-- Names are compared byte by byte, as everywhere else. What stands in braces says how a table is kept: see ../schema.rs.
 
 CREATE TABLE syncline_rooms (
   room text COLLATE "C" PRIMARY KEY,
@@ -10,8 +10,7 @@ CREATE TABLE syncline_rooms (
   floor bigint NOT NULL DEFAULT 0,
   -- How many deletions the log holds.
   tombstones bigint NOT NULL DEFAULT 0
--- Updated by every push: room for the next version on the same page.
-) WITH (fillfactor = 50);
+){syncline_rooms};
 
 CREATE INDEX syncline_rooms_with_tombstones ON syncline_rooms (room) WHERE tombstones > 0;
 
@@ -26,7 +25,7 @@ CREATE TABLE syncline_documents (
   -- As the protocol writes it, with a checksum: numbers, text and bytes stay exactly what they were.
   document bytea NOT NULL,
   PRIMARY KEY (room, collection, id)
-);
+){syncline_documents};
 
 CREATE UNIQUE INDEX syncline_documents_log ON syncline_documents (room, seq);
 
@@ -40,7 +39,7 @@ CREATE TABLE syncline_clients (
   rejections bigint NOT NULL,
   rejections_dropped_through bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (room, client)
-) WITH (fillfactor = 50);
+){syncline_clients};
 
 CREATE TABLE syncline_rejections (
   room text COLLATE "C" NOT NULL,
@@ -48,7 +47,7 @@ CREATE TABLE syncline_rejections (
   client_seq bigint NOT NULL,
   error bytea NOT NULL,
   PRIMARY KEY (room, client, client_seq)
-);
+){syncline_rejections};
 
 -- Whose client it is, in all rooms.
 CREATE TABLE syncline_owners (

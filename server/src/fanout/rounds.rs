@@ -1,0 +1,153 @@
+//! When a room's subscribers are told of what was committed: in rounds. While one is under way, what comes meanwhile waits
+//! and becomes one message. So a room hears at once as long as its subscribers keep up, and where they do not, each message
+//! costs them less, instead of more of them waiting.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use syncline_protocol::Room;
+use syncline_protocol::message::Changes;
+
+use super::head_hint;
+use crate::config::HubConfig;
+use crate::hub::document_byte_len;
+
+/// All rooms of which there is something to tell, or was just now.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    rooms: HashMap<Room, Line>,
+    /// Those that may be told at once.
+    ready: VecDeque<Room>,
+    /// When each round ends at the latest, in order.
+    ends: VecDeque<(Instant, Room, u64)>,
+    /// Of all that waits.
+    bytes: usize,
+    last_number: u64,
+    bytes_max: usize,
+    live_bytes_max: usize,
+    round_max: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<Waiting>,
+    under_way: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    changes: Changes,
+    /// What they took when they came.
+    bytes: usize,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq)]
+pub(super) enum Next {
+    /// Tell the subscribers, and [end](Rounds::end) the round when they have taken it.
+    Tell { changes: Changes, number: u64 },
+    /// Ask again then, or when there is more.
+    At(Instant),
+    /// Ask again when there is more.
+    Nothing,
+}
+
+impl Rounds {
+    pub(super) fn new(config: &HubConfig) -> Self {
+        Self {
+            rooms: HashMap::new(),
+            ready: VecDeque::new(),
+            ends: VecDeque::new(),
+            bytes: 0,
+            last_number: 0,
+            bytes_max: config.live_queued_bytes_max,
+            live_bytes_max: config.live_bytes_max,
+            round_max: Duration::from_millis(config.live_round_ms_max),
+        }
+    }
+
+    /// Takes what follows in a room's log. Answers whether it may be told at once.
+    pub(super) fn offer(&mut self, changes: Changes) -> bool {
+        let room = changes.room.clone();
+        let line = self.rooms.entry(room.clone()).or_default();
+        let was_idle = line.waiting.is_empty() && line.under_way.is_none();
+        let mut next = Waiting { bytes: byte_len(&changes), changes };
+        if self.bytes > 0 && self.bytes + next.bytes > self.bytes_max {
+            // Those who hear of the head read the rest for themselves.
+            self.bytes -= line.waiting.drain(..).map(|waiting| waiting.bytes).sum::<usize>();
+            next = Waiting { changes: head_hint(room.clone(), next.changes.to_seq), bytes: 0 };
+        }
+        self.bytes += next.bytes;
+        match line.waiting.back_mut() {
+            Some(last) if last.bytes + next.bytes <= self.live_bytes_max && last.is_before(&next) => {
+                last.append(next);
+            }
+            _ => line.waiting.push_back(next),
+        }
+        if was_idle {
+            self.ready.push_back(room);
+        }
+        was_idle
+    }
+
+    /// What is to be told next.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        while let Some((_, room, number)) = self.ends.pop_front_if(|(end, ..)| *end <= now) {
+            self.end(&room, number);
+        }
+        while let Some(room) = self.ready.pop_front() {
+            let Some(line) = self.rooms.get_mut(&room) else { continue };
+            let Some(Waiting { changes, bytes }) = line.waiting.pop_front() else { continue };
+            self.bytes -= bytes;
+            self.last_number += 1;
+            let number = self.last_number;
+            line.under_way = Some(number);
+            self.ends.push_back((now + self.round_max, room, number));
+            return Next::Tell { changes, number };
+        }
+        self.ends.front().map_or(Next::Nothing, |(end, ..)| Next::At(*end))
+    }
+
+    /// A round is over. Answers whether another one may begin.
+    pub(super) fn end(&mut self, room: &Room, number: u64) -> bool {
+        let Some(line) = self.rooms.get_mut(room).filter(|line| line.under_way == Some(number)) else {
+            return false;
+        };
+        line.under_way = None;
+        let has_more = !line.waiting.is_empty();
+        if has_more {
+            self.ready.push_back(room.clone());
+        } else {
+            self.rooms.remove(room);
+        }
+        has_more
+    }
+}
+
+fn byte_len(changes: &Changes) -> usize {
+    changes.changes.iter().map(document_byte_len).sum()
+}
+
+impl Waiting {
+    /// Whether the two are one range; a mere head is none.
+    fn is_before(&self, next: &Self) -> bool {
+        let is_range = |changes: &Changes| changes.from_seq <= changes.to_seq;
+        is_range(&self.changes) && is_range(&next.changes) && self.changes.to_seq + 1 == next.changes.from_seq
+    }
+
+    /// Makes one range of two. Each document is in it once, as it stands in the log.
+    fn append(&mut self, next: Self) {
+        let Changes { to_seq, changes: new, .. } = next.changes;
+        self.changes
+            .changes
+            .retain(|old| !new.iter().any(|new| new.id == old.id && new.collection == old.collection));
+        self.changes.changes.extend(new);
+        self.changes.to_seq = to_seq;
+        self.bytes += next.bytes;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[path = "rounds_tests.rs"]
+mod tests;
