@@ -251,7 +251,14 @@ pub struct Client {
 impl Client {
     /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage`, `disk_full`,
     /// `locked`, `wrong_key` or `schema_too_new`.
-    pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
+    pub fn open(
+        config: ClientConfig,
+        sink: impl EventSink,
+    ) -> impl Future<Output = Result<Self, Error>> + Send {
+        Self::start(config, Box::new(sink))
+    }
+
+    async fn start(config: ClientConfig, sink: Box<dyn EventSink>) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
         let http = config.http(&endpoint)?;
         config.schema.validate()?;
@@ -331,7 +338,7 @@ fn prepare(
     endpoint: ConnectRequest,
     http: HttpClient,
     calls: mpsc::Receiver<Call>,
-    sink: impl EventSink,
+    sink: Box<dyn EventSink>,
 ) -> Result<Driver, Error> {
     let namespace = config.namespace()?;
     let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
@@ -356,7 +363,7 @@ fn prepare(
     Ok(Driver { engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
-fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
+fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: Box<dyn EventSink>) {
     while let Some(events) = inbox.blocking_recv() {
         let call = AssertUnwindSafe(|| sink.events(events));
         if std::panic::catch_unwind(call).is_err() {

@@ -82,7 +82,7 @@ fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> C
     let runtime = runtime().unwrap();
     let handle = runtime.handle().clone();
     spawn("syncline", DRIVER_STACK_BYTES, move || {
-        let mut driver = prepare(config, endpoint, http, inbox, sink).unwrap();
+        let mut driver = prepare(config, endpoint, http, inbox, Box::new(sink)).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, armed });
         run(driver, runtime);
     })
