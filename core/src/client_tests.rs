@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A real store that panics at the next commit once it is armed.
 struct PanickingStore {
-    inner: Box<dyn Store>,
+    inner: Box<dyn Store + Send>,
     armed: Arc<AtomicBool>,
 }
 
@@ -81,13 +81,15 @@ fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> C
     let http = config.http(&endpoint).unwrap();
     let runtime = runtime().unwrap();
     let handle = runtime.handle().clone();
+    let desk = Arc::new(Desk::default());
+    let driver_desk = Arc::clone(&desk);
     spawn("syncline", DRIVER_STACK_BYTES, move || {
-        let mut driver = prepare(config, endpoint, http, inbox, sink).unwrap();
+        let mut driver = prepare(config, endpoint, http, inbox, driver_desk, sink).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, armed });
         run(driver, runtime);
     })
     .unwrap();
-    Client { calls, runtime: handle }
+    Client { calls, desk, runtime: handle }
 }
 
 fn write(id: &str) -> Command {
