@@ -16,6 +16,6 @@ module.exports = {
   transformIgnorePatterns: [untransformed.replace('(?!(', `(?!(${MODULES.join('|')}|`), ...others],
   setupFilesAfterEnv: ['<rootDir>/test/support/setup.ts'],
   // Real processes and real disks: generous, and only ever reached by a failure.
-  testTimeout: 30_000,
+  testTimeout: 120_000,
   maxWorkers: 2,
 };

@@ -253,7 +253,14 @@ pub struct Client {
 impl Client {
     /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage`, `disk_full`,
     /// `locked`, `wrong_key` or `schema_too_new`.
-    pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
+    pub fn open(
+        config: ClientConfig,
+        sink: impl EventSink,
+    ) -> impl Future<Output = Result<Self, Error>> + Send {
+        Self::start(config, Box::new(sink))
+    }
+
+    async fn start(config: ClientConfig, sink: Box<dyn EventSink>) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
         let http = config.http(&endpoint)?;
         config.schema.validate()?;
@@ -341,7 +348,7 @@ fn prepare(
     http: HttpClient,
     calls: mpsc::Receiver<Call>,
     desk: Arc<Desk>,
-    sink: impl EventSink,
+    sink: Box<dyn EventSink>,
 ) -> Result<Driver, Error> {
     let namespace = config.namespace()?;
     let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
@@ -366,7 +373,7 @@ fn prepare(
     Ok(Driver { desk, engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
-fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
+fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: Box<dyn EventSink>) {
     while let Some(events) = inbox.blocking_recv() {
         let call = AssertUnwindSafe(|| sink.events(events));
         if std::panic::catch_unwind(call).is_err() {

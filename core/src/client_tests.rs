@@ -84,7 +84,7 @@ fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> C
     let desk = Arc::new(Desk::default());
     let driver_desk = Arc::clone(&desk);
     spawn("syncline", DRIVER_STACK_BYTES, move || {
-        let mut driver = prepare(config, endpoint, http, inbox, driver_desk, sink).unwrap();
+        let mut driver = prepare(config, endpoint, http, inbox, driver_desk, Box::new(sink)).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, armed });
         run(driver, runtime);
     })

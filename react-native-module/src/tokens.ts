@@ -16,7 +16,8 @@ export class TokenSource {
   readonly #fail: (error: SynclineError) => void;
   /** The fetch under way. Over once the token is there: a request that comes after is about that token. */
   #flight: Flight | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  /** The request that no fetch has begun for yet. */
+  #request: object | null = null;
 
   constructor(
     fetch: () => Promise<string | null> | string | null,
@@ -32,36 +33,38 @@ export class TokenSource {
 
   /** The core needs a token. It asks ever more slowly by itself while tokens do not lead to a connection. */
   request(): void {
-    if (this.#flight || this.#timer) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      this.refresh().catch((error: unknown) => {
-        const failure = asSynclineError(error);
-        if (failure.code === 'closed') return;
-        this.#report(failure);
-        this.#fail(failure);
-      });
-    }, 0);
+    if (this.#flight || this.#request) return;
+    const request = (this.#request = {});
+    // After the events of the batch that it came in, and with no timer: whoever waits for promises only hears of it too.
+    void Promise.resolve().then(() => {
+      if (this.#request === request) void this.#fetchForCore();
+    });
+  }
+
+  async #fetchForCore(): Promise<void> {
+    try {
+      await this.refresh();
+    } catch (error) {
+      const failure = asSynclineError(error);
+      if (failure.code === 'closed') return;
+      this.#report(failure);
+      this.#fail(failure);
+    }
   }
 
   /** Fetches and delivers a token now, or joins the fetch under way. Rejects when there is none. */
   async refresh(): Promise<void> {
-    this.#stopWaiting();
+    this.#request = null;
     this.#flight ??= this.#takeOff();
     await this.#deliver(await this.#flight.token);
   }
 
   /** Forgets every request: what is fetched for it goes nowhere. Those who wait for it are rejected with `closed`. */
   stop(): void {
-    this.#stopWaiting();
+    this.#request = null;
     const message = 'the token is not needed any more';
     this.#flight?.abandon(new SynclineError({ code: 'closed', message, retry: 'never' }));
     this.#flight = null;
-  }
-
-  #stopWaiting(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
   }
 
   #takeOff(): Flight {

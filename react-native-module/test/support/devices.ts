@@ -14,7 +14,7 @@ import {
 import { createNodeHost, type NodeHost } from '../../src/node.ts';
 import { built, type WorldServer } from './server.ts';
 
-const UNTIL_TIMEOUT_MS = 10_000;
+const UNTIL_TIMEOUT_MS = 30_000;
 
 /** Opens a client as its arguments say, and prints the reply. */
 const OPEN_SCRIPT = `

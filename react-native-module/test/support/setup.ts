@@ -1,6 +1,6 @@
 import { configure } from '@testing-library/react-native';
 
-configure({ asyncUtilTimeout: 10_000 });
+configure({ asyncUtilTimeout: 30_000 });
 
 // Events come from the core whenever they come, which no test can wrap into `act`: React works as in an app.
 beforeAll(() => {
