@@ -101,6 +101,8 @@ struct Running {
     last_replies: Vec<(Waiting, Result<Reply, Error>)>,
     last_request: RequestId,
     started: Instant,
+    /// When the turn began, or its commit ended.
+    now: Now,
     outputs: Vec<Output>,
     local_write_us: Histogram,
     bytes_sent: u64,
@@ -132,6 +134,7 @@ impl Driver {
             last_replies: Vec::new(),
             last_request: 0,
             started,
+            now: read_clocks(started),
             outputs: Vec::new(),
             local_write_us: Histogram::default(),
             bytes_sent: 0,
@@ -223,16 +226,6 @@ struct Inputs {
 struct AppIsBusy;
 
 impl Running {
-    fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mono_us = micros(self.started.elapsed());
-        Now {
-            mono_us,
-            lived_ms: clock::lived_ms().unwrap_or(mono_us / 1000),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
     fn deadline(&self) -> Instant {
         /// Far enough to mean never.
         const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -257,8 +250,7 @@ impl Running {
     }
 
     fn handle(&mut self, input: Input) {
-        let now = self.now();
-        self.engine.handle(now, input, &mut *self.store, &mut self.outputs);
+        self.engine.handle(self.now, input, &mut *self.store, &mut self.outputs);
     }
 
     /// Writes what was sent, and reads. Returns whether anything came.
@@ -284,6 +276,7 @@ impl Running {
     }
 
     fn take(&mut self, inputs: &mut Inputs) {
+        self.now = read_clocks(self.started);
         // What came on the connection that there is now, before a call may end it.
         for event in inputs.socket.drain(..) {
             self.take_socket_event(event);
@@ -340,6 +333,7 @@ impl Running {
             return;
         }
         let result = self.store.commit();
+        self.now = read_clocks(self.started);
         let committed = result.is_ok();
         self.handle(result.map_or_else(Input::CommitFailed, |()| Input::Committed));
         if committed {
@@ -426,10 +420,9 @@ impl Running {
     }
 
     fn notify(&mut self, events: &mpsc::Sender<Vec<Event>>) -> Result<(), AppIsBusy> {
-        let now = self.now();
         match events.try_reserve() {
             Ok(permit) => {
-                let batch = self.engine.poll_events(now, &mut *self.store);
+                let batch = self.engine.poll_events(self.now, &mut *self.store);
                 if !batch.is_empty() {
                     permit.send(batch);
                 }
@@ -438,6 +431,16 @@ impl Running {
             Err(mpsc::error::TrySendError::Full(())) => Err(AppIsBusy),
             Err(mpsc::error::TrySendError::Closed(())) => Ok(()),
         }
+    }
+}
+
+fn read_clocks(started: Instant) -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mono_us = micros(started.elapsed());
+    Now {
+        mono_us,
+        lived_ms: clock::lived_ms().unwrap_or(mono_us / 1000),
+        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

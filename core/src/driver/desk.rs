@@ -6,7 +6,7 @@ use std::task::Context;
 
 use tokio::sync::mpsc;
 
-use super::{Call, Running};
+use super::{Call, Running, read_clocks};
 use crate::engine::io::{Command, Output};
 
 /// Where a running driver lies between its turns, for whoever takes the next one.
@@ -64,6 +64,7 @@ impl Running {
     fn take_callers_turn(&mut self, call: Call) {
         let span = self.span.clone();
         let _entered = span.enter();
+        self.now = read_clocks(self.started);
         self.take_call(call);
         let only_sends = |output: &Output| matches!(output, Output::Send(_) | Output::Reply(..));
         self.is_left_over = self.engine.needs_commit() || !self.outputs.iter().all(only_sends);
