@@ -49,9 +49,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    fn of(metadata: &Metadata<'_>) -> Self {
-        match *metadata.level() {
-            Level::DEBUG if metadata.target() == TRACE_TARGET => Self::Trace,
+    fn of(level: &Level, target: &str) -> Self {
+        match *level {
+            Level::DEBUG if target == TRACE_TARGET => Self::Trace,
             Level::ERROR => Self::Error,
             Level::WARN => Self::Warn,
             Level::INFO => Self::Info,
@@ -161,7 +161,7 @@ struct HostSubscriber {
 
 impl Subscriber for HostSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let level = LogLevel::of(metadata);
+        let level = LogLevel::of(metadata.level(), metadata.target());
         let part = metadata.target().split("::").next().unwrap_or_default();
         OWN_TARGETS.contains(&part) && level as u8 <= self.shared.level.load(Ordering::Relaxed)
     }
@@ -179,13 +179,14 @@ impl Subscriber for HostSubscriber {
         let mut text = LineText::default();
         event.record(&mut text);
         let LineText { message, event: name, fields } = text;
+        let metadata = event.metadata();
         let mut message = message + &fields;
         message.truncate(message.floor_char_boundary(LINE_BYTES_MAX));
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = LogLine {
             at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
-            level: LogLevel::of(event.metadata()),
-            target: event.metadata().target().to_owned(),
+            level: LogLevel::of(metadata.level(), metadata.target()),
+            target: metadata.target().to_owned(),
             event: name,
             message,
             dropped: 0,
@@ -230,5 +231,17 @@ impl Visit for LineText {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.push(field.name(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_as_often_as_messages_come_is_of_the_level_below_debug() {
+        assert_eq!(LogLevel::of(&Level::DEBUG, TRACE_TARGET), LogLevel::Trace);
+        assert_eq!(LogLevel::of(&Level::WARN, TRACE_TARGET), LogLevel::Warn);
+        assert_eq!(LogLevel::of(&Level::DEBUG, "syncline::sync"), LogLevel::Debug);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use syncline::logging::{LINES_QUEUED_MAX, LogLevel, LogLine, LogSink, TRACE_TARGET, set_log_sink};
+use syncline::logging::{LINES_QUEUED_MAX, LogLevel, LogLine, LogSink, set_log_sink};
 use syncline_integration::{Device, PATIENCE, TestServer};
 use tempfile::tempdir;
 
@@ -69,17 +69,6 @@ async fn a_sink_gets_the_lines_of_its_level_and_a_slow_one_loses_some_and_hears_
     session().await;
     let seen = until(&lines, "syncline.disconnected");
     assert!(seen.iter().all(|line| line.level <= LogLevel::Info), "{seen:#?}");
-
-    // What is said as often as messages come is of the level below `debug`.
-    for (level, taken) in [(LogLevel::Debug, None), (LogLevel::Trace, Some(LogLevel::Trace))] {
-        let (told, lines) = sync_channel(100_000);
-        set_log_sink(level, Some(Arc::new(move |line: LogLine| drop(told.try_send(line))))).unwrap();
-        tracing::debug!(target: TRACE_TARGET, event = "test.often", "a line");
-        tracing::info!(target: "syncline::test", event = "test.end", "a line");
-        let seen = until(&lines, "test.end");
-        let often = seen.iter().find(|line| line.event.as_deref() == Some("test.often"));
-        assert_eq!(often.map(|line| line.level), taken, "{level:?}");
-    }
 
     // A host that takes nothing for a while.
     let gate = Arc::new(Mutex::new(()));
