@@ -25,4 +25,8 @@ pub mod socket;
 pub mod trust;
 pub mod types;
 
+// Dependencies of others, named for how they are built: see the manifests.
+use idna_adapter as _;
+use log as _;
+
 uniffi::setup_scaffolding!();

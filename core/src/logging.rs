@@ -27,6 +27,9 @@ pub const LINE_BYTES_MAX: usize = 2048;
 const STACK_BYTES: usize = 256 << 10;
 /// Whose events are handed over: those of the client.
 const OWN_TARGETS: [&str; 3] = ["syncline", "syncline_protocol", "syncline_ffi"];
+/// Where events come from that are said as often as messages come: at the level [`LogLevel::Trace`], but by `debug!`. By `trace!`
+/// dependencies say so much that libraries for phones are compiled without it.
+pub const TRACE_TARGET: &str = "syncline::trace";
 /// Fields whose values could hold what is nobody's business.
 const REDACTED_FIELDS: [&str; 8] =
     ["token", "auth", "key", "password", "secret", "fields", "document", "payload"];
@@ -46,8 +49,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    fn of(level: &Level) -> Self {
+    fn of(level: &Level, target: &str) -> Self {
         match *level {
+            Level::DEBUG if target == TRACE_TARGET => Self::Trace,
             Level::ERROR => Self::Error,
             Level::WARN => Self::Warn,
             Level::INFO => Self::Info,
@@ -157,7 +161,7 @@ struct HostSubscriber {
 
 impl Subscriber for HostSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let level = LogLevel::of(metadata.level());
+        let level = LogLevel::of(metadata.level(), metadata.target());
         let part = metadata.target().split("::").next().unwrap_or_default();
         OWN_TARGETS.contains(&part) && level as u8 <= self.shared.level.load(Ordering::Relaxed)
     }
@@ -175,13 +179,14 @@ impl Subscriber for HostSubscriber {
         let mut text = LineText::default();
         event.record(&mut text);
         let LineText { message, event: name, fields } = text;
+        let metadata = event.metadata();
         let mut message = message + &fields;
         message.truncate(message.floor_char_boundary(LINE_BYTES_MAX));
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = LogLine {
             at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
-            level: LogLevel::of(event.metadata().level()),
-            target: event.metadata().target().to_owned(),
+            level: LogLevel::of(metadata.level(), metadata.target()),
+            target: metadata.target().to_owned(),
             event: name,
             message,
             dropped: 0,
@@ -226,5 +231,17 @@ impl Visit for LineText {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.push(field.name(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_as_often_as_messages_come_is_of_the_level_below_debug() {
+        assert_eq!(LogLevel::of(&Level::DEBUG, TRACE_TARGET), LogLevel::Trace);
+        assert_eq!(LogLevel::of(&Level::WARN, TRACE_TARGET), LogLevel::Warn);
+        assert_eq!(LogLevel::of(&Level::DEBUG, "syncline::sync"), LogLevel::Debug);
     }
 }

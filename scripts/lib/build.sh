@@ -41,9 +41,11 @@ build_library() {
 
 ffi_options=(--manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --features bindgen)
 
-# build_bindgen: the generator alone.
+# build_bindgen: the generator, and the core for this machine, which tells it the same as any other. Sets described_library.
 build_bindgen() {
-  cargo build "${ffi_options[@]}" --bin uniffi-bindgen >&2
+  cargo build "${ffi_options[@]}" --lib --bin uniffi-bindgen >&2
+  # shellcheck disable=SC2034
+  described_library="$fast/libsyncline_ffi.rlib"
 }
 
 # generate_bindings LANGUAGE OUT_DIR: the binding of the library that build_library left.

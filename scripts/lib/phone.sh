@@ -123,7 +123,7 @@ use_stub_tools() {
 use_build_std() {
   export RUSTC_BOOTSTRAP=1
   # shellcheck disable=SC2034,SC2054
-  build_std=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
+  build_std=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind,optimize_for_size)
   # Every panic names its source. Where that lay is 40 KB, and concerns nobody.
   local folder
   for folder in "$1" "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
@@ -140,6 +140,21 @@ use_stub_sdk() {
   esac
 }
 
+hidden=""
+# hide_descriptions NM: has android_library leave out what describes the core to the generator of bindings: 40 KB that no app reads.
+hide_descriptions() {
+  hidden="$phone_target/hidden.map"
+  mkdir -p "$phone_target"
+  {
+    echo "{ local:"
+    # Of an archive, nm also says what in it is no object.
+    "$1" --defined-only --format=just-symbols "$described_library" 2>/dev/null |
+      sed -n 's/^_*\(UNIFFI_META_.*\)$/\1;/p' | sort -u
+    echo "};"
+  } >"$hidden"
+  grep -q UNIFFI_META_ "$hidden" || fail "$described_library describes nothing"
+}
+
 # What an outlined function saves at least, in bytes: its entry in the tables that a panic unwinds by takes as much.
 readonly OUTLINED_BYTES_MIN=28
 
@@ -149,8 +164,8 @@ android_library() {
   (
     cd "$(dirname "$1")" || exit
     CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" rustc --locked --profile "$4" \
-      -p "$2" --lib --crate-type cdylib "${build_std[@]}" \
-      -- -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384 \
+      -p "$2" --features app --lib --crate-type cdylib "${build_std[@]}" \
+      -- ${hidden:+"-Clink-arg=-Wl,--version-script=$hidden"} -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384 \
       -Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,--pack-dyn-relocs=android \
       "-Cllvm-args=-outliner-benefit-threshold=$OUTLINED_BYTES_MIN"
   ) >&2
@@ -161,7 +176,7 @@ android_check() {
   (
     cd "$(dirname "$1")" || exit
     CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" check --locked --profile "$4" \
-      -p "$2" --lib "${build_std[@]}"
+      -p "$2" --features app --lib "${build_std[@]}"
   ) >&2
 }
 
@@ -174,7 +189,7 @@ ios_library() {
     use_stub_sdk "$target"
   fi
   CARGO_TARGET_DIR="$phone_target" IPHONEOS_DEPLOYMENT_TARGET="$IOS_MIN" cargo rustc --manifest-path "$1" --locked \
-    --profile "$4" -p "$2" --lib --crate-type staticlib --target "$target" "${build_std[@]}" >&2
+    --profile "$4" -p "$2" --features app --lib --crate-type staticlib --target "$target" "${build_std[@]}" >&2
   if [[ -n "${5-}" ]]; then
     link_apple "$static" "$target" >&2
   fi

@@ -14,6 +14,7 @@ use tracing::Span;
 use super::Engine;
 use super::io::Now;
 use super::wire::Request;
+use crate::logging::TRACE_TARGET;
 
 /// Where log events of the synchronization come from.
 const TARGET: &str = "syncline::sync";
@@ -111,7 +112,7 @@ impl Trace {
             TraceKind::Connect | TraceKind::Connected | TraceKind::Disconnected | TraceKind::Rejected => {
                 tracing::info!(target: TARGET, event = kind.name(), "{detail}");
             }
-            TraceKind::Live => tracing::trace!(target: TARGET, event = kind.name(), "{detail}"),
+            TraceKind::Live => tracing::debug!(target: TRACE_TARGET, event = kind.name(), "{detail}"),
             _ => tracing::debug!(target: TARGET, event = kind.name(), "{detail}"),
         }
         if self.events_max == 0 {
