@@ -295,7 +295,7 @@ impl Client {
     pub async fn execute(&self, command: Command) -> Result<Reply, Error> {
         let (reply, result) = oneshot::channel();
         let call = Call { command, called_at: Instant::now(), reply };
-        if let Err(call) = self.desk.take(call, &self.calls) {
+        if let Some(call) = self.desk.take(call, &self.calls) {
             self.calls.send(call).await.map_err(|_| Error::closed())?;
         }
         result.await.map_err(|_| Error::closed())?

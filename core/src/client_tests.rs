@@ -188,7 +188,7 @@ async fn execute_as_caller(client: &Client, command: Command) -> Result<Reply, E
     let (reply, result) = oneshot::channel();
     let mut call = Call { command, called_at: Instant::now(), reply };
     let taken = async {
-        while let Err(returned) = client.desk.take(call, &client.calls) {
+        while let Some(returned) = client.desk.take(call, &client.calls) {
             call = returned;
             tokio::task::yield_now().await;
         }

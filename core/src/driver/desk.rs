@@ -30,13 +30,14 @@ impl Desk {
     }
 
     /// Carries out, on the caller's thread, a call that only sends a message, if nobody else is served: where more are, one write
-    /// for many of their messages costs less than the change of threads. `calls` is where it is put otherwise.
-    pub(crate) fn take(&self, call: Call, calls: &mpsc::Sender<Call>) -> Result<(), Call> {
-        let Ok(mut desk) = self.0.try_lock() else { return Err(call) };
-        let Some(running) = desk.as_mut() else { return Err(call) };
+    /// for many of their messages costs less than the change of threads. Returns any other call, which is the driver's, by `calls`.
+    #[must_use]
+    pub(crate) fn take(&self, call: Call, calls: &mpsc::Sender<Call>) -> Option<Call> {
+        let Ok(mut desk) = self.0.try_lock() else { return Some(call) };
+        let Some(running) = desk.as_mut() else { return Some(call) };
         // What was called earlier comes first.
         if calls.capacity() < calls.max_capacity() || !running.is_free_for(&call.command) {
-            return Err(call);
+            return Some(call);
         }
         let waker = running.waker.clone();
         let turn = catch_unwind(AssertUnwindSafe(|| running.take_callers_turn(call)));
@@ -49,7 +50,7 @@ impl Desk {
         if is_driver_needed && let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        None
     }
 }
 
