@@ -30,7 +30,8 @@ impl Desk {
     }
 
     /// Carries out, on the caller's thread, a call that only sends a message, if nobody else is served: where more are, one write
-    /// for many of their messages costs less than the change of threads. Otherwise it is returned, to be put into `calls`.
+    /// for many of their messages costs less than the change of threads. Returns any other call, which is the driver's, by `calls`.
+    #[must_use]
     pub(crate) fn take(&self, call: Call, calls: &mpsc::Sender<Call>) -> Option<Call> {
         let Ok(mut desk) = self.0.try_lock() else { return Some(call) };
         let Some(running) = desk.as_mut() else { return Some(call) };

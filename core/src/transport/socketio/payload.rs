@@ -8,6 +8,9 @@ use syncline_protocol::messagepack;
 
 use crate::transport::error::CodecError;
 
+/// What most arguments take at most, encoded.
+const ENCODED_BYTES: usize = 256;
+
 /// The notation of Socket.IO packets. Both ends must be configured with the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(ts_rs::TS))]
@@ -47,7 +50,7 @@ impl Payload {
                 Ok(Self::Json(json.into_boxed_str()))
             }
             Parser::Msgpack => {
-                let mut out = Vec::new();
+                let mut out = Vec::with_capacity(ENCODED_BYTES);
                 let mut serializer =
                     rmp_serde::Serializer::new(&mut out).with_struct_map().with_human_readable();
                 value.serialize(&mut serializer).map_err(|error| CodecError::Encode(error.to_string()))?;

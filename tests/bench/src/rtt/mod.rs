@@ -6,10 +6,10 @@
 //! so that with 100 in flight everybody waits for it, and a client that costs nothing would be 2.0 times as fast there.
 //!
 //! What is measured is what whoever awaits the answer waits. For Syncline that is another thread than the core's, as an app's
-//! JavaScript is, so each event crosses to the core's thread and its answer back: with one at a time, that is two wake-ups
-//! more than npm's client needs, which has its socket on the thread of its caller in Node, though not in React Native. A thread
-//! that writes, blocks in its read and does nothing else is 1.75 times as fast as npm's client: more than one change of
-//! threads is out of reach of the goal. With many in flight one wake-up serves many.
+//! JavaScript is. With one at a time the caller sends its event itself, and the answer crosses back to it: one wake-up more than
+//! npm's client needs, which has its socket on the thread of its caller in Node, though not in React Native. A thread that
+//! writes, blocks in its read and does nothing else is 1.75 times as fast as npm's client. With many in flight one wake-up
+//! serves many, on either way.
 
 mod native;
 mod syncline;
