@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use syncline_server::{Config, Mode};
 
 use crate::support::{
-    Agent, EmbeddedServer, SECRET, ServerProcess, client_id, command, create, now_s, push, sign, token,
+    Agent, EmbeddedServer, SECRET, ServerProcess, client_id, command, create, now_s, push, sign, soon_enough,
+    token,
 };
 
 /// {"alg":"none","typ":"JWT"}.{"sub":"ann","exp":4000000000}, without a signature.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use syncline_server::access::rules::Rule;
 use syncline_server::{Config, Mode};
 
-use crate::support::{Agent, EmbeddedServer, SECRET, client_id, create, now_s, push, sign};
+use crate::support::{Agent, EmbeddedServer, SECRET, client_id, create, now_s, push, sign, soon_enough};
 
 const ROOM: &str = "org:acme:list";
 
