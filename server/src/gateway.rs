@@ -24,7 +24,7 @@ use crate::cluster::Cluster;
 use crate::config::ConnectionConfig;
 use crate::door::{Door, UserRates, Visitor};
 use crate::fanout::LocalFanout;
-use crate::inbox::{Enqueue, Inbox, RequestKind, Waiting};
+use crate::inbox::{Enqueue, Inbox, Waiting};
 use crate::operate::Operate;
 use crate::presence::{ConnectionId, Notice, PresenceConfig, Roster};
 use crate::server_client::is_server_client;
@@ -365,7 +365,8 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     }
     let user_rates = UserRates::new(&identity.user, &shared.door);
     let (inbox, waiting) = Inbox::new(&shared.connection, user_rates);
-    receive_requests(socket, &inbox);
+    // All of them: a handler for each event would take memory of every connection.
+    socket.on_fallback(Enqueue { inbox: Arc::clone(&inbox) });
     let gone = Arc::new(Notify::new());
     let left = Arc::new(AtomicBool::new(false));
     let (gone_later, left_later) = (Arc::clone(&gone), Arc::clone(&left));
@@ -379,11 +380,4 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, service };
     socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
     Ok(())
-}
-
-fn receive_requests(socket: &SocketRef, inbox: &Arc<Inbox>) {
-    for (name, kind) in RequestKind::named() {
-        socket.on(name, Enqueue { kind, inbox: Arc::clone(inbox) });
-    }
-    socket.on_fallback(Enqueue { kind: RequestKind::Unknown, inbox: Arc::clone(inbox) });
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use socketioxide::adapter::LocalAdapter;
-use socketioxide::extract::AckSender;
+use socketioxide::extract::{AckSender, Event};
 use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
 use socketioxide::socket::Socket;
 use syncline_protocol::message::event;
@@ -41,6 +41,7 @@ pub(crate) enum RequestKind {
 }
 
 impl RequestKind {
+    /// All but [`Self::Unknown`], with the events that ask for them.
     const NAMED: [(&'static str, Self); 11] = [
         (event::ROOM_JOIN, Self::RoomJoin),
         (event::ROOM_LEAVE, Self::RoomLeave),
@@ -55,9 +56,8 @@ impl RequestKind {
         (event::AUTH_REFRESH, Self::AuthRefresh),
     ];
 
-    /// All but [`Self::Unknown`], with the events that ask for them.
-    pub(crate) fn named() -> impl Iterator<Item = (&'static str, Self)> {
-        Self::NAMED.into_iter()
+    fn of(event: &str) -> Self {
+        Self::NAMED.iter().find(|(name, _)| *name == event).map_or(Self::Unknown, |(_, kind)| *kind)
     }
 
     /// The event that asks for it, as metrics and the log spell it.
@@ -228,11 +228,7 @@ impl Receiver {
     /// Waits for the next request; nothing is lost when it is dropped.
     pub(crate) async fn next(&mut self) -> Request {
         poll_fn(|cx| {
-            if let Some(request) = self.take() {
-                return Poll::Ready(request);
-            }
             self.0.receiver.register(cx.waker());
-            // What came in between has woken nobody.
             self.take().map_or(Poll::Pending, Poll::Ready)
         })
         .await
@@ -266,9 +262,8 @@ pub(crate) fn too_often() -> WireError {
     WireError { retry_after_ms: Some(RETRY_AFTER_MS), ..error }
 }
 
-/// Puts requests of one kind into an inbox.
+/// Puts requests into an inbox.
 pub(crate) struct Enqueue {
-    pub(crate) kind: RequestKind,
     pub(crate) inbox: Arc<Inbox>,
 }
 
@@ -276,10 +271,12 @@ pub(crate) struct Enqueue {
 pub(crate) enum InOrder {}
 
 impl MessageHandler<LocalAdapter, InOrder> for Enqueue {
-    fn call(&self, socket: Arc<Socket<LocalAdapter>>, packet: Value, ack_id: Option<i64>) {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
+        let event = Event::from_message_parts(&socket, &mut packet, &ack_id);
+        let kind = event.map_or(RequestKind::Unknown, |event| RequestKind::of(&event));
         let bytes = wire::byte_len(&packet);
         let retry_after_ms = RETRY_AFTER_MS;
-        self.inbox.put(Request { kind: self.kind, packet, retry_after_ms, bytes, socket, ack_id });
+        self.inbox.put(Request { kind, packet, retry_after_ms, bytes, socket, ack_id });
     }
 }
 

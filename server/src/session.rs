@@ -19,11 +19,11 @@ use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
 use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
-use self::line::Line;
+use self::line::{Direct, Line};
 use self::rare::Rare;
 use crate::access::{Identity, Right, Rights};
 
-use crate::fanout::{Mail, Mailbox, News, head_hint};
+use crate::fanout::{Interest, Mail, Mailbox, News, head_hint};
 use crate::gateway::{Accepted, Service, Shared};
 use crate::hub::{Author, PageRequest};
 use crate::inbox::{self, Inbox, Request, RequestKind, TokenBucket, Waiting};
@@ -39,10 +39,9 @@ const SEND_RETRY_MS: u64 = 10;
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
     let Accepted { identity, client, encoding, inbox, mut waiting, gone, left, service } = accepted;
     let (identity, identities) = watch::channel(Arc::new(identity));
-    let mailbox = Arc::new(Mailbox::new(
-        shared.connection.events_queued_max,
-        shared.connection.events_queued_bytes_max,
-    ));
+    let (address, visitor) = (operate::address_of(&socket), operate::visitor_of(&socket));
+    let line: Arc<dyn Line> = Arc::new(socket);
+    let mailbox = mailbox(&shared, &line, encoding);
     let user = identity.borrow().user.clone();
     let membership = Membership::register(&shared, &user, client, left, &mailbox);
     let operate = Arc::clone(&shared.operate);
@@ -51,8 +50,8 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         Client {
             user,
             client,
-            address: operate::address_of(&socket),
-            visitor: operate::visitor_of(&socket),
+            address,
+            visitor,
             since: Instant::now(),
             mailbox: Arc::clone(&mailbox),
             inbox: Arc::clone(&inbox),
@@ -61,7 +60,6 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
     );
     let rate = &shared.presence;
     let presence_rate = TokenBucket::full(rate.requests_per_s_max, rate.requests_burst_max);
-    let line = Box::new(socket);
     let (chains, grants) = (BTreeMap::new(), BTreeMap::new());
     let mut session = Session {
         shared,
@@ -89,6 +87,8 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         Err(end) = session.live(&inbox, &mut waiting, service) => end,
     };
     drop(ended);
+    // Nothing passes the session any more.
+    session.mailbox.attend();
     match end {
         End::Gone => {}
         End::Moved => session.cut(),
@@ -98,6 +98,14 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
             session.dismiss().await;
         }
     }
+}
+
+/// What waits for a session, and passes it while it waits.
+fn mailbox(shared: &Shared, line: &Arc<dyn Line>, encoding: Encoding) -> Arc<Mailbox> {
+    let config = &shared.connection;
+    let direct = Direct { line: Arc::clone(line), encoding };
+    let mailbox = Mailbox::new(config.events_queued_max, config.events_queued_bytes_max);
+    Arc::new(mailbox.with_outlet(Box::new(direct)))
 }
 
 /// Why a session is over.
@@ -115,7 +123,7 @@ type Running<T = ()> = Result<T, End>;
 
 struct Session {
     shared: Arc<Shared>,
-    line: Box<dyn Line>,
+    line: Arc<dyn Line>,
     identity: watch::Sender<Arc<Identity>>,
     client: Option<ClientId>,
     /// Of live events.
@@ -143,12 +151,17 @@ impl Session {
         loop {
             tokio::select! {
                 again = &mut recheck => {
+                    self.mailbox.attend();
                     recheck.set(again.due());
                     self.recheck().await?;
                 }
                 // Boxed: a connection that asks nothing should not hold what serving takes.
-                request = waiting.requests.next() => Box::pin(self.answer(inbox, &request)).await?,
+                request = waiting.requests.next() => {
+                    self.mailbox.attend();
+                    Box::pin(self.answer(inbox, &request)).await?;
+                }
                 request = waiting.refused.next() => {
+                    self.mailbox.attend();
                     let body = request.refusal();
                     self.send(|| request.answer(&body)).await?;
                 }
@@ -156,6 +169,7 @@ impl Session {
                 () = &mut ended => break,
             }
         }
+        self.mailbox.attend();
         // What was taken in is finished.
         while let Some(request) = waiting.requests.take() {
             Box::pin(self.answer(inbox, &request)).await?;
@@ -252,7 +266,8 @@ impl Session {
         }
         self.grants.insert(room.clone(), rights);
         // Subscribed before the page is read: a change in between waits in the mailbox.
-        self.shared.fanout.subscribe(self.membership.id, &room);
+        let interest = if collections.is_none() { Interest::Whole } else { Interest::Selected };
+        self.shared.fanout.subscribe(self.membership.id, &room, interest);
         self.membership.subscribed.insert(room.clone(), collections.clone());
         self.membership.enter(&room);
         if let Some(cluster) = &self.shared.cluster {

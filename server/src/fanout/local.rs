@@ -13,8 +13,8 @@ use super::{LiveEvent, Mailbox, News};
 use crate::config::HubConfig;
 use crate::presence::ConnectionId;
 
-/// After so many mailboxes, others get a turn: a big room must not keep whoever writes in it waiting.
-const MAILBOXES_AT_ONCE: usize = 64;
+/// After so many subscribers, others get a turn: a big room must not keep whoever writes in it waiting.
+const SUBSCRIBERS_AT_ONCE: usize = 64;
 
 /// The mailboxes of all connections, and which rooms each subscribed to.
 #[derive(Debug)]
@@ -45,13 +45,28 @@ struct Telling {
     head: u64,
     event: Arc<LiveEvent>,
     is_too_large: bool,
-    mailboxes: Vec<Arc<Mailbox>>,
+    subscribers: Vec<Subscriber>,
 }
 
 #[derive(Debug, Default)]
 struct Routes {
     mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
-    subscribers: HashMap<Room, HashMap<ConnectionId, Arc<Mailbox>>>,
+    subscribers: HashMap<Room, HashMap<ConnectionId, Subscriber>>,
+}
+
+#[derive(Debug, Clone)]
+struct Subscriber {
+    mailbox: Arc<Mailbox>,
+    interest: Interest,
+}
+
+/// What of a room's changes somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Messages as they are.
+    Whole,
+    /// What the reader selects.
+    Selected,
 }
 
 impl LocalFanout {
@@ -79,11 +94,12 @@ impl LocalFanout {
         });
     }
 
-    pub fn subscribe(&self, id: ConnectionId, room: &Room) {
+    /// Whoever is subscribed is allowed to read the room.
+    pub fn subscribe(&self, id: ConnectionId, room: &Room, interest: Interest) {
         self.write(|routes| {
             if let Some(mailbox) = routes.mailboxes.get(&id) {
-                let mailbox = Arc::clone(mailbox);
-                routes.subscribers.entry(room.clone()).or_default().insert(id, mailbox);
+                let subscriber = Subscriber { mailbox: Arc::clone(mailbox), interest };
+                routes.subscribers.entry(room.clone()).or_default().insert(id, subscriber);
             }
         });
     }
@@ -91,8 +107,8 @@ impl LocalFanout {
     pub fn unsubscribe(&self, id: ConnectionId, room: &Room) {
         self.write(|routes| {
             let Some(subscribers) = routes.subscribers.get_mut(room) else { return };
-            if let Some(mailbox) = subscribers.remove(&id) {
-                mailbox.forget(room);
+            if let Some(subscriber) = subscribers.remove(&id) {
+                subscriber.mailbox.forget(room);
             }
             if subscribers.is_empty() {
                 routes.subscribers.remove(room);
@@ -129,7 +145,7 @@ impl LocalFanout {
         loop {
             match self.next_round(Instant::now()) {
                 Ok(telling) => {
-                    for some in telling.mailboxes.chunks(MAILBOXES_AT_ONCE) {
+                    for some in telling.subscribers.chunks(SUBSCRIBERS_AT_ONCE) {
                         telling.post(some);
                         tokio::task::yield_now().await;
                     }
@@ -143,7 +159,7 @@ impl LocalFanout {
     pub fn tell_at(&self, now: Instant) -> bool {
         let mut is_told = false;
         while let Ok(telling) = self.next_round(now) {
-            telling.post(&telling.mailboxes);
+            telling.post(&telling.subscribers);
             is_told = true;
         }
         is_told
@@ -158,7 +174,7 @@ impl LocalFanout {
             Next::At(at) => return Err(Some(at)),
             Next::Nothing => return Err(None),
         };
-        let mailboxes = {
+        let subscribers = {
             let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
             let subscribers = routes.subscribers.get(&changes.room).into_iter().flat_map(HashMap::values);
             subscribers.cloned().collect()
@@ -167,7 +183,7 @@ impl LocalFanout {
         let (room, head) = (changes.room.clone(), changes.to_seq);
         let event = Arc::new(LiveEvent::measured(News::Changes(changes), bytes, Some(round)));
         let is_too_large = event.byte_len() > self.live_bytes_max;
-        Ok(Telling { room, head, event, is_too_large, mailboxes })
+        Ok(Telling { room, head, event, is_too_large, subscribers })
     }
 
     /// Hands an event to some connections.
@@ -200,12 +216,12 @@ impl LocalFanout {
 }
 
 impl Telling {
-    fn post(&self, mailboxes: &[Arc<Mailbox>]) {
-        for mailbox in mailboxes {
-            if self.is_too_large {
-                mailbox.post_head(&self.room, self.head);
-            } else {
-                mailbox.post(&self.event);
+    fn post(&self, subscribers: &[Subscriber]) {
+        for Subscriber { mailbox, interest } in subscribers {
+            match interest {
+                _ if self.is_too_large => mailbox.post_head(&self.room, self.head),
+                Interest::Whole => mailbox.pass(&self.event),
+                Interest::Selected => mailbox.post(&self.event),
             }
         }
     }

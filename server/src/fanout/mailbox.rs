@@ -17,6 +17,7 @@ use super::{LiveEvent, News};
 pub struct Mailbox {
     content: Mutex<Content>,
     reader: AtomicWaker,
+    outlet: Option<Box<dyn Outlet>>,
     count_max: usize,
     bytes_max: usize,
 }
@@ -28,6 +29,14 @@ struct Content {
     /// Rooms of which changes were dropped, and where their logs end.
     lagging: BTreeMap<Room, u64>,
     overflowed: bool,
+    /// The reader has nothing else to do than to wait.
+    is_awaited: bool,
+}
+
+/// Where a reader's events go in the end.
+pub trait Outlet: std::fmt::Debug + Send + Sync {
+    /// Sends an event as the reader would; false when the reader must do it itself.
+    fn send(&self, event: &LiveEvent) -> bool;
 }
 
 /// How much waits for a reader.
@@ -54,7 +63,12 @@ pub enum Mail {
 
 impl Mailbox {
     pub fn new(count_max: usize, bytes_max: usize) -> Self {
-        Self { content: Mutex::default(), reader: AtomicWaker::new(), count_max, bytes_max }
+        Self { content: Mutex::default(), reader: AtomicWaker::new(), outlet: None, count_max, bytes_max }
+    }
+
+    /// The same with a way past the reader.
+    pub fn with_outlet(self, outlet: Box<dyn Outlet>) -> Self {
+        Self { outlet: Some(outlet), ..self }
     }
 
     /// What is in it now.
@@ -63,9 +77,23 @@ impl Mailbox {
         Waiting { events: content.events.len(), bytes: content.bytes, rooms_lagging: content.lagging.len() }
     }
 
+    /// Sends an event that the reader would only pass on, past it while it waits: to wake it costs more. Otherwise puts it in.
+    pub fn pass(&self, event: &Arc<LiveEvent>) {
+        let content = self.lock();
+        let sent = content.is_awaited
+            && content.is_empty()
+            && self.outlet.as_ref().is_some_and(|outlet| outlet.send(event));
+        if !sent {
+            self.put(content, event);
+        }
+    }
+
     /// Puts an event in; never blocks.
     pub fn post(&self, event: &Arc<LiveEvent>) {
-        let mut content = self.lock();
+        self.put(self.lock(), event);
+    }
+
+    fn put(&self, mut content: MutexGuard<'_, Content>, event: &Arc<LiveEvent>) {
         let is_counted = matches!(&event.news, News::Changes(_) | News::Presence(_));
         let full = (is_counted && content.events.len() >= self.count_max)
             || (!content.events.is_empty() && content.bytes + event.byte_len() > self.bytes_max);
@@ -94,21 +122,24 @@ impl Mailbox {
         self.lock().lagging.remove(room);
     }
 
-    /// Waits for the next event. For one reader only; nothing is lost when it is dropped.
+    /// Waits for the next event. For one reader only, which waits until it [does something else](Self::attend); nothing is lost
+    /// when this is dropped.
     pub async fn next(&self) -> Mail {
         poll_fn(|cx| {
-            if let Some(mail) = self.take() {
-                return Poll::Ready(mail);
-            }
             self.reader.register(cx.waker());
-            // What came in between has woken nobody.
             self.take().map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 
+    /// The reader does something else than to wait: what comes now is for later.
+    pub fn attend(&self) {
+        self.lock().is_awaited = false;
+    }
+
     fn take(&self) -> Option<Mail> {
         let mut content = self.lock();
+        content.is_awaited = content.is_empty();
         if content.overflowed {
             return Some(Mail::Overflowed);
         }
@@ -125,6 +156,10 @@ impl Mailbox {
 }
 
 impl Content {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.lagging.is_empty() && !self.overflowed
+    }
+
     fn lag(&mut self, room: &Room, head: u64) {
         let known = self.lagging.entry(room.clone()).or_default();
         *known = head.max(*known);
@@ -134,6 +169,10 @@ impl Content {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use futures_util::FutureExt;
     use syncline_protocol::message::{Changes, PresenceDiff, UserStatus};
 
     use super::*;
@@ -185,6 +224,67 @@ mod tests {
         mailbox.post(&diff);
         mailbox.post(&diff);
         assert!(matches!(mailbox.take(), Some(Mail::Overflowed)));
+    }
+
+    /// Takes so many events.
+    #[derive(Debug, Default)]
+    struct Transport {
+        room: AtomicUsize,
+        sent: Mutex<Vec<u64>>,
+    }
+
+    impl Outlet for Arc<Transport> {
+        fn send(&self, event: &LiveEvent) -> bool {
+            let News::Changes(changes) = &event.news else { return false };
+            let takes = self.room.fetch_update(Relaxed, Relaxed, |room| room.checked_sub(1)).is_ok();
+            if takes {
+                self.sent.lock().unwrap().push(changes.to_seq);
+            }
+            takes
+        }
+    }
+
+    fn next_now(mailbox: &Mailbox) -> Option<Mail> {
+        mailbox.next().now_or_never()
+    }
+
+    #[test]
+    fn events_pass_a_reader_that_waits_in_their_order() {
+        let transport = Arc::new(Transport { room: 2.into(), ..Transport::default() });
+        let mailbox = Mailbox::new(10, usize::MAX).with_outlet(Box::new(Arc::clone(&transport)));
+        let sent = || transport.sent.lock().unwrap().clone();
+        mailbox.pass(&changes(1));
+        assert_eq!(sent(), [0; 0], "nobody waits yet");
+        assert!(matches!(next_now(&mailbox), Some(Mail::Event(_))));
+        mailbox.pass(&changes(2));
+        assert_eq!(sent(), [0; 0], "the reader is at the first one");
+        assert_eq!(drain(&mailbox), ["changes to 2"]);
+        assert!(next_now(&mailbox).is_none());
+        mailbox.pass(&changes(3));
+        assert_eq!(sent(), [3]);
+        mailbox.attend();
+        mailbox.pass(&changes(4));
+        assert_eq!(sent(), [3], "the reader does something else");
+        assert_eq!(drain(&mailbox), ["changes to 4"]);
+        for seq in 5..=7 {
+            mailbox.pass(&changes(seq));
+        }
+        assert_eq!(sent(), [3, 5], "the transport is full");
+        transport.room.store(10, Relaxed);
+        mailbox.pass(&changes(8));
+        assert_eq!(sent(), [3, 5], "it waits behind the others");
+        assert_eq!(drain(&mailbox), ["changes to 6", "changes to 7", "changes to 8"]);
+    }
+
+    #[test]
+    fn nothing_passes_a_reader_that_has_to_hear_that_it_lags() {
+        let transport = Arc::new(Transport { room: 10.into(), ..Transport::default() });
+        let mailbox = Mailbox::new(10, usize::MAX).with_outlet(Box::new(Arc::clone(&transport)));
+        assert!(next_now(&mailbox).is_none());
+        mailbox.post_head(&Room::new("r").unwrap(), 1);
+        mailbox.pass(&changes(2));
+        assert_eq!(drain(&mailbox), ["lagging at 2"]);
+        assert!(transport.sent.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use serde::Serialize;
 use syncline_protocol::Room;
 use syncline_protocol::message::{Changes, Encoding, PresenceDiff, UserStatus, event};
 
-pub use local::LocalFanout;
-pub use mailbox::{Mail, Mailbox, Waiting};
+pub use local::{Interest, LocalFanout};
+pub use mailbox::{Mail, Mailbox, Outlet, Waiting};
 
 use self::local::Round;
 

@@ -149,9 +149,7 @@ impl Roster {
     }
 
     fn watches_any(&self, id: ConnectionId, rooms: &BTreeSet<Room>) -> bool {
-        let inside = |room: &Room| self.rooms.get(room).is_some_and(|inside| inside.watching.contains(&id));
-        let Some(connection) = self.connections.get(&id) else { return false };
-        connection.rooms.intersection(rooms).any(inside)
+        rooms.iter().any(|room| self.rooms.get(room).is_some_and(|inside| inside.watching.contains(&id)))
     }
 
     /// Connections of other users that watch a room.

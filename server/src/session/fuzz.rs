@@ -15,13 +15,13 @@ use syncline_protocol::{ClientId, Document, ErrorCode, Limits, Room, WireError};
 use tokio::sync::watch;
 
 use super::line::Line;
-use super::{Session, TokenBucket};
+use super::{Session, TokenBucket, mailbox};
 use crate::access::audit::Audit;
 use crate::access::rules::{Rule, Rules};
 use crate::access::{Access, Identity, Right};
 use crate::auth::Authenticator;
 use crate::config::{Config, HubConfig, Mode};
-use crate::fanout::{LocalFanout, Mailbox};
+use crate::fanout::LocalFanout;
 use crate::gateway::Shared;
 use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore};
 use crate::membership::Membership;
@@ -287,13 +287,13 @@ impl World {
         let (user, may) = (format!("{tenant}-{index}"), self.random.rights());
         let identity: Identity = self.shared.auth.verify(&token(tenant, &user, &may)).await.unwrap();
         let client = ClientId::from_bytes([u8::try_from(index).unwrap() + 1; 16]);
-        let config = &self.shared.connection;
-        let mailbox = Arc::new(Mailbox::new(config.events_queued_max, config.events_queued_bytes_max));
-        let membership = Membership::register(&self.shared, &user, Some(client), Arc::default(), &mailbox);
         let heard = Arc::<Heard>::default();
+        let line: Arc<dyn Line> = Arc::new(Arc::clone(&heard));
+        let mailbox = mailbox(&self.shared, &line, Encoding::Plain);
+        let membership = Membership::register(&self.shared, &user, Some(client), Arc::default(), &mailbox);
         let session = Session {
             shared: Arc::clone(&self.shared),
-            line: Box::new(Arc::clone(&heard)),
+            line,
             identity: watch::channel(Arc::new(identity)).0,
             client: Some(client),
             encoding: Encoding::Plain,
@@ -376,6 +376,8 @@ impl World {
     }
 
     async fn refresh(&mut self, index: usize) {
+        // What was sent until now was sent by the rights until now.
+        self.listen(index);
         let may = self.random.rights();
         let client = &mut self.clients[index];
         // What waits in the mailbox from before must not come either.

@@ -1,10 +1,15 @@
 //! What a session does with its socket.
 
+use std::fmt;
+use std::sync::Arc;
+
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::Room;
+use syncline_protocol::message::Encoding;
 
 use crate::cut::Cut;
+use crate::fanout::{LiveEvent, Outlet};
 use crate::wire::Body;
 
 /// The client's end of a session.
@@ -43,5 +48,24 @@ impl Line for SocketRef {
         if let Some(cut) = self.req_parts().extensions.get::<Cut>() {
             cut.cut();
         }
+    }
+}
+
+/// A line on which live events are sent as they are.
+pub(super) struct Direct {
+    pub(super) line: Arc<dyn Line>,
+    pub(super) encoding: Encoding,
+}
+
+impl Outlet for Direct {
+    fn send(&self, event: &LiveEvent) -> bool {
+        let body = event.body(self.encoding);
+        body.is_none_or(|body| self.line.emit(event.news.event(), body).is_ok())
+    }
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Direct").field("encoding", &self.encoding).finish_non_exhaustive()
     }
 }
