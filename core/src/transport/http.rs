@@ -42,7 +42,7 @@ impl fmt::Debug for HttpClient {
 impl HttpClient {
     /// `base` is what relative addresses are relative to.
     pub fn new(base: &str, dialer: Dialer, connect_timeout_ms: u64) -> Result<Self, RequestError> {
-        let mut base = Url::parse(base).map_err(RequestError::Url)?;
+        let mut base = Url::parse(base)?;
         let scheme = match base.scheme() {
             "http" | "ws" => "http",
             "https" | "wss" => "https",

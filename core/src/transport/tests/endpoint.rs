@@ -41,7 +41,7 @@ fn urls_that_cannot_be_meant_are_refused() {
         ("sync.example.com", RequestError::Url(url::ParseError::RelativeUrlWithoutBase)),
         ("http://a:b:c", RequestError::Url(url::ParseError::InvalidPort)),
         ("http://", RequestError::MissingHost),
-        ("https://bücher.example", RequestError::Url(url::ParseError::IdnaError)),
+        ("https://bücher.example", RequestError::HostName),
         ("ftp://a.example", RequestError::Scheme),
         ("file:///etc/passwd", RequestError::Scheme),
         ("https://user@a.example", RequestError::Credentials),
