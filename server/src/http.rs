@@ -83,13 +83,13 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
 fn slim(request: Request) -> Request {
     const READ: [HeaderName; 2] = [header::CONTENT_TYPE, header::SEC_WEBSOCKET_KEY];
     let (mut parts, body) = request.into_parts();
-    // Collected, they would have room for six.
-    let mut headers = HeaderMap::with_capacity(READ.len());
-    headers.extend(READ.into_iter().filter_map(|name| {
+    // As much room as there are of them.
+    let mut read = HeaderMap::with_capacity(READ.len());
+    read.extend(READ.into_iter().filter_map(|name| {
         let value = HeaderValue::from_bytes(parts.headers.get(&name)?.as_bytes());
         Some((name, value.ok()?))
     }));
-    parts.headers = headers;
+    parts.headers = read;
     if let Ok(uri) = Uri::try_from(parts.uri.to_string()) {
         parts.uri = uri;
     }

@@ -91,7 +91,7 @@ impl Server {
         });
         let storage = storage::open(&config, on_commit).await?;
         let listen = |source| ServerError::Listen { listen: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let listener = door::listen(config.listen, config.door.accept_queue_max).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
         let operate = Operate::new(&config.operations);
         let operations = Operations::bind(&config.operations, development).await?;

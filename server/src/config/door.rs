@@ -18,6 +18,9 @@ pub struct DoorConfig {
     /// Whether the limits per address hold for this machine's own addresses too. Otherwise what comes from there is taken
     /// for a proxy.
     pub limit_loopback: bool,
+    /// Connections that wait to be accepted, as many as all clients make that come back at once; the system may allow fewer
+    /// (`net.core.somaxconn` on Linux). Those beyond try again after a second and more.
+    pub accept_queue_max: u32,
     /// Connections that have not shown a token that holds.
     pub strangers_max: usize,
     /// The same, of one address; of IPv6, of one /64 network.
@@ -66,6 +69,7 @@ impl Default for DoorConfig {
             origins: Vec::new(),
             proxies: 0,
             limit_loopback: false,
+            accept_queue_max: 16_384,
             strangers_max: 8_000,
             strangers_per_address_max: 256,
             stranger_bytes_max: 64 << 10,

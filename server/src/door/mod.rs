@@ -21,7 +21,7 @@ use self::admission::Admission;
 pub(crate) use self::layer::{layer, refused};
 pub(crate) use self::rates::{Keyed, Rates, UserRates, WhenFull, whole_ms};
 use self::round_trip::RoundTrip;
-pub(crate) use self::serve::{Listening, serve};
+pub(crate) use self::serve::{Listening, listen, serve};
 pub use self::tls::{Tls, TlsError};
 use crate::config::DoorConfig;
 

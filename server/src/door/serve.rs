@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -33,6 +34,16 @@ pub(crate) struct Listening {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) door: Arc<Door>,
+}
+
+/// Listens, with a queue of this length for those who come at once.
+pub(crate) fn listen(address: SocketAddr, queue_max: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that starts anew takes the place of the one before, whose connections the system remembers for a while.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(queue_max)
 }
 
 /// Serves until `stop`; then takes no more connections, and waits for the requests under way.

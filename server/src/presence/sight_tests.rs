@@ -29,7 +29,7 @@ fn hearers(notices: &[Notice]) -> Vec<u64> {
 #[test]
 fn of_a_large_room_those_hear_that_came_first() {
     let mut roster = roster(2);
-    assert_eq!(hearers(&come(&mut roster, 1)), [0_u64; 0]);
+    assert_eq!(hearers(&come(&mut roster, 1)), [0; 0]);
     assert_eq!(hearers(&come(&mut roster, 2)), [1]);
     assert_eq!(hearers(&come(&mut roster, 3)), [1, 2]);
     assert_eq!(hearers(&come(&mut roster, 4)), [1, 2]);
@@ -43,7 +43,7 @@ fn whoever_leaves_a_large_room_or_is_lost_makes_way_for_one_of_the_others() {
         come(&mut roster, number);
     }
     assert_eq!(hearers(&roster.exit(ConnectionId(1), &room("r"))), [2, 3]);
-    assert_eq!(hearers(&roster.lose(ConnectionId(2), 0)), [0_u64; 0]);
+    assert_eq!(hearers(&roster.lose(ConnectionId(2), 0)), [0; 0]);
     assert_eq!(hearers(&come(&mut roster, 5)), [3, 4]);
 }
 
