@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use syncline::engine::queue::command::JobCommand;
 use syncline::{Client, Command, Error, Reply};
 use tokio::sync::watch;
@@ -60,15 +61,18 @@ impl Cancellable {
     }
 
     /// Carries out a command. Cancelled, it stops waiting for the answer; what was begun may still take effect.
-    pub(crate) async fn execute(&self, command: Command) -> Result<Reply, SynclineError> {
-        let Some(handle) = self.handle.as_ref().filter(|_| waits_for_others(&command)) else {
-            return Ok(self.client.execute(command).await?);
-        };
-        tokio::select! {
-            biased;
-            () = handle.wait() => Err(SynclineError::Cancelled),
-            reply = self.client.execute(command) => reply.map_err(|error: Error| error.into()),
-        }
+    /// Boxed: every call of the typed API would else hold all of this in itself.
+    pub(crate) fn execute(&self, command: Command) -> BoxFuture<'_, Result<Reply, SynclineError>> {
+        Box::pin(async move {
+            let Some(handle) = self.handle.as_ref().filter(|_| waits_for_others(&command)) else {
+                return Ok(self.client.execute(command).await?);
+            };
+            tokio::select! {
+                biased;
+                () = handle.wait() => Err(SynclineError::Cancelled),
+                reply = self.client.execute(command) => reply.map_err(|error: Error| error.into()),
+            }
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use syncline_protocol::gather::Gather as _;
 
 use once_cell::sync::Lazy;
 use serde::de::DeserializeOwned;
@@ -114,7 +115,7 @@ impl Default for BackgroundOptions {
 pub(crate) fn read_options(text: &str) -> Result<(ClientConfig, DeviceOptions), Error> {
     let invalid = |error: serde_json::Error| Error::new(Code::Invalid, format!("config: {error}"));
     let mut all: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(invalid)?;
-    let own = ["encryption", "background"].into_iter().filter_map(|name| all.remove_entry(name)).collect();
+    let own = ["encryption", "background"].into_iter().filter_map(|name| all.remove_entry(name)).gather();
     let config: ClientConfig = read_members(&all).map_err(invalid)?;
     let options: DeviceOptions = read_members(&own).map_err(invalid)?;
     if options.encryption.is_some() && config.encryption_key.is_some() {

@@ -1,6 +1,7 @@
 //! Jobs in the typed API: events, requests and handlers that are carried out when they can be.
 
 use std::collections::HashMap;
+use syncline_protocol::gather::Gather as _;
 
 use syncline::argument::{Argument, portable};
 use syncline::engine::io::Reply;
@@ -34,7 +35,7 @@ impl TryFrom<JobTask> for JobWork {
             JobTask::Request { method, url, headers, body_json } => Self::Request {
                 method,
                 url,
-                headers: headers.into_iter().collect(),
+                headers: headers.into_iter().gather(),
                 body: body_json.as_deref().map(read_arg).transpose()?,
             },
             JobTask::Handler { key, payload_json } => {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use syncline_protocol::Value;
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::limits::VALUE_DEPTH_MAX;
 
 use crate::transport::{CodecError, Parser, Payload};
@@ -81,7 +82,7 @@ impl From<Value> for Argument {
             Value::String(text) => Self::String(text),
             Value::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
             Value::Object(fields) => {
-                Self::Object(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+                Self::Object(fields.into_iter().map(|(name, value)| (name.into(), value.into())).gather())
             }
         }
     }
@@ -300,8 +301,11 @@ pub mod portable {
     }
 
     fn restore_fields(fields: BTreeMap<String, Argument>) -> Result<Argument, &'static str> {
-        let restored = fields.into_iter().map(|(name, value)| restore(value).map(|value| (name, value)));
-        restored.collect::<Result<_, _>>().map(Argument::Object)
+        let mut restored = BTreeMap::new();
+        for (name, value) in fields {
+            restored.insert(name, restore(value)?);
+        }
+        Ok(Argument::Object(restored))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use crate::collections::{CollectionOptions, Collections};
 use crate::config::Settings;
-use crate::driver::{Call, Driver, runtime};
+use crate::driver::{Call, Desk, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
 use crate::engine::{Engine, EngineConfig};
@@ -204,14 +205,14 @@ impl ClientConfig {
     }
 
     /// The store, with everything in it in the shape that the app's schema has now.
-    fn open_store(&self, indexes: Indexes) -> Result<(Box<dyn Store>, Recovered), Error> {
+    fn open_store(&self, indexes: Indexes) -> Result<(Box<dyn Store + Send>, Recovered), Error> {
         let (mut store, recovered) = self.open_unmigrated()?;
         let recovered = bring_up_to_date(&self.schema, &mut *store, recovered)?;
         store.declare_indexes(indexes);
         Ok((store, recovered))
     }
 
-    fn open_unmigrated(&self) -> Result<(Box<dyn Store>, Recovered), Error> {
+    fn open_unmigrated(&self) -> Result<(Box<dyn Store + Send>, Recovered), Error> {
         let client_id = ClientId::from_bytes(*Uuid::now_v7().as_bytes());
         match (self.store, &self.directory) {
             (StoreKind::Memory, _) => {
@@ -245,13 +246,21 @@ impl<F: FnMut(Vec<Event>) + Send + 'static> EventSink for F {
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
+    desk: Arc<Desk>,
     runtime: Handle,
 }
 
 impl Client {
     /// Opens the store and starts the client. Fails with `invalid_url`, `invalid`, `in_use`, `storage`, `disk_full`,
     /// `locked`, `wrong_key` or `schema_too_new`.
-    pub async fn open(config: ClientConfig, sink: impl EventSink) -> Result<Self, Error> {
+    pub fn open(
+        config: ClientConfig,
+        sink: impl EventSink,
+    ) -> impl Future<Output = Result<Self, Error>> + Send {
+        Self::start(config, Box::new(sink))
+    }
+
+    async fn start(config: ClientConfig, sink: Box<dyn EventSink>) -> Result<Self, Error> {
         let endpoint = config.endpoint()?;
         let http = config.http(&endpoint)?;
         config.schema.validate()?;
@@ -260,8 +269,10 @@ impl Client {
         let (opened, result) = oneshot::channel();
         let auto_connect = config.auto_connect;
         let handle = runtime.handle().clone();
+        let desk = Arc::new(Desk::default());
+        let driver_desk = Arc::clone(&desk);
         spawn("syncline", DRIVER_STACK_BYTES, move || {
-            let driver = match prepare(config, endpoint, http, inbox, sink) {
+            let driver = match prepare(config, endpoint, http, inbox, driver_desk, sink) {
                 Ok(driver) => driver,
                 Err(error) => {
                     let _unheard = opened.send(Err(error));
@@ -273,7 +284,7 @@ impl Client {
             }
         })?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
-        let client = Self { calls, runtime: handle };
+        let client = Self { calls, desk, runtime: handle };
         if auto_connect {
             client.post(Command::Connect)?;
         }
@@ -284,7 +295,9 @@ impl Client {
     pub async fn execute(&self, command: Command) -> Result<Reply, Error> {
         let (reply, result) = oneshot::channel();
         let call = Call { command, called_at: Instant::now(), reply };
-        self.calls.send(call).await.map_err(|_| Error::closed())?;
+        if let Err(call) = self.desk.take(call, &self.calls) {
+            self.calls.send(call).await.map_err(|_| Error::closed())?;
+        }
         result.await.map_err(|_| Error::closed())?
     }
 
@@ -307,9 +320,12 @@ impl Client {
 /// Runs a client to its end. A panic ends this client and nothing else: whoever waits finds it closed, and the app is
 /// told why. What it accepted is on the disk for the next one.
 fn run(driver: Driver, runtime: Runtime) {
-    let events = driver.events.clone();
+    let (events, desk) = (driver.events.clone(), Arc::clone(&driver.desk));
     let span = tracing::info_span!("syncline.client");
     let ended = runtime.block_on(AssertUnwindSafe(driver.run().instrument(span)).catch_unwind());
+    if ended.is_err() {
+        desk.clear();
+    }
     // A name that is still being looked up is not waited for.
     runtime.shutdown_background();
     if ended.is_err() {
@@ -331,7 +347,8 @@ fn prepare(
     endpoint: ConnectRequest,
     http: HttpClient,
     calls: mpsc::Receiver<Call>,
-    sink: impl EventSink,
+    desk: Arc<Desk>,
+    sink: Box<dyn EventSink>,
 ) -> Result<Driver, Error> {
     let namespace = config.namespace()?;
     let collections = Collections { conflict: config.conflict, options: config.collections.clone() };
@@ -353,10 +370,10 @@ fn prepare(
         seed: Uuid::now_v7().as_u64_pair().1,
     };
     let engine = Engine::new(engine_config, recovered, rooms);
-    Ok(Driver { engine, store, endpoint, parser: config.parser, http, calls, events })
+    Ok(Driver { desk, engine, store, endpoint, parser: config.parser, http, calls, events })
 }
 
-fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: impl EventSink) {
+fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: Box<dyn EventSink>) {
     while let Some(events) = inbox.blocking_recv() {
         let call = AssertUnwindSafe(|| sink.events(events));
         if std::panic::catch_unwind(call).is_err() {

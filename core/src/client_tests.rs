@@ -1,4 +1,4 @@
-//! A panic inside the core, done on purpose in a store.
+//! Turns of the driver that its callers take, and a panic inside the core, done on purpose in a store.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -6,17 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use syncline_protocol::Room;
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 use crate::store::{Cache, Entry, Live, Record, Retain, RoomUpdate, StoreStats};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A real store that panics at the next commit once it is armed.
+/// Where a store panics.
+#[derive(Default)]
+struct Mines {
+    at_commit: AtomicBool,
+    /// In every turn.
+    at_turn: AtomicBool,
+}
+
+/// A real store that panics where it is told to.
 struct PanickingStore {
-    inner: Box<dyn Store>,
-    armed: Arc<AtomicBool>,
+    inner: Box<dyn Store + Send>,
+    mines: Arc<Mines>,
 }
 
 impl Store for PanickingStore {
@@ -29,7 +40,7 @@ impl Store for PanickingStore {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        assert!(!self.armed.load(Ordering::SeqCst), "for the test");
+        assert!(!self.mines.at_commit.load(Ordering::SeqCst), "for the test");
         self.inner.commit()
     }
 
@@ -54,6 +65,7 @@ impl Store for PanickingStore {
     }
 
     fn take_loss(&mut self) -> Option<String> {
+        assert!(!self.mines.at_turn.load(Ordering::SeqCst), "for the test");
         self.inner.take_loss()
     }
 
@@ -75,19 +87,21 @@ impl Store for PanickingStore {
 }
 
 /// A client as [`Client::open`] makes it, over such a store.
-fn open(config: ClientConfig, armed: Arc<AtomicBool>, sink: impl EventSink) -> Client {
+fn open(config: ClientConfig, mines: Arc<Mines>, sink: impl EventSink) -> Client {
     let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
     let endpoint = config.endpoint().unwrap();
     let http = config.http(&endpoint).unwrap();
     let runtime = runtime().unwrap();
     let handle = runtime.handle().clone();
+    let desk = Arc::new(Desk::default());
+    let driver_desk = Arc::clone(&desk);
     spawn("syncline", DRIVER_STACK_BYTES, move || {
-        let mut driver = prepare(config, endpoint, http, inbox, sink).unwrap();
-        driver.store = Box::new(PanickingStore { inner: driver.store, armed });
+        let mut driver = prepare(config, endpoint, http, inbox, driver_desk, Box::new(sink)).unwrap();
+        driver.store = Box::new(PanickingStore { inner: driver.store, mines });
         run(driver, runtime);
     })
     .unwrap();
-    Client { calls, runtime: handle }
+    Client { calls, desk, runtime: handle }
 }
 
 fn write(id: &str) -> Command {
@@ -104,13 +118,13 @@ async fn a_panic_in_the_core_is_a_typed_error_and_the_app_opens_its_data_again()
         auto_connect: false,
         ..ClientConfig::new("http://127.0.0.1:9")
     };
-    let armed = Arc::new(AtomicBool::new(false));
+    let mines = Arc::new(Mines::default());
     let (told, mut events) = mpsc::channel(64);
-    let client = open(config.clone(), Arc::clone(&armed), move |batch: Vec<Event>| {
+    let client = open(config.clone(), Arc::clone(&mines), move |batch: Vec<Event>| {
         batch.into_iter().for_each(|event| drop(told.try_send(event)));
     });
     client.execute(write("accepted")).await.unwrap();
-    armed.store(true, Ordering::SeqCst);
+    mines.at_commit.store(true, Ordering::SeqCst);
     let error = tokio::time::timeout(PATIENCE, client.execute(write("lost"))).await.unwrap().unwrap_err();
     assert_eq!(error.code, Code::Closed);
     let internal = async {
@@ -130,4 +144,114 @@ async fn a_panic_in_the_core_is_a_typed_error_and_the_app_opens_its_data_again()
     let Reply::Queue(queue) = client.execute(Command::Queue).await.unwrap() else { panic!("no queue") };
     assert_eq!(queue.count, 1, "what was accepted");
     client.execute(Command::Close).await.unwrap();
+}
+
+/// A Socket.IO backend for one connection, which answers every event that asks for it, and tells of each.
+async fn backend() -> (ClientConfig, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = ClientConfig {
+        store: StoreKind::Memory,
+        parser: Parser::Json,
+        auto_connect: false,
+        ..ClientConfig::new(format!("http://{}", listener.local_addr().unwrap()))
+    };
+    config.settings.token_required = false;
+    let (told, heard) = mpsc::channel(1024);
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(tcp).await.unwrap();
+        let open =
+            r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+        socket.send(Message::text(open)).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(text) = message else { continue };
+            if text.starts_with("40") {
+                socket.send(Message::text(r#"40{"sid":"b"}"#)).await.unwrap();
+            } else if let Some(event) = text.strip_prefix("42") {
+                let id = event.split('[').next().unwrap();
+                if !id.is_empty() {
+                    socket.send(Message::text(format!("43{id}[]"))).await.unwrap();
+                }
+                told.send(event[id.len()..].to_owned()).await.unwrap();
+            }
+        }
+    });
+    (config, heard)
+}
+
+fn command(of: serde_json::Value) -> Command {
+    serde_json::from_value(of).unwrap()
+}
+
+/// Has the caller take the turn, once the driver rests.
+async fn execute_as_caller(client: &Client, command: Command) -> Result<Reply, Error> {
+    let (reply, result) = oneshot::channel();
+    let mut call = Call { command, called_at: Instant::now(), reply };
+    let taken = async {
+        while let Err(returned) = client.desk.take(call, &client.calls) {
+            call = returned;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("the driver rests");
+    tokio::time::timeout(PATIENCE, result).await.unwrap().map_err(|_| Error::closed())?
+}
+
+#[tokio::test]
+async fn an_event_that_its_caller_sends_is_answered() {
+    let (config, mut heard) = backend().await;
+    let client = open(config, Arc::default(), |_: Vec<Event>| {});
+    client.execute(Command::Connect).await.unwrap();
+    for round in 0..20 {
+        let emit = command(serde_json::json!({"type": "emitWithAck", "event": "echo", "args": [round]}));
+        let reply = execute_as_caller(&client, emit).await.unwrap();
+        assert!(matches!(reply, Reply::Answered(_)), "{reply:?}");
+        assert_eq!(heard.recv().await.unwrap(), format!(r#"["echo",{round}]"#));
+    }
+    client.execute(Command::Close).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_its_caller_sends_overtakes_nothing_that_was_called_before() {
+    let (config, mut heard) = backend().await;
+    let client = open(config, Arc::default(), |_: Vec<Event>| {});
+    client.execute(Command::Connect).await.unwrap();
+    for round in 0..100 {
+        for _ in 0..round % 4 {
+            client.post(command(serde_json::json!({"type": "emit", "event": "before", "args": []}))).unwrap();
+        }
+        let emit = command(serde_json::json!({"type": "emitWithAck", "event": "last", "args": []}));
+        client.execute(emit).await.unwrap();
+        for _ in 0..round % 4 {
+            assert_eq!(heard.recv().await.unwrap(), r#"["before"]"#);
+        }
+        assert_eq!(heard.recv().await.unwrap(), r#"["last"]"#);
+    }
+    client.execute(Command::Close).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_in_a_callers_turn_ends_the_client_and_not_the_caller() {
+    let (config, _heard) = backend().await;
+    let (told, mut events) = mpsc::channel(64);
+    let mines = Arc::new(Mines::default());
+    let client = open(config, Arc::clone(&mines), move |batch: Vec<Event>| {
+        batch.into_iter().for_each(|event| drop(told.try_send(event)));
+    });
+    client.execute(Command::Connect).await.unwrap();
+    let emit = serde_json::json!({"type": "emitWithAck", "event": "echo", "args": []});
+    execute_as_caller(&client, command(emit.clone())).await.unwrap();
+    mines.at_turn.store(true, Ordering::SeqCst);
+    let error = execute_as_caller(&client, command(emit)).await.unwrap_err();
+    assert_eq!(error.code, Code::Closed);
+    let closed = async {
+        loop {
+            match events.recv().await.expect("the end is told") {
+                Event::Connection { status } if status.state == ConnectionState::Closed => break,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.unwrap();
+    assert_eq!(client.execute(Command::Queue).await.unwrap_err().code, Code::Closed);
 }

@@ -1,17 +1,26 @@
 //! The loop that owns everything impure of one client: the clock, the socket, the timer, the store.
 //!
 //! It runs on a thread of its own, because the store blocks; its socket, requests and timers live on the same thread, so
-//! that a message needs no other one on its way. Each turn goes: events, store, transmit, timer, notify.
+//! that a message needs no other one on its way. Each turn goes: events, store, transmit, timer, notify. A turn that does
+//! nothing but send a message is taken by its caller, who need not wake the driver for it: [`Desk::take`].
+
+mod desk;
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::task::{Context, Poll};
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
+use tracing::Span;
 
+pub(crate) use self::desk::Desk;
 use crate::clock;
 use crate::engine::Engine;
 use crate::engine::io::{Command, Event, Generation, Input, Now, Output, Reply, RequestId};
@@ -61,8 +70,9 @@ struct Connection {
 }
 
 pub(crate) struct Driver {
+    pub desk: Arc<Desk>,
     pub engine: Engine,
-    pub store: Box<dyn Store>,
+    pub store: Box<dyn Store + Send>,
     pub endpoint: ConnectRequest,
     pub parser: Parser,
     pub http: HttpClient,
@@ -77,7 +87,7 @@ type Exchange = (JobId, u64, Result<HttpResponse, Error>);
 /// The parts of a running driver that its inputs do not come from.
 struct Running {
     engine: Engine,
-    store: Box<dyn Store>,
+    store: Box<dyn Store + Send>,
     endpoint: ConnectRequest,
     parser: Parser,
     http: HttpClient,
@@ -91,17 +101,27 @@ struct Running {
     last_replies: Vec<(Waiting, Result<Reply, Error>)>,
     last_request: RequestId,
     started: Instant,
+    /// When the turn began, or its commit ended.
+    now: Now,
     outputs: Vec<Output>,
     local_write_us: Histogram,
     bytes_sent: u64,
     bytes_received: u64,
+    /// Of the driver, while it waits.
+    waker: Option<Waker>,
+    /// When the driver wakes by itself.
+    alarm_at: Instant,
+    /// A caller's turn left something that is the driver's.
+    is_left_over: bool,
+    span: Span,
 }
 
 impl Driver {
     /// Runs until the client is closed or its last handle is gone.
     pub(crate) async fn run(self) {
-        let Self { engine, store, endpoint, parser, http, mut calls, events } = self;
-        let mut running = Running {
+        let Self { desk, engine, store, endpoint, parser, http, mut calls, events } = self;
+        let started = Instant::now();
+        let running = Running {
             engine,
             store,
             endpoint,
@@ -113,43 +133,61 @@ impl Driver {
             waiting: HashMap::new(),
             last_replies: Vec::new(),
             last_request: 0,
-            started: Instant::now(),
+            started,
+            now: read_clocks(started),
             outputs: Vec::new(),
             local_write_us: Histogram::default(),
             bytes_sent: 0,
             bytes_received: 0,
+            waker: None,
+            alarm_at: started,
+            is_left_over: false,
+            span: Span::current(),
         };
+        *desk.lock() = Some(running);
         let mut inputs = Inputs::default();
         let mut app_is_busy = false;
-        let mut alarm = std::pin::pin!(tokio::time::sleep_until(running.deadline().into()));
-        while !running.engine.is_closed() {
-            let deadline = running.deadline().into();
-            // One that goes off too early costs less than setting it anew with each message.
-            if deadline < alarm.deadline() || alarm.is_elapsed() {
-                alarm.as_mut().reset(deadline);
+        let mut alarm = std::pin::pin!(tokio::time::sleep_until(started.into()));
+        let running = loop {
+            let mut app = std::pin::pin!(app_is_busy.then(|| events.reserve()));
+            let turn = poll_fn(|cx| {
+                let mut desk = desk.lock();
+                let Some(running) = desk.as_mut() else { return Poll::Ready(Turn::Lost) };
+                let mut is_ready = running.poll_inputs(cx, &mut inputs);
+                is_ready |= calls
+                    .poll_recv_many(cx, &mut inputs.calls, COMMANDS_PER_TURN_MAX)
+                    .map(|count| {
+                        inputs.is_abandoned = count == 0;
+                    })
+                    .is_ready();
+                inputs.is_due = alarm.as_mut().poll(cx).is_ready();
+                is_ready |= inputs.is_due;
+                is_ready |= app.as_mut().as_pin_mut().is_some_and(|app| app.poll(cx).is_ready());
+                is_ready |= std::mem::take(&mut running.is_left_over);
+                if !is_ready {
+                    running.wait(cx);
+                    return Poll::Pending;
+                }
+                running.take(&mut inputs);
+                running.commit();
+                running.transmit();
+                let notified = running.notify(&events);
+                running.set(alarm.as_mut());
+                if running.engine.is_closed()
+                    && let Some(running) = desk.take()
+                {
+                    return Poll::Ready(Turn::Last(Box::new(running)));
+                }
+                Poll::Ready(Turn::Done { app_is_busy: notified.is_err() })
+            })
+            .await;
+            match turn {
+                Turn::Done { app_is_busy: is_busy } => app_is_busy = is_busy,
+                Turn::Last(running) => break running,
+                Turn::Lost => resume_unwind(Box::new("a caller's turn ended by a panic")),
             }
-            {
-                let mut app = std::pin::pin!(app_is_busy.then(|| events.reserve()));
-                poll_fn(|cx| {
-                    let mut is_ready = running.poll_inputs(cx, &mut inputs);
-                    is_ready |= calls
-                        .poll_recv_many(cx, &mut inputs.calls, COMMANDS_PER_TURN_MAX)
-                        .map(|count| {
-                            inputs.is_abandoned = count == 0;
-                        })
-                        .is_ready();
-                    inputs.is_due = alarm.as_mut().poll(cx).is_ready();
-                    is_ready |= inputs.is_due;
-                    is_ready |= app.as_mut().as_pin_mut().is_some_and(|app| app.poll(cx).is_ready());
-                    if is_ready { Poll::Ready(()) } else { Poll::Pending }
-                })
-                .await;
-            }
-            running.take(&mut inputs);
-            running.commit();
-            running.transmit();
-            app_is_busy = running.notify(&events).is_err();
-        }
+        };
+        let mut running = *running;
         // The last frames go out before the store, which blocks, is closed.
         poll_fn(|cx| Poll::Ready(running.poll_inputs(cx, &mut inputs))).await;
         let Running { store, last_replies, .. } = running;
@@ -158,6 +196,17 @@ impl Driver {
             let _unheard = waiting.reply.send(result);
         }
     }
+}
+
+/// How a turn of the driver ended.
+enum Turn {
+    Done {
+        app_is_busy: bool,
+    },
+    /// The client is closed.
+    Last(Box<Running>),
+    /// A caller's turn ended by a panic.
+    Lost,
 }
 
 /// What came for one turn.
@@ -177,16 +226,6 @@ struct Inputs {
 struct AppIsBusy;
 
 impl Running {
-    fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mono_us = micros(self.started.elapsed());
-        Now {
-            mono_us,
-            lived_ms: clock::lived_ms().unwrap_or(mono_us / 1000),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
     fn deadline(&self) -> Instant {
         /// Far enough to mean never.
         const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -194,9 +233,24 @@ impl Running {
         self.started + wait.min(self.started.elapsed() + IDLE)
     }
 
+    /// The driver waits until something comes, or a caller's turn leaves it something.
+    fn wait(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Sets the alarm, if it is needed earlier: one that goes off too early costs less than setting it anew with each message.
+    fn set(&mut self, alarm: Pin<&mut Sleep>) {
+        let deadline = self.deadline();
+        if deadline < self.alarm_at || alarm.is_elapsed() {
+            self.alarm_at = deadline;
+            alarm.reset(deadline.into());
+        }
+    }
+
     fn handle(&mut self, input: Input) {
-        let now = self.now();
-        self.engine.handle(now, input, &mut *self.store, &mut self.outputs);
+        self.engine.handle(self.now, input, &mut *self.store, &mut self.outputs);
     }
 
     /// Writes what was sent, and reads. Returns whether anything came.
@@ -222,6 +276,7 @@ impl Running {
     }
 
     fn take(&mut self, inputs: &mut Inputs) {
+        self.now = read_clocks(self.started);
         // What came on the connection that there is now, before a call may end it.
         for event in inputs.socket.drain(..) {
             self.take_socket_event(event);
@@ -278,6 +333,7 @@ impl Running {
             return;
         }
         let result = self.store.commit();
+        self.now = read_clocks(self.started);
         let committed = result.is_ok();
         self.handle(result.map_or_else(Input::CommitFailed, |()| Input::Committed));
         if committed {
@@ -364,10 +420,9 @@ impl Running {
     }
 
     fn notify(&mut self, events: &mpsc::Sender<Vec<Event>>) -> Result<(), AppIsBusy> {
-        let now = self.now();
         match events.try_reserve() {
             Ok(permit) => {
-                let batch = self.engine.poll_events(now, &mut *self.store);
+                let batch = self.engine.poll_events(self.now, &mut *self.store);
                 if !batch.is_empty() {
                     permit.send(batch);
                 }
@@ -376,6 +431,16 @@ impl Running {
             Err(mpsc::error::TrySendError::Full(())) => Err(AppIsBusy),
             Err(mpsc::error::TrySendError::Closed(())) => Ok(()),
         }
+    }
+}
+
+fn read_clocks(started: Instant) -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mono_us = micros(started.elapsed());
+    Now {
+        mono_us,
+        lived_ms: clock::lived_ms().unwrap_or(mono_us / 1000),
+        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::argument::Argument;
 use crate::error::{Code, Error};
+use crate::transport::RequestError;
 
 /// Names a job; never used twice by a client's journal.
 pub type JobId = u64;
@@ -165,7 +166,7 @@ fn validate_request(
         }
         parsed => parsed,
     };
-    let parsed = parsed.map_err(|error| invalid(&format!("the URL is not valid: {error}")))?;
+    let parsed = parsed.map_err(|error| invalid(&RequestError::from(error).to_string()))?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(invalid("the URL must be a path or begin with http or https"));
     }

@@ -25,6 +25,7 @@
 
 pub mod argument;
 pub mod attachments;
+mod boxed_map;
 pub mod client;
 mod clock;
 pub mod collections;

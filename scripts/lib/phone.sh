@@ -49,13 +49,11 @@ need_all_found() {
   [[ $missing_count -eq 0 ]] || fail "$missing_count of the tools needed are missing"
 }
 
-# need_rust_target TRIPLE: with a real SDK, rustup's compiler is used.
-need_rust_target() {
-  local triple="$1"
+# need_rust_sources: those of the standard library, which is compiled along. With a real SDK, rustup's compiler is used.
+need_rust_sources() {
   command -v rustc >/dev/null || return 0
-  if [[ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple/lib" ]]; then
-    missing "the Rust target $triple" "rustup target add $triple"
-  fi
+  rustup_sources="$(rustc --print sysroot)/lib/rustlib/src/rust/library"
+  [[ -d "$rustup_sources" ]] || missing "the sources of Rust's standard library" "rustup component add rust-src"
 }
 
 # install_cargo_ndk: into target/tools, and into PATH. Not optimised: it only starts cargo.
@@ -110,10 +108,7 @@ use_stub_tools() {
   # Not the proxies of rustup, which would choose another compiler.
   export PATH="/usr/bin:/bin:$PATH" CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
   unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER
-  # The standard library is compiled too, which is an unstable option of cargo.
-  export RUSTC_BOOTSTRAP=1
-  # shellcheck disable=SC2034,SC2054
-  build_std=(-Zbuild-std=std,panic_unwind)
+  use_build_std "$rust_sources"
   # ring compiles without the headers of a C library.
   local no_libc="-nostdlibinc -isystem $phone_stubs/include -DRING_CORE_NOSTDLIBINC=1 -D__MM_MALLOC_H=1"
   local target
@@ -121,6 +116,20 @@ use_stub_tools() {
     target="${target//-/_}"
     export "CC_$target=clang-$LLVM" "AR_$target=llvm-ar-$LLVM" "CFLAGS_$target=$no_libc"
   done
+}
+
+# use_build_std SOURCES: the standard library is compiled along, which is an unstable option of cargo: for size as the rest is,
+# and without what names the functions of a backtrace, because a stripped library has no names. Sets build_std.
+use_build_std() {
+  export RUSTC_BOOTSTRAP=1
+  # shellcheck disable=SC2034,SC2054
+  build_std=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
+  # Every panic names its source. Where that lay is 40 KB, and concerns nobody.
+  local folder
+  for folder in "$1" "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$folder/="
+  done
+  export RUSTFLAGS
 }
 
 # use_stub_sdk TARGET: the SDK for an iOS target. That it is set keeps rustc and cc from asking xcrun.
@@ -131,6 +140,9 @@ use_stub_sdk() {
   esac
 }
 
+# What an outlined function saves at least, in bytes: its entry in the tables that a panic unwinds by takes as much.
+readonly OUTLINED_BYTES_MIN=28
+
 # android_library MANIFEST PACKAGE ABI PROFILE: a shared library, in which every symbol must be found at link time.
 android_library() {
   # cargo-ndk looks for a manifest only from where it stands.
@@ -139,7 +151,8 @@ android_library() {
     CARGO_TARGET_DIR="$phone_target" cargo ndk --target "$3" --platform "$ANDROID_API" rustc --locked --profile "$4" \
       -p "$2" --lib --crate-type cdylib "${build_std[@]}" \
       -- -Clink-arg=-Wl,-z,defs -Clink-arg=-Wl,-z,max-page-size=16384 \
-      -Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,--pack-dyn-relocs=android
+      -Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,--pack-dyn-relocs=android \
+      "-Cllvm-args=-outliner-benefit-threshold=$OUTLINED_BYTES_MIN"
   ) >&2
 }
 

@@ -127,7 +127,8 @@ pub struct ConnectionConfig {
     pub requests_burst_max: u32,
     /// Requests refused in a row, or refused and not yet told so, before the connection is closed.
     pub refusals_max: u32,
-    /// Live events that wait for a slow reader, before it is marked lagging.
+    /// Live events that wait for a slow reader, before it is marked lagging. Who comes online and goes offline counts by its
+    /// bytes alone.
     pub events_queued_max: usize,
     /// The same, in bytes.
     pub events_queued_bytes_max: usize,
@@ -165,7 +166,7 @@ impl Default for ConnectionConfig {
             send_timeout_ms: 20_000,
             attachments_max: 4,
             attachments_timeout_ms: 10_000,
-            websocket_read_buffer_bytes: 4 << 10,
+            websocket_read_buffer_bytes: 1 << 10,
             collections_max: 64,
         }
     }

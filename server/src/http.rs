@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -27,6 +27,9 @@ const DEV_TOKEN_TTL_S: i64 = 60 * 60;
 
 /// The longest that a development token lives.
 const DEV_TOKEN_TTL_S_MAX: i64 = 30 * 24 * 60 * 60;
+
+/// When a client that came to a server that shuts down may try again: at another node, or when this one is back.
+const RETRY_ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Marks every answer of a server in development mode.
 const MODE_HEADER: &str = "x-syncline-mode";
@@ -50,7 +53,8 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
             let is_new = !query.split('&').any(|pair| pair.starts_with("sid="));
             // Refused later, by Socket.IO, npm's client would not try again.
             if is_new && !shared.is_open() {
-                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+                let error = WireError::new(ErrorCode::Unavailable, "the server is shutting down");
+                return door::refused(StatusCode::SERVICE_UNAVAILABLE, error, RETRY_ELSEWHERE);
             }
             if is_new && let Err(wait) = shared.door.admission.take() {
                 let error = WireError::new(ErrorCode::Unavailable, "too many clients come at once");
@@ -79,13 +83,15 @@ pub(crate) fn router(state: HttpState, gateway: Gateway, development: bool) -> R
 fn slim(request: Request) -> Request {
     const READ: [HeaderName; 2] = [header::CONTENT_TYPE, header::SEC_WEBSOCKET_KEY];
     let (mut parts, body) = request.into_parts();
-    parts.headers = READ
+    let read: HeaderMap = READ
         .into_iter()
         .filter_map(|name| {
             let value = HeaderValue::from_bytes(parts.headers.get(&name)?.as_bytes());
             Some((name, value.ok()?))
         })
         .collect();
+    // A copy has no room to spare.
+    parts.headers = read.clone();
     if let Ok(uri) = Uri::try_from(parts.uri.to_string()) {
         parts.uri = uri;
     }

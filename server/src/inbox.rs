@@ -1,10 +1,13 @@
 //! What one socket asked and was not served yet: in order, bounded, rate limited.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::task::AtomicWaker;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
@@ -187,14 +190,14 @@ pub(crate) struct Waiting {
 struct Queue {
     /// None once nobody receives: what waits holds its socket, and the socket this queue.
     waiting: Mutex<Option<VecDeque<Request>>>,
-    more: Notify,
+    receiver: AtomicWaker,
     count_max: usize,
 }
 
 impl Queue {
     fn new(count_max: usize) -> Self {
         let waiting = Mutex::new(Some(VecDeque::new()));
-        Self { waiting, more: Notify::new(), count_max: count_max.max(1) }
+        Self { waiting, receiver: AtomicWaker::new(), count_max: count_max.max(1) }
     }
 
     fn len(&self) -> usize {
@@ -209,7 +212,7 @@ impl Queue {
             }
             waiting.push_back(request);
         }
-        self.more.notify_one();
+        self.receiver.wake();
         Ok(())
     }
 
@@ -224,12 +227,15 @@ pub(crate) struct Receiver(Arc<Queue>);
 impl Receiver {
     /// Waits for the next request; nothing is lost when it is dropped.
     pub(crate) async fn next(&mut self) -> Request {
-        loop {
+        poll_fn(|cx| {
             if let Some(request) = self.take() {
-                return request;
+                return Poll::Ready(request);
             }
-            self.0.more.notified().await;
-        }
+            self.0.receiver.register(cx.waker());
+            // What came in between has woken nobody.
+            self.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     pub(crate) fn take(&mut self) -> Option<Request> {

@@ -15,7 +15,7 @@ use syncline_server::storage::{StorageLocation, transfer};
 use syncline_server::traces::Traces;
 use syncline_server::{Config, Handle, Mode, Server, ServerError, probe};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter};
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -277,25 +277,16 @@ fn read_secret(path: &Path) -> Result<Vec<u8>, ServerError> {
         .map_err(|source| ServerError::SecretUnreadable { path: path.to_owned(), source })
 }
 
-/// Logs to stderr. socketioxide and engineioxide log packets, tokens among them, below `warn`: those never pass,
-/// whatever is asked for.
+/// Logs to stderr. socketioxide and engineioxide would log packets, tokens among them: they are built without.
 fn init_log(process: &ProcessSettings, traces: Option<&Traces>) -> Result<(), ConfigError> {
     let asked = EnvFilter::try_new(&process.log)
         .map_err(|error| ConfigError::Value { key: "log".to_owned(), reason: error.to_string() })?;
-    let no_packets = FilterFn::new(|metadata| {
-        let carries_packets =
-            ["socketioxide", "engineioxide"].iter().any(|name| metadata.target().starts_with(name));
-        !carries_packets || *metadata.level() <= LevelFilter::WARN
-    });
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match process.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(asked.and(no_packets)))
-        .with(traces.map(Traces::layer))
-        .init();
+    tracing_subscriber::registry().with(layer.with_filter(asked)).with(traces.map(Traces::layer)).init();
     Ok(())
 }
 

@@ -11,6 +11,8 @@ mod remote;
 mod remote_tests;
 mod sight;
 #[cfg(test)]
+mod sight_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +24,18 @@ use self::lease::{Deadlines, Lease};
 use self::members::Present;
 pub use self::remote::{Effect, Heard, NodeId, Place, Report};
 use self::remote::{Home, Noted};
+use self::sight::Inside;
 use crate::fanout::News;
 
 /// One connection, never reused while the server runs. Of two of one client the newer one has the higher number, also
 /// where other nodes hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    const MIN: Self = Self(u64::MIN);
+    const MAX: Self = Self(u64::MAX);
+}
 
 /// Something that some connections are to be told.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +51,10 @@ pub struct Roster {
     config: PresenceConfig,
     limits: Limits,
     connections: BTreeMap<ConnectionId, Connection>,
-    rooms: BTreeMap<Room, BTreeSet<ConnectionId>>,
+    rooms: BTreeMap<Room, Inside>,
     users: BTreeMap<String, BTreeSet<ConnectionId>>,
+    /// The connections of each client.
+    clients: BTreeSet<(ClientId, ConnectionId)>,
     members: BTreeMap<Room, BTreeMap<ClientId, Present>>,
     deadlines: Deadlines,
     /// How many of this node's own connections are in each room.
@@ -82,6 +92,7 @@ impl Roster {
             connections: BTreeMap::new(),
             rooms: BTreeMap::new(),
             users: BTreeMap::new(),
+            clients: BTreeSet::new(),
             members: BTreeMap::new(),
             deadlines: Deadlines::default(),
             local_rooms: BTreeMap::new(),
@@ -101,10 +112,13 @@ impl Roster {
         };
         // A client has one connection: what this one does not take over of older ones, lost or about to be found so,
         // is not kept for longer than if they had been lost only now.
-        for older in self.connections_of(user, client).into_iter().filter(|older| *older < id) {
+        let older: Vec<ConnectionId> =
+            self.connections_of(user, client).take_while(|older| *older < id).collect();
+        for older in older {
             self.shorten_to_grace(older, now_ms);
         }
         self.connections.insert(id, connection);
+        self.clients.extend(client.map(|client| (client, id)));
         self.users.entry(user.to_owned()).or_default().insert(id);
     }
 
@@ -118,17 +132,20 @@ impl Roster {
 
     /// Ghosts of the same client, which are as good as itself.
     fn ghosts_of(&self, user: &str, client: Option<ClientId>) -> Vec<ConnectionId> {
-        let mut ids = self.connections_of(user, client);
-        ids.retain(|id| self.connections.get(id).is_some_and(|found| found.lease.is_lost()));
-        ids
+        let is_lost = |id: &ConnectionId| self.connections.get(id).is_some_and(|found| found.lease.is_lost());
+        self.connections_of(user, client).filter(is_lost).collect()
     }
 
-    fn connections_of(&self, user: &str, client: Option<ClientId>) -> Vec<ConnectionId> {
-        let ids = self.users.get(user).into_iter().flatten().copied();
-        let is_of_client = |id: &ConnectionId| {
-            client.is_some() && self.connections.get(id).is_some_and(|found| found.client == client)
-        };
-        ids.filter(is_of_client).collect()
+    /// The connections of a user's client, the oldest first.
+    fn connections_of(
+        &self,
+        user: &str,
+        client: Option<ClientId>,
+    ) -> impl DoubleEndedIterator<Item = ConnectionId> {
+        let all = client
+            .map(|client| self.clients.range((client, ConnectionId::MIN)..=(client, ConnectionId::MAX)));
+        let ids = all.into_iter().flatten().map(|(_, id)| *id);
+        ids.filter(move |id| self.connections.get(id).is_some_and(|found| found.user == user))
     }
 
     /// Takes a connection out of everything.
@@ -144,6 +161,9 @@ impl Roster {
         let Some(connection) = self.connections.remove(&id) else { return notices };
         if let Some(home) = connection.home {
             self.forget_home(home);
+        }
+        if let Some(client) = connection.client {
+            self.clients.remove(&(client, id));
         }
         if let Some(connections) = self.users.get_mut(&connection.user) {
             connections.remove(&id);

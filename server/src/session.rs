@@ -1,6 +1,7 @@
 //! One socket: its requests served strictly in order, its live events sent in between.
 
 mod line;
+mod rare;
 mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +9,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{
@@ -21,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
 use self::line::Line;
+use self::rare::Rare;
 use crate::access::{Identity, Right, Rights};
 
 use crate::fanout::{Mail, Mailbox, News, head_hint};
@@ -76,7 +76,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         presence_rate,
     };
     let rights_shared = Arc::clone(&session.shared);
-    let mut ended = rare(async {
+    let mut ended = Rare::new(async {
         tokio::select! {
             () = gone.notified() => End::Gone,
             () = place.client.dismissed.notified() => End::Dismissed("it was disconnected by hand"),
@@ -85,7 +85,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         }
     });
     let end = tokio::select! {
-        Some(end) = ended.next() => end,
+        end = &mut ended => end,
         Err(end) = session.live(&inbox, &mut waiting, service) => end,
     };
     drop(ended);
@@ -98,12 +98,6 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
             session.dismiss().await;
         }
     }
-}
-
-/// What seldom happens, polled only when it woke its task: what all sessions wait for has one lock, which none of them
-/// should take for each event it sends.
-fn rare<F: Future>(event: F) -> FuturesUnordered<F> {
-    FuturesUnordered::from_iter([event])
 }
 
 /// Why a session is over.
@@ -144,12 +138,12 @@ impl Session {
         service: watch::Receiver<Service>,
     ) -> Running<Infallible> {
         self.greet().await?;
-        let mut recheck = rare(self.shared.rechecks.subscribe().due());
-        let mut ended = rare(Service::ended(service));
+        let mut recheck = Rare::new(self.shared.rechecks.subscribe().due());
+        let mut ended = Rare::new(Service::ended(service));
         loop {
             tokio::select! {
-                Some(again) = recheck.next() => {
-                    recheck.push(again.due());
+                again = &mut recheck => {
+                    recheck.set(again.due());
                     self.recheck().await?;
                 }
                 // Boxed: a connection that asks nothing should not hold what serving takes.
@@ -159,7 +153,7 @@ impl Session {
                     self.send(|| request.answer(&body)).await?;
                 }
                 mail = self.mailbox.next() => self.deliver(mail).await?,
-                Some(()) = ended.next() => break,
+                () = &mut ended => break,
             }
         }
         // What was taken in is finished.

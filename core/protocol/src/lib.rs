@@ -14,7 +14,7 @@
 //! - [`presence`]: the state that a client shows in a room, some of which vanishes by itself.
 //! - [`collation`]: the order of values. [`query`]: filters, orders and windows over documents.
 //! - [`error`]: error codes on the wire.
-//! - [`limits`]: sizes both ends enforce.
+//! - [`gather`]: filling ordered maps. [`limits`]: sizes both ends enforce.
 //! - [`sabotage`]: deliberate bugs for the simulation to find; not compiled in otherwise.
 
 pub mod collation;
@@ -24,6 +24,7 @@ mod contract;
 pub mod document;
 pub mod error;
 pub mod field;
+pub mod gather;
 pub mod limits;
 pub mod measure;
 pub mod merge;

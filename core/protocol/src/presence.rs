@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{ErrorCode, WireError};
+use crate::gather::Gather as _;
 use crate::limits::Limits;
 use crate::message::Member;
 use crate::value::{Fields, Value, fields_byte_len};
@@ -111,10 +112,10 @@ impl ShownState {
     pub fn left(&self, now_ms: u64) -> (Fields, BTreeMap<String, u64>) {
         let left = self.expires_at_ms.iter().map(|(name, at_ms)| (name, at_ms.saturating_sub(now_ms)));
         let expires_ms: BTreeMap<String, u64> =
-            left.filter(|(_, left_ms)| *left_ms > 0).map(|(name, left_ms)| (name.clone(), left_ms)).collect();
+            left.filter(|(_, left_ms)| *left_ms > 0).map(|(name, left_ms)| (name.clone(), left_ms)).gather();
         let stands = |name: &str| expires_ms.contains_key(name) || !self.expires_at_ms.contains_key(name);
         let fields = self.fields.iter().filter(|(name, _)| stands(name));
-        (fields.map(|(name, value)| (name.clone(), value.clone())).collect(), expires_ms)
+        (fields.map(|(name, value)| (name.clone(), value.clone())).gather(), expires_ms)
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::{Fields, Op, Patch, Path, Value, Write};
 
 /// The write that does what `first` and then `second` do to any document that is older than the first or newer than
@@ -27,7 +28,7 @@ pub fn coalesce(first: &Write, second: &Write) -> Option<Write> {
 /// Whether every field that `first` stamps is stamped anew by `second`.
 pub fn supersedes(first: &Write, second: &Write) -> bool {
     let (Write::Update(first), Write::Update(second)) = (first, second) else { return false };
-    let second: BTreeMap<&Path, &Op> = second.ops().collect();
+    let second: BTreeMap<&Path, &Op> = second.ops().gather();
     let mut stamped = first.ops().filter(|(_, op)| leaves_stamp(op));
     stamped.all(|(path, _)| second.get(path).is_some_and(|op| leaves_stamp(op)))
 }
@@ -54,8 +55,8 @@ fn create_with(fields: &Fields, patch: &Patch) -> Option<Fields> {
 }
 
 fn join(first: &Patch, second: &Patch) -> Option<Patch> {
-    let first: BTreeMap<Path, &Op> = first.ops().map(|(path, op)| (path.clone(), op)).collect();
-    let mut ops: BTreeMap<Path, Op> = first.iter().map(|(path, op)| (path.clone(), (*op).clone())).collect();
+    let first: BTreeMap<Path, &Op> = first.ops().map(|(path, op)| (path.clone(), op)).gather();
+    let mut ops: BTreeMap<Path, Op> = first.iter().map(|(path, op)| (path.clone(), (*op).clone())).gather();
     for (path, op) in second.ops() {
         let outermost = Path::field(path.segments().first()?.clone());
         let neighbours = first.range(outermost..);

@@ -1,10 +1,9 @@
 //! What becomes of a write that the server found in conflict. Pure; `resolution` carries it out.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use syncline_protocol::{Document, Stamp, VersionVector, Write};
 
+use crate::boxed_map::BoxedMap;
 use crate::store::Parked;
 
 /// Who decides when two clients wrote a document without having seen each other's write.
@@ -86,7 +85,7 @@ impl Decision {
 /// Writes that wait for the app's decision, by the numbers that the app knows.
 #[derive(Debug, Default)]
 pub struct ParkedWrites {
-    writes: BTreeMap<u64, Parked>,
+    writes: BoxedMap<u64, Parked>,
     bytes: u64,
 }
 

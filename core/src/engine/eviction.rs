@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_protocol::Room;
+use syncline_protocol::gather::Gather as _;
 
 use super::Engine;
 use super::io::{Event, Now};
@@ -120,7 +121,7 @@ impl Engine {
 
     fn evict(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
         let cap = self.settings.cache_bytes_max;
-        let sizes: BTreeMap<Room, u64> = store.room_bytes()?.into_iter().collect();
+        let sizes: BTreeMap<Room, u64> = store.room_bytes()?.into_iter().gather();
         let live_bytes = sizes.values().sum();
         let candidates = self.replica.unfollowed().map(|(room, last_used_ms)| {
             let bytes = sizes.get(room).copied().unwrap_or(0);

@@ -11,7 +11,7 @@
 mod batches;
 mod by_document;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use syncline_protocol::sabotage::{self, Sabotage};
@@ -21,6 +21,7 @@ pub use self::batches::{Batch, BatchLimits};
 
 use self::by_document::ByDocument;
 use super::lane::{Gathering, Hold, Lane};
+use crate::boxed_map::BoxedMap;
 use crate::numbered::Numbered;
 use crate::store::{DocumentKey, Entry, Head, IdHash, Queued, Scope, Scopes, Store, StoreError};
 
@@ -148,8 +149,8 @@ pub struct Outbox {
     scopes: Scopes,
     by_document: ByDocument,
     /// The bodies that the store was not given yet.
-    in_hand: BTreeMap<u64, Entry>,
-    lanes: BTreeMap<Room, Lane>,
+    in_hand: BoxedMap<u64, Entry>,
+    lanes: BoxedMap<Room, Lane>,
     bytes: u64,
     in_flight_bytes: u64,
     /// The room that pushed last.
@@ -329,7 +330,7 @@ impl Outbox {
         let Some(room) = self.scopes.room(pending.scope) else { return };
         let lane = match self.lanes.get_mut(room) {
             Some(lane) => lane,
-            None => self.lanes.entry(room.clone()).or_default(),
+            None => self.lanes.get_or_insert_with(room.clone(), Lane::default),
         };
         match pending.stage().due_us() {
             0 => lane.gathering = Gathering::Done,

@@ -1,11 +1,10 @@
 //! Writes that the server refused, until the app has seen that. They count against the outbox's caps: an app that
 //! never looks must not make memory and journal grow.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::io::WriteRequest;
+use crate::boxed_map::BoxedMap;
 use crate::error::{Error, ErrorBody};
 use crate::store::{Conflict, Entry, Outcome};
 
@@ -44,7 +43,7 @@ impl From<&Outcome> for RejectedWrite {
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     /// By the numbers that the app knows.
-    outcomes: BTreeMap<u64, Outcome>,
+    outcomes: BoxedMap<u64, Outcome>,
     bytes: u64,
 }
 

@@ -9,23 +9,25 @@ pub mod present;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{Member, Presence, PresenceDiff, PresenceStatus};
 use syncline_protocol::presence::ShownState;
 use syncline_protocol::{ClientId, Fields, Limits, Room, WireError};
 
 use self::announced::Announced;
 use super::io::{Event, Now, PresentMember};
+use crate::boxed_map::BoxedMap;
 use crate::error::Error;
 
 #[derive(Debug)]
 pub struct PresenceBook {
     /// What to announce, again after every reconnect.
-    announced: BTreeMap<Room, Announced>,
-    members: BTreeMap<Room, BTreeMap<ClientId, Seen>>,
+    announced: BoxedMap<Room, Announced>,
+    members: BoxedMap<Room, BTreeMap<ClientId, Seen>>,
     /// Rooms whose members are as a connection that is gone knew them, and until when they are shown.
     stale: BTreeMap<Room, u64>,
     status: PresenceStatus,
-    refused: BTreeMap<Room, Refused>,
+    refused: BoxedMap<Room, Refused>,
     changed: BTreeSet<Room>,
     throttle_ms: u64,
     background_ms: u64,
@@ -71,11 +73,11 @@ impl Seen {
 impl PresenceBook {
     pub fn new(throttle_ms: u64, background_ms: u64) -> Self {
         Self {
-            announced: BTreeMap::new(),
-            members: BTreeMap::new(),
+            announced: BoxedMap::default(),
+            members: BoxedMap::default(),
             stale: BTreeMap::new(),
             status: PresenceStatus::default(),
-            refused: BTreeMap::new(),
+            refused: BoxedMap::default(),
             changed: BTreeSet::new(),
             throttle_ms,
             background_ms,
@@ -275,7 +277,7 @@ impl PresenceBook {
     pub fn handle_members(&mut self, room: &Room, members: &[Member], now: Now) {
         if self.is_joined(room) {
             let seen = members.iter().map(|member| (member.client_id, Seen::new(member, now.mono_ms())));
-            self.members.insert(room.clone(), seen.collect());
+            self.members.insert(room.clone(), seen.gather());
             self.stale.remove(room);
             self.refused.remove(room);
             self.changed.insert(room.clone());

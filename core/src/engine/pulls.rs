@@ -1,7 +1,6 @@
 //! Whose turn it is to be loaded: pages are asked for in a few rooms at a time, the ones on screen first.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use syncline_protocol::Room;
 use syncline_protocol::message::{Pull, Subscribe, event};
@@ -10,6 +9,7 @@ use super::Engine;
 use super::io::{Now, Output, RoomPhase};
 use super::trace::TraceKind;
 use super::wire::Request;
+use crate::boxed_map::BoxedMap;
 
 /// What a room asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ struct Turn {
 /// of another, and rooms that matter alike take turns.
 #[derive(Debug, Default)]
 pub struct PullQueue {
-    waiting: BTreeMap<Room, Turn>,
+    waiting: BoxedMap<Room, Turn>,
     last_place: u64,
 }
 

@@ -6,8 +6,9 @@
 mod applied;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{Changes, Page};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Document, Room};
@@ -19,6 +20,7 @@ use super::io::{RoomPhase, RoomStatus};
 use super::progress::RoomCounts;
 use super::pulls::{AskAgain, Urgency};
 use super::query::Queries;
+use crate::boxed_map::BoxedMap;
 use crate::error::{Code, Error};
 use crate::store::{OwnedUpdate, RoomState, RoomUpdate, Store, StoreError};
 
@@ -61,8 +63,8 @@ enum Repair {
 
 #[derive(Debug, Default)]
 pub struct Replica {
-    rooms: BTreeMap<Room, FollowedRoom>,
-    states: BTreeMap<Room, RoomState>,
+    rooms: BoxedMap<Room, FollowedRoom>,
+    states: BoxedMap<Room, RoomState>,
     /// Rooms that somebody began or ceased to follow, until that is noted in the cache.
     used: BTreeSet<Room>,
     last_watch: u64,
@@ -70,7 +72,7 @@ pub struct Replica {
 
 impl Replica {
     pub fn new(states: Vec<(Room, RoomState)>) -> Self {
-        Self { rooms: BTreeMap::new(), states: states.into_iter().collect(), ..Self::default() }
+        Self { rooms: BoxedMap::default(), states: states.into_iter().gather(), ..Self::default() }
     }
 
     /// Follows a room, counting one subscriber more; `true` when it was not followed before.

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use syncline_protocol::conflict::fields_in_conflict;
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{MutationResult, MutationStatus};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{
@@ -171,7 +172,7 @@ impl Engine {
         // A version names the last write that the server took, never one that it refused.
         let versions =
             std::iter::once(&document.version).chain(writes().filter_map(|other| other.base.as_ref()));
-        let taken: BTreeSet<u64> = versions.map(|version| version.seen(self.identity.client_id)).collect();
+        let taken: BTreeSet<u64> = versions.map(|version| version.seen(self.identity.client_id)).gather();
         writes().any(|other| {
             let is_like = other.client_seq > mutation.client_seq && other.base == mutation.base;
             is_like && taken.contains(&other.client_seq)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use syncline_protocol::Room;
+use syncline_protocol::gather::Gather as _;
 
 use super::Engine;
 use super::io::{ConnectionState, Now, Output, Reply, RequestId, RoomPhase};
@@ -125,7 +126,7 @@ impl Engine {
         if self.session.is_open() {
             rooms.iter().for_each(|room| self.pull_again(room));
         }
-        let goal = Goal::Pulled { rooms: rooms.into_iter().collect() };
+        let goal = Goal::Pulled { rooms: rooms.into_iter().gather() };
         self.wait_for(goal, request, now.after_ms(self.settings.sync_timeout_ms));
         Ok(())
     }

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{Collection, Document, DocumentId, Room};
@@ -12,6 +13,7 @@ use super::{
     Cache, DocumentKey, Index, IndexRange, Indexes, OwnedUpdate, Retain, RoomState, RoomUpdate, Spilled,
     StoreError,
 };
+use crate::boxed_map::BoxedMap;
 
 /// What may wait at most, in bytes, unless it is a single change: ten thousand small documents.
 const WAITING_BYTES_MAX: u64 = 4 << 20;
@@ -29,7 +31,7 @@ pub(super) struct Behind<C> {
     first: u64,
     bytes: u64,
     /// What they add up to.
-    rooms: BTreeMap<Room, Waiting>,
+    rooms: BoxedMap<Room, Waiting>,
     /// Whether the inner cache was lost, and nobody was told yet.
     is_lost: Cell<bool>,
 }
@@ -66,7 +68,7 @@ impl<C: Cache> Behind<C> {
             waiting: VecDeque::new(),
             first: 0,
             bytes: 0,
-            rooms: BTreeMap::new(),
+            rooms: BoxedMap::default(),
             is_lost: Cell::new(false),
         }
     }
@@ -96,7 +98,7 @@ impl<C: Cache> Behind<C> {
 
     fn push(&mut self, change: Change) {
         let number = self.first + self.waiting.len() as u64;
-        let waiting = self.rooms.entry(change.room.clone()).or_default();
+        let waiting = self.rooms.get_or_insert_with(change.room.clone(), Waiting::default);
         waiting.changes += 1;
         waiting.state = change.update.state;
         if change.update.reset {
@@ -259,7 +261,7 @@ impl<C: Cache> Cache for Behind<C> {
     }
 
     fn rooms(&self) -> Result<Vec<(Room, RoomState)>, StoreError> {
-        let mut rooms: BTreeMap<_, _> = self.heed(self.inner.rooms())?.into_iter().collect();
+        let mut rooms: BTreeMap<_, _> = self.heed(self.inner.rooms())?.into_iter().gather();
         if !self.is_lost.get() {
             rooms.extend(self.rooms.iter().map(|(room, waiting)| (room.clone(), waiting.state)));
         }
@@ -267,7 +269,7 @@ impl<C: Cache> Cache for Behind<C> {
     }
 
     fn room_bytes(&self) -> Result<Vec<(Room, u64)>, StoreError> {
-        let mut rooms: BTreeMap<_, _> = self.heed(self.inner.room_bytes())?.into_iter().collect();
+        let mut rooms: BTreeMap<_, _> = self.heed(self.inner.room_bytes())?.into_iter().gather();
         for change in self.waiting.iter().filter(|_| !self.is_lost.get()) {
             let bytes = rooms.entry(change.room.clone()).or_default();
             *bytes = if change.update.reset { change.bytes } else { *bytes + change.bytes };

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::encode_compact;
 use syncline_protocol::{Collection, Document, DocumentId, Fields, Path, Value};
 
@@ -49,7 +50,7 @@ pub struct Indexes {
 impl Indexes {
     pub fn new(indexes: impl IntoIterator<Item = (Collection, Vec<Index>)>) -> Result<Self, IndexError> {
         let by_collection: BTreeMap<_, _> =
-            indexes.into_iter().filter(|(_, indexes)| !indexes.is_empty()).collect();
+            indexes.into_iter().filter(|(_, indexes)| !indexes.is_empty()).gather();
         for (collection, indexes) in &by_collection {
             if indexes.len() > INDEXES_MAX {
                 return Err(IndexError::TooMany { collection: collection.clone(), indexes: indexes.len() });

@@ -12,6 +12,7 @@ use super::{
     Cache, DocumentKey, Entry, Index, IndexRange, Indexes, Live, Record, Recovered, Retain, RoomState,
     RoomUpdate, Store, StoreError, StoreStats,
 };
+use crate::boxed_map::BoxedMap;
 use crate::numbered::Numbered;
 
 /// The journal is compacted only beyond so many records, and when more than half of them are dead.
@@ -33,9 +34,9 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 pub(super) struct MemoryCache {
-    rooms: BTreeMap<Room, CachedRoom>,
+    rooms: BoxedMap<Room, CachedRoom>,
     /// The rooms that changed since the last flush, as they were then.
-    flushed: BTreeMap<Room, Option<CachedRoom>>,
+    flushed: BoxedMap<Room, Option<CachedRoom>>,
     indexes: Indexes,
     schema_version: Option<u32>,
 }
@@ -328,8 +329,8 @@ impl Cache for MemoryCache {
     }
 
     fn apply(&mut self, room: &Room, update: &RoomUpdate<'_>) -> Result<(), StoreError> {
-        self.flushed.entry(room.clone()).or_insert_with(|| self.rooms.get(room).cloned());
-        let cached = self.rooms.entry(room.clone()).or_default();
+        self.flushed.get_or_insert_with(room.clone(), || self.rooms.get(room).cloned());
+        let cached = self.rooms.get_or_insert_with(room.clone(), CachedRoom::default);
         if update.reset {
             cached.documents.clear();
             cached.entries.clear();

@@ -1,12 +1,11 @@
 //! What the journal's records add up to, and what is put right when some of them are lost.
 
-use std::collections::BTreeMap;
-
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{ClientId, ErrorCode, HybridTime, NameError, WireError};
 
 use super::packed::{EntryHead, QueuedEntries};
 use super::{Entry, Identity, Outcome, Parked, Queued, Record, Recovered, StoreError};
+use crate::boxed_map::BoxedMap;
 use crate::job::{EndedJob, Job, JobId};
 
 /// After damage, how many numbers and clock readings are left out: lost records may have used them, and the server
@@ -26,11 +25,11 @@ pub(super) struct Fold {
     schema_version: Option<u32>,
     installation: Option<u64>,
     queued: Queued,
-    outcomes: BTreeMap<u64, Outcome>,
-    parked: BTreeMap<u64, Parked>,
+    outcomes: BoxedMap<u64, Outcome>,
+    parked: BoxedMap<u64, Parked>,
     last_job: JobId,
-    jobs: BTreeMap<JobId, Job>,
-    ended_jobs: BTreeMap<JobId, EndedJob>,
+    jobs: BoxedMap<JobId, Job>,
+    ended_jobs: BoxedMap<JobId, EndedJob>,
 }
 
 /// Jobs in one record of a journal written anew, in bytes: far below what a record may have.

@@ -72,6 +72,9 @@ pub enum RequestError {
     /// A scheme and nothing to connect to.
     #[error("the URL has no host")]
     MissingHost,
+    /// Unicode in the host's name, or a name that is none. The tables that convert Unicode are not carried along.
+    #[error("the host's name is not valid; one that is not ASCII is given in its ASCII form, xn--...")]
+    HostName,
     /// User name or password in the URL: they end up in logs. Send a header or the auth payload.
     #[error("the URL holds credentials")]
     Credentials,
@@ -92,6 +95,16 @@ pub enum RequestError {
     ReservedHeader(String),
 }
 
+impl From<url::ParseError> for RequestError {
+    fn from(error: url::ParseError) -> Self {
+        match error {
+            url::ParseError::EmptyHost => Self::MissingHost,
+            url::ParseError::IdnaError => Self::HostName,
+            error => Self::Url(error),
+        }
+    }
+}
+
 /// One connection to be opened, or opened again.
 #[derive(Clone)]
 pub struct ConnectRequest {
@@ -107,10 +120,7 @@ pub struct ConnectRequest {
 impl ConnectRequest {
     /// `url` is scheme, host and port: `https://sync.example.com`. `tls` is used by `https` and `wss`.
     pub fn new(url: &str, tls: Tls) -> Result<Self, RequestError> {
-        let mut url = Url::parse(url).map_err(|error| match error {
-            url::ParseError::EmptyHost => RequestError::MissingHost,
-            error => RequestError::Url(error),
-        })?;
+        let mut url = Url::parse(url)?;
         let (scheme, secure) = match url.scheme() {
             "http" | "ws" => ("ws", false),
             "https" | "wss" => ("wss", true),

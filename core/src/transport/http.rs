@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+use syncline_protocol::gather::Gather as _;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -41,7 +42,7 @@ impl fmt::Debug for HttpClient {
 impl HttpClient {
     /// `base` is what relative addresses are relative to.
     pub fn new(base: &str, dialer: Dialer, connect_timeout_ms: u64) -> Result<Self, RequestError> {
-        let mut base = Url::parse(base).map_err(RequestError::Url)?;
+        let mut base = Url::parse(base)?;
         let scheme = match base.scheme() {
             "http" | "ws" => "http",
             "https" | "wss" => "https",
@@ -125,7 +126,7 @@ fn kept_headers<B>(response: &Response<B>) -> BTreeMap<String, String> {
         let value = response.headers().get(name)?.to_str().ok()?;
         (value.len() <= HEADER_BYTES_MAX).then(|| value.to_owned())
     };
-    RESPONSE_HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect()
+    RESPONSE_HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).gather()
 }
 
 #[cfg(test)]

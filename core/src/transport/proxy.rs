@@ -27,10 +27,7 @@ pub struct Proxy {
 impl Proxy {
     /// From `http://host:port`, or `http://user:password@host:port`.
     pub fn parse(url: &str) -> Result<Self, RequestError> {
-        let url = Url::parse(url).map_err(|error| match error {
-            url::ParseError::EmptyHost => RequestError::MissingHost,
-            error => RequestError::Url(error),
-        })?;
+        let url = Url::parse(url)?;
         if url.scheme() != "http" {
             return Err(RequestError::ProxyScheme);
         }
@@ -122,6 +119,7 @@ mod tests {
     fn what_is_no_proxy_is_refused() {
         let table = [
             ("proxy.example", RequestError::Url(url::ParseError::RelativeUrlWithoutBase)),
+            ("http://bücher.example", RequestError::HostName),
             ("https://proxy.example", RequestError::ProxyScheme),
             ("socks5://proxy.example", RequestError::ProxyScheme),
             ("http://proxy.example/path", RequestError::NotAnOrigin),

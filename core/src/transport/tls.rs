@@ -5,9 +5,10 @@ use std::sync::Arc;
 use once_cell::sync::OnceCell;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
+use rustls::crypto::{CryptoProvider, KeyProvider, ring};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SigningKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use thiserror::Error;
@@ -141,8 +142,7 @@ impl Configs {
 
 impl TlsOptions {
     fn client_config(&self) -> Result<ClientConfig, TlsError> {
-        // Named, not the process default: a library must not depend on who set that first.
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(PROTOCOL_VERSIONS)
             .map_err(TlsError::Unsupported)?;
@@ -159,6 +159,21 @@ impl TlsOptions {
         }
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         Ok(builder.with_no_client_auth())
+    }
+}
+
+/// Named, not the process default: a library must not depend on who set that first. It reads no private keys, and so carries
+/// no code to sign with them: a client proves nothing by a certificate of its own.
+fn provider() -> CryptoProvider {
+    CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() }
+}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(&self, _key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("client certificates are not supported".to_owned()))
     }
 }
 

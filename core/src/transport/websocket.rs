@@ -51,6 +51,8 @@ struct OpenSocket {
     socket: WebSocket,
     /// Whether something was written since the last flush.
     is_unflushed: bool,
+    /// Why a write failed that was not part of a poll.
+    failure: Option<WebSocketError>,
     /// Why it ends, if what was still to be read or written does not say.
     ending: Option<CloseReason>,
     /// When it ends in any case.
@@ -121,6 +123,17 @@ impl Socket {
         }
     }
 
+    /// Writes what the network takes, also outside of the runtime; `cx` is that of whoever polls. Returns whether the next poll
+    /// has nothing to do for it: a failure is told there.
+    pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        let written = self.poll_write(cx);
+        if let (Poll::Ready(Err(error)), State::Open(open)) = (written, &mut self.state) {
+            open.failure = Some(error);
+            return false;
+        }
+        true
+    }
+
     /// Writes what the network takes, and reads. Nothing more comes after `Closed`.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
         let event = match &mut self.state {
@@ -128,7 +141,13 @@ impl Socket {
             State::Connecting(_) if self.farewell != Farewell::No => SocketEvent::Closed(CloseReason::Local),
             State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                 Ok(socket) => {
-                    let open = OpenSocket { socket, is_unflushed: false, ending: None, deadline: None };
+                    let open = OpenSocket {
+                        socket,
+                        is_unflushed: false,
+                        failure: None,
+                        ending: None,
+                        deadline: None,
+                    };
                     self.state = State::Open(Box::new(open));
                     SocketEvent::Opened
                 }
@@ -200,6 +219,9 @@ impl Socket {
         let State::Open(open) = &mut self.state else { return Poll::Pending };
         if open.ending.is_some() {
             return Poll::Pending;
+        }
+        if let Some(error) = open.failure.take() {
+            return Poll::Ready(Err(error));
         }
         while !self.outgoing.is_empty() {
             ready!(open.socket.poll_ready_unpin(cx))?;

@@ -153,8 +153,8 @@ impl LocalFanout {
     fn next_round(&self, now: Instant) -> Result<Telling, Option<Instant>> {
         // Its lock is not held any more when the round is made, which takes it as it ends.
         let next = self.announced.rounds().next(now);
-        let (changes, number) = match next {
-            Next::Tell { changes, number } => (changes, number),
+        let (changes, bytes, number) = match next {
+            Next::Tell { changes, bytes, number } => (changes, bytes, number),
             Next::At(at) => return Err(Some(at)),
             Next::Nothing => return Err(None),
         };
@@ -165,7 +165,7 @@ impl LocalFanout {
         };
         let round = Round { announced: Arc::clone(&self.announced), room: changes.room.clone(), number };
         let (room, head) = (changes.room.clone(), changes.to_seq);
-        let event = Arc::new(LiveEvent::of_round(News::Changes(changes), Some(round)));
+        let event = Arc::new(LiveEvent::measured(News::Changes(changes), bytes, Some(round)));
         let is_too_large = event.byte_len() > self.live_bytes_max;
         Ok(Telling { room, head, event, is_too_large, mailboxes })
     }

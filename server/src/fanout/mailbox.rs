@@ -1,19 +1,22 @@
 //! What waits for one connection.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
+use futures_util::task::AtomicWaker;
 use syncline_protocol::Room;
-use tokio::sync::Notify;
 
 use super::{LiveEvent, News};
 
 /// A bounded queue of live events for one connection. Changes that do not fit are dropped and remembered as a
-/// head: the reader lags, and catches up by its cursor. Other events cannot be caught up, so they overflow.
+/// head: the reader lags, and catches up by its cursor. Other events cannot be caught up, so they overflow. Who comes online
+/// and goes offline is small and told in bursts: it counts by its bytes alone.
 #[derive(Debug)]
 pub struct Mailbox {
     content: Mutex<Content>,
-    wake: Notify,
+    reader: AtomicWaker,
     count_max: usize,
     bytes_max: usize,
 }
@@ -51,7 +54,7 @@ pub enum Mail {
 
 impl Mailbox {
     pub fn new(count_max: usize, bytes_max: usize) -> Self {
-        Self { content: Mutex::default(), wake: Notify::new(), count_max, bytes_max }
+        Self { content: Mutex::default(), reader: AtomicWaker::new(), count_max, bytes_max }
     }
 
     /// What is in it now.
@@ -63,7 +66,8 @@ impl Mailbox {
     /// Puts an event in; never blocks.
     pub fn post(&self, event: &Arc<LiveEvent>) {
         let mut content = self.lock();
-        let full = content.events.len() >= self.count_max
+        let is_counted = matches!(&event.news, News::Changes(_) | News::Presence(_));
+        let full = (is_counted && content.events.len() >= self.count_max)
             || (!content.events.is_empty() && content.bytes + event.byte_len() > self.bytes_max);
         match &event.news {
             News::Changes(changes) if full || content.lagging.contains_key(&changes.room) => {
@@ -76,13 +80,13 @@ impl Mailbox {
             }
         }
         drop(content);
-        self.wake.notify_one();
+        self.reader.wake();
     }
 
     /// Tells the reader where a room's log ends, instead of its changes.
     pub fn post_head(&self, room: &Room, head: u64) {
         self.lock().lag(room, head);
-        self.wake.notify_one();
+        self.reader.wake();
     }
 
     /// Forgets a room that is no longer subscribed to.
@@ -92,12 +96,15 @@ impl Mailbox {
 
     /// Waits for the next event. For one reader only; nothing is lost when it is dropped.
     pub async fn next(&self) -> Mail {
-        loop {
+        poll_fn(|cx| {
             if let Some(mail) = self.take() {
-                return mail;
+                return Poll::Ready(mail);
             }
-            self.wake.notified().await;
-        }
+            self.reader.register(cx.waker());
+            // What came in between has woken nobody.
+            self.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     fn take(&self) -> Option<Mail> {
@@ -127,7 +134,7 @@ impl Content {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
-    use syncline_protocol::message::{Changes, UserStatus};
+    use syncline_protocol::message::{Changes, PresenceDiff, UserStatus};
 
     use super::*;
 
@@ -171,10 +178,26 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_caught_up_overflows() {
+        let room = Room::new("r").unwrap();
+        let diff = PresenceDiff { room, joined: Vec::new(), updated: Vec::new(), left: Vec::new() };
+        let diff = Arc::new(LiveEvent::new(News::Presence(diff)));
         let mailbox = Mailbox::new(1, usize::MAX);
+        mailbox.post(&diff);
+        mailbox.post(&diff);
+        assert!(matches!(mailbox.take(), Some(Mail::Overflowed)));
+    }
+
+    #[test]
+    fn a_burst_of_users_who_come_online_is_bounded_by_its_bytes() {
         let online = Arc::new(LiveEvent::new(News::Online(UserStatus { user_id: "u".to_owned() })));
-        mailbox.post(&online);
-        mailbox.post(&online);
+        let mailbox = Mailbox::new(1, 3 * online.byte_len());
+        for _ in 0..3 {
+            mailbox.post(&online);
+        }
+        assert_eq!(drain(&mailbox), ["user:online"; 3]);
+        for _ in 0..4 {
+            mailbox.post(&online);
+        }
         assert!(matches!(mailbox.take(), Some(Mail::Overflowed)));
     }
 }

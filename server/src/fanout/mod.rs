@@ -66,11 +66,6 @@ impl News {
 
 impl LiveEvent {
     pub fn new(news: News) -> Self {
-        Self::of_round(news, None)
-    }
-
-    fn of_round(news: News, round: Option<Round>) -> Self {
-        const SMALL_EVENT_BYTES: usize = 256;
         let bytes = match &news {
             News::Changes(changes) => changes.changes.iter().map(document_byte_len).sum(),
             News::Presence(diff) => {
@@ -79,6 +74,12 @@ impl LiveEvent {
             }
             News::Online(_) | News::Offline(_) => 0,
         };
+        Self::measured(news, bytes, None)
+    }
+
+    /// What was measured before; `bytes` are those of its documents or members.
+    fn measured(news: News, bytes: usize, round: Option<Round>) -> Self {
+        const SMALL_EVENT_BYTES: usize = 256;
         let (plain, compact) = (OnceLock::new(), OnceLock::new());
         Self { news, bytes: bytes + SMALL_EVENT_BYTES, plain, compact, _round: round }
     }

@@ -45,7 +45,7 @@ struct Waiting {
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
     /// Tell the subscribers, and [end](Rounds::end) the round when they have taken it.
-    Tell { changes: Changes, number: u64 },
+    Tell { changes: Changes, bytes: usize, number: u64 },
     /// Ask again then, or when there is more.
     At(Instant),
     /// Ask again when there is more.
@@ -103,7 +103,7 @@ impl Rounds {
             let number = self.last_number;
             line.under_way = Some(number);
             self.ends.push_back((now + self.round_max, room, number));
-            return Next::Tell { changes, number };
+            return Next::Tell { changes, bytes, number };
         }
         self.ends.front().map_or(Next::Nothing, |(end, ..)| Next::At(*end))
     }

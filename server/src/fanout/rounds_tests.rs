@@ -27,7 +27,7 @@ fn rounds() -> Rounds {
 
 fn told(rounds: &mut Rounds, now: Instant) -> (Changes, u64) {
     match rounds.next(now) {
-        Next::Tell { changes, number } => (changes, number),
+        Next::Tell { changes, number, .. } => (changes, number),
         other => panic!("{other:?}"),
     }
 }
@@ -131,7 +131,7 @@ proptest! {
         let (mut heads, mut heard) = ([0_u64; 3], [0_u64; 3]);
         let mut under_way = VecDeque::new();
         let hear = |next: Next, heard: &mut [u64; 3], under_way: &mut VecDeque<(Room, u64)>| {
-            let Next::Tell { changes, number } = next else { return };
+            let Next::Tell { changes, number, .. } = next else { return };
             let index = names.iter().position(|name| *name == changes.room.as_str()).unwrap();
             let is_head = changes.from_seq > changes.to_seq;
             assert!(is_head || changes.from_seq == heard[index] + 1);

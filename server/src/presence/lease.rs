@@ -15,6 +15,9 @@ pub struct PresenceConfig {
     pub grace_ms: u64,
     /// The longest that a client in the background is away without being heard of, in milliseconds.
     pub background_lease_ms_max: u64,
+    /// Connections of a room, on each node, that hear whose user comes online there and goes offline: those that came first,
+    /// and one of the others for each that leaves. What they hear of a room would otherwise grow with the square of its users.
+    pub watchers_max: usize,
     /// Lost connections that are remembered; beyond it those that are nearest to their end are forgotten.
     pub lost_connections_max: usize,
     /// Joins, updates and leaves per second and connection, after a first burst.
@@ -28,6 +31,7 @@ impl Default for PresenceConfig {
         Self {
             grace_ms: 15_000,
             background_lease_ms_max: 15 * 60 * 1000,
+            watchers_max: 256,
             lost_connections_max: 10_000,
             requests_per_s_max: 100,
             requests_burst_max: 1_000,
@@ -147,6 +151,7 @@ impl Roster {
         self.deadlines.clear(id, Some(lease));
         lease.lost = true;
         self.set_deadline(id, Some(until_ms));
+        self.watch_no_longer(id);
         let mut notices = self.tell_away(id, now_ms);
         while self.deadlines.ghosts.len() > self.config.lost_connections_max
             && let Some((_, ghost)) = self.deadlines.ghosts.first().copied()

@@ -11,6 +11,7 @@ use syncline_protocol::presence::ShownState;
 use syncline_protocol::{ClientId, Room};
 
 use super::members::Present;
+use super::sight::Inside;
 use super::{Connection, ConnectionId, Notice, Roster};
 
 /// One life of a server process.
@@ -105,7 +106,7 @@ impl Roster {
 
     /// The state of all of this node's connections in a room.
     pub fn reports(&self, room: &Room, now_ms: u64) -> Vec<Report> {
-        let inside = self.rooms.get(room).into_iter().flatten();
+        let inside = self.rooms.get(room).into_iter().flat_map(Inside::all);
         inside.filter(|id| self.is_local(**id)).filter_map(|id| self.report(*id, room, now_ms)).collect()
     }
 
@@ -183,7 +184,7 @@ impl Roster {
 
     /// The newest connection of a client that is known.
     pub fn newest(&self, user: &str, client: Option<ClientId>) -> Option<ConnectionId> {
-        self.connections_of(user, client).into_iter().max()
+        self.connections_of(user, client).next_back()
     }
 
     pub(super) fn is_local(&self, id: ConnectionId) -> bool {
@@ -236,7 +237,7 @@ impl Roster {
         }
         self.local_rooms.remove(room);
         self.push_noted(Noted::Closed(room.clone()));
-        for id in self.rooms.remove(room).unwrap_or_default() {
+        for id in self.rooms.remove(room).unwrap_or_default().into_all() {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.rooms.remove(room);
                 connection.present.remove(room);

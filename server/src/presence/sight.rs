@@ -1,4 +1,4 @@
-//! Who sees whose user online: those who share a room.
+//! Who sees whose user online: those who watch a room that the user is in.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,74 @@ use syncline_protocol::message::UserStatus;
 use super::{ConnectionId, Notice, Roster};
 use crate::fanout::News;
 
+/// The connections in a room.
+#[derive(Debug, Default)]
+pub(super) struct Inside {
+    all: BTreeSet<ConnectionId>,
+    /// Of this node's, open: those that hear who comes and goes. Each does until it leaves, so whoever saw a user come online
+    /// sees it go.
+    watching: BTreeSet<ConnectionId>,
+    /// The rest of these, which take the places of those.
+    waiting: BTreeSet<ConnectionId>,
+}
+
+impl Inside {
+    pub(super) fn all(&self) -> impl Iterator<Item = &ConnectionId> {
+        self.all.iter()
+    }
+
+    pub(super) fn into_all(self) -> BTreeSet<ConnectionId> {
+        self.all
+    }
+
+    fn enter(&mut self, id: ConnectionId, hears: bool, watchers_max: usize) {
+        self.all.insert(id);
+        if hears && self.watching.len() < watchers_max {
+            self.watching.insert(id);
+        } else if hears {
+            self.waiting.insert(id);
+        }
+    }
+
+    fn exit(&mut self, id: ConnectionId) {
+        self.watch_no_longer(id);
+        self.all.remove(&id);
+    }
+
+    fn watch_no_longer(&mut self, id: ConnectionId) {
+        if self.watching.remove(&id) {
+            self.watching.extend(self.waiting.pop_first());
+        } else {
+            self.waiting.remove(&id);
+        }
+    }
+}
+
 impl Roster {
     /// Puts a connection into a room; its user comes online to those who did not see it.
     pub fn enter(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
-        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
-        if !connection.rooms.insert(room.clone()) {
+        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
+        if connection.rooms.contains(room) {
             return Vec::new();
         }
-        let (user, is_local) = (connection.user.clone(), connection.home.is_none());
+        let (user, is_local, hears) =
+            (connection.user.clone(), connection.home.is_none(), connection.hears());
+        let new_to_room = !self.is_inside(&user, room);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.rooms.insert(room.clone());
+        }
         if is_local {
             self.open_room(room);
         }
         self.note(id, room);
-        // Asked of one after the other: of a user with thousands of connections, the first ones tell.
-        let is_there = |other: &ConnectionId| {
-            *other != id && self.connections.get(other).is_some_and(|other| other.rooms.contains(room))
-        };
-        let new_to_room = !self.users.get(&user).into_iter().flatten().any(is_there);
-        self.rooms.entry(room.clone()).or_default().insert(id);
+        let watchers_max = self.config.watchers_max;
+        self.rooms.entry(room.clone()).or_default().enter(id, hears, watchers_max);
         if !new_to_room {
             return Vec::new();
         }
-        let elsewhere = self.users_rooms(&user).into_iter().filter(|other| other != room).collect();
-        let others = self.others_in(room, &user).into_iter();
-        let to = others.filter(|other| !self.is_in_any(*other, &elsewhere)).collect();
+        let mut elsewhere = self.users_rooms(&user);
+        elsewhere.remove(room);
+        let to = self.watchers(room, &user).filter(|other| !self.watches_any(*other, &elsewhere)).collect();
         notice(to, News::Online(UserStatus { user_id: user }))
     }
 
@@ -71,8 +115,8 @@ impl Roster {
     /// Follows a connection that has left a room.
     pub(super) fn remove_from_room(&mut self, id: ConnectionId, room: &Room) {
         if let Some(inside) = self.rooms.get_mut(room) {
-            inside.remove(&id);
-            if inside.is_empty() {
+            inside.exit(id);
+            if inside.all.is_empty() {
                 self.rooms.remove(room);
             }
         }
@@ -81,25 +125,47 @@ impl Roster {
         }
     }
 
-    /// Tells those in rooms that a connection of the user has left, if they share no room with the user now.
+    /// Tells those who watch rooms that a connection of the user has left, if they watch no room with the user now.
     pub(super) fn tell_lost_sight(&self, user: &str, rooms: &BTreeSet<Room>) -> Vec<Notice> {
+        let left: Vec<&Room> = rooms.iter().filter(|room| !self.is_inside(user, room)).collect();
+        if left.is_empty() {
+            return Vec::new();
+        }
+        let others: BTreeSet<ConnectionId> =
+            left.into_iter().flat_map(|room| self.watchers(room, user)).collect();
         let still = self.users_rooms(user);
-        let left = rooms.iter().filter(|room| !still.contains(*room));
-        let others: BTreeSet<ConnectionId> = left.flat_map(|room| self.others_in(room, user)).collect();
-        let lost = others.into_iter().filter(|other| !self.is_in_any(*other, &still)).collect();
+        let lost = others.into_iter().filter(|other| !self.watches_any(*other, &still)).collect();
         notice(lost, News::Offline(UserStatus { user_id: user.to_owned() }))
     }
 
-    fn is_in_any(&self, id: ConnectionId, rooms: &BTreeSet<Room>) -> bool {
-        self.connections.get(&id).is_some_and(|connection| !connection.rooms.is_disjoint(rooms))
+    /// A lost connection hears nothing.
+    pub(super) fn watch_no_longer(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        for room in &connection.rooms {
+            if let Some(inside) = self.rooms.get_mut(room) {
+                inside.watch_no_longer(id);
+            }
+        }
     }
 
-    /// Open connections of other users in a room.
-    fn others_in(&self, room: &Room, user: &str) -> Vec<ConnectionId> {
-        let is_other = |id: &&ConnectionId| {
-            self.connections.get(id).is_some_and(|other| other.user != user && other.hears())
-        };
-        self.rooms.get(room).into_iter().flatten().filter(is_other).copied().collect()
+    fn watches_any(&self, id: ConnectionId, rooms: &BTreeSet<Room>) -> bool {
+        let inside = |room: &Room| self.rooms.get(room).is_some_and(|inside| inside.watching.contains(&id));
+        let Some(connection) = self.connections.get(&id) else { return false };
+        connection.rooms.intersection(rooms).any(inside)
+    }
+
+    /// Connections of other users that watch a room.
+    fn watchers(&self, room: &Room, user: &str) -> impl Iterator<Item = ConnectionId> {
+        let watching = self.rooms.get(room).into_iter().flat_map(|inside| &inside.watching);
+        watching.copied().filter(move |id| self.connections.get(id).is_some_and(|other| other.user != user))
+    }
+
+    /// Whether a user is in a room, by any connection. They are asked one after the other: of a user with thousands, the first
+    /// ones tell.
+    fn is_inside(&self, user: &str, room: &Room) -> bool {
+        let mut connections = self.users.get(user).into_iter().flatten();
+        connections
+            .any(|id| self.connections.get(id).is_some_and(|connection| connection.rooms.contains(room)))
     }
 
     /// The rooms a user is in, by any connection.

@@ -242,7 +242,10 @@ fn a_server_that_ends_says_so_and_takes_nobody_until_what_it_took_in_is_done() {
     assert_eq!(status, 200, "it is no reason to restart it");
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["ready"], "draining");
     let handshake = "/socket.io/?EIO=4&transport=polling";
-    assert_eq!(http(&server.url, "GET", handshake, None, "").0, 503);
+    let (status, head, body) = http(&server.url, "GET", handshake, None, "");
+    assert_eq!(status, 503);
+    assert!(head.to_lowercase().contains("retry-after: 1"), "{head}");
+    assert!(body.contains("\"code\":\"unavailable\""), "{body}");
     slow.0.send_replace(true);
     assert_eq!(agent.finish(written)["value"]["results"][0]["status"], "applied");
 }

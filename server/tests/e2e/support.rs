@@ -298,6 +298,12 @@ pub(crate) fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
+/// Does what must be done within so many seconds, which it is told: with ever more of them, until they were enough for a busy
+/// machine.
+pub(crate) fn soon_enough(attempt: impl FnMut(u64) -> bool) {
+    assert!([2, 6, 18].into_iter().any(attempt), "no time was enough");
+}
+
 /// A plain create of a document with one field.
 pub(crate) fn create(client_seq: u64, id: &str, value: impl Into<Value>) -> Value {
     json!({

@@ -71,13 +71,21 @@ const commands = {
     }),
   // A compact argument goes as a Buffer, or as a typed array if `typed`: the MessagePack parser sends them differently,
   // a typed array always with the whole buffer below it.
+  // What the connection's end leaves unanswered is `{encoding: "none"}`.
   emit: ({ name, event, plain, compact, typed }) =>
     new Promise((resolve) => {
+      const { socket } = sockets.get(name);
+      const ended = () => resolve({ encoding: 'none', value: null });
+      if (!socket.active) return ended();
       const args = [];
       if (plain !== undefined) args.push(toBytes(plain));
       const packed = compact === undefined ? [] : [encode(toBytes(compact))];
       args.push(...packed.map((bytes) => (typed ? Uint8Array.from(bytes) : Buffer.from(bytes))));
-      sockets.get(name).socket.emit(event, ...args, (answer) => resolve(describe(answer)));
+      socket.once('disconnect', ended);
+      socket.emit(event, ...args, (answer) => {
+        socket.off('disconnect', ended);
+        resolve(describe(answer));
+      });
     }),
   // Many at once, in order; answers in order.
   burst: ({ name, event, plains }) =>

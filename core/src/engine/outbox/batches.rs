@@ -100,7 +100,7 @@ impl Outbox {
             Some(last) => (Bound::Excluded(last), Bound::Unbounded),
             None => (Bound::Unbounded, Bound::Unbounded),
         };
-        self.lanes.range::<Room, _>(after).find_map(ready).or_else(|| self.lanes.iter().find_map(ready))
+        self.lanes.range(after).find_map(ready).or_else(|| self.lanes.iter().find_map(ready))
     }
 
     /// A batch was answered in full.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{Presence, PresenceStatus};
 use syncline_protocol::presence::ShownState;
 use syncline_protocol::{FieldName, Fields, Limits, Room, Value, WireError};
@@ -44,7 +45,7 @@ impl Announced {
     ) -> Result<(), WireError> {
         let set = changes.iter().filter(|(_, value)| **value != Value::Null);
         let expires_ms: BTreeMap<String, u64> =
-            expires_in_ms.map(|ms| set.map(|(name, _)| (name.to_string(), ms)).collect()).unwrap_or_default();
+            expires_in_ms.map(|ms| set.map(|(name, _)| (name.to_string(), ms)).gather()).unwrap_or_default();
         self.shown = self.shown.with(changes, &expires_ms, now.mono_ms(), limits)?;
         self.unsent.extend(changes.keys().cloned());
         self.send_at_us.get_or_insert(self.throttled_until_us);
@@ -111,7 +112,7 @@ impl Announced {
                 let value = state.remove(&name).unwrap_or(Value::Null);
                 (name, value)
             });
-            state = changed.collect();
+            state = changed.gather();
         }
         let presence = Presence { room: room.clone(), state, status, expires_ms, background_lease_ms };
         if is_join { Announcement::Join(presence) } else { Announcement::Update(presence) }

@@ -27,6 +27,7 @@ use self::live::{Difference, Live};
 use self::selection::{Selection, SelectionError};
 pub use self::view::View;
 use super::io::{Event, Row, WatchId};
+use crate::boxed_map::BoxedMap;
 use crate::store::{DocumentKey, StoreError};
 use crate::tagged;
 
@@ -123,7 +124,7 @@ const KEPT_DOCUMENT_BYTES_MAX: usize = 4 << 10;
 
 #[derive(Debug, Default)]
 pub struct Queries {
-    watches: BTreeMap<WatchId, Watch>,
+    watches: BoxedMap<WatchId, Watch>,
     last_id: WatchId,
 }
 

@@ -10,6 +10,7 @@ use crate::engine::io::{Now, Output, Reply, RequestId};
 use crate::error::{Code, Error};
 use crate::job::{EndedJob, Job, JobId, JobKind, JobWork};
 use crate::store::{Record, Store};
+use syncline_protocol::gather::Gather as _;
 
 /// One answer of `list` ends with the job that brings it over so many bytes.
 const LIST_BYTES_MAX: u64 = 1 << 20;
@@ -297,7 +298,7 @@ impl Engine {
             return Ok(Some(Reply::Jobs(JobReply::Cleared { cleared: 0 })));
         }
         // Only those that are not forgotten themselves have to be told.
-        let forgotten: std::collections::BTreeSet<JobId> = ids.iter().copied().collect();
+        let forgotten: std::collections::BTreeSet<JobId> = ids.iter().copied().gather();
         let followers =
             ids.iter().flat_map(|id| self.jobs.all_followers(*id).into_iter().map(|other| (*id, other)));
         let left: Vec<(JobId, JobId)> =

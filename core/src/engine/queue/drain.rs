@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
 use super::Run;
@@ -76,7 +77,7 @@ impl Drain {
         if keys.len() > HANDLERS_MAX {
             return Err(Error::new(Code::TooLarge, format!("more than {HANDLERS_MAX} handlers")));
         }
-        self.handlers = keys.into_iter().collect();
+        self.handlers = keys.into_iter().gather();
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use syncline_protocol::gather::Gather as _;
 
 use super::retry::Failure;
 use crate::argument::Argument;
@@ -151,13 +152,13 @@ fn result(response: HttpResponse) -> Argument {
         None => String::from_utf8(body)
             .map_or_else(|error| Argument::Bytes(error.into_bytes().into()), Argument::String),
     };
-    let headers = headers.into_iter().map(|(name, value)| (name, Argument::String(value))).collect();
+    let headers = headers.into_iter().map(|(name, value)| (name, Argument::String(value))).gather();
     let fields = [
         ("status".to_owned(), Argument::Int(status.into())),
         ("headers".to_owned(), Argument::Object(headers)),
         ("body".to_owned(), body),
     ];
-    Argument::Object(fields.into())
+    Argument::Object(fields.into_iter().gather())
 }
 
 #[cfg(test)]

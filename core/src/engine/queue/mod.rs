@@ -29,8 +29,10 @@ pub(super) use self::drain::Drain;
 
 use self::dedupe::Dedupe;
 use self::lanes::{Head, Lanes};
+use syncline_protocol::gather::Gather as _;
 use syncline_protocol::sabotage::{Sabotage, is_active};
 
+use crate::boxed_map::BoxedMap;
 use crate::job::{Category, DeadReason, EndedJob, Job, JobEnd, JobError, JobId, JobKind, LanePolicy};
 
 /// A job that has not ended.
@@ -84,14 +86,14 @@ impl Before {
 
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    held: BTreeMap<JobId, Held>,
-    ended: BTreeMap<JobId, EndedJob>,
+    held: BoxedMap<JobId, Held>,
+    ended: BoxedMap<JobId, EndedJob>,
     lanes: Lanes,
     dedupe: Dedupe,
     /// Who waits for the success of whom.
     followers: HashMap<JobId, BTreeSet<JobId>>,
     expiries: BTreeSet<(u64, JobId)>,
-    running: BTreeMap<JobId, Run>,
+    running: BoxedMap<JobId, Run>,
     counts: BTreeMap<JobKind, u64>,
     dead: u64,
     bytes: u64,
@@ -147,7 +149,7 @@ impl Jobs {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
-    pub(super) fn running(&self) -> &BTreeMap<JobId, Run> {
+    pub(super) fn running(&self) -> &BoxedMap<JobId, Run> {
         &self.running
     }
 
@@ -183,7 +185,7 @@ impl Jobs {
         }
         self.dedupe.insert(&job);
         let follows: BTreeSet<JobId> =
-            job.after.iter().copied().filter(|first| self.is_unfinished(*first)).collect();
+            job.after.iter().copied().filter(|first| self.is_unfinished(*first)).gather();
         for first in &follows {
             self.followers.entry(*first).or_default().insert(id);
         }

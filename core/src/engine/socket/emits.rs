@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use syncline_protocol::Room;
 
+use crate::boxed_map::BoxedMap;
 use crate::engine::io::RequestId;
 use crate::error::{Code, Error};
 use crate::transport::{Namespace, Payload};
@@ -101,7 +102,7 @@ pub(in crate::engine) struct Awaited {
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Awaiting {
     last: Ticket,
-    awaited: BTreeMap<Ticket, Awaited>,
+    awaited: BoxedMap<Ticket, Awaited>,
     deadlines: BTreeSet<(u64, Ticket)>,
 }
 

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::cause::DisconnectCause;
 use super::emits::Asker;
 use super::recovery::Continuation;
-use super::types::{ConnectionStatus, NamespaceState};
+use super::types::{ConnectionStatus, EmitWithAck, NamespaceState};
 use crate::argument::Argument;
 use crate::engine::Engine;
-use crate::engine::io::{Network, Now, Output, Reply};
+use crate::engine::io::{Command, Network, Now, Output, Reply};
 use crate::engine::session::Step;
 use crate::engine::tokens::are_of_one_user;
 use crate::error::{Code, Error};
@@ -96,6 +96,17 @@ impl Engine {
             return self.session.is_open();
         }
         self.session.is_open() && self.socket.namespaces.state(namespace) == NamespaceState::Open
+    }
+
+    /// Whether to carry out this command is to send a message, and nothing else: nothing is being synchronized meanwhile.
+    pub(crate) fn only_sends(&self, command: &Command) -> bool {
+        let Command::EmitWithAck(EmitWithAck { namespace, .. }) = command else { return false };
+        let is_quiet = self.waiting_page.is_none() && self.outbox.is_empty() && self.jobs.waiting() == 0;
+        is_quiet
+            && match namespace {
+                None => self.session.is_open(),
+                Some(name) => Namespace::new(name).is_ok_and(|namespace| self.is_namespace_open(&namespace)),
+            }
     }
 
     /// The client's own namespace is open.

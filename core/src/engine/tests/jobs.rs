@@ -387,6 +387,17 @@ fn a_full_queue_and_a_failed_disk_accept_nothing() {
 }
 
 #[test]
+fn a_request_to_a_host_whose_name_is_not_ascii_is_refused_and_its_ascii_form_is_not() {
+    let mut bench = Bench::new();
+    let enqueue =
+        |bench: &mut Bench, url: &str| jobs(bench, JobCommand::Enqueue { jobs: vec![request(url)] });
+    let error = enqueue(&mut bench, "https://bücher.example/orders").unwrap_err();
+    assert_eq!(error.code, Code::Invalid);
+    assert!(error.message.contains("xn--"), "{error}");
+    assert!(enqueue(&mut bench, "https://xn--bcher-kva.example/orders").is_ok());
+}
+
+#[test]
 fn numbers_of_jobs_are_never_used_again() {
     let mut bench = Bench::opened();
     let job = enqueue(&mut bench, event("a", 1));

@@ -41,6 +41,7 @@ fn urls_that_cannot_be_meant_are_refused() {
         ("sync.example.com", RequestError::Url(url::ParseError::RelativeUrlWithoutBase)),
         ("http://a:b:c", RequestError::Url(url::ParseError::InvalidPort)),
         ("http://", RequestError::MissingHost),
+        ("https://bücher.example", RequestError::HostName),
         ("ftp://a.example", RequestError::Scheme),
         ("file:///etc/passwd", RequestError::Scheme),
         ("https://user@a.example", RequestError::Credentials),
@@ -53,6 +54,12 @@ fn urls_that_cannot_be_meant_are_refused() {
     for (url, error) in table {
         assert_eq!(request(url).unwrap_err(), error, "{url}");
     }
+}
+
+#[test]
+fn a_host_that_is_not_ascii_is_given_in_its_ascii_form() {
+    let host = request("https://xn--bcher-kva.example").unwrap().host().to_string();
+    assert_eq!(host, "xn--bcher-kva.example");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `connections`: what an idle connection takes of the server's memory.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::task::LocalSet;
 
 use super::served::Served;
+use super::socket::Socket;
 use super::{SOCKET_IO, SYNCLINE, contenders};
 use crate::contender::{Answer, Order};
 use crate::process::memory_mib_of;
@@ -16,6 +18,9 @@ const CONNECTIONS: usize = 9_900;
 
 /// Connected at a time: all of them are there before the first one is pinged for the second time.
 const CONNECTING: usize = 64;
+
+/// What the first ones take is there once: they come and go before.
+const FIRST: usize = 100;
 
 /// How long the server has to give back what connecting took.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -34,20 +39,20 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         unit: "bytes per connection",
         also: &[],
     }],
-    // A second round would find memory that the first has left.
-    rounds: 1,
+    rounds: 3,
     goals: &[Goal { figure: BYTES, over: SYNCLINE, under: Some(SOCKET_IO), bound: Bound::AtMost(0.25) }],
 };
 
 pub(super) async fn run(served: &Served, order: &Order) -> Result<Answer, BenchError> {
     let count = order.work.operations();
     let process = served.process_id();
+    let first: Vec<Socket> = connect(served, count..count + FIRST).try_collect().await?;
+    drop(first);
     let before = memory_mib_of(process, "VmRSS")?;
     // Each answers the heartbeat, and is still there at the end.
     let tasks = LocalSet::new();
     let mut listening = Vec::new();
-    let mut sockets =
-        stream::iter(0..count).map(|number| served.connect(number as u64)).buffer_unordered(CONNECTING);
+    let mut sockets = connect(served, 0..count);
     tasks
         .run_until(async {
             while let Some(mut socket) = sockets.try_next().await? {
@@ -69,4 +74,9 @@ pub(super) async fn run(served: &Served, order: &Order) -> Result<Answer, BenchE
     #[allow(clippy::cast_precision_loss)]
     let bytes = (after - before) * BYTES_PER_MIB / count as f64;
     Ok(Answer { values: vec![bytes], also: Vec::new(), bytes: None })
+}
+
+/// Clients of these numbers, as they are connected.
+fn connect(served: &Served, numbers: Range<usize>) -> impl Stream<Item = Result<Socket, BenchError>> + Unpin {
+    stream::iter(numbers).map(|number| served.connect(number as u64)).buffer_unordered(CONNECTING)
 }

@@ -28,7 +28,7 @@ const EACH_P99: &str = "until one has, p99";
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "herd",
-    description: "5,000 clients connect at once, each with 20 changes to catch up with",
+    description: "5,000 users connect at once, each with 20 changes to catch up with",
     contenders: &[Contender { name: SYNCLINE, program: Program::Own("herd/syncline") }],
     blocks: &[Block {
         name: ALL,

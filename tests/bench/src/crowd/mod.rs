@@ -19,7 +19,7 @@ pub(crate) use connections::SCENARIO as CONNECTIONS;
 pub(crate) use fanout::SCENARIO as FANOUT;
 pub(crate) use herd::SCENARIO as HERD;
 
-use served::Served;
+use served::{Kind, Places, Served};
 
 const SYNCLINE: &str = "Syncline";
 const SOCKET_IO: &str = "socket.io";
@@ -36,19 +36,31 @@ pub(crate) fn contend(name: &str, directory: &Path, server: &Path, peers: &Path)
     let Some((scenario, kind)) = name.split_once('/') else {
         return Err(BenchError::failed(name, "is not known"));
     };
-    let served = match kind {
-        "syncline" => Served::syncline(server, directory)?,
-        "socketio" => Served::socket_io(peers)?,
+    let kind = match kind {
+        "syncline" => Kind::Syncline,
+        "socketio" => Kind::SocketIo,
         _ => return Err(BenchError::failed(name, "is not known")),
     };
+    let places = Places { server, peers };
+    let start = |directory: &Path| Served::start(kind, directory, &places);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match scenario {
         "fanout" => {
+            let served = start(directory)?;
             let mut contender = runtime.block_on(fanout::Contender::open(&served))?;
             serve(|order: &Order| runtime.block_on(contender.run(order)))
         }
-        "connections" => serve(|order: &Order| runtime.block_on(connections::run(&served, order))),
-        "herd" => serve(|order: &Order| runtime.block_on(herd::run(&served, order))),
+        // A server that has had a crowd keeps memory for the next one, and remembers whom it has lost.
+        "connections" | "herd" => serve(|order: &Order| {
+            let directory = tempfile::tempdir_in(directory)?;
+            let served = start(directory.path())?;
+            runtime.block_on(async {
+                match scenario {
+                    "herd" => herd::run(&served, order).await,
+                    _ => connections::run(&served, order).await,
+                }
+            })
+        }),
         _ => Err(BenchError::failed(name, "is not known")),
     }
 }

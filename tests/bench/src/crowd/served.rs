@@ -11,11 +11,27 @@ use crate::listening::Listening;
 use crate::scenario::BenchError;
 use crate::server::Server;
 
+/// Where servers are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// The binary `syncline-server`.
+    pub(super) server: &'a Path,
+    /// The folder of the contenders that run in Node.
+    pub(super) peers: &'a Path,
+}
+
 /// The room of all scenarios; tokens are for it.
 pub(super) const ROOM: &str = "list:crowd";
 
 /// The fanned-out event, by which frames are counted.
 pub(super) const CHANGES: &str = "42[\"sync:changes\"";
+
+/// Which server.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Syncline,
+    SocketIo,
+}
 
 /// A running server.
 pub(super) enum Served {
@@ -24,14 +40,16 @@ pub(super) enum Served {
 }
 
 impl Served {
-    pub(super) fn syncline(binary: &Path, directory: &Path) -> Result<Self, BenchError> {
-        Server::start(binary, directory).map(Self::Syncline)
-    }
-
-    pub(super) fn socket_io(peers: &Path) -> Result<Self, BenchError> {
-        let mut command = Command::new("node");
-        command.arg(peers.join("crowd_server.mjs")).stdin(Stdio::piped());
-        Listening::start("socket.io", &mut command).map(Self::SocketIo)
+    /// Starts one, with its data in `directory`, which exists.
+    pub(super) fn start(kind: Kind, directory: &Path, places: &Places<'_>) -> Result<Self, BenchError> {
+        match kind {
+            Kind::Syncline => Server::start(places.server, directory).map(Self::Syncline),
+            Kind::SocketIo => {
+                let mut command = Command::new("node");
+                command.arg(places.peers.join("crowd_server.mjs")).stdin(Stdio::piped());
+                Listening::start("socket.io", &mut command).map(Self::SocketIo)
+            }
+        }
     }
 
     pub(super) fn address(&self) -> Result<SocketAddr, BenchError> {
@@ -50,12 +68,12 @@ impl Served {
         }
     }
 
-    /// A client whose session is open.
+    /// A client whose session is open, of a user of its own.
     pub(super) async fn connect(&self, client: u64) -> Result<Socket, BenchError> {
         let auth = match self {
             Self::Syncline(_) => {
                 let id = uuid::Uuid::from_u64_pair(1, client);
-                json!({"token": Server::token("crowd")?, "client_id": id})
+                json!({"token": Server::token(&format!("user-{client}"))?, "client_id": id})
             }
             Self::SocketIo(_) => json!({}),
         };

@@ -1,10 +1,10 @@
 //! A Socket.IO client on a bare WebSocket: text frames, short requests, and no more than the crowd needs.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::scenario::BenchError;
 
@@ -30,9 +30,8 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) async fn connect(address: SocketAddr, auth: &Json) -> Result<Self, BenchError> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let mut stream = socket.connect(address).await?;
+        // Unbound: the ports of a crowd that has gone, which the system keeps for a minute, are then free for another server.
+        let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let request = format!(
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\n\
