@@ -257,7 +257,7 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             return Ok(());
         }
         let segment = Segment { tag: self.journal.tag(), through, vault: self.journal.vault() };
-        self.summary_file.write(segment, found, &self.bodies)?;
+        self.summary_file.write(&segment, found, &self.bodies)?;
         self.summarized_through = through;
         Ok(())
     }

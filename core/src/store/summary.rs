@@ -85,11 +85,11 @@ impl<F: FileSystem> SummaryFile<F> {
     /// Puts what was found of a journal up to here in the place of the summary before.
     pub(super) fn write(
         &self,
-        segment: Segment<'_>,
+        segment: &Segment<'_>,
         found: &Recovered,
         bodies: &Bodies,
     ) -> Result<(), StoreError> {
-        let Segment { tag, through, vault } = segment;
+        let Segment { tag, through, vault } = *segment;
         let mut contents = encode(tag, through, found, bodies)?;
         if let Some(vault) = vault {
             contents = vault.seal(&PLACE, &contents)?;
