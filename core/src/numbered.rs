@@ -100,6 +100,35 @@ impl<T> Numbered<T> {
     }
 }
 
+/// Things that come in the order of their numbers, for none of which a place is looked for.
+#[derive(Debug)]
+pub(crate) struct Ascending<T> {
+    blocks: Vec<(u64, Box<[Option<T>; BLOCK]>)>,
+    len: usize,
+}
+
+impl<T> Default for Ascending<T> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Ascending<T> {
+    pub(crate) fn push(&mut self, number: u64, item: T) {
+        let (block, slot) = place(number);
+        if self.blocks.last().is_none_or(|(last, _)| *last != block) {
+            self.blocks.push((block, Box::new(std::array::from_fn(|_| None))));
+        }
+        if let Some((_, slots)) = self.blocks.last_mut() {
+            self.len += usize::from(slots[slot].replace(item).is_none());
+        }
+    }
+
+    pub(crate) fn finish(self) -> Numbered<T> {
+        Numbered { blocks: self.blocks.into_iter().collect(), len: self.len }
+    }
+}
+
 impl<T: PartialEq> PartialEq for Numbered<T> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -140,6 +169,10 @@ mod tests {
                 prop_assert_eq!(numbered.last_number(), map.keys().next_back().copied());
             }
             prop_assert!(numbered.iter().eq(map.iter().map(|(number, item)| (*number, item))));
+            let mut ascending = Ascending::default();
+            map.iter().for_each(|(number, item)| ascending.push(*number, *item));
+            let ascending = ascending.finish();
+            prop_assert!(ascending == numbered && ascending.len() == map.len());
             prop_assert!(numbered.drain().eq(map));
         }
     }

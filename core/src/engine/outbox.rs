@@ -22,7 +22,7 @@ pub use self::batches::{Batch, BatchLimits};
 use self::by_document::ByDocument;
 use super::lane::{Gathering, Hold, Lane};
 use crate::boxed_map::BoxedMap;
-use crate::numbered::Numbered;
+use crate::numbered::{Ascending, Numbered};
 use crate::store::{DocumentKey, Entry, Head, IdHash, Queued, Scope, Scopes, Store, StoreError};
 
 /// How far a write has come.
@@ -172,13 +172,14 @@ impl Outbox {
     pub fn recover(queued: Queued, durable_through: u64) -> Self {
         let (scopes, heads) = queued.into_parts();
         let mut outbox = Self { scopes, durable_through, ..Self::default() };
-        let mut by_document = Vec::new();
+        let (mut pending, mut by_document) = (Ascending::default(), Vec::new());
         for (number, head) in heads {
             by_document.push((head.scope, head.id, number));
-            outbox.line_up(number, &Pending::new(head, Stage::Waiting, None));
+            let new = Pending::new(head, Stage::Waiting, None);
+            outbox.line_up(number, &new);
+            pending.push(number, new);
         }
-        outbox.by_document = by_document.into_iter().collect();
-        outbox
+        Self { pending: pending.finish(), by_document: by_document.into_iter().collect(), ..outbox }
     }
 
     pub fn len(&self) -> u64 {
@@ -324,6 +325,7 @@ impl Outbox {
     fn put(&mut self, number: u64, pending: Pending) {
         self.by_document.insert(pending.scope, pending.id, number);
         self.line_up(number, &pending);
+        self.pending.insert(number, pending);
     }
 
     fn line_up(&mut self, number: u64, pending: &Pending) {
@@ -340,7 +342,6 @@ impl Outbox {
         }
         lane.unanswered.insert(number);
         self.bytes += pending.bytes();
-        self.pending.insert(number, *pending);
     }
 
     /// The newest pending write of a document, if it was never sent.

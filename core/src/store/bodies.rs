@@ -21,17 +21,17 @@ const ENTRY_OVERHEAD_BYTES: u64 = 24;
 
 /// Where an entry stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Position {
+pub(super) struct Position {
     /// Of the record, in the journal.
-    record: u64,
+    pub(super) record: u64,
     /// Within the record.
-    start: u32,
-    length: NonZeroU32,
+    pub(super) start: u32,
+    pub(super) length: NonZeroU32,
 }
 
 impl Position {
     /// `None`: an entry is never empty, and never as large.
-    fn new(record: u64, within: &Range<usize>) -> Option<Self> {
+    pub(super) fn new(record: u64, within: &Range<usize>) -> Option<Self> {
         let length = u32::try_from(within.len()).ok().and_then(NonZeroU32::new)?;
         Some(Self { record, start: u32::try_from(within.start).ok()?, length })
     }
@@ -160,6 +160,16 @@ impl Bodies {
     /// Notes a record that is in the journal at this offset.
     pub(super) fn recover(&mut self, change: &Change<'_>, offset: u64) {
         self.positions.apply(change, offset, |_, _| {});
+    }
+
+    /// Of entries whose places are known.
+    pub(super) fn of(positions: Numbered<Position>) -> Self {
+        let bytes = positions.iter().map(|(_, position)| position.bytes()).sum();
+        Self { positions: Positions { positions, bytes }, ..Self::default() }
+    }
+
+    pub(super) fn position(&self, client_seq: u64) -> Option<Position> {
+        self.positions.positions.get(client_seq).copied()
     }
 
     /// The records that were recovered stand elsewhere now.

@@ -13,16 +13,17 @@ use super::envelope::{seal, unseal};
 use super::file_system::{FileSystem, OsFiles};
 use super::files::{Quarantine, create_directory, harmless, read_if_there, write_atomically};
 use super::garbage::LiveBytes;
-use super::journal::{Journal, Opened, Place, Visited, stored_bytes};
-use super::packed::queued_entries;
-use super::recovery::{Fold, Outset};
+use super::journal::{Journal, Opened, Place, stored_bytes};
+use super::recovering::Recovering;
+use super::recovery::Outset;
 use super::sled_cache::SledCache;
+use super::summary::{Segment, Summary, SummaryFile};
 use super::{Cache, Entry, Identity, Live, OwnedUpdate, Record, Recovered, Store, StoreError, StoreStats};
 
 /// How much of it must be dead, as one part in so many.
 const COMPACTION_DEAD_PARTS: u64 = 2;
-/// How much of records that cannot be decoded is kept of one open, in bytes.
-const UNDECODABLE_KEPT_BYTES_MAX: usize = 16 << 20;
+/// What records other than entries may take where a summary is written, in bytes: it repeats them.
+const SUMMARY_RECORDS_BYTES_MAX: u64 = 1 << 20;
 
 const CACHE_FOLDER: &str = "cache";
 const IDENTITY_FILE: &str = "identity";
@@ -40,6 +41,8 @@ pub struct DiskSettings {
     pub preallocation_bytes: u64,
     /// The journal is compacted only beyond this size, in bytes.
     pub compaction_bytes_min: u64,
+    /// An open writes a summary when it has read more than this behind the one before, in bytes.
+    pub summary_bytes_min: u64,
     pub keyring: Keyring,
     /// Of the installation that opens it, if the app tells: data of another one was restored or copied.
     pub installation: Option<u64>,
@@ -53,6 +56,7 @@ impl DiskSettings {
             tag_seed,
             preallocation_bytes: 256 << 10,
             compaction_bytes_min: 1 << 20,
+            summary_bytes_min: 256 << 10,
             keyring: Keyring::default(),
             installation: None,
         }
@@ -71,6 +75,10 @@ pub struct DiskStore<F: FileSystem = OsFiles, C: Cache = SledCache> {
     bodies: Bodies,
     /// Records that wait for a flush of the cache.
     after_flush: Vec<AfterFlush>,
+    summary_bytes_min: u64,
+    /// How far the journal's summary goes; 0 if there is none.
+    summarized_through: u64,
+    summary_file: SummaryFile<F>,
     cache: Behind<C>,
     // Last, so that it is released when everything else is closed.
     _lock: F::Lock,
@@ -144,10 +152,6 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         let (spare, is_spare_locked) = read_identity(&files, directory, &keyring)?;
         let directory = directory.to_owned();
 
-        let mut fold = Fold::default();
-        let mut undecodable = Undecodable::default();
-        let mut live = LiveBytes::default();
-        let mut bodies = Bodies::default();
         let place = Place {
             files: files.clone(),
             directory: directory.clone(),
@@ -156,40 +160,31 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             keyring: keyring.clone(),
             is_spare_locked,
         };
-        let mut recover = |record: &[u8], offset: u64, bytes: u64| -> Result<(), String> {
-            match queued_entries(record).map_err(|error| error.to_string())? {
-                Some(found) => {
-                    fold.add_queued(&found).map_err(|error| error.to_string())?;
-                    found.resolved.into_iter().for_each(|resolved| live.resolve(resolved));
-                    bodies.recover(&Change::Entries(found), offset);
-                }
-                None => {
-                    let record: Record = decode_compact(record).map_err(|error| error.to_string())?;
-                    let gone = record.unqueued().map(Change::Gone);
-                    gone.into_iter().for_each(|change| bodies.recover(&change, offset));
-                    live.add(&record, bytes);
-                    fold.add(record);
-                }
-            }
-            Ok(())
+        let summary_file = SummaryFile::new(files.clone(), &directory);
+        // What cannot be read now is read from the journal itself.
+        let is_of_journal =
+            |summary: &Summary| Journal::is_whole(&place, summary.tag, summary.through).unwrap_or(false);
+        let summary = summary_file.read(&keyring).filter(is_of_journal);
+        let known = summary.as_ref().map(|summary| summary.through);
+        let mut recovering = match summary {
+            Some(summary) => Recovering::after(summary, |record| Ok(stored_bytes(encode(record)?.len())))?,
+            None => Recovering::default(),
         };
-        let opened = Journal::open(place, &quarantine, &mut |Visited { offset, stored, record }| {
-            let recovered = match record {
-                Some(record) => recover(record, offset, stored_bytes(stored.len())),
-                None => Err("the seal is broken".to_owned()),
-            };
-            if let Err(error) = recovered {
-                undecodable.note(stored, error);
-            }
-        })?;
+        let opened = Journal::open(place, &quarantine, known, &mut |visited| recovering.visit(visited))?;
         let Opened { journal, created, mut damage, moved } = opened;
-        if let Some(moved) = moved {
-            bodies.relocate(|offset| moved.offset(offset));
+        if known.is_none() || moved.is_some() {
+            summary_file
+                .remove()
+                .unwrap_or_else(|error| tracing::warn!(%error, "a summary stays that is of no use"));
+        }
+        if let Some(moved) = &moved {
+            recovering.bodies.relocate(|offset| moved.offset(offset));
         }
         if created && spare.is_some() {
             damage.push("the journal was missing".to_owned());
         }
-        damage.extend(undecodable.set_aside(&quarantine));
+        damage.extend(recovering.set_aside(&quarantine));
+        let Recovering { fold, live, bodies, .. } = recovering;
 
         let outset = fold.finish(spare, settings.fresh_client_id, installation, damage, &|client_seq| {
             bodies.entry(&journal, client_seq)
@@ -210,6 +205,9 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
             live,
             bodies,
             after_flush: Vec::new(),
+            summary_bytes_min: settings.summary_bytes_min,
+            summarized_through: known.filter(|_| moved.is_none()).unwrap_or(0),
+            summary_file,
             cache,
             _lock: lock,
         };
@@ -222,6 +220,10 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         }
         if store.journal.is_sealed_otherwise() {
             store.seal_anew(&recovered, &quarantine)?;
+        } else if repairs.is_empty()
+            && let Err(error) = store.summarize(&recovered)
+        {
+            tracing::warn!(%error, "the journal was not summarized");
         }
         Ok((store, recovered))
     }
@@ -247,10 +249,35 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         write_atomically(&self.files, &self.directory.join(IDENTITY_FILE), &sealed).map_err(harmless)
     }
 
+    /// Keeps what an open found, if it had much to read: the next one need not decode it again. No open waits for that.
+    fn summarize(&mut self, found: &Recovered) -> Result<(), StoreError> {
+        let through = self.journal.used_bytes();
+        let new = through.saturating_sub(self.summarized_through);
+        if new <= self.summary_bytes_min || self.live.total() > SUMMARY_RECORDS_BYTES_MAX {
+            return Ok(());
+        }
+        let segment = Segment { tag: self.journal.tag(), through, vault: self.journal.vault() };
+        self.summary_file.write(&segment, found, &self.bodies)?;
+        self.summarized_through = through;
+        Ok(())
+    }
+
     fn is_compaction_worthwhile(&self) -> bool {
         let used = self.journal.used_bytes();
         let dead = used.saturating_sub(self.live.total() + self.bodies.bytes());
         used > self.compaction_bytes_min && dead > used / COMPACTION_DEAD_PARTS
+    }
+}
+
+#[cfg(test)]
+impl<F: FileSystem, C: Cache> DiskStore<F, C> {
+    pub(super) fn is_summarized(&self) -> bool {
+        self.summarized_through > 0
+    }
+
+    /// What a compaction counts as needed, without the identity, in bytes.
+    pub(super) fn needed_bytes(&self) -> u64 {
+        self.live.total() + self.bodies.bytes()
     }
 }
 
@@ -308,6 +335,9 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         if let Some(Record::Identity(identity)) = live.records.first() {
             self.write_identity(identity)?;
         }
+        // First: what it holds may be in the clear, and the new journal sealed.
+        self.summarized_through = 0;
+        self.summary_file.remove()?;
         let (mut bodies, mut live_bytes) = (Bodies::default(), LiveBytes::default());
         let before = &self.bodies;
         self.journal.rewrite(|journal, add| {
@@ -366,33 +396,6 @@ impl<F: FileSystem, C: Cache> Drop for DiskStore<F, C> {
         if let Err(error) = self.flush() {
             tracing::warn!(%error, "the store was closed without a flush");
         }
-    }
-}
-
-/// Records of which the frame is whole and the contents are not understood.
-#[derive(Debug, Default)]
-struct Undecodable {
-    count: usize,
-    first_error: Option<String>,
-    kept: Vec<u8>,
-}
-
-impl Undecodable {
-    fn note(&mut self, bytes: &[u8], error: String) {
-        self.count += 1;
-        self.first_error.get_or_insert(error);
-        if self.kept.len() + bytes.len() <= UNDECODABLE_KEPT_BYTES_MAX {
-            self.kept.extend_from_slice(bytes);
-        }
-    }
-
-    /// What to report.
-    fn set_aside(&self, quarantine: &Quarantine<impl FileSystem>) -> Option<String> {
-        let first_error = self.first_error.as_ref()?;
-        let kept = quarantine
-            .keep("records", |file| file.write_all(&self.kept))
-            .map_or_else(|error| format!("could not be set aside: {error}"), |()| "set aside".into());
-        Some(format!("{} records could not be decoded ({first_error}); {kept}", self.count))
     }
 }
 

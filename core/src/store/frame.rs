@@ -121,6 +121,27 @@ pub(super) struct Scan {
     pub(super) file_bytes: u64,
 }
 
+impl Scan {
+    /// Valid frames stand before what was scanned, too.
+    pub(super) fn add_before(&mut self, range: Range<u64>) {
+        match self.valid.first_mut() {
+            _ if range.is_empty() => {}
+            Some(first) if first.start == range.end => first.start = range.start,
+            _ => self.valid.insert(0, range),
+        }
+    }
+}
+
+/// Whether valid frames stand in a range, one behind the other, and nothing else. `source` stands at its beginning.
+pub(super) fn is_whole(source: impl Read, range: Range<u64>, tag: u32) -> io::Result<bool> {
+    let mut window = Window { source, bytes: Vec::new(), start: 0, offset: range.start, at_end: false };
+    while window.offset < range.end {
+        let Some((_, length)) = window.frame_at_start(Some(tag))? else { return Ok(false) };
+        window.skip(length);
+    }
+    Ok(window.offset == range.end)
+}
+
 /// Visits the tag, the offset and the payload of every valid frame from `offset` on, where `source` stands.
 pub(super) fn scan(
     source: impl Read,

@@ -15,7 +15,7 @@ use syncline_protocol::sabotage::{Sabotage, is_active};
 pub(super) use self::reading::Moved;
 
 use super::StoreError;
-use super::crypt::Keyring;
+use super::crypt::{Keyring, Vault};
 use super::file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile, Stream};
 use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_parent};
 use super::frame::{FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, encode_frame, scan};
@@ -94,14 +94,15 @@ pub(super) struct Opened<F: FileSystem = OsFiles> {
 }
 
 impl<F: FileSystem> Journal<F> {
-    /// Opens the journal of a directory, or creates it, and visits its records in order. Damage is set aside and
-    /// reported; the records around it are kept.
+    /// Opens the journal of a directory, or creates it, and visits its records in order; the first ones are left out where
+    /// it [`is_whole`](Self::is_whole) as far as `known`. Damage is set aside and reported; the records around it are kept.
     ///
     /// # Errors
     /// `TooNew`, `WrongKey`: nothing was touched. `Full`, `Io`: nothing was lost, opening may succeed later.
     pub(super) fn open(
         mut place: Place<F>,
         quarantine: &Quarantine<F>,
+        known: Option<u64>,
         visit: &mut dyn FnMut(Visited<'_>),
     ) -> Result<Opened<F>, StoreError> {
         let mut file = match place.files.open(&place.path(), OpenMode::Existing) {
@@ -123,12 +124,19 @@ impl<F: FileSystem> Journal<F> {
         let found = match Header::decode(&head) {
             Header::Valid { tag, key_id } => {
                 opener.expect(key_id)?;
-                let offset = HEADER_BYTES as u64;
-                scan(Stream::at(&mut file, offset), offset, Some(tag), &mut opening(&mut opener, visit))?
+                let first = HEADER_BYTES as u64;
+                let offset = known.unwrap_or(first);
+                let source = Stream::at(&mut file, offset);
+                let mut found = scan(source, offset, Some(tag), &mut opening(&mut opener, visit))?;
+                found.add_before(first..offset);
+                found
             }
             Header::TooNew { version } => {
                 let supported = super::frame::FORMAT_VERSION;
                 return Err(StoreError::TooNew { found: version, supported });
+            }
+            Header::Damaged if known.is_some() => {
+                return Err(io::Error::other("the journal changed while it was opened").into());
             }
             Header::Damaged => {
                 let mut found = scan(Stream::at(&mut file, 0), 0, None, &mut opening(&mut opener, visit))?;
@@ -205,6 +213,16 @@ impl<F: FileSystem> Journal<F> {
     /// The committed records with their framing, in bytes.
     pub(super) fn used_bytes(&self) -> u64 {
         self.end
+    }
+
+    /// What tells this segment from others.
+    pub(super) fn tag(&self) -> u32 {
+        self.sealing.tag
+    }
+
+    /// What its records are sealed with.
+    pub(super) fn vault(&self) -> Option<&Vault> {
+        self.sealing.vault.as_deref()
     }
 
     pub(super) fn file_bytes(&self) -> u64 {

@@ -46,10 +46,14 @@ impl Setting {
     fn try_open(&self) -> Result<(Opened, Vec<Vec<u8>>), StoreError> {
         let mut records = Vec::new();
         let quarantine = Quarantine::new(OsFiles, self.quarantine());
-        let opened =
-            Journal::open(place(self.directory.path()), &quarantine, &mut |Visited { record, .. }| {
+        let opened = Journal::open(
+            place(self.directory.path()),
+            &quarantine,
+            None,
+            &mut |Visited { record, .. }| {
                 records.push(record.unwrap().to_vec());
-            })?;
+            },
+        )?;
         Ok((opened, records))
     }
 
@@ -452,7 +456,7 @@ fn records_behind_damage_are_found_where_they_were_moved_to() {
     setting.set_bytes(&bytes);
     let mut found = Vec::new();
     let quarantine = Quarantine::new(OsFiles, setting.quarantine());
-    let opened = Journal::open(place(setting.directory.path()), &quarantine, &mut |visited| {
+    let opened = Journal::open(place(setting.directory.path()), &quarantine, None, &mut |visited| {
         found.push((visited.offset, visited.record.unwrap().to_vec()));
     });
     let Opened { journal, moved, .. } = opened.unwrap();

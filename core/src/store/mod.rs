@@ -24,12 +24,14 @@ mod packed;
 mod queued;
 mod recent;
 mod record;
+mod recovering;
 mod recovery;
 mod room_change;
 mod sealing;
 mod sled_cache;
 mod sled_index;
 mod sled_rewrite;
+mod summary;
 
 #[cfg(test)]
 mod conformance_tests;

@@ -103,6 +103,34 @@ impl Scopes {
         self.free.push(scope);
     }
 
+    /// The names of all that are held, and where in that list a scope's are.
+    pub(super) fn listed(&self) -> (Vec<(Room, Collection)>, impl Fn(Scope) -> Option<u64>) {
+        let (mut names, mut places) = (Vec::new(), Vec::with_capacity(self.named.len()));
+        for named in &self.named {
+            places.push(named.as_ref().map(|_| names.len() as u64));
+            names.extend(named.iter().map(|named| (named.room.clone(), named.collection.clone())));
+        }
+        (names, move |scope| places.get(scope.0 as usize).copied().flatten())
+    }
+
+    /// Scopes of these names, which nobody holds yet; `None` if names are there twice.
+    pub(super) fn from_list(names: Vec<(Room, Collection)>) -> Option<(Self, Vec<Scope>)> {
+        let mut scopes = Self::default();
+        let mut listed = Vec::with_capacity(names.len());
+        for (room, collection) in names {
+            if scopes.find(room.as_str(), collection.as_str()).is_some() {
+                return None;
+            }
+            listed.push(scopes.add(room, collection));
+        }
+        Some((scopes, listed))
+    }
+
+    /// Counts one holder more of a scope that is known.
+    pub(super) fn hold_again(&mut self, scope: Scope) {
+        self.count(scope);
+    }
+
     fn named(&self, scope: Scope) -> Option<&Named> {
         self.named.get(scope.0 as usize)?.as_ref()
     }
@@ -110,7 +138,7 @@ impl Scopes {
 
 /// Tells documents of one collection apart, nearly always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct IdHash(u32);
+pub struct IdHash(pub(super) u32);
 
 impl Scope {
     /// Both as one number, which compares as the pair does.
@@ -164,6 +192,20 @@ pub struct Queued {
 }
 
 impl Queued {
+    /// The scopes, with a holder for each of the heads.
+    pub(super) fn from_parts(scopes: Scopes, heads: Numbered<Head>) -> Self {
+        Self { scopes, heads }
+    }
+
+    pub(super) fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// In ascending order of the numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Head)> {
+        self.heads.iter()
+    }
+
     pub(super) fn insert(&mut self, head: &EntryHead<'_>) -> Result<(), NameError> {
         let scope = self.scopes.hold_names(head.room, head.collection)?;
         let new = Head { scope, id: IdHash::of(head.id), bytes: head.bytes, queued_at_ms: head.queued_at_ms };

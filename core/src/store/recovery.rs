@@ -77,6 +77,11 @@ pub(super) struct Outset {
 }
 
 impl Fold {
+    /// Takes these entries for those that are queued so far; the identity that was added covers their numbers.
+    pub(super) fn set_queued(&mut self, queued: Queued) {
+        self.queued = queued;
+    }
+
     pub(super) fn add(&mut self, record: Record) {
         match record {
             Record::Identity(identity) => {

@@ -128,14 +128,9 @@ pub(crate) fn check_session(
     let (Some(fields), Some(cached)) = (fields, cached) else { return Ok(()) };
     ledger::check_sums(fields)?;
     let tags: BTreeSet<&str> = ledger::tags(fields).into_iter().collect();
-    // What was sent again, and cannot be parked again on a full disk, stands behind later writes of its document, and so do
-    // those that follow it there.
-    let is_stuck =
-        book.is_shaken() && book.writes().any(|(_, noted)| noted.overtaken && ledger::is_in(noted, key));
     for (number, noted) in book.writes().filter(|(_, noted)| ledger::is_in(noted, key)) {
         let shown = |tag: &&str| tags.contains(tag);
         match noted.fate {
-            Fate::Accepted if is_stuck => {}
             Fate::Accepted => ensure!(
                 noted.tags().iter().all(shown) || life.app.denied.contains(&key.room),
                 "write {number} was accepted, and its app does not see it; it was applied: {}; seen is {tags:?}; the cache \

@@ -1,17 +1,27 @@
 //! Records read again, one by one.
 
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use super::super::StoreError;
-use super::super::file_system::{FileSystem, RandomAccessFile};
-use super::super::frame::{HEADER_BYTES, frame_length, frame_payload};
-use super::Journal;
+use super::super::file_system::{FileSystem, OpenMode, RandomAccessFile, Stream};
+use super::super::frame::{HEADER_BYTES, Header, frame_length, frame_payload, is_whole};
+use super::{Journal, Place};
 
 /// What is read of a record at first, in bytes: most have no more.
 const FIRST_READ_BYTES: usize = 1 << 10;
 
 impl<F: FileSystem> Journal<F> {
+    /// Whether the segment with this tag is in place, and whole from its beginning to the end of a record there.
+    pub(in crate::store) fn is_whole(place: &Place<F>, tag: u32, through: u64) -> io::Result<bool> {
+        let mut file = place.files.open(&place.path(), OpenMode::Existing)?;
+        let mut head = Vec::new();
+        Stream::at(&mut file, 0).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
+        let is_it = matches!(Header::decode(&head), Header::Valid { tag: found, .. } if found == tag);
+        let first = HEADER_BYTES as u64;
+        Ok(is_it && is_whole(Stream::at(&mut file, first), first..through, tag)?)
+    }
+
     /// Reads the record at this offset, committed or not, in the place of what `into` holds.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! `reopen`: how long a start takes with 10,000 and 100,000 writes in the queue, in milliseconds.
 //!
 //! Syncline's client is open, with every entry found and checked, when `open` returns: its first comes with its last, and
-//! sled's start is within it. The journal alone is a contender of its own. SQLite reads and parses every row, and its
+//! sled's start is within it. Each open but the first one reads the summary that the first one left. The journal alone is a contender of its own. SQLite reads and parses every row, and its
 //! first one as soon as it can. The files are in the system's memory.
 
 mod syncline;

@@ -25,6 +25,7 @@ pub type SimulatedStore = DiskStore<Mount, SimulatedCache>;
 /// Small, so that a run of seconds sees the file grow and the journal compacted.
 const PREALLOCATION_BYTES: u64 = 4 << 10;
 const COMPACTION_BYTES_MIN: u64 = 2 << 10;
+const SUMMARY_BYTES_MIN: u64 = 1 << 10;
 
 /// Where the store stands on the disk.
 pub const DIRECTORY: &str = "/app/store";
@@ -55,6 +56,7 @@ impl SimulatedStorage {
         let settings = DiskSettings {
             preallocation_bytes: PREALLOCATION_BYTES,
             compaction_bytes_min: COMPACTION_BYTES_MIN,
+            summary_bytes_min: SUMMARY_BYTES_MIN,
             keyring: Keyring::new(self.key.as_ref(), &[])?,
             ..DiskSettings::new(fresh_client_id, self.random.number())
         };

@@ -121,8 +121,9 @@ impl Names {
         self.visible.clone_from(&self.durable);
     }
 
+    /// The files that a name keeps: one that is seen, or one that a loss of power brings back.
     pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
-        self.visible.values().filter_map(|node| match node {
+        self.visible.values().chain(self.durable.values()).filter_map(|node| match node {
             Node::File(id) => Some(*id),
             Node::Directory => None,
         })
