@@ -7,6 +7,7 @@ use syncline_protocol::message::{
     Push, PushAnswer, RoomRequest, Subscribe, TokenRefresh, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
+use syncline_server::fanout::Interest;
 use syncline_server::hub::{self, Author, PageRequest, PushError};
 use syncline_server::presence::ConnectionId;
 
@@ -128,7 +129,7 @@ impl Server {
         let Subscribe { room, cursor, collections, snapshot } = request;
         self.authorize(id, &room)?;
         // Subscribed before the page is read: a change in between waits in the mailbox.
-        self.fanout.subscribe(id, &room);
+        self.fanout.subscribe(id, &room, Interest::Selected);
         self.session_mut(id)?.subscribed.insert(room.clone(), collections.clone());
         let notices = self.roster.enter(id, &room);
         self.tell(notices);
