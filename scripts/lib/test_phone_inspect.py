@@ -1,6 +1,6 @@
 import unittest
 
-from phone_inspect import called, elf_errors, manifest_errors, not_exported, too_large
+from phone_inspect import SIZE_BYTES_MAX, called, elf_errors, manifest_errors, not_exported, too_large
 
 ALLOWED = {"libc": ["memcpy"]}
 BINDING = "external fun uniffi_syncline_ffi_fn_open(): Long"
@@ -44,8 +44,9 @@ class PhoneInspect(unittest.TestCase):
         self.assertEqual(called(header), {"uniffi_syncline_ffi_fn_open", "ffi_syncline_ffi_rustbuffer_free"})
 
     def test_a_size_over_its_limit_is_an_error(self):
-        self.assertEqual(too_large(5_800_000, "app", "arm64-v8a"), [])
-        self.assertEqual(too_large(5_800_001, "app", "arm64-v8a"), ["5800001 bytes, at most 5800000"])
+        limit = SIZE_BYTES_MAX["app"]["arm64-v8a"]
+        self.assertEqual(too_large(limit, "app", "arm64-v8a"), [])
+        self.assertEqual(too_large(limit + 1, "app", "arm64-v8a"), [f"{limit + 1} bytes, at most {limit}"])
 
     def test_a_function_that_needs_a_reason_is_matched_without_its_suffix(self):
         errors = manifest_errors({"_fstat$INODE64", "_open"}, {"NSPrivacyAccessedAPITypes": []})
