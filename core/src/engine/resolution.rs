@@ -51,7 +51,9 @@ pub(super) fn conflict_error(result: &MutationResult) -> Option<WireError> {
 }
 
 impl Engine {
-    /// The version that a write of the document is made upon; `None` where the server merges.
+    /// The version that a write of the document is made upon; `None` where the server merges. That of the first pending
+    /// write without an answer: where that one is refused, this one has to be. What the server took and the cache does
+    /// not show yet cannot be refused any more, and may stand upon an older version than what was sent again since.
     pub(super) fn base_of(
         &self,
         key: &DocumentKey,
@@ -60,15 +62,20 @@ impl Engine {
         if self.collections.conflict(&key.collection) == ConflictStrategy::Merge {
             return Ok(None);
         }
-        let version = store.document(key)?.map(|document| document.version).unwrap_or_default();
-        let held = version.seen(self.identity.client_id);
+        let mut newest = store.document(key)?.map(|document| document.version).unwrap_or_default();
+        let held = newest.seen(self.identity.client_id);
         for pending in self.outbox.of_document(key, store) {
-            let Mutation { client_seq, base, .. } = pending?.mutation;
-            if client_seq > held && base.is_some() {
-                return Ok(base);
+            let pending = pending?;
+            let Mutation { client_seq, base: Some(base), .. } = &pending.mutation else { continue };
+            if *client_seq <= held {
+                continue;
+            }
+            newest.clone_from(base);
+            if !self.is_applied(&pending) {
+                break;
             }
         }
-        Ok(Some(version))
+        Ok(Some(newest))
     }
 
     /// The server found the write in conflict with `document`.

@@ -153,6 +153,28 @@ fn a_write_behind_one_in_conflict_counts_once_even_if_it_saw_the_other_clients_w
 }
 
 #[test]
+fn a_write_stands_upon_what_was_sent_again_and_not_upon_what_the_server_took_before() {
+    let mut log = ServerLog::of(vec![create("a", 10)]);
+    let mut bench = Bench::resolving(ClientWins, &log);
+    bench.write(vec![increment("a", 1)]);
+    let (ack, push) = bench.expect_push();
+    let answer = log.push(&push);
+    bench.answer(ack, &answer);
+    log.write(set("a", "n", 50));
+    bench.write(vec![increment("a", 1)]);
+    let mut scene = Scene { bench, log };
+    assert_eq!(scene.serve(), [2], "in conflict, and sent again as 3");
+    scene.bench.crash();
+    scene.bench.call(Command::Subscribe { room: room() }).unwrap();
+    scene.bench.open();
+    scene.bench.expect_subscribe();
+    assert_eq!(scene.serve(), [1, 3], "the cache shows neither");
+    scene.bench.write(vec![increment("a", 1)]);
+    let (_, push) = scene.bench.expect_push();
+    assert_eq!(scene.log.push(&push).results[0].status, MutationStatus::Applied);
+}
+
+#[test]
 fn the_server_wins_and_the_app_is_told_what_was_in_conflict() {
     let mut scene = Scene::of(ServerWins, vec![set("a", "n", 1)]);
     scene.serve();
