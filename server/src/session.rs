@@ -87,8 +87,6 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         Err(end) = session.live(&inbox, &mut waiting, service) => end,
     };
     drop(ended);
-    // Nothing passes the session any more.
-    session.mailbox.attend();
     match end {
         End::Gone => {}
         End::Moved => session.cut(),
@@ -151,17 +149,12 @@ impl Session {
         loop {
             tokio::select! {
                 again = &mut recheck => {
-                    self.mailbox.attend();
                     recheck.set(again.due());
                     self.recheck().await?;
                 }
                 // Boxed: a connection that asks nothing should not hold what serving takes.
-                request = waiting.requests.next() => {
-                    self.mailbox.attend();
-                    Box::pin(self.answer(inbox, &request)).await?;
-                }
+                request = waiting.requests.next() => Box::pin(self.answer(inbox, &request)).await?,
                 request = waiting.refused.next() => {
-                    self.mailbox.attend();
                     let body = request.refusal();
                     self.send(|| request.answer(&body)).await?;
                 }
@@ -169,7 +162,6 @@ impl Session {
                 () = &mut ended => break,
             }
         }
-        self.mailbox.attend();
         // What was taken in is finished.
         while let Some(request) = waiting.requests.take() {
             Box::pin(self.answer(inbox, &request)).await?;

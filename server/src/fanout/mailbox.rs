@@ -122,19 +122,15 @@ impl Mailbox {
         self.lock().lagging.remove(room);
     }
 
-    /// Waits for the next event. For one reader only, which waits until it [does something else](Self::attend); nothing is lost
-    /// when this is dropped.
+    /// Waits for the next event. For one reader only, which does something else once this is dropped: what comes then is for
+    /// later, and nothing is lost.
     pub async fn next(&self) -> Mail {
+        let _awaiting = Awaiting(self);
         poll_fn(|cx| {
             self.reader.register(cx.waker());
             self.take().map_or(Poll::Pending, Poll::Ready)
         })
         .await
-    }
-
-    /// The reader does something else than to wait: what comes now is for later.
-    pub fn attend(&self) {
-        self.lock().is_awaited = false;
     }
 
     fn take(&self) -> Option<Mail> {
@@ -152,6 +148,15 @@ impl Mailbox {
 
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the waiting of a reader.
+struct Awaiting<'m>(&'m Mailbox);
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_awaited = false;
     }
 }
 
@@ -244,8 +249,11 @@ mod tests {
         }
     }
 
-    fn next_now(mailbox: &Mailbox) -> Option<Mail> {
-        mailbox.next().now_or_never()
+    /// A reader that waits, until it is dropped.
+    fn waiting(mailbox: &Mailbox) -> impl Future<Output = Mail> {
+        let mut next = Box::pin(mailbox.next());
+        assert!((&mut next).now_or_never().is_none());
+        next
     }
 
     #[test]
@@ -255,17 +263,18 @@ mod tests {
         let sent = || transport.sent.lock().unwrap().clone();
         mailbox.pass(&changes(1));
         assert_eq!(sent(), [0; 0], "nobody waits yet");
-        assert!(matches!(next_now(&mailbox), Some(Mail::Event(_))));
+        assert!(matches!(mailbox.next().now_or_never(), Some(Mail::Event(_))));
         mailbox.pass(&changes(2));
         assert_eq!(sent(), [0; 0], "the reader is at the first one");
         assert_eq!(drain(&mailbox), ["changes to 2"]);
-        assert!(next_now(&mailbox).is_none());
+        let reader = waiting(&mailbox);
         mailbox.pass(&changes(3));
         assert_eq!(sent(), [3]);
-        mailbox.attend();
+        drop(reader);
         mailbox.pass(&changes(4));
         assert_eq!(sent(), [3], "the reader does something else");
         assert_eq!(drain(&mailbox), ["changes to 4"]);
+        let _reader = waiting(&mailbox);
         for seq in 5..=7 {
             mailbox.pass(&changes(seq));
         }
@@ -280,7 +289,7 @@ mod tests {
     fn nothing_passes_a_reader_that_has_to_hear_that_it_lags() {
         let transport = Arc::new(Transport { room: 10.into(), ..Transport::default() });
         let mailbox = Mailbox::new(10, usize::MAX).with_outlet(Box::new(Arc::clone(&transport)));
-        assert!(next_now(&mailbox).is_none());
+        let _reader = waiting(&mailbox);
         mailbox.post_head(&Room::new("r").unwrap(), 1);
         mailbox.pass(&changes(2));
         assert_eq!(drain(&mailbox), ["lagging at 2"]);
