@@ -104,6 +104,23 @@ fn open(config: ClientConfig, mines: Arc<Mines>, sink: impl EventSink) -> Client
     Client { calls, desk, runtime: handle }
 }
 
+/// A sink, and the events that it is told.
+fn heard() -> (impl EventSink, mpsc::Receiver<Event>) {
+    let (told, events) = mpsc::channel(64);
+    let sink = move |batch: Vec<Event>| batch.into_iter().for_each(|event| drop(told.try_send(event)));
+    (sink, events)
+}
+
+/// Waits for such an event.
+async fn until(events: &mut mpsc::Receiver<Event>, is_it: impl Fn(&Event) -> bool) {
+    let told = async { while !is_it(&events.recv().await.expect("it is told")) {} };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+}
+
+fn is_closed(event: &Event) -> bool {
+    matches!(event, Event::Connection { status } if status.state == ConnectionState::Closed)
+}
+
 fn write(id: &str) -> Command {
     let write =
         serde_json::json!({"room": "user:ada", "collection": "notes", "id": id, "write": {"create": {}}});
@@ -119,25 +136,15 @@ async fn a_panic_in_the_core_is_a_typed_error_and_the_app_opens_its_data_again()
         ..ClientConfig::new("http://127.0.0.1:9")
     };
     let mines = Arc::new(Mines::default());
-    let (told, mut events) = mpsc::channel(64);
-    let client = open(config.clone(), Arc::clone(&mines), move |batch: Vec<Event>| {
-        batch.into_iter().for_each(|event| drop(told.try_send(event)));
-    });
+    let (sink, mut events) = heard();
+    let client = open(config.clone(), Arc::clone(&mines), sink);
     client.execute(write("accepted")).await.unwrap();
     mines.at_commit.store(true, Ordering::SeqCst);
     let error = tokio::time::timeout(PATIENCE, client.execute(write("lost"))).await.unwrap().unwrap_err();
     assert_eq!(error.code, Code::Closed);
-    let internal = async {
-        loop {
-            match events.recv().await.expect("an error event") {
-                Event::Error { error } if error.code == Code::Internal => break,
-                _ => {}
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, internal).await.unwrap();
+    until(&mut events, |event| matches!(event, Event::Error { error } if error.code == Code::Internal)).await;
     let closed = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap();
-    assert!(matches!(closed, Some(Event::Connection { status }) if status.state == ConnectionState::Closed));
+    assert!(closed.is_some_and(|event| is_closed(&event)));
     assert_eq!(client.execute(Command::Queue).await.unwrap_err().code, Code::Closed);
 
     let client = Client::open(config, |_: Vec<Event>| {}).await.unwrap();
@@ -233,25 +240,15 @@ async fn an_event_that_its_caller_sends_overtakes_nothing_that_was_called_before
 #[tokio::test]
 async fn a_panic_in_a_callers_turn_ends_the_client_and_not_the_caller() {
     let (config, _heard) = backend().await;
-    let (told, mut events) = mpsc::channel(64);
+    let (sink, mut events) = heard();
     let mines = Arc::new(Mines::default());
-    let client = open(config, Arc::clone(&mines), move |batch: Vec<Event>| {
-        batch.into_iter().for_each(|event| drop(told.try_send(event)));
-    });
+    let client = open(config, Arc::clone(&mines), sink);
     client.execute(Command::Connect).await.unwrap();
     let emit = serde_json::json!({"type": "emitWithAck", "event": "echo", "args": []});
     execute_as_caller(&client, command(emit.clone())).await.unwrap();
     mines.at_turn.store(true, Ordering::SeqCst);
     let error = execute_as_caller(&client, command(emit)).await.unwrap_err();
     assert_eq!(error.code, Code::Closed);
-    let closed = async {
-        loop {
-            match events.recv().await.expect("the end is told") {
-                Event::Connection { status } if status.state == ConnectionState::Closed => break,
-                _ => {}
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, closed).await.unwrap();
+    until(&mut events, is_closed).await;
     assert_eq!(client.execute(Command::Queue).await.unwrap_err().code, Code::Closed);
 }

@@ -49,7 +49,7 @@ impl Scopes {
     pub fn hold(&mut self, room: &Room, collection: &Collection) -> Scope {
         let found = self.find(room.as_str(), collection.as_str());
         let scope = found.unwrap_or_else(|| self.add(room.clone(), collection.clone()));
-        self.count(scope)
+        self.hold_again(scope)
     }
 
     fn hold_names(&mut self, room: &str, collection: &str) -> Result<Scope, NameError> {
@@ -59,10 +59,11 @@ impl Scopes {
             Some(scope) => scope,
             None => self.add(Room::new(room)?, Collection::new(collection)?),
         };
-        Ok(self.count(scope))
+        Ok(self.hold_again(scope))
     }
 
-    fn count(&mut self, scope: Scope) -> Scope {
+    /// Counts one holder more of a scope that is known.
+    pub(super) fn hold_again(&mut self, scope: Scope) -> Scope {
         if let Some(Some(named)) = self.named.get_mut(scope.0 as usize) {
             named.holders += 1;
         }
@@ -124,11 +125,6 @@ impl Scopes {
             listed.push(scopes.add(room, collection));
         }
         Some((scopes, listed))
-    }
-
-    /// Counts one holder more of a scope that is known.
-    pub(super) fn hold_again(&mut self, scope: Scope) {
-        self.count(scope);
     }
 
     fn named(&self, scope: Scope) -> Option<&Named> {
