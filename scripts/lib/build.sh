@@ -8,13 +8,15 @@ fast="$root/target/fast"
 server_binary="$fast/syncline-server"
 node_addon="$fast/syncline.node"
 
-# build_fast: the server, the Node addon and the backend of the contract's transcripts. One cargo call, so that all share
-# their dependencies' features.
-# Exports where they are, for whoever starts them.
+# Named in every call that compiles for this profile: cargo adds up the features that the packages named want of what they
+# depend on, which is so compiled once.
+shared_packages=(-p syncline-node -p syncline-contract-backend)
+
+# build_fast: the server, the Node addon and the backend of the contract's transcripts. Exports where they are, for whoever
+# starts them.
 build_fast() {
   say "building the servers and the Node addon"
-  cargo build --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-server -p syncline-node \
-    -p syncline-contract-backend >&2
+  cargo build --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-server "${shared_packages[@]}" >&2
   # Replaced by a rename: a running process may have the old one mapped.
   cp "$fast/libsyncline_node.so" "$node_addon.new"
   mv "$node_addon.new" "$node_addon"

@@ -42,10 +42,24 @@ apt_install() {
     say "only root on Debian can install $*"
     return
   fi
-  if ! DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 ||
-    ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2; then
-    say "could not install $*"
-  fi
+  one_at_a_time apt apt_get_install "$@" || say "could not install $*"
+}
+
+apt_get_install() {
+  DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+# one_at_a_time NAME COMMAND...: in a shell of its own, after every other process that does something of that name.
+one_at_a_time() {
+  local name="$1"
+  shift
+  mkdir -p "$root/target/locks"
+  (
+    flock 9
+    # What the command leaves running does not hold the lock.
+    "$@" 9>&-
+  ) 9>"$root/target/locks/$name"
 }
 
 seconds_since() {

@@ -27,8 +27,7 @@ prepare_swift() {
       swift_missing="there is no swift, and no debootstrap to make a tree that has one"
       return
     fi
-    say "installing swift into $swift_tree"
-    if ! unshare --mount --fork bash "$root/scripts/lib/make_swift_tree.sh" >"$swift_log" 2>&1; then
+    if ! one_at_a_time swift-tree make_swift_tree; then
       tail -n 5 "$swift_log" >&2
       swift_missing="the tree with swift could not be made: see $swift_log"
       return
@@ -37,6 +36,13 @@ prepare_swift() {
   if ! "${swift_run[@]}" swift --version >&2; then
     swift_missing="the tree with swift cannot be entered here"
   fi
+}
+
+# make_swift_tree: unless another process just made it.
+make_swift_tree() {
+  [[ ! -f "$swift_tree/.complete" ]] || return 0
+  say "installing swift into $swift_tree"
+  unshare --mount --fork bash "$root/scripts/lib/make_swift_tree.sh" >"$swift_log" 2>&1
 }
 
 # skip_swift: tells the count that what needs swift was skipped, and why.

@@ -1,18 +1,17 @@
 # The simulation: engines, journal and hub in virtual time, 1,000 seeds, and the bugs that it must find.
 # shellcheck shell=bash
 set -euo pipefail
-# shellcheck source=scripts/lib/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=scripts/lib/build.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/build.sh"
 
 seeds=1000
 if [[ -n "${SYNCLINE_FULL-}" ]]; then
   seeds=20000
 fi
 status=0
-cargo test --locked --no-fail-fast --profile fast -p syncline-simulation || status=1
-simulate() {
-  cargo run --locked --quiet --profile fast -p syncline-simulation -- "$@" || status=1
-}
-simulate --seeds "0..$seeds"
-simulate --sabotage all --seeds 0..200
+simulation=("${shared_packages[@]}" -p syncline-simulation)
+cargo test --locked --no-fail-fast --profile fast "${simulation[@]}" || status=1
+cargo build --locked --profile fast "${simulation[@]}" --bin syncline-simulation
+"$fast/syncline-simulation" --seeds "0..$seeds" || status=1
+"$fast/syncline-simulation" --sabotage all --seeds 0..200 || status=1
 exit "$status"
