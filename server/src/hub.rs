@@ -5,9 +5,9 @@
 mod batch;
 mod compaction;
 mod page;
+mod shared;
 mod terms;
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,10 @@ use syncline_protocol::{
 };
 
 use self::batch::Batch;
-pub use self::batch::document_byte_len;
+pub use self::batch::{changes_byte_len, document_byte_len};
 pub use self::compaction::{Compaction, Tombstone, compact};
 pub use self::page::{PageRequest, page};
+pub use self::shared::SharedDocument;
 pub(crate) use self::terms::is_hidden;
 pub use self::terms::{Condition, Effect, Receipt, Term, Terms};
 use crate::config::HubConfig;
@@ -84,10 +85,13 @@ pub trait RoomStore: PushStore {
     ) -> Result<(), Self::Error>;
 }
 
+/// Changes with documents that are shared with the commit that made them.
+pub type LiveChanges = Changes<SharedDocument>;
+
 /// A document that a push writes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {
-    pub document: Document,
+    pub document: SharedDocument,
     pub replaced: Option<Replaced>,
 }
 
@@ -122,7 +126,7 @@ pub struct Pushed {
     /// Absent when there is nothing to write.
     pub commit: Option<Commit>,
     /// For the room's subscribers, once the commit is durable.
-    pub changes: Option<Changes>,
+    pub changes: Option<LiveChanges>,
 }
 
 /// Who pushes.
@@ -165,7 +169,7 @@ impl<E> From<E> for PushError<E> {
 /// a refused one uses up its number.
 pub fn push<S: PushStore>(
     store: &S,
-    push: &Push,
+    push: Push,
     author: &Author,
     now_ms: u64,
     limits: &Limits,
@@ -179,29 +183,25 @@ pub fn push<S: PushStore>(
             "the client id is another user's",
         )));
     }
-    let count = push.mutations.len();
-    let mut batch = Batch::open(store, &push.room, author, limits, &config.validation, count)?;
+    let Push { room, mutations, .. } = push;
+    let count = mutations.len();
+    let mut batch = Batch::open(store, room, author, limits, &config.validation, count)?;
     let bind = owner.is_none().then(|| author.user.clone());
     if let Some(terms) = &author.terms {
         let bytes_max = config.transaction_bytes_max;
-        let answer = terms::apply(&mut batch, &push.mutations, terms, now_ms, bytes_max)?;
+        let answer = terms::apply(&mut batch, &mutations, terms, now_ms, bytes_max)?;
         let (commit, changes) = batch.close(bind, now_ms);
         return Ok(Pushed { answer, commit, changes });
     }
-    let mut answer = PushAnswer { results: Vec::with_capacity(push.mutations.len()), error: None };
+    let mut answer = PushAnswer { results: Vec::with_capacity(count), error: None };
     let wall_ms_max = now_ms.saturating_add(config.clock_drift_ms_max);
-    for mutation in &push.mutations {
+    for mut mutation in mutations {
         if batch.written_bytes > config.transaction_bytes_max {
             answer.error = Some(rest_later());
             break;
         }
-        let time = mutation.time.capped(wall_ms_max, mutation.client_seq);
-        let mutation = if time == mutation.time {
-            Cow::Borrowed(mutation)
-        } else {
-            Cow::Owned(Mutation { time, ..mutation.clone() })
-        };
-        answer.results.push(batch.apply(&mutation, now_ms)?);
+        mutation.time = mutation.time.capped(wall_ms_max, mutation.client_seq);
+        answer.results.push(batch.apply(mutation, now_ms)?);
     }
     let (commit, changes) = batch.close(bind, now_ms);
     Ok(Pushed { answer, commit, changes })

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use syncline_protocol::message::{
-    Changes, Done, Encoding, Hello, Members, PROTOCOL_VERSION, Page, Presence, PresencePong, Pull, Push,
-    PushAnswer, RoomRequest, Subscribe, event,
+    Done, Encoding, Hello, Members, PROTOCOL_VERSION, Page, Presence, PresencePong, Pull, Push, PushAnswer,
+    RoomRequest, Subscribe, event,
 };
 use syncline_protocol::{ClientId, Collection, ErrorCode, Room, WireError};
 use tokio::sync::{Notify, watch};
@@ -25,7 +25,7 @@ use crate::access::{Identity, Right, Rights};
 
 use crate::fanout::{Interest, Mail, Mailbox, News, head_hint};
 use crate::gateway::{Accepted, Service, Shared};
-use crate::hub::{Author, PageRequest};
+use crate::hub::{Author, LiveChanges, PageRequest};
 use crate::inbox::{self, Inbox, Request, RequestKind, TokenBucket, Waiting};
 use crate::membership::Membership;
 use crate::operate::{self, clients::Client};
@@ -440,9 +440,9 @@ impl Session {
 }
 
 /// Changes without the collections that a subscription left out.
-fn narrowed(changes: &Changes, collections: &[Collection]) -> News {
+fn narrowed(changes: &LiveChanges, collections: &[Collection]) -> News {
     let wanted = changes.changes.iter().filter(|document| collections.contains(&document.collection));
-    News::Changes(Changes { changes: wanted.cloned().collect(), ..changes.clone() })
+    News::Changes(LiveChanges { changes: wanted.cloned().collect(), ..changes.clone() })
 }
 
 fn bound(rooms: &BTreeSet<Room>, room: &Room, rooms_max: u32) -> Result<(), WireError> {

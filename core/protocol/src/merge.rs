@@ -58,6 +58,24 @@ pub fn apply(
     Ok(())
 }
 
+/// As [`apply`], of a mutation that is not needed any more: what it creates is not copied.
+pub fn apply_owned(
+    document: &mut Option<Document>,
+    mut mutation: Mutation,
+    writer: ClientId,
+    now_ms: u64,
+) -> Result<(), NotFound> {
+    if document.is_none()
+        && let Write::Create(fields) = &mut mutation.write
+    {
+        let fields = std::mem::take(fields);
+        let stamp = Stamp { time: mutation.time, writer };
+        *document = Some(created(&mutation, fields, stamp));
+        return Ok(());
+    }
+    apply(document, &mutation, writer, now_ms)
+}
+
 /// Whether every operation of a patch fits the values it would find in `fields`.
 pub fn check(fields: &Fields, patch: &Patch) -> Result<(), PatchError> {
     patch.validate()?;

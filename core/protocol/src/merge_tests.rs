@@ -69,7 +69,11 @@ fn apply_to(document: &mut Option<Document>, act: &Act) -> Result<(), NotFound> 
         time: stamp(act.writer, act.at_ms).time,
         base: None,
     };
-    apply(document, &mutation, act.writer, NOW_MS)
+    let mut owned = document.clone();
+    let applied = apply(document, &mutation, act.writer, NOW_MS);
+    assert_eq!(apply_owned(&mut owned, mutation, act.writer, NOW_MS), applied);
+    assert_eq!(owned, *document, "what is not needed any more has the same effect");
+    applied
 }
 
 fn after<'a>(acts: impl IntoIterator<Item = &'a Act>) -> Document {

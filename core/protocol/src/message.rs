@@ -261,13 +261,14 @@ pub enum MutationStatus {
     Rejected,
 }
 
-/// `sync:changes`: everything in the log from `from_seq` to `to_seq`. A hint: a client that finds a gap pulls.
+/// `sync:changes`: everything in the log from `from_seq` to `to_seq`. A hint: a client that finds a gap pulls. `D` is a
+/// document, or one that is shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Changes {
+pub struct Changes<D = Document> {
     pub room: Room,
     pub from_seq: u64,
     pub to_seq: u64,
-    pub changes: Vec<Document>,
+    pub changes: Vec<D>,
 }
 
 /// `presence:join`, which replaces the state, and `presence:update`, which sets the fields it names.

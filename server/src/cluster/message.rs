@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::Room;
-use syncline_protocol::message::Changes;
 
+use crate::hub::LiveChanges;
 use crate::presence::{NodeId, Report};
 
 /// A message and who sent it: maps with names in MessagePack, so that nodes of neighbouring versions understand each
@@ -17,7 +17,7 @@ pub(super) struct Envelope {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Message {
     /// What was committed in a room, or where its log ends.
-    Changes(Changes),
+    Changes(LiveChanges),
     /// A connection of the sender's has changed.
     Report(Box<Report>),
     /// Who is in the room? Answered to the sender alone.
@@ -124,7 +124,8 @@ mod tests {
             client: Some(client_id),
             place: Place::Inside { lost: true, member: Some(Box::new(member)) },
         };
-        let changes = Changes { room: room.clone(), from_seq: 5, to_seq: 5, changes: vec![document] };
+        let changes =
+            LiveChanges { room: room.clone(), from_seq: 5, to_seq: 5, changes: vec![document.into()] };
         for message in [
             Message::Changes(changes),
             Message::Report(Box::new(report.clone())),

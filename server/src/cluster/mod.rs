@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use syncline_protocol::Room;
-use syncline_protocol::message::Changes;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 #[cfg(fuzzing)]
@@ -34,6 +33,7 @@ use crate::config::{ClusterConfig, RedisUrl};
 use crate::error::ServerError;
 use crate::fanout::{LocalFanout, head_hint};
 use crate::gateway::Shared;
+use crate::hub::{LiveChanges, changes_byte_len};
 use crate::presence::{Effect, Heard, NodeId, Report};
 use crate::webhooks::Webhooks;
 
@@ -158,14 +158,13 @@ impl Cluster {
     }
 
     /// Delivers what this node has committed, and tells the others.
-    pub(crate) fn committed(&self, changes: Changes) {
+    pub(crate) fn committed(&self, changes: LiveChanges) {
         let room = &changes.room;
         if self.webhooks.note(room) {
             // What is not told is found by the search of all rooms.
             self.send(Channel::Tellers, Message::News { room: room.clone() });
         }
-        let bytes: usize = changes.changes.iter().map(crate::hub::document_byte_len).sum();
-        let told = match bytes > self.config.message_bytes_max {
+        let told = match changes_byte_len(&changes) > self.config.message_bytes_max {
             true => head_hint(changes.room.clone(), changes.to_seq),
             false => changes.clone(),
         };
@@ -266,13 +265,13 @@ impl Cluster {
     }
 
     /// Delivers changes to this node's subscribers when it is their turn.
-    fn deliver(&self, changes: Changes) {
+    fn deliver(&self, changes: LiveChanges) {
         let room = changes.room.clone();
         self.advance(&room, |order, now_ms, patience| order.offer(changes, now_ms, patience));
     }
 
     /// Moves a room's order on. What that makes ready is delivered before anything else moves it.
-    fn advance(&self, room: &Room, step: impl FnOnce(&mut Order, u64, Patience) -> Vec<Changes>) {
+    fn advance(&self, room: &Room, step: impl FnOnce(&mut Order, u64, Patience) -> Vec<LiveChanges>) {
         let mut rooms = self.rooms();
         let Some(open) = rooms.open.get_mut(room) else { return };
         for ready in step(&mut open.order, self.now_ms(), self.patience()) {

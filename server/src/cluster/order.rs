@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use syncline_protocol::Room;
-use syncline_protocol::message::{Changes, Page};
+use syncline_protocol::message::Page;
 
 use crate::fanout::head_hint;
+use crate::hub::LiveChanges;
 
 /// How far a room's log was delivered here, and what waits for what it follows.
 #[derive(Debug, Default)]
@@ -14,7 +15,7 @@ pub(super) struct Order {
     delivered: Option<u64>,
     /// Where the log is known to end.
     head: u64,
-    held: BTreeMap<u64, Changes>,
+    held: BTreeMap<u64, LiveChanges>,
     /// When what is missing is read from the storage.
     due_ms: Option<u64>,
 }
@@ -37,8 +38,13 @@ pub(super) struct Missing {
 
 impl Order {
     /// Takes changes, or a hint where the log ends; answers what is to be delivered now, in order.
-    pub(super) fn offer(&mut self, changes: Changes, now_ms: u64, patience: Patience) -> Vec<Changes> {
-        let Changes { from_seq, to_seq, .. } = changes;
+    pub(super) fn offer(
+        &mut self,
+        changes: LiveChanges,
+        now_ms: u64,
+        patience: Patience,
+    ) -> Vec<LiveChanges> {
+        let LiveChanges { from_seq, to_seq, .. } = changes;
         let Some(delivered) = self.delivered else {
             self.delivered = Some(to_seq);
             self.head = self.head.max(to_seq);
@@ -74,7 +80,7 @@ impl Order {
         head: u64,
         now_ms: u64,
         patience: Patience,
-    ) -> Vec<Changes> {
+    ) -> Vec<LiveChanges> {
         // The storage has lost something since: what is committed from now on is new.
         if self.delivered.is_some_and(|delivered| delivered > head) && self.held.is_empty() {
             self.delivered = Some(head);
@@ -107,7 +113,7 @@ impl Order {
         page: Page,
         now_ms: u64,
         patience: Patience,
-    ) -> Vec<Changes> {
+    ) -> Vec<LiveChanges> {
         self.due_ms = None;
         let delivered = self.delivered.unwrap_or(missing.after);
         let changes = if page.reset || page.more {
@@ -120,11 +126,11 @@ impl Order {
             if self.head == missing.head {
                 self.head = page.cursor.max(delivered);
             }
-            Changes {
+            LiveChanges {
                 room: room.clone(),
                 from_seq: missing.after + 1,
                 to_seq: page.cursor,
-                changes: page.changes,
+                changes: page.changes.into_iter().map(Into::into).collect(),
             }
         };
         if changes.to_seq <= delivered {
@@ -137,13 +143,13 @@ impl Order {
     /// Adds what was held and follows now.
     fn with_what_follows(
         &mut self,
-        mut ready: Vec<Changes>,
+        mut ready: Vec<LiveChanges>,
         now_ms: u64,
         patience: Patience,
-    ) -> Vec<Changes> {
+    ) -> Vec<LiveChanges> {
         let mut delivered = self.delivered.unwrap_or_default();
         while let Some(first) = self.held.first_entry() {
-            let Changes { from_seq, to_seq, .. } = *first.get();
+            let LiveChanges { from_seq, to_seq, .. } = *first.get();
             if from_seq > delivered + 1 {
                 break;
             }
@@ -176,15 +182,15 @@ mod tests {
         Room::new("r").unwrap()
     }
 
-    fn changes(from_seq: u64, to_seq: u64) -> Changes {
-        Changes { room: room(), from_seq, to_seq, changes: Vec::new() }
+    fn changes(from_seq: u64, to_seq: u64) -> LiveChanges {
+        LiveChanges { room: room(), from_seq, to_seq, changes: Vec::new() }
     }
 
     fn page(cursor: u64) -> Page {
         Page { changes: Vec::new(), cursor, more: false, reset: false, checksum: None, snapshot: None }
     }
 
-    fn ranges(delivered: &[Changes]) -> Vec<(u64, u64)> {
+    fn ranges(delivered: &[LiveChanges]) -> Vec<(u64, u64)> {
         delivered.iter().map(|changes| (changes.from_seq, changes.to_seq)).collect()
     }
 
@@ -270,7 +276,7 @@ mod tests {
             let mut order = Order::default();
             order.begin(0);
             let (mut cursor, mut now_ms, mut head) = (0, 0, 0);
-            let follow = |delivered: Vec<Changes>, cursor: &mut u64| {
+            let follow = |delivered: Vec<LiveChanges>, cursor: &mut u64| {
                 for changes in delivered {
                     prop_assert!(changes.from_seq <= *cursor + 1, "a gap after {}: {:?}", cursor, changes);
                     prop_assert!(changes.to_seq > *cursor, "nothing new");

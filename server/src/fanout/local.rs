@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use syncline_protocol::Room;
-use syncline_protocol::message::Changes;
 use tokio::sync::Notify;
 
 use super::rounds::{Next, Rounds};
 use super::{LiveEvent, Mailbox, News};
 use crate::config::HubConfig;
+use crate::hub::LiveChanges;
 use crate::presence::ConnectionId;
 
 /// After so many subscribers, others get a turn: a big room must not keep whoever writes in it waiting.
@@ -118,7 +118,7 @@ impl LocalFanout {
 
     /// Takes durable changes for the room's subscribers, which [`run`](Self::run) tells. Calls for one room come in the
     /// order of its log.
-    pub fn announce(&self, changes: Changes) {
+    pub fn announce(&self, changes: LiveChanges) {
         let is_heard = {
             let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
             routes.subscribers.contains_key(&changes.room)

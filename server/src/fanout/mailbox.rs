@@ -178,13 +178,14 @@ mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     use futures_util::FutureExt;
-    use syncline_protocol::message::{Changes, PresenceDiff, UserStatus};
+    use syncline_protocol::message::{PresenceDiff, UserStatus};
 
     use super::*;
+    use crate::hub::LiveChanges;
 
     fn changes(seq: u64) -> Arc<LiveEvent> {
         let room = Room::new("r").unwrap();
-        let changes = Changes { room, from_seq: seq, to_seq: seq, changes: Vec::new() };
+        let changes = LiveChanges { room, from_seq: seq, to_seq: seq, changes: Vec::new() };
         Arc::new(LiveEvent::new(News::Changes(changes)))
     }
 

@@ -8,14 +8,14 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 use syncline_protocol::Room;
-use syncline_protocol::message::{Changes, Encoding, PresenceDiff, UserStatus, event};
+use syncline_protocol::message::{Encoding, PresenceDiff, UserStatus, event};
 
 pub use local::{Interest, LocalFanout};
 pub use mailbox::{Mail, Mailbox, Outlet, Waiting};
 
 use self::local::Round;
 
-use crate::hub::document_byte_len;
+use crate::hub::{LiveChanges, changes_byte_len};
 use crate::wire::{self, Body};
 
 /// Something that happened, encoded once per encoding however many hear of it.
@@ -32,7 +32,7 @@ pub struct LiveEvent {
 /// What a connection may hear unasked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
-    Changes(Changes),
+    Changes(LiveChanges),
     Presence(PresenceDiff),
     Online(UserStatus),
     Offline(UserStatus),
@@ -67,7 +67,7 @@ impl News {
 impl LiveEvent {
     pub fn new(news: News) -> Self {
         let bytes = match &news {
-            News::Changes(changes) => changes.changes.iter().map(document_byte_len).sum(),
+            News::Changes(changes) => changes_byte_len(changes),
             News::Presence(diff) => {
                 let members = diff.joined.iter().chain(&diff.updated);
                 members.map(|member| syncline_protocol::value::fields_byte_len(&member.state)).sum()
@@ -101,6 +101,6 @@ impl LiveEvent {
 
 /// Tells a subscriber that lags where the log ends, without the changes: the empty range after `seq`, a gap to
 /// whoever holds less.
-pub fn head_hint(room: Room, seq: u64) -> Changes {
-    Changes { room, from_seq: seq + 1, to_seq: seq, changes: Vec::new() }
+pub fn head_hint(room: Room, seq: u64) -> LiveChanges {
+    LiveChanges { room, from_seq: seq + 1, to_seq: seq, changes: Vec::new() }
 }

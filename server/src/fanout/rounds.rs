@@ -6,11 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use syncline_protocol::Room;
-use syncline_protocol::message::Changes;
 
 use super::head_hint;
 use crate::config::HubConfig;
-use crate::hub::document_byte_len;
+use crate::hub::{LiveChanges, changes_byte_len};
 
 /// All rooms of which there is something to tell, or was just now.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ struct Line {
 
 #[derive(Debug)]
 struct Waiting {
-    changes: Changes,
+    changes: LiveChanges,
     /// What they took when they came.
     bytes: usize,
 }
@@ -45,7 +44,7 @@ struct Waiting {
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
     /// Tell the subscribers, and [end](Rounds::end) the round when they have taken it.
-    Tell { changes: Changes, bytes: usize, number: u64 },
+    Tell { changes: LiveChanges, bytes: usize, number: u64 },
     /// Ask again then, or when there is more.
     At(Instant),
     /// Ask again when there is more.
@@ -67,11 +66,11 @@ impl Rounds {
     }
 
     /// Takes what follows in a room's log. Answers whether it may be told at once.
-    pub(super) fn offer(&mut self, changes: Changes) -> bool {
+    pub(super) fn offer(&mut self, changes: LiveChanges) -> bool {
         let room = changes.room.clone();
         let line = self.rooms.entry(room.clone()).or_default();
         let was_idle = line.waiting.is_empty() && line.under_way.is_none();
-        let mut next = Waiting { bytes: byte_len(&changes), changes };
+        let mut next = Waiting { bytes: changes_byte_len(&changes), changes };
         if self.bytes > 0 && self.bytes + next.bytes > self.bytes_max {
             // Those who hear of the head read the rest for themselves.
             self.bytes -= line.waiting.drain(..).map(|waiting| waiting.bytes).sum::<usize>();
@@ -124,20 +123,16 @@ impl Rounds {
     }
 }
 
-fn byte_len(changes: &Changes) -> usize {
-    changes.changes.iter().map(document_byte_len).sum()
-}
-
 impl Waiting {
     /// Whether the two are one range; a mere head is none.
     fn is_before(&self, next: &Self) -> bool {
-        let is_range = |changes: &Changes| changes.from_seq <= changes.to_seq;
+        let is_range = |changes: &LiveChanges| changes.from_seq <= changes.to_seq;
         is_range(&self.changes) && is_range(&next.changes) && self.changes.to_seq + 1 == next.changes.from_seq
     }
 
     /// Makes one range of two. Each document is in it once, as it stands in the log.
     fn append(&mut self, next: Self) {
-        let Changes { to_seq, changes: new, .. } = next.changes;
+        let LiveChanges { to_seq, changes: new, .. } = next.changes;
         self.changes
             .changes
             .retain(|old| !new.iter().any(|new| new.id == old.id && new.collection == old.collection));

@@ -17,22 +17,23 @@ fn document(id: &str, seq: u64) -> Document {
     .unwrap()
 }
 
-fn change(name: &str, id: &str, seq: u64) -> Changes {
-    Changes { room: room(name), from_seq: seq, to_seq: seq, changes: vec![document(id, seq)] }
+fn change(name: &str, id: &str, seq: u64) -> LiveChanges {
+    let changes = vec![document(id, seq).into()];
+    LiveChanges { room: room(name), from_seq: seq, to_seq: seq, changes }
 }
 
 fn rounds() -> Rounds {
     Rounds::new(&HubConfig::default())
 }
 
-fn told(rounds: &mut Rounds, now: Instant) -> (Changes, u64) {
+fn told(rounds: &mut Rounds, now: Instant) -> (LiveChanges, u64) {
     match rounds.next(now) {
         Next::Tell { changes, number, .. } => (changes, number),
         other => panic!("{other:?}"),
     }
 }
 
-fn places(changes: &Changes) -> Vec<(String, u64)> {
+fn places(changes: &LiveChanges) -> Vec<(String, u64)> {
     changes.changes.iter().map(|document| (document.id.to_string(), document.seq)).collect()
 }
 
@@ -84,7 +85,7 @@ fn a_subscriber_that_takes_nothing_keeps_the_others_waiting_for_a_time_only() {
 
 #[test]
 fn beyond_what_may_wait_subscribers_hear_of_the_head_alone() {
-    let one = byte_len(&change("r", "a", 1));
+    let one = changes_byte_len(&change("r", "a", 1));
     let config = HubConfig { live_queued_bytes_max: 2 * one, ..HubConfig::default() };
     let (mut rounds, now) = (Rounds::new(&config), Instant::now());
     rounds.offer(change("r", "a", 1));
@@ -101,7 +102,7 @@ fn beyond_what_may_wait_subscribers_hear_of_the_head_alone() {
 
 #[test]
 fn a_message_is_never_too_large_to_be_told_whole() {
-    let one = byte_len(&change("r", "a", 1));
+    let one = changes_byte_len(&change("r", "a", 1));
     let config = HubConfig { live_bytes_max: 2 * one, ..HubConfig::default() };
     let (mut rounds, now) = (Rounds::new(&config), Instant::now());
     rounds.offer(change("r", "a", 1));

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use syncline_protocol::conflict::fields_in_conflict;
 use syncline_protocol::limits::VALUE_DEPTH_MAX;
-use syncline_protocol::message::{Changes, MutationResult, MutationStatus};
+use syncline_protocol::message::{MutationResult, MutationStatus};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{
@@ -13,13 +13,13 @@ use syncline_protocol::{
 };
 
 use super::terms::{hidden, is_hidden};
-use super::{Author, Commit, DocumentKey, Head, PushStore, Replaced, Written};
+use super::{Author, Commit, DocumentKey, Head, LiveChanges, PushStore, Replaced, Written};
 use crate::validate::{Effect, Validation};
 
 /// A push under way: what it has read and will write.
 pub(super) struct Batch<'a, S> {
     store: &'a S,
-    room: &'a Room,
+    room: Room,
     pub(super) client: ClientId,
     user: &'a str,
     pub(super) limits: &'a Limits,
@@ -49,15 +49,15 @@ pub(super) struct Weighed {
 impl<'a, S: PushStore> Batch<'a, S> {
     pub(super) fn open(
         store: &'a S,
-        room: &'a Room,
+        room: Room,
         author: &'a Author,
         limits: &'a Limits,
         validation: &'a Validation,
         mutations: usize,
     ) -> Result<Self, S::Error> {
         let client = author.client;
-        let head = store.head(room)?;
-        let last_client_seq = store.last_client_seq(room, client)?;
+        let head = store.head(&room)?;
+        let last_client_seq = store.last_client_seq(&room, client)?;
         Ok(Self {
             store,
             room,
@@ -75,46 +75,47 @@ impl<'a, S: PushStore> Batch<'a, S> {
         })
     }
 
-    pub(super) fn apply(&mut self, mutation: &Mutation, now_ms: u64) -> Result<MutationResult, S::Error> {
+    pub(super) fn apply(&mut self, mutation: Mutation, now_ms: u64) -> Result<MutationResult, S::Error> {
         let key = (mutation.collection.clone(), mutation.id.clone());
         if mutation.client_seq <= self.last_client_seq_before && !is_active(Sabotage::DedupeOff) {
-            return self.duplicate(mutation, &key);
+            return self.duplicate(&mutation, &key);
         }
-        self.last_client_seq = mutation.client_seq;
+        let client_seq = mutation.client_seq;
+        self.last_client_seq = client_seq;
         if is_hidden(&mutation.collection) {
-            self.rejections.push((mutation.client_seq, hidden()));
+            self.rejections.push((client_seq, hidden()));
             return Ok(MutationResult {
                 error: Some(hidden()),
-                ..result(mutation, MutationStatus::Rejected)
+                ..result(client_seq, MutationStatus::Rejected)
             });
         }
         let current = self.working(&key)?.document.clone();
         let conflict = match &current {
-            Some(document) => fields_in_conflict(document, mutation, self.client),
-            None => is_of_purged(mutation).then(Vec::new),
+            Some(document) => fields_in_conflict(document, &mutation, self.client),
+            None => is_of_purged(&mutation).then(Vec::new),
         };
         if let Some(fields) = conflict {
             let error = WireError::new(ErrorCode::Conflict, "the document changed since the mutation's base");
-            self.rejections.push((mutation.client_seq, error));
+            self.rejections.push((client_seq, error));
             return Ok(MutationResult {
                 document: current.map(Document::for_clients),
                 fields: Some(fields),
-                ..result(mutation, MutationStatus::Conflict)
+                ..result(client_seq, MutationStatus::Conflict)
             });
         }
         if current.is_none() && mutation.write == Write::Delete {
             // What is to be gone is gone. A reader that got to the floor does not have it either.
             return Ok(MutationResult {
                 seq: Some(self.head_before.floor),
-                ..result(mutation, MutationStatus::Applied)
+                ..result(client_seq, MutationStatus::Applied)
             });
         }
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
         match self.effect(current, mutation, &key, now_ms) {
-            Ok(document) => Ok(self.put(mutation, &key, document, before.unwrap_or_default())),
+            Ok(document) => Ok(self.put(client_seq, &key, document, before.unwrap_or_default())),
             Err(error) => {
-                self.rejections.push((mutation.client_seq, error.clone()));
-                Ok(MutationResult { error: Some(error), ..result(mutation, MutationStatus::Rejected) })
+                self.rejections.push((client_seq, error.clone()));
+                Ok(MutationResult { error: Some(error), ..result(client_seq, MutationStatus::Rejected) })
             }
         }
     }
@@ -123,14 +124,14 @@ impl<'a, S: PushStore> Batch<'a, S> {
     pub(super) fn effect(
         &self,
         current: Option<Document>,
-        mutation: &Mutation,
+        mutation: Mutation,
         key: &DocumentKey,
         now_ms: u64,
     ) -> Result<Weighed, WireError> {
         let after = merged(current, mutation, self.client, now_ms, self.limits)?;
         if !self.validation.is_empty() {
             let before = self.documents.get(key).and_then(|working| working.document.as_ref());
-            let effect = Effect { room: self.room, user: self.user, before, after: &after.document };
+            let effect = Effect { room: &self.room, user: self.user, before, after: &after.document };
             let validated = self.validation.validate(&effect);
             validated.map_err(|reason| WireError::new(ErrorCode::Invalid, reason))?;
         }
@@ -139,7 +140,7 @@ impl<'a, S: PushStore> Batch<'a, S> {
 
     pub(super) fn put(
         &mut self,
-        mutation: &Mutation,
+        client_seq: u64,
         key: &DocumentKey,
         Weighed { mut document, bytes }: Weighed,
         (checksum_before, deleted_before): (Checksum, bool),
@@ -157,14 +158,14 @@ impl<'a, S: PushStore> Batch<'a, S> {
             self.written_bytes -= working.written_bytes.replace(bytes).unwrap_or(0);
             working.document = Some(document);
         }
-        MutationResult { seq, ..result(mutation, MutationStatus::Applied) }
+        MutationResult { seq, ..result(client_seq, MutationStatus::Applied) }
     }
 
     pub(super) fn working(&mut self, key: &DocumentKey) -> Result<&Working, S::Error> {
         match self.documents.entry(key.clone()) {
             Entry::Occupied(found) => Ok(found.into_mut()),
             Entry::Vacant(place) => {
-                let document = self.store.document(self.room, key)?;
+                let document = self.store.document(&self.room, key)?;
                 let replaced = document
                     .as_ref()
                     .map(|document| Replaced { seq: document.seq, deleted: document.deleted });
@@ -177,10 +178,10 @@ impl<'a, S: PushStore> Batch<'a, S> {
     /// applied. A document that no longer holds the number went with its tombstone, which stood at the floor or
     /// below.
     fn duplicate(&mut self, mutation: &Mutation, key: &DocumentKey) -> Result<MutationResult, S::Error> {
-        let rejection = self.store.rejection(self.room, self.client, mutation.client_seq)?;
+        let rejection = self.store.rejection(&self.room, self.client, mutation.client_seq)?;
         let client = self.client;
         let document = self.working(key)?.document.clone();
-        let duplicate = result(mutation, MutationStatus::Duplicate);
+        let duplicate = result(mutation.client_seq, MutationStatus::Duplicate);
         let holds = document.as_ref().is_some_and(|held| held.version.seen(client) >= mutation.client_seq);
         Ok(match rejection {
             Some(error) if error.code == ErrorCode::Conflict => MutationResult {
@@ -207,11 +208,11 @@ impl<'a, S: PushStore> Batch<'a, S> {
     /// nothing that it could have written was ever purged.
     fn may_have_gone(&self, mutation: &Mutation) -> Result<bool, S::Error> {
         let leaves_a_trace = self.head_before.floor == 0 && mutation.write != Write::Delete;
-        let dropped_through = self.store.rejections_dropped_through(self.room, self.client)?;
+        let dropped_through = self.store.rejections_dropped_through(&self.room, self.client)?;
         Ok(!leaves_a_trace && mutation.client_seq > dropped_through)
     }
 
-    pub(super) fn close(self, owner: Option<String>, now_ms: u64) -> (Option<Commit>, Option<Changes>) {
+    pub(super) fn close(self, owner: Option<String>, now_ms: u64) -> (Option<Commit>, Option<LiveChanges>) {
         if self.last_client_seq == self.last_client_seq_before {
             return (None, None);
         }
@@ -219,21 +220,26 @@ impl<'a, S: PushStore> Batch<'a, S> {
             .documents
             .into_values()
             .filter(|working| working.written_bytes.is_some())
-            .filter_map(|working| Some(Written { document: working.document?, replaced: working.replaced }))
+            .filter_map(|Working { document, replaced, .. }| {
+                Some(Written { document: document?.into(), replaced })
+            })
             .collect();
         documents.sort_by_key(|written| written.document.seq);
-        let changes = (self.head.seq > self.head_before.seq).then(|| Changes {
+        let changes = (self.head.seq > self.head_before.seq).then(|| LiveChanges {
             room: self.room.clone(),
             from_seq: self.head_before.seq + 1,
             to_seq: self.head.seq,
             changes: documents
                 .iter()
                 .filter(|written| !is_hidden(&written.document.collection))
-                .map(|written| written.document.clone().for_clients())
+                .map(|written| match written.document.deleted {
+                    true => Document::clone(&written.document).for_clients().into(),
+                    false => written.document.clone(),
+                })
                 .collect(),
         });
         let commit = Commit {
-            room: self.room.clone(),
+            room: self.room,
             client: self.client,
             owner,
             head: self.head,
@@ -246,15 +252,8 @@ impl<'a, S: PushStore> Batch<'a, S> {
     }
 }
 
-pub(super) fn result(mutation: &Mutation, status: MutationStatus) -> MutationResult {
-    MutationResult {
-        client_seq: mutation.client_seq,
-        status,
-        seq: None,
-        document: None,
-        fields: None,
-        error: None,
-    }
+pub(super) fn result(client_seq: u64, status: MutationStatus) -> MutationResult {
+    MutationResult { client_seq, status, seq: None, document: None, fields: None, error: None }
 }
 
 /// Whether a mutation changes a document that its writer has seen, and that is no longer there: its deletion was
@@ -266,7 +265,7 @@ fn is_of_purged(mutation: &Mutation) -> bool {
 /// The document after the mutation, or why the mutation is refused.
 fn merged(
     current: Option<Document>,
-    mutation: &Mutation,
+    mutation: Mutation,
     client: ClientId,
     now_ms: u64,
     limits: &Limits,
@@ -290,7 +289,7 @@ fn merged(
     // A creation of what is not there makes just what it writes.
     let known = (current.is_none() && matches!(mutation.write, Write::Create(_))).then_some(written);
     let mut document = current;
-    merge::apply(&mut document, mutation, client, now_ms)
+    merge::apply_owned(&mut document, mutation, client, now_ms)
         .map_err(|error| WireError::new(ErrorCode::NotFound, error.to_string()))?;
     let Some(document) = document else {
         return Err(WireError::new(ErrorCode::NotFound, merge::NotFound.to_string()));
@@ -325,6 +324,11 @@ fn nests_within(value: &Value, depth_max: usize) -> bool {
 /// What a document takes in memory and, roughly, on the wire.
 pub fn document_byte_len(document: &Document) -> usize {
     fields_byte_len(&document.fields) + metadata_byte_len(document)
+}
+
+/// The same of all documents in changes.
+pub fn changes_byte_len(changes: &LiveChanges) -> usize {
+    changes.changes.iter().map(|document| document_byte_len(document)).sum()
 }
 
 fn metadata_byte_len(document: &Document) -> usize {

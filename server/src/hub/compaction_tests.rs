@@ -122,7 +122,7 @@ impl<S: TestStore> Scene<S> {
         let push_request = Push { room: room(), after: None, mutations };
         let author = Author::client(format!("user {client}"), client_id(client));
         let rooms = self.store.rooms();
-        let pushed = push(rooms, &push_request, &author, self.now_ms, &Limits::default(), &self.config);
+        let pushed = push(rooms, push_request, &author, self.now_ms, &Limits::default(), &self.config);
         let pushed = pushed.unwrap();
         if let Some(commit) = pushed.commit {
             self.store.apply(commit);

@@ -202,7 +202,7 @@ pub(super) fn apply<S: PushStore>(
         let held = batch.current(book)?;
         match held.and_then(|held| receipt.find(&held.fields, now_ms)) {
             Some(Ok(answered)) => {
-                results.push(result(book, MutationStatus::Duplicate));
+                results.push(result(book.client_seq, MutationStatus::Duplicate));
                 results.extend(answered);
                 return Ok(PushAnswer { results, error: None });
             }
@@ -220,13 +220,13 @@ pub(super) fn apply<S: PushStore>(
     }
     if let Some((receipt, book)) = book {
         batch.keep(receipt, book, &results, now_ms)?;
-        results.insert(0, result(book, MutationStatus::Applied));
+        results.insert(0, result(book.client_seq, MutationStatus::Applied));
     }
     Ok(PushAnswer { results, error: None })
 }
 
 fn rejected(mutation: &Mutation, error: WireError) -> MutationResult {
-    MutationResult { error: Some(error), ..result(mutation, MutationStatus::Rejected) }
+    MutationResult { error: Some(error), ..result(mutation.client_seq, MutationStatus::Rejected) }
 }
 
 impl<S: PushStore> Batch<'_, S> {
@@ -251,7 +251,7 @@ impl<S: PushStore> Batch<'_, S> {
             return Ok(MutationResult {
                 seq: live.map(|document| document.seq),
                 error: Some(error),
-                ..result(mutation, MutationStatus::Conflict)
+                ..result(mutation.client_seq, MutationStatus::Conflict)
             });
         }
         let time = after(current.as_ref(), now_ms);
@@ -262,10 +262,10 @@ impl<S: PushStore> Batch<'_, S> {
         let client_seq = self.last_client_seq + 1;
         let numbered = Mutation { client_seq, write, time, base: None, ..mutation.clone() };
         let before = current.as_ref().map(|document| (document.checksum(), document.deleted));
-        match self.effect(current, &numbered, &key_of(mutation), now_ms) {
+        match self.effect(current, numbered, &key_of(mutation), now_ms) {
             Ok(document) => {
                 self.last_client_seq = client_seq;
-                let put = self.put(&numbered, &key_of(mutation), document, before.unwrap_or_default());
+                let put = self.put(client_seq, &key_of(mutation), document, before.unwrap_or_default());
                 Ok(MutationResult { client_seq: mutation.client_seq, ..put })
             }
             Err(error) => Ok(rejected(mutation, error)),
@@ -296,7 +296,7 @@ impl<S: PushStore> Batch<'_, S> {
         document.version.record(self.client, client_seq);
         self.last_client_seq = client_seq;
         let bytes = document_byte_len(&document);
-        self.put(book, &key_of(book), Weighed { document, bytes }, Default::default());
+        self.put(book.client_seq, &key_of(book), Weighed { document, bytes }, Default::default());
         Ok(())
     }
 }

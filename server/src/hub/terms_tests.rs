@@ -25,7 +25,7 @@ impl Hub {
     fn push(&mut self, mutations: Vec<Mutation>, author: &Author) -> Result<Pushed, WireError> {
         let push = Push { room: room(), after: None, mutations };
         let (limits, config) = (Limits::default(), HubConfig::default());
-        match super::push(&self.store, &push, author, self.now_ms, &limits, &config) {
+        match super::push(&self.store, push, author, self.now_ms, &limits, &config) {
             Ok(pushed) => {
                 if let Some(commit) = pushed.commit.clone() {
                     self.store.apply(commit);

@@ -25,7 +25,7 @@ impl Hub {
     fn push_as(&mut self, user: &str, client: u8, mutations: Vec<Mutation>) -> Result<Pushed, WireError> {
         let push = Push { room: room(), after: None, mutations };
         let author = Author::client(user, client_id(client));
-        match super::push(&self.store, &push, &author, NOW_MS, &self.limits, &self.config) {
+        match super::push(&self.store, push, &author, NOW_MS, &self.limits, &self.config) {
             Ok(pushed) => {
                 if let Some(commit) = pushed.commit.clone() {
                     self.store.apply(commit);
@@ -139,6 +139,15 @@ fn live_changes_cover_the_whole_range_of_a_push() {
     assert_eq!((changes.from_seq, changes.to_seq), (2, 4));
     let seqs: Vec<u64> = changes.changes.iter().map(|document| document.seq).collect();
     assert_eq!(seqs, [3, 4]);
+}
+
+#[test]
+fn what_is_told_is_the_committed_document_and_not_a_copy() {
+    let pushed = Hub::new().push_as("ann", 1, vec![create(1, "a"), create(2, "b")]).unwrap();
+    let (committed, told) = (pushed.commit.unwrap().documents, pushed.changes.unwrap().changes);
+    let committed = committed.iter().map(|written| std::ptr::from_ref::<Document>(&written.document));
+    assert!(committed.eq(told.iter().map(|document| std::ptr::from_ref::<Document>(document))));
+    assert_eq!(told.len(), 2);
 }
 
 #[test]

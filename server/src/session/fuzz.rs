@@ -76,7 +76,7 @@ fn answered<'a, T: Send + 'a>(answer: Result<T, WireError>) -> Reply<'a, T> {
 impl Storage for Rooms {
     fn push(&self, push: Push, author: Author) -> Reply<'_, PushAnswer> {
         let mut store = self.store.lock().unwrap();
-        let pushed = hub::push(&*store, &push, &author, 1_000_000, &self.limits, &self.hub);
+        let pushed = hub::push(&*store, push, &author, 1_000_000, &self.limits, &self.hub);
         answered(match pushed {
             Ok(pushed) => {
                 if let Some(commit) = pushed.commit {

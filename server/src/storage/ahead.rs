@@ -120,7 +120,7 @@ impl Ahead {
             room.clients.remove(&commit.client);
         }
         for written in commit.documents {
-            let key = (written.document.collection, written.document.id);
+            let key = (written.document.collection.clone(), written.document.id.clone());
             if room.documents.get(&key).is_some_and(|(last, _)| *last == number) {
                 room.documents.remove(&key);
             }
@@ -177,7 +177,7 @@ impl Ahead {
     fn waiting_document(&self, room: &Room, key: &DocumentKey) -> Option<&Document> {
         let (number, place) = self.rooms.get(room)?.documents.get(key)?;
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.waiting.get(index)?.commit.documents.get(*place).map(|written| &written.document)
+        self.waiting.get(index)?.commit.documents.get(*place).map(|written| &*written.document)
     }
 }
 

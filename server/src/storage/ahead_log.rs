@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use syncline_protocol::message::{decode_compact, encode_compact};
+use syncline_protocol::message::{decode_compact, encode_compact_into};
 
 use super::StorageError;
 use crate::hub::Commit;
@@ -18,6 +18,8 @@ const NAMES: [&str; 2] = ["ahead-0", "ahead-1"];
 /// The last byte is the format's version. Not UTF-8, so it does not occur within text.
 const MARKER: [u8; 4] = [0xF5, 0xA4, 0xED, 1];
 const FRAME_HEADER_BYTES: usize = 20;
+/// Of the length before each commit.
+const LENGTH_BYTES: usize = size_of::<u32>();
 /// A file grows by multiples of this, in bytes: a write over blocks that exist needs no other sync than its own.
 const PREALLOCATION_BYTES: u64 = 1 << 20;
 
@@ -70,17 +72,27 @@ impl AheadLog {
 
     /// Adds a commit to the group that [`sync`](Self::sync) writes next, and returns its number and what it takes.
     pub(super) fn append(&mut self, commit: &Commit) -> Result<(u64, usize), StorageError> {
-        let encoded = encode_compact(commit)?;
-        let length = u32::try_from(encoded.len()).map_err(|_| io::Error::other("a commit is too large"))?;
-        if self.group.is_empty() {
+        let before = self.group.len();
+        if before == 0 {
             self.group.resize(FRAME_HEADER_BYTES, 0);
             self.group_first = self.next;
         }
-        self.group.extend_from_slice(&length.to_le_bytes());
-        self.group.extend_from_slice(&encoded);
+        // What failed half-way must not be in the group.
+        let bytes = self.add(commit).inspect_err(|_| self.group.truncate(before))?;
         let number = self.next;
         self.next += 1;
-        Ok((number, encoded.len()))
+        Ok((number, bytes))
+    }
+
+    /// Adds a commit behind its length, which it answers.
+    fn add(&mut self, commit: &Commit) -> Result<usize, StorageError> {
+        let head = self.group.len();
+        self.group.extend_from_slice(&[0; LENGTH_BYTES]);
+        encode_compact_into(commit, &mut self.group)?;
+        let bytes = self.group.len() - head - LENGTH_BYTES;
+        let length = u32::try_from(bytes).map_err(|_| io::Error::other("a commit is too large"))?;
+        self.group[head..head + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+        Ok(bytes)
     }
 
     /// Makes the group durable.

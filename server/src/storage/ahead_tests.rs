@@ -50,7 +50,7 @@ fn mutation(client_seq: u64, id: u8, write: u8) -> Mutation {
 }
 
 fn pushed<S: PushStore<Error: std::fmt::Debug>>(store: &S, push: &Push, author: &Author) -> hub::Pushed {
-    hub::push(store, push, author, 1_000, &Limits::default(), &HubConfig::default()).unwrap()
+    hub::push(store, push.clone(), author, 1_000, &Limits::default(), &HubConfig::default()).unwrap()
 }
 
 fn changes<S: RoomStore<Error: std::fmt::Debug>>(store: &S, room: &Room) -> Vec<Document> {

@@ -24,7 +24,7 @@ fn push(rooms: &mut Ahead, room: &str, client_seq: u64, write: Written) {
     };
     let push = Push { room: Room::new(room).unwrap(), after: None, mutations: vec![mutation] };
     let (limits, config) = (Limits::default(), HubConfig::default());
-    let pushed = hub::push(rooms, &push, &author(), 1_000, &limits, &config).unwrap();
+    let pushed = hub::push(rooms, push, &author(), 1_000, &limits, &config).unwrap();
     rooms.commit(pushed.commit.unwrap()).unwrap();
     rooms.sync().unwrap();
 }

@@ -55,7 +55,7 @@ impl MemoryStore {
                 room.tombstones.insert(document.seq, commit.committed_at_ms);
             }
             room.log.insert(document.seq, key.clone());
-            room.documents.insert(key, document);
+            room.documents.insert(key, document.into_document());
         }
         let client = room.clients.entry(commit.client).or_default();
         client.last_client_seq = commit.last_client_seq;

@@ -23,10 +23,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
+use syncline_protocol::message::{Page, Push, PushAnswer};
 use syncline_protocol::{ClientId, Collection, Document, DocumentId, ErrorCode, Room, WireError};
 
-use crate::hub::{Author, DocumentKey, PageRequest};
+use crate::hub::{Author, DocumentKey, LiveChanges, PageRequest};
 
 /// Why a store failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum StorageError {
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, WireError>> + Send + 'a>>;
 
 /// Told of every durable push, in the order of its room's log, before the push is answered.
-pub type OnCommit = Arc<dyn Fn(Changes) + Send + Sync>;
+pub type OnCommit = Arc<dyn Fn(LiveChanges) + Send + Sync>;
 
 /// A store of rooms, shared by all connections. A failure is answered `unavailable`, or `internal` for a damaged
 /// record.

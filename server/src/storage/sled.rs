@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
+use syncline_protocol::message::{Page, Push, PushAnswer};
 use syncline_protocol::{ClientId, Document, ErrorCode, Limits, Room, WireError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
@@ -19,7 +19,9 @@ use super::backup::Export;
 use super::sweep::Sweep;
 use super::{ListRequest, Listing, OnCommit, Reply, Storage, StorageError, too_much, unavailable};
 use crate::config::{HubConfig, StorageConfig};
-use crate::hub::{self, Author, DocumentKey, PageRequest, PushError, PushStore, document_byte_len};
+use crate::hub::{
+    self, Author, DocumentKey, LiveChanges, PageRequest, PushError, PushStore, document_byte_len,
+};
 
 /// A [`Storage`] in one folder of this machine.
 #[derive(Debug)]
@@ -153,7 +155,7 @@ type HeldPush = (Push, Author, Answer<PushAnswer>);
 #[derive(Default)]
 struct Group {
     finishes: Vec<Finish>,
-    changes: Vec<Changes>,
+    changes: Vec<LiveChanges>,
     /// Deletions were purged, of which only the tables know.
     purged: bool,
     closing: Option<Answer<()>>,
@@ -250,7 +252,7 @@ impl Worker {
                 self.held.push((push, author, answer));
             }
             Job::Push { push, author, answer } => {
-                let done = self.push(&push, &author, group);
+                let done = self.push(push, &author, group);
                 group.answer(answer, done);
             }
             Job::Page { request, answer } => {
@@ -303,10 +305,11 @@ impl Worker {
         Ok(documents)
     }
 
-    fn push(&mut self, push: &Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {
+    fn push(&mut self, push: Push, author: &Author, group: &mut Group) -> Result<PushAnswer, WireError> {
         if !self.healthy.load(Ordering::Relaxed) {
             return Err(unavailable());
         }
+        let room = push.room.clone();
         let pushed = match hub::push(&self.rooms, push, author, now_ms(), &self.limits, &self.hub) {
             Ok(pushed) => pushed,
             Err(PushError::Refused(error)) => return Err(error),
@@ -324,7 +327,7 @@ impl Worker {
         if tombstones > self.hub.tombstones_kept_max {
             // The push itself succeeded; a failure here is in the log, and ends all service if it must.
             group.purged |= {
-                let compacted = compact(&mut self.rooms, &push.room, &self.hub);
+                let compacted = compact(&mut self.rooms, &room, &self.hub);
                 self.told(compacted).unwrap_or(false)
             };
         }
@@ -376,7 +379,7 @@ impl Worker {
     fn let_go(&mut self, group: &mut Group) {
         if self.held.first().is_some_and(|(push, ..)| !self.is_copied(&push.room)) {
             for (push, author, answer) in std::mem::take(&mut self.held) {
-                let done = self.push(&push, &author, group);
+                let done = self.push(push, &author, group);
                 group.answer(answer, done);
             }
         }

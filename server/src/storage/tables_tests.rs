@@ -53,7 +53,7 @@ fn commit(seq: u64, documents: Vec<(Option<u64>, Document)>) -> Commit {
 }
 
 fn written((seq, document): (Option<u64>, Document)) -> Written {
-    Written { document, replaced: seq.map(|seq| Replaced { seq, deleted: false }) }
+    Written { document: document.into(), replaced: seq.map(|seq| Replaced { seq, deleted: false }) }
 }
 
 fn log(tables: &Tables) -> Vec<(String, u64)> {

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 
-use syncline_protocol::message::{Changes, Page, Push, PushAnswer};
+use syncline_protocol::message::{Page, Push, PushAnswer};
 use syncline_protocol::{ErrorCode, Mutation, Room, WireError};
-use syncline_server::hub::PageRequest;
+use syncline_server::hub::{LiveChanges, PageRequest};
 use syncline_server::storage::{Storage, StorageLocation, backup};
 
 use crate::support::{Fixture, STEP_TIMEOUT, author, create, delete, push_to, request, run};
@@ -47,7 +47,7 @@ impl Scene {
         let (told, commits) = mpsc::sync_channel(COMMITS_MAX);
         let (go_on, gate) = mpsc::sync_channel::<()>(COMMITS_MAX);
         let gate = Mutex::new(gate);
-        let on_commit = Arc::new(move |changes: Changes| {
+        let on_commit = Arc::new(move |changes: LiveChanges| {
             // Nobody listens when the test has failed.
             if told.send(changes.room).is_ok() {
                 let _ = gate.lock().unwrap().recv();

@@ -5,12 +5,12 @@ use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use syncline_protocol::message::{Changes, MutationStatus, Page, Push, PushAnswer};
+use syncline_protocol::message::{MutationStatus, Page, Push, PushAnswer};
 use syncline_protocol::value::Fields;
 use syncline_protocol::{
     ClientId, Collection, DocumentId, HybridTime, Mutation, Op, Patch, Path, Room, Value, WireError, Write,
 };
-use syncline_server::hub::{Author, PageRequest};
+use syncline_server::hub::{Author, LiveChanges, PageRequest};
 use syncline_server::storage::{Storage, StorageError, StorageLocation};
 use syncline_server::{Config, Mode};
 
@@ -23,7 +23,7 @@ pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Fixture {
     pub(crate) config: Config,
-    pub(crate) told: Arc<Mutex<Vec<Changes>>>,
+    pub(crate) told: Arc<Mutex<Vec<LiveChanges>>>,
     pub(crate) schema: Option<Arc<Schema>>,
 }
 
@@ -52,7 +52,7 @@ impl Fixture {
         self.schema.as_ref().unwrap()
     }
 
-    pub(crate) fn told(&self) -> Vec<Changes> {
+    pub(crate) fn told(&self) -> Vec<LiveChanges> {
         self.told.lock().unwrap().clone()
     }
 }

@@ -108,7 +108,7 @@ impl World {
             };
             let push = Push { room: key.room, after: None, mutations: vec![mutation] };
             let (limits, config) = (&self.server.limits, &self.server.config);
-            let pushed = hub::push(&self.server.store, &push, &author, START_MS, limits, config);
+            let pushed = hub::push(&self.server.store, push, &author, START_MS, limits, config);
             let commit = match pushed {
                 Ok(pushed) => pushed.commit,
                 Err(PushError::Refused(error)) => return Err(Failure(format!("no ledger: {error}"))),

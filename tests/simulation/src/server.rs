@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use syncline::transport::{
     DecodeLimits, Decoder, Frame, Handshake, Message, Namespace, Packet, Parser, Payload,
 };
-use syncline_protocol::message::{self, Auth, Changes, Encoding, Hello, event};
+use syncline_protocol::message::{self, Auth, Encoding, Hello, event};
 use syncline_protocol::{ClientId, Collection, Document, ErrorCode, Limits, Mutation, Room, WireError};
 use syncline_server::config::HubConfig;
 use syncline_server::fanout::{LocalFanout, Mail, Mailbox, News, head_hint};
-use syncline_server::hub::{self, Head, PushStore};
+use syncline_server::hub::{self, Head, LiveChanges, PushStore};
 use syncline_server::presence::{ConnectionId, Notice, Roster};
 use syncline_server::storage::memory::MemoryStore;
 
@@ -345,7 +345,7 @@ impl Session {
                 Some(collections) => {
                     let wanted =
                         changes.changes.iter().filter(|found| collections.contains(&found.collection));
-                    let narrowed = Changes { changes: wanted.cloned().collect(), ..changes.clone() };
+                    let narrowed = LiveChanges { changes: wanted.cloned().collect(), ..changes.clone() };
                     payload(self.parser, self.encoding, &narrowed)
                 }
             },

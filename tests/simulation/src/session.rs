@@ -3,12 +3,12 @@
 use serde::de::DeserializeOwned;
 use syncline::transport::{Message, Packet, Payload};
 use syncline_protocol::message::{
-    self, Changes, Done, Encoding, Failure, Members, MutationStatus, Page, Presence, PresencePong, Pull,
-    Push, PushAnswer, RoomRequest, Subscribe, TokenRefresh, event,
+    self, Done, Encoding, Failure, Members, MutationStatus, Page, Presence, PresencePong, Pull, Push,
+    PushAnswer, RoomRequest, Subscribe, TokenRefresh, event,
 };
 use syncline_protocol::{ErrorCode, Room, WireError};
 use syncline_server::fanout::Interest;
-use syncline_server::hub::{self, Author, PageRequest, PushError};
+use syncline_server::hub::{self, Author, LiveChanges, PageRequest, PushError};
 use syncline_server::presence::ConnectionId;
 
 use crate::backend;
@@ -161,7 +161,7 @@ impl Server {
             // There is nothing more to wait for than what the push before was told.
             return Err(WireError { retry_after_ms: Some(0), ..error });
         }
-        let pushed = hub::push(&self.store, push, &author, now_ms, &self.limits, &self.config);
+        let pushed = hub::push(&self.store, push.clone(), &author, now_ms, &self.limits, &self.config);
         let pushed = pushed.map_err(|error| match error {
             PushError::Refused(error) => error,
             PushError::Store(never) => match never {},
@@ -181,7 +181,7 @@ impl Server {
         Ok(pushed.answer)
     }
 
-    fn publish(&self, changes: Changes) {
+    fn publish(&self, changes: LiveChanges) {
         self.fanout.announce(changes);
     }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::ClientWrapper;
-use syncline_protocol::{ClientId, Document, Room, WireError};
+use syncline_protocol::{ClientId, Room, WireError};
 use tokio_postgres::Statement;
 
 use super::connections::Lease;
 use super::snapshot::ClientState;
 use super::statements::{self, Parameter, to_bigint, uuid};
-use crate::hub::{Commit, DocumentKey, Head};
+use crate::hub::{Commit, DocumentKey, Head, SharedDocument};
 use crate::storage::StorageError;
 use crate::storage::codec::encode;
 
@@ -17,7 +17,7 @@ use crate::storage::codec::encode;
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     owners: BTreeMap<ClientId, String>,
-    documents: HashMap<DocumentKey, (u64, Document)>,
+    documents: HashMap<DocumentKey, (u64, SharedDocument)>,
     /// The last number of each client, and how many rejections are new.
     clients: BTreeMap<ClientId, (u64, u64)>,
     rejections: Vec<(ClientId, u64, WireError)>,

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use syncline_protocol::message::{Changes, Push, PushAnswer};
+use syncline_protocol::message::{Push, PushAnswer};
 use syncline_protocol::{ErrorCode, Room, WireError};
 
 use super::connections::{Connections, Lease};
@@ -11,7 +11,7 @@ use super::effects::Effects;
 use super::snapshot::{ClientState, Snapshot};
 use super::statements::{self, Parameter};
 use super::{PostgresError, Settings};
-use crate::hub::{self, Author, Head, PushError, document_byte_len};
+use crate::hub::{self, Author, Head, LiveChanges, PushError, document_byte_len};
 use crate::storage::StorageError;
 use crate::storage::codec::decode;
 
@@ -21,7 +21,7 @@ pub(super) struct Made {
     /// Of the first pushes; the others were not tried.
     pub(super) answers: Vec<Result<PushAnswer, WireError>>,
     /// In the order of the log.
-    pub(super) changes: Vec<Changes>,
+    pub(super) changes: Vec<LiveChanges>,
     pub(super) head: Head,
 }
 
@@ -65,9 +65,9 @@ pub(super) async fn push_group(
             }
             break;
         }
-        let first_part =
-            is_cut.then(|| Push { mutations: push.mutations[..count].to_vec(), ..(*push).clone() });
-        let push = first_part.as_ref().unwrap_or(push);
+        // It is tried again if the transaction fails.
+        let push =
+            Push { room: push.room.clone(), after: push.after, mutations: push.mutations[..count].to_vec() };
         match hub::push(&snapshot, push, author, now_ms, &settings.limits, &settings.hub) {
             Ok(mut pushed) => {
                 if let Some(commit) = pushed.commit {

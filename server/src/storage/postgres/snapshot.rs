@@ -60,7 +60,7 @@ impl Snapshot {
         for written in &commit.documents {
             let document = &written.document;
             let key = (document.collection.clone(), document.id.clone());
-            self.documents.insert(key, document.clone());
+            self.documents.insert(key, Document::clone(document));
         }
         let client = self.clients.entry(commit.client).or_default();
         client.last_client_seq = commit.last_client_seq;
