@@ -13,7 +13,7 @@ use syncline_protocol::{
 };
 
 use super::terms::{hidden, is_hidden};
-use super::{Author, Commit, DocumentKey, Head, LiveChanges, PushStore, Replaced, Written};
+use super::{Author, Commit, DocumentKey, Head, LiveChanges, PushStore, Replaced, SharedDocument, Written};
 use crate::validate::{Effect, Validation};
 
 /// A push under way: what it has read and will write.
@@ -41,6 +41,7 @@ pub(super) struct Working {
 }
 
 /// A document as a mutation makes it, with its [`document_byte_len`].
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Weighed {
     pub(super) document: Document,
     pub(super) bytes: usize,
@@ -219,9 +220,9 @@ impl<'a, S: PushStore> Batch<'a, S> {
         let mut documents: Vec<_> = self
             .documents
             .into_values()
-            .filter(|working| working.written_bytes.is_some())
-            .filter_map(|Working { document, replaced, .. }| {
-                Some(Written { document: document?.into(), replaced })
+            .filter_map(|Working { document, replaced, written_bytes }| {
+                let written = Weighed { document: document?, bytes: written_bytes? };
+                Some(Written { document: written.into(), replaced })
             })
             .collect();
         documents.sort_by_key(|written| written.document.seq);
@@ -326,9 +327,9 @@ pub fn document_byte_len(document: &Document) -> usize {
     fields_byte_len(&document.fields) + metadata_byte_len(document)
 }
 
-/// The same of all documents in changes.
+/// What all documents in changes take.
 pub fn changes_byte_len(changes: &LiveChanges) -> usize {
-    changes.changes.iter().map(|document| document_byte_len(document)).sum()
+    changes.changes.iter().map(SharedDocument::byte_len).sum()
 }
 
 fn metadata_byte_len(document: &Document) -> usize {

@@ -6,20 +6,34 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use syncline_protocol::Document;
 
-/// Reads and writes as the document does.
+use super::batch::{Weighed, document_byte_len};
+
+/// Reads and writes as the document does, and knows what that takes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SharedDocument(Arc<Document>);
+pub struct SharedDocument(Arc<Weighed>);
 
 impl SharedDocument {
     /// The document itself: a copy, if somebody else has it, too.
     pub fn into_document(self) -> Document {
-        Arc::unwrap_or_clone(self.0)
+        Arc::unwrap_or_clone(self.0).document
+    }
+
+    /// Its [`document_byte_len`].
+    pub fn byte_len(&self) -> usize {
+        self.0.bytes
+    }
+}
+
+impl From<Weighed> for SharedDocument {
+    fn from(weighed: Weighed) -> Self {
+        Self(Arc::new(weighed))
     }
 }
 
 impl From<Document> for SharedDocument {
     fn from(document: Document) -> Self {
-        Self(Arc::new(document))
+        let bytes = document_byte_len(&document);
+        Self::from(Weighed { document, bytes })
     }
 }
 
@@ -27,13 +41,13 @@ impl Deref for SharedDocument {
     type Target = Document;
 
     fn deref(&self) -> &Document {
-        &self.0
+        &self.0.document
     }
 }
 
 impl Serialize for SharedDocument {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.0.document.serialize(serializer)
     }
 }
 

@@ -28,6 +28,9 @@ impl Hub {
         match super::push(&self.store, push, &author, NOW_MS, &self.limits, &self.config) {
             Ok(pushed) => {
                 if let Some(commit) = pushed.commit.clone() {
+                    for Written { document, .. } in &commit.documents {
+                        assert_eq!(document.byte_len(), document_byte_len(document));
+                    }
                     self.store.apply(commit);
                 }
                 self.check();

@@ -11,7 +11,7 @@ use super::effects::Effects;
 use super::snapshot::{ClientState, Snapshot};
 use super::statements::{self, Parameter};
 use super::{PostgresError, Settings};
-use crate::hub::{self, Author, Head, LiveChanges, PushError, document_byte_len};
+use crate::hub::{self, Author, Head, LiveChanges, PushError};
 use crate::storage::StorageError;
 use crate::storage::codec::decode;
 
@@ -71,11 +71,8 @@ pub(super) async fn push_group(
         match hub::push(&snapshot, push, author, now_ms, &settings.limits, &settings.hub) {
             Ok(mut pushed) => {
                 if let Some(commit) = pushed.commit {
-                    written_bytes += commit
-                        .documents
-                        .iter()
-                        .map(|written| document_byte_len(&written.document))
-                        .sum::<usize>();
+                    written_bytes +=
+                        commit.documents.iter().map(|written| written.document.byte_len()).sum::<usize>();
                     snapshot.apply(&commit);
                     effects.add(commit);
                 }
