@@ -3,6 +3,8 @@
 use syncline_protocol::message::{MutationStatus, PushAnswer, event};
 use syncline_protocol::{ConflictKind, Path, Value, Write};
 
+mod brought_back;
+
 use super::bench::*;
 use super::faulty_store::Fault;
 use super::server_log::{ServerLog, result};
