@@ -352,9 +352,7 @@ impl Engine {
         if let Some(entry) = entry {
             self.outbox.insert(&entry, Some(now.mono_us));
             self.queries.touch(&key);
-            if self.replica.follow(&key.room) && self.session.is_open() {
-                self.subscribe_room(&key.room);
-            }
+            self.follow_room(&key.room);
         }
         let unsettled = Unsettled::Resolved { request, parked: Box::new(parked), new };
         self.uncommitted.push(Uncommitted::Conflict(unsettled));
@@ -421,7 +419,7 @@ impl Engine {
 
     fn take_back(&mut self, removed: Removed, key: &DocumentKey, retry_at_us: u64) {
         self.queries.touch(key);
-        self.replica.follow(&key.room);
+        self.follow_room(&key.room);
         self.outbox.put_back(removed);
         self.outbox.start_over(&key.room, retry_at_us);
     }

@@ -383,6 +383,16 @@ fn a_conflict_that_could_not_be_saved_is_taken_back_and_asked_for_again() {
 }
 
 #[test]
+fn a_room_that_was_let_go_is_subscribed_again_if_its_conflict_is_taken_back() {
+    let mut scene = Scene::of(Manual, vec![set("a", "n", 1)]);
+    scene.bench.call(Command::Unsubscribe { room: room() }).unwrap();
+    scene.bench.store.fault = Some(Fault::Commit);
+    scene.serve();
+    assert!(matches!(scene.bench.asked.pop_front(), Some((_, Asked::Unsubscribe(_)))));
+    scene.bench.expect_subscribe();
+}
+
+#[test]
 fn a_resolution_that_could_not_be_saved_leaves_the_conflict() {
     let mut scene = Scene::of(Manual, vec![set("a", "n", 1)]);
     scene.serve();
