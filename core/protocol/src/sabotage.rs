@@ -92,6 +92,10 @@ bugs! {
     BodiesNotMoved "bodies_not_moved",
     /// A write that could not be written to the journal is looked for there.
     BodiesNotRolledBack "bodies_not_rolled_back",
+    /// What a journal added up to is believed though it was written anew since.
+    SummaryOutlivesJournal "summary_outlives_journal",
+    /// What a journal adds up to leaves out the last write that waits.
+    SummaryIncomplete "summary_incomplete",
     /// A change of the cache is not seen before its database has it.
     WaitingNotSeen "waiting_not_seen",
     /// A flush leaves out what the cache's database was not given yet.

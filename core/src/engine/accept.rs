@@ -59,9 +59,7 @@ impl Engine {
             if self.queries.reach(room, &mutation.collection) {
                 self.queries.touch(&document_key(room, mutation));
             }
-            if self.replica.follow(room) && self.session.is_open() {
-                self.subscribe_room(room);
-            }
+            self.follow_room(room);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use uuid::Builder;
 
 use super::Engine;
 use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
+use super::presence::Announcement;
 use super::query::{Query, Started, View};
 use super::trace::TraceKind;
 use super::wire::Request;
@@ -271,7 +272,7 @@ impl Engine {
 
     fn leave_presence(&mut self, now: Now, room: Room, out: &mut Vec<Output>) {
         if self.presence.leave(&room) && self.session.is_open() {
-            self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, Request::Notice, out);
+            self.announce(now, Announcement::Leave(room), out);
         }
     }
 

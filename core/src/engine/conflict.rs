@@ -37,6 +37,8 @@ pub struct Dispute<'a> {
     pub written: Stamp,
     /// `None` where the server holds nothing, not even a deletion.
     pub document: Option<&'a Document>,
+    /// Whether a later write of this client took effect, or may have: sent again, this one would come behind it.
+    pub overtaken: bool,
 }
 
 /// What becomes of a write in conflict.
@@ -58,10 +60,14 @@ pub enum Decision {
 
 impl Decision {
     pub fn of(dispute: Dispute<'_>) -> Self {
-        let Dispute { strategy, write, base, written, document } = dispute;
+        let Dispute { strategy, write, base, written, document, overtaken } = dispute;
         let deleted = document.is_none_or(|document| document.deleted);
         match (write, document) {
             (Write::Delete, _) if deleted => return Self::Settle,
+            _ if overtaken && strategy == ConflictStrategy::Manual => return Self::Park,
+            // What it deleted was made anew since.
+            (Write::Delete, _) if overtaken => return Self::Settle,
+            _ if overtaken => return Self::Drop,
             (_, Some(_)) if strategy == ConflictStrategy::Merge => return Self::Merge,
             // The app saw no document, and there is none: the cache keeps no trace of deletions.
             (Write::Create(_), Some(_)) if deleted && base.is_empty() => return Self::Override,

@@ -39,7 +39,7 @@ fn create() -> Write {
 fn decide(strategy: ConflictStrategy, write: &Write, wall_ms: u64, document: Option<&Document>) -> Decision {
     let base = VersionVector::from_iter([(OTHER, 1)]);
     let written = stamp(wall_ms, ME);
-    Decision::of(Dispute { strategy, write, base: &base, written, document })
+    Decision::of(Dispute { strategy, write, base: &base, written, document, overtaken: false })
 }
 
 #[test]
@@ -95,6 +95,7 @@ fn a_creation_where_the_app_saw_nothing_goes_over_a_deletion() {
                 base: &nothing,
                 written,
                 document: Some(document),
+                overtaken: false,
             })
         };
         assert_eq!(decide(&document(true)), Decision::Override);
@@ -108,6 +109,24 @@ fn without_a_document_nothing_is_sent_again_upon_it() {
         assert_eq!(decide(strategy, &update(), NEWER_MS, None), Decision::Drop);
     }
     assert_eq!(decide(Manual, &update(), NEWER_MS, None), Decision::Park);
+}
+
+#[test]
+fn nothing_is_sent_again_behind_a_later_write() {
+    let (live, deleted) = (document(false), document(true));
+    let decide = |strategy, write: &Write, document| {
+        let base = VersionVector::from_iter([(OTHER, 1)]);
+        let written = stamp(NEWER_MS, ME);
+        Decision::of(Dispute { strategy, write, base: &base, written, document, overtaken: true })
+    };
+    for strategy in [Merge, LastWriteWins, FirstWriteWins, ServerWins, ClientWins] {
+        assert_eq!(decide(strategy, &update(), Some(&live)), Decision::Drop);
+        assert_eq!(decide(strategy, &create(), Some(&deleted)), Decision::Drop);
+        assert_eq!(decide(strategy, &Write::Delete, Some(&live)), Decision::Settle);
+    }
+    for write in [update(), create(), Write::Delete] {
+        assert_eq!(decide(Manual, &write, Some(&live)), Decision::Park);
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::message::event;
+use syncline_protocol::message::{RoomRequest, event};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{HybridClock, Limits, Room};
 
@@ -447,6 +447,10 @@ impl Engine {
             Announcement::Update(presence) => {
                 let request = Request::PresenceUpdate { room: presence.room.clone() };
                 self.request(now, event::PRESENCE_UPDATE, &presence, request, out);
+            }
+            Announcement::Leave(room) => {
+                let request = Request::PresenceLeave { room: room.clone() };
+                self.request(now, event::PRESENCE_LEAVE, &RoomRequest { room }, request, out);
             }
         }
     }

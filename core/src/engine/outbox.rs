@@ -254,7 +254,7 @@ impl Outbox {
         &'a self,
         key: &'a DocumentKey,
         store: &'a dyn Store,
-    ) -> impl Iterator<Item = Result<Entry, StoreError>> + 'a {
+    ) -> impl DoubleEndedIterator<Item = Result<Entry, StoreError>> + 'a {
         let scope = self.scopes.find(key.room.as_str(), key.collection.as_str());
         let likely = scope.into_iter().flat_map(|scope| self.likely(scope, key.id_hash()));
         likely.map(|number| self.entry(number, store)).filter(|entry| {

@@ -28,6 +28,8 @@ pub struct PresenceBook {
     stale: BTreeMap<Room, u64>,
     status: PresenceStatus,
     refused: BoxedMap<Room, Refused>,
+    /// Rooms that were left, of which the server did not take notice: when it is told again, on the monotonic clock.
+    left: BoxedMap<Room, u64>,
     changed: BTreeSet<Room>,
     throttle_ms: u64,
     background_ms: u64,
@@ -57,6 +59,7 @@ pub enum Announcement {
     Join(Presence),
     /// What changed.
     Update(Presence),
+    Leave(Room),
 }
 
 impl Seen {
@@ -78,6 +81,7 @@ impl PresenceBook {
             stale: BTreeMap::new(),
             status: PresenceStatus::default(),
             refused: BoxedMap::default(),
+            left: BoxedMap::default(),
             changed: BTreeSet::new(),
             throttle_ms,
             background_ms,
@@ -89,6 +93,7 @@ impl PresenceBook {
         let shown = ShownState::new(state, &BTreeMap::new(), now.mono_ms(), limits)?;
         self.announced.insert(room.clone(), Announced::new(shown));
         self.refused.remove(room);
+        self.left.remove(room);
         self.note_change(room);
         Ok(())
     }
@@ -127,6 +132,13 @@ impl PresenceBook {
         self.announced.remove(room).is_some()
     }
 
+    /// The server did not take notice that this client left a room: it is told again.
+    pub fn leave_again(&mut self, room: &Room, at_us: u64) {
+        if !self.is_joined(room) {
+            self.left.insert(room.clone(), at_us);
+        }
+    }
+
     /// What to announce as a session opens: everything.
     pub fn announce_all(&mut self, now: Now) -> Vec<Announcement> {
         for announced in self.announced.values_mut() {
@@ -146,6 +158,11 @@ impl PresenceBook {
             !retried
         });
         let mut announcements = Vec::new();
+        self.left.retain(|room, at_us| {
+            let is_due = due(Some(*at_us));
+            announcements.extend(is_due.then(|| Announcement::Leave(room.clone())));
+            !is_due
+        });
         for (room, announced) in &mut self.announced {
             if due(announced.send_at_us()) {
                 let background_ms = (self.status == PresenceStatus::Away).then_some(self.background_ms);
@@ -197,6 +214,7 @@ impl PresenceBook {
             self.stale.entry(room.clone()).or_insert(until_us);
         }
         self.refused.clear();
+        self.left.clear();
     }
 
     /// There is no connection, and none is wanted: nobody is known to be present.
@@ -205,6 +223,7 @@ impl PresenceBook {
         self.members.clear();
         self.stale.clear();
         self.refused.clear();
+        self.left.clear();
     }
 
     /// Nobody is known to be in the room any more.
@@ -257,7 +276,7 @@ impl PresenceBook {
     pub fn next_announcement(&self) -> Option<u64> {
         let retries = self.refused.values().filter_map(|refused| refused.retry_at_us);
         let own = self.announced.values().filter_map(Announced::send_at_us);
-        retries.chain(own).min()
+        retries.chain(own).chain(self.left.values().copied()).min()
     }
 
     /// When something [expires](Self::expire), on the monotonic clock.

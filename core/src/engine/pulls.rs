@@ -96,6 +96,13 @@ impl Engine {
         self.pulls.push(room, Ask::Subscribe);
     }
 
+    /// Follows a room that has a pending write.
+    pub(super) fn follow_room(&mut self, room: &Room) {
+        if self.replica.follow(room) && self.session.is_open() {
+            self.subscribe_room(room);
+        }
+    }
+
     /// Asks for what is new in a room, also if its last page is under way.
     pub(super) fn pull_again(&mut self, room: &Room) {
         match self.replica.ask_again(room) {

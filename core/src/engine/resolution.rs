@@ -1,15 +1,12 @@
 //! How conflicts are carried out: writes sent again, dropped, parked, and what the app decides about parked ones.
 //!
 //! A write sent again takes a new number, for the server has used up the old one. All pending writes of its
-//! document from there on take new numbers with it, so none overtakes. Pending writes of one document share the
-//! base of the first: where the server refuses one, it refuses those behind it too, so an old number that is
-//! still under way has no effect. Only where the document was purged between the two does the server take what is
-//! behind: then nothing is sent again.
-
-use std::collections::BTreeSet;
+//! document from there on take new numbers with it, so none overtakes. A write has the base of the pending one before
+//! it: where the server refuses one, it refuses those behind it too, so an old number that is still under way has no
+//! effect. Only where the document was purged between the two does the server take what is behind: then nothing is
+//! sent again.
 
 use syncline_protocol::conflict::fields_in_conflict;
-use syncline_protocol::gather::Gather as _;
 use syncline_protocol::message::{MutationResult, MutationStatus};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{
@@ -51,9 +48,8 @@ pub(super) fn conflict_error(result: &MutationResult) -> Option<WireError> {
 }
 
 impl Engine {
-    /// The version that a write of the document is made upon; `None` where the server merges. That of the first pending
-    /// write without an answer: where that one is refused, this one has to be. What the server took and the cache does
-    /// not show yet cannot be refused any more, and may stand upon an older version than what was sent again since.
+    /// The version that a write of the document is made upon; `None` where the server merges. That of the newest pending
+    /// write: where that one is refused, this one has to be. One that the cache shows cannot be refused any more.
     pub(super) fn base_of(
         &self,
         key: &DocumentKey,
@@ -62,20 +58,33 @@ impl Engine {
         if self.collections.conflict(&key.collection) == ConflictStrategy::Merge {
             return Ok(None);
         }
-        let mut newest = store.document(key)?.map(|document| document.version).unwrap_or_default();
-        let held = newest.seen(self.identity.client_id);
-        for pending in self.outbox.of_document(key, store) {
+        let cached = store.document(key)?.map(|document| document.version).unwrap_or_default();
+        let held = cached.seen(self.identity.client_id);
+        let newest = self.newest_upon_a_version(key, store)?.filter(|newest| newest.client_seq > held);
+        Ok(Some(newest.and_then(|newest| newest.base).unwrap_or(cached)))
+    }
+
+    /// The pending write of a document that was accepted last, of those that have a base. What the app decided about was
+    /// accepted before others, under whatever number it waits now.
+    fn newest_upon_a_version(
+        &self,
+        key: &DocumentKey,
+        store: &dyn Store,
+    ) -> Result<Option<Mutation>, StoreError> {
+        let mut newest: Option<(u64, Mutation)> = None;
+        for pending in self.outbox.of_document(key, store).rev() {
             let pending = pending?;
-            let Mutation { client_seq, base: Some(base), .. } = &pending.mutation else { continue };
-            if *client_seq <= held {
-                continue;
-            }
-            newest.clone_from(base);
-            if !self.is_applied(&pending) {
+            let (accepted, mutation) = (pending.accepted().client_seq, pending.mutation);
+            let newest_accepted = newest.as_ref().map_or(0, |(accepted, _)| *accepted);
+            if newest_accepted > mutation.client_seq {
+                // Nothing was accepted under a higher number than it has.
                 break;
             }
+            if accepted > newest_accepted && mutation.base.is_some() {
+                newest = Some((accepted, mutation));
+            }
         }
-        Ok(Some(newest))
+        Ok(newest.map(|(_, mutation)| mutation))
     }
 
     /// The server found the write in conflict with `document`.
@@ -108,14 +117,13 @@ impl Engine {
             return self.outbox.start_over(&room, now.after_ms(self.settings.retry_delay_ms));
         }
         let conflict = Conflict { kind: ConflictKind::of(&mutation.write, document.as_ref()), fields };
-        // Sent again upon what was made behind it, it would overtake.
-        let met = document.as_ref().filter(|document| !self.is_behind_its_like(mutation, &writes, document));
         let decision = Decision::of(Dispute {
             strategy: self.collections.conflict(&mutation.collection),
             write: &mutation.write,
             base,
             written: Stamp { time: entry.accepted().time, writer: self.identity.client_id },
-            document: met,
+            document: document.as_ref(),
+            overtaken: self.is_overtaken(&entry, &writes, document.as_ref()),
         });
         if let Some(document) = &document {
             self.clock.observe(document.newest_stamp().time);
@@ -172,18 +180,24 @@ impl Engine {
         })
     }
 
-    /// Whether the server took a later write of the same base, all the same: what had refused this one was purged
-    /// before that came, and the document is made anew.
-    fn is_behind_its_like(&self, mutation: &Mutation, writes: &[Entry], document: &Document) -> bool {
-        let writes = || writes.iter().map(|entry| &entry.mutation);
-        // A version names the last write that the server took, never one that it refused.
-        let versions =
-            std::iter::once(&document.version).chain(writes().filter_map(|other| other.base.as_ref()));
-        let taken: BTreeSet<u64> = versions.map(|version| version.seen(self.identity.client_id)).gather();
-        writes().any(|other| {
-            let is_like = other.client_seq > mutation.client_seq && other.base == mutation.base;
-            is_like && taken.contains(&other.client_seq)
-        })
+    /// Whether the server took a later write of the document, or may have: sent again, the refused one would come behind
+    /// it. A version names the last write that the server took. And a later write stands upon another version only if
+    /// this one was answered when that was made or sent again: it was settled, and a crash brought it back.
+    fn is_overtaken(&self, refused: &Entry, writes: &[Entry], document: Option<&Document>) -> bool {
+        let Mutation { client_seq, base, .. } = &refused.mutation;
+        let accepted = refused.accepted().client_seq;
+        let taken = document.map_or(0, |document| document.version.seen(self.identity.client_id));
+        // An earlier one has a higher number if a crash kept the rest of those that were sent again with it.
+        let is_earlier =
+            |other: &Entry| other.mutation.client_seq == taken && other.accepted().client_seq < accepted;
+        if taken > *client_seq && !writes.iter().any(is_earlier) {
+            return true;
+        }
+        let is_later = |other: &&Entry| {
+            other.mutation.client_seq > *client_seq && other.accepted().client_seq > accepted
+        };
+        let mut bases = writes.iter().filter(is_later).filter_map(|other| other.mutation.base.as_ref());
+        bases.any(|later| Some(later) != base.as_ref())
     }
 
     /// Of `writes`, all that are pending of the document, the refused one and those behind it.
@@ -338,9 +352,7 @@ impl Engine {
         if let Some(entry) = entry {
             self.outbox.insert(&entry, Some(now.mono_us));
             self.queries.touch(&key);
-            if self.replica.follow(&key.room) && self.session.is_open() {
-                self.subscribe_room(&key.room);
-            }
+            self.follow_room(&key.room);
         }
         let unsettled = Unsettled::Resolved { request, parked: Box::new(parked), new };
         self.uncommitted.push(Uncommitted::Conflict(unsettled));
@@ -407,7 +419,7 @@ impl Engine {
 
     fn take_back(&mut self, removed: Removed, key: &DocumentKey, retry_at_us: u64) {
         self.queries.touch(key);
-        self.replica.follow(&key.room);
+        self.follow_room(&key.room);
         self.outbox.put_back(removed);
         self.outbox.start_over(&key.room, retry_at_us);
     }

@@ -160,6 +160,11 @@ impl Engine {
                     return self.handle_presence_refused(now, &room, error);
                 }
             }
+            Request::PresenceLeave { room } => {
+                if let Err(error) = decode_answer::<Done>(args) {
+                    return self.handle_leave_refused(now, &room, error);
+                }
+            }
             Request::Ping => match decode_answer::<PresencePong>(args) {
                 Ok(pong) => self.handle_pong(now, pong, out),
                 Err(error) if error.code.retry() == Retry::AfterAuth => return Err(error),
@@ -186,6 +191,19 @@ impl Engine {
         if let Some(cursor) = self.replica.hear_head(room, head) {
             self.pulls.push(room, Ask::PageAfter(cursor));
         }
+    }
+
+    /// Without this, whoever left would be there as long as its connection.
+    fn handle_leave_refused(&mut self, now: Now, room: &Room, error: Error) -> Result<(), Error> {
+        match error.code.retry() {
+            Retry::AfterAuth => return Err(error),
+            Retry::Later => {
+                let delay_ms = error.retry_after_ms.unwrap_or(self.settings.retry_delay_ms);
+                self.presence.leave_again(room, now.after_ms(delay_ms));
+            }
+            Retry::Never => {}
+        }
+        Ok(())
     }
 
     pub(super) fn handle_presence_refused(

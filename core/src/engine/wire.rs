@@ -34,6 +34,9 @@ pub(super) enum Request {
     PresenceUpdate {
         room: Room,
     },
+    PresenceLeave {
+        room: Room,
+    },
     Ping,
     /// An event of the app, or about a room of its own.
     Socket(super::socket::Ticket),

@@ -162,8 +162,10 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         };
         let summary_file = SummaryFile::new(files.clone(), &directory);
         // What cannot be read now is read from the journal itself.
-        let is_of_journal =
-            |summary: &Summary| Journal::is_whole(&place, summary.tag, summary.through).unwrap_or(false);
+        let is_of_journal = |summary: &Summary| {
+            is_active(Sabotage::SummaryOutlivesJournal)
+                || Journal::is_whole(&place, summary.tag, summary.through).unwrap_or(false)
+        };
         let summary = summary_file.read(&keyring).filter(is_of_journal);
         let known = summary.as_ref().map(|summary| summary.through);
         let mut recovering = match summary {
@@ -337,7 +339,9 @@ impl<F: FileSystem, C: Cache> Store for DiskStore<F, C> {
         }
         // First: what it holds may be in the clear, and the new journal sealed.
         self.summarized_through = 0;
-        self.summary_file.remove()?;
+        if !is_active(Sabotage::SummaryOutlivesJournal) {
+            self.summary_file.remove()?;
+        }
         let (mut bodies, mut live_bytes) = (Bodies::default(), LiveBytes::default());
         let before = &self.bodies;
         self.journal.rewrite(|journal, add| {

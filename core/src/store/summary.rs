@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::message::{decode_compact, encode_compact};
+use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::{Collection, Room};
 
 use super::bodies::{Bodies, Position};
@@ -125,7 +126,8 @@ fn encode(tag: u32, through: u64, found: &Recovered, bodies: &Bodies) -> Result<
     contents.extend_from_slice(&length.to_le_bytes());
     contents.extend_from_slice(&head);
     let mut before = Before::default();
-    for (number, head) in queued.iter() {
+    let left_out = usize::from(is_active(Sabotage::SummaryIncomplete));
+    for (number, head) in queued.iter().take(queued.len().saturating_sub(left_out)) {
         let (Some(position), Some(place)) = (bodies.position(number), place_of(head.scope)) else {
             return Err(encode_error(format_args!("entry {number} stands nowhere")));
         };

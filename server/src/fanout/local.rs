@@ -155,14 +155,17 @@ impl LocalFanout {
         }
     }
 
-    /// Tells what may be told at a time, without a turn for anybody else. Answers whether there was any.
-    pub fn tell_at(&self, now: Instant) -> bool {
+    /// Tells what may be told at a time, without a turn for anybody else. Answers whether there was any, and when more may be
+    /// told, unless that is heard of.
+    pub fn tell_at(&self, now: Instant) -> (bool, Option<Instant>) {
         let mut is_told = false;
-        while let Ok(telling) = self.next_round(now) {
-            telling.post(&telling.subscribers);
+        loop {
+            match self.next_round(now) {
+                Ok(telling) => telling.post(&telling.subscribers),
+                Err(at) => return (is_told, at),
+            }
             is_told = true;
         }
-        is_told
     }
 
     /// What is to be told next, or when there may be more, unless that is heard of.

@@ -7,7 +7,7 @@ use syncline::engine::queue::command::{JobCommand, JobReply};
 use syncline::engine::queue::http::{HttpRequest, HttpResponse};
 use syncline::engine::{Engine, EngineConfig};
 use syncline::job::JobId;
-use syncline::store::{EncryptionKey, KEY_BYTES, Record, Store, StoreError};
+use syncline::store::{EncryptionKey, KEY_BYTES, Record, Recovered, Store, StoreError};
 use syncline::transport::{self, DecodeLimits, Decoder, Frame, Namespace, Parser};
 use syncline::{Code, Error};
 use syncline_protocol::{ClientId, Room};
@@ -80,8 +80,8 @@ pub struct Life {
     pub present: BTreeMap<Room, syncline_protocol::Fields>,
     /// Whether the app wants a connection.
     pub connects: bool,
-    /// Writes and jobs that the journal held when the process began: with those that were confirmed, but not yet in a durable
-    /// cache, there may be more of them than the outbox takes.
+    /// What counted against the outbox's caps when the process began: with writes that were confirmed, but not yet in a durable
+    /// cache, it may be more than the outbox takes.
     pub recovered: u64,
 }
 
@@ -214,7 +214,7 @@ impl Device {
         app.letters.extend(dead.map(|ended| ended.job.id));
         app.outcomes.extend(recovered.outcomes.iter().map(|outcome| outcome.entry.accepted().client_seq));
         self.life = Some(Life {
-            recovered: (recovered.queued.len() + recovered.jobs.len()) as u64,
+            recovered: held_by(&recovered),
             engine: Engine::new(config, recovered, rooms),
             store: TappedStore::new(store),
             app,
@@ -455,6 +455,12 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// What counts against the caps of what waits: a dead letter and a write in conflict may wait again.
+fn held_by(recovered: &Recovered) -> u64 {
+    let Recovered { queued, outcomes, parked, jobs, ended_jobs, .. } = recovered;
+    (queued.len() + outcomes.len() + parked.len() + jobs.len() + ended_jobs.len()) as u64
 }
 
 /// The calls that have to do with the connection, by name.

@@ -313,10 +313,28 @@ impl World {
         self.server.tell_announced(self.now_us);
         loop {
             self.deliver()?;
-            if !self.server.tell_announced(self.now_us) {
+            let (is_told, round_us) = self.server.tell_announced(self.now_us);
+            if !is_told {
+                self.watch_round(round_us);
                 return Ok(());
             }
         }
+    }
+
+    /// Sees to it that who is told next does not wait for who takes nothing.
+    fn watch_round(&mut self, end_us: Option<u64>) {
+        let Some(end_us) = end_us else { return };
+        let at_us = end_us.max(self.now_us + 1);
+        if self.round_us.is_none_or(|round_us| at_us < round_us) {
+            self.round_us = Some(at_us);
+            self.wake(at_us, Wake::Round);
+        }
+    }
+
+    /// A round of the server may be over.
+    pub(crate) fn handle_round(&mut self) -> Result<(), Failure> {
+        self.round_us = None;
+        self.pump()
     }
 
     fn deliver(&mut self) -> Result<(), Failure> {

@@ -249,9 +249,12 @@ impl Server {
         Ok((user, ends_ms))
     }
 
-    /// Tells subscribers what was committed, room by room in rounds. Answers whether there was any.
-    pub fn tell_announced(&self, now_us: u64) -> bool {
-        self.fanout.tell_at(self.began + Duration::from_micros(now_us))
+    /// Tells subscribers what was committed, room by room in rounds. Answers whether there was any, and when a round that
+    /// somebody did not take is over.
+    pub fn tell_announced(&self, now_us: u64) -> (bool, Option<u64>) {
+        let (is_told, at) = self.fanout.tell_at(self.began + Duration::from_micros(now_us));
+        let at_us = at.map(|at| u64::try_from((at - self.began).as_micros()).unwrap_or(u64::MAX));
+        (is_told, at_us)
     }
 
     /// The next event that waits for a connection.

@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) turns: u64,
     /// When the server looks after its leases next.
     pub(crate) leases_us: Option<u64>,
+    /// When the next round of live changes is over at the latest.
+    pub(crate) round_us: Option<u64>,
     /// A fault is being done: what the app shows may lag behind its store.
     pub(crate) unchecked: bool,
     queue: BinaryHeap<Reverse<(u64, u64, Wake)>>,
@@ -73,6 +75,7 @@ pub(crate) enum Wake {
     User(usize),
     Fault,
     Leases,
+    Round,
 }
 
 impl World {
@@ -97,6 +100,7 @@ impl World {
             slept_us: 0,
             turns: 0,
             leases_us: None,
+            round_us: None,
             unchecked: false,
             queue: BinaryHeap::new(),
             events: 0,
@@ -155,6 +159,7 @@ impl World {
             Wake::User(device) => self.handle_user(device),
             Wake::Fault => self.handle_fault(),
             Wake::Leases => self.handle_leases(),
+            Wake::Round => self.handle_round(),
         }
     }
 

@@ -137,7 +137,8 @@ impl Engine {
             let error = JobError::new(Category::Unknown, "expired", "its time to live has passed");
             self.bury_job(now, id, DeadReason::Expired, error, store);
         }
-        if !self.closed {
+        // Whose place in a lane became free in this turn may be back, if that could not be made durable.
+        if !self.closed && !self.needs_commit() {
             while let Some(id) = self.next_job(&self.open_kinds(now), |id| self.is_wanted(id)) {
                 self.start_job(now, id, store, out);
             }
@@ -210,6 +211,11 @@ impl Engine {
     /// Notes when time itself lets something happen.
     fn plan_wake(&mut self, now: Now) {
         let job_time_ms = self.drain.clock.now_ms(now);
+        if self.needs_commit() {
+            // What waits for the commit, which is in this turn or in another one.
+            self.drain.wake_at_us = Some(now.mono_us);
+            return;
+        }
         let expiry = self.jobs.next_expiry_ms();
         let expiry = expiry.map(|at_ms| now.after_ms(at_ms.saturating_sub(job_time_ms).max(1)));
         let probes = !self.session.is_network_available()

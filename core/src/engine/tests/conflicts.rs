@@ -3,6 +3,8 @@
 use syncline_protocol::message::{MutationStatus, PushAnswer, event};
 use syncline_protocol::{ConflictKind, Path, Value, Write};
 
+mod brought_back;
+
 use super::bench::*;
 use super::faulty_store::Fault;
 use super::server_log::{ServerLog, result};
@@ -378,6 +380,16 @@ fn a_conflict_that_could_not_be_saved_is_taken_back_and_asked_for_again() {
         }
         assert_eq!(scene.settle(), expected);
     }
+}
+
+#[test]
+fn a_room_that_was_let_go_is_subscribed_again_if_its_conflict_is_taken_back() {
+    let mut scene = Scene::of(Manual, vec![set("a", "n", 1)]);
+    scene.bench.call(Command::Unsubscribe { room: room() }).unwrap();
+    scene.bench.store.fault = Some(Fault::Commit);
+    scene.serve();
+    assert!(matches!(scene.bench.asked.pop_front(), Some((_, Asked::Unsubscribe(_)))));
+    scene.bench.expect_subscribe();
 }
 
 #[test]

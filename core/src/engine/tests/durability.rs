@@ -8,8 +8,10 @@ use syncline_protocol::{ErrorCode, Value, WireError};
 
 use super::bench::*;
 use super::faulty_store::Fault;
+use super::jobs::{enqueue, event as job};
 use super::server_log::{ServerLog, rejected};
 use crate::engine::io::{Command, Input, Output, Reply};
+use crate::engine::queue::command::{JobCommand, NewJob};
 use crate::error::Code;
 use crate::store::Store;
 
@@ -30,6 +32,22 @@ fn an_accepted_write_survives_a_crash_with_its_number() {
     bench.expect_subscribe();
     assert_eq!(numbers(&bench.expect_push().1), [1]);
     assert_eq!(bench.write(vec![create("b", 1)]), [2]);
+}
+
+#[test]
+fn a_job_does_not_overtake_one_whose_drop_is_taken_back() {
+    let mut bench = Bench::opened();
+    let in_lane = |job| NewJob { lane: Some("lane".to_owned()), ..job };
+    let first = enqueue(&mut bench, job("first", 1));
+    let ahead = enqueue(&mut bench, in_lane(NewJob { after: vec![first], ..job("ahead", 1) }));
+    enqueue(&mut bench, in_lane(job("behind", 1)));
+    bench.emitted.clear();
+    bench.store.fault = Some(Fault::Commit);
+    let drop_ahead = || Command::Jobs { command: JobCommand::Drop { job: ahead } };
+    bench.call(drop_ahead()).unwrap_err();
+    assert_eq!(bench.emitted.len(), 0);
+    bench.call(drop_ahead()).unwrap();
+    assert_eq!(bench.emitted.iter().map(|(_, name, _)| name.as_str()).collect::<Vec<_>>(), ["job:behind"]);
 }
 
 #[test]

@@ -146,6 +146,27 @@ fn a_presence_that_was_left_is_not_announced_again() {
 }
 
 #[test]
+fn who_left_is_told_again_if_the_server_did_not_take_notice() {
+    let mut bench = Bench::opened();
+    join(&mut bench);
+    let ack = expect_join(&mut bench);
+    bench.answer(ack, &Members { members: vec![member(ME)] });
+    bench.call(Command::PresenceLeave { room: room() }).unwrap();
+    for _ in 0..2 {
+        let Some((ack, Asked::PresenceLeave(_))) = bench.asked.pop_front() else { panic!() };
+        bench.refuse(ack, unavailable());
+        bench.expect_silence();
+        bench.advance_ms(bench.settings.retry_delay_ms);
+    }
+    let Some((ack, Asked::PresenceLeave(_))) = bench.asked.pop_front() else { panic!() };
+    bench.refuse(ack, unavailable());
+    join(&mut bench);
+    expect_join(&mut bench);
+    bench.advance_ms(bench.settings.retry_delay_ms);
+    assert!(!bench.asked.iter().any(|(_, asked)| matches!(asked, Asked::PresenceLeave(_))));
+}
+
+#[test]
 fn in_the_background_the_client_is_away() {
     let mut bench = Bench::opened();
     join(&mut bench);

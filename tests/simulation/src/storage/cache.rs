@@ -64,6 +64,11 @@ impl CacheContents {
         self.inner.borrow_mut().fault = Some(fault);
     }
 
+    /// Whether a process found out that it was lost, and ended before anybody asked.
+    pub fn is_loss_untold(&self) -> bool {
+        self.inner.borrow().lost.is_some()
+    }
+
     /// The process died, or the power went. sled writes its log from memory and in order: of the changes since the
     /// last flush the first ones may be on the disk, more often none. After a loss of power they stay there.
     pub fn end_life(&self, ending: Ending, random: &mut Random) {
@@ -200,7 +205,14 @@ impl SimulatedCache {
                 // Who dies meanwhile does not find out.
                 let is_lost = !disk.is_dying()
                     && (inner.fault.is_some() || access == Access::Flush && disk.take_sync_failure());
-                Ok(if is_lost { Err(lost(inner)) } else { Ok(effect(inner)) })
+                if is_lost {
+                    return Ok(Err(lost(inner)));
+                }
+                if let (Access::Write, Some(reason)) = (access, inner.lost.clone()) {
+                    // The caller counts on what is gone, and does not know yet.
+                    return Ok(Err(StoreError::CacheLost { reason }));
+                }
+                Ok(Ok(effect(inner)))
             })
             .map_err(|error: io::Error| StoreError::Io(error))?
     }

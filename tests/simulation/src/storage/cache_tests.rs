@@ -81,6 +81,20 @@ fn a_loss_is_told_once_and_the_cache_goes_on_empty() {
 }
 
 #[test]
+fn nothing_is_added_to_a_lost_cache_before_the_loss_is_told() {
+    let setting = Setting::new(1);
+    let mut cache = setting.open();
+    apply(&mut cache, 1).unwrap();
+    setting.contents.fail(CacheFault::Lost);
+    assert!(matches!(cache.rooms(), Err(StoreError::CacheLost { .. })));
+    assert!(matches!(apply(&mut cache, 2), Err(StoreError::CacheLost { .. })));
+    assert_eq!(cursor(&cache), 0);
+    assert!(cache.take_loss().is_some());
+    apply(&mut cache, 1).unwrap();
+    assert_eq!(cursor(&cache), 1);
+}
+
+#[test]
 fn a_failing_cache_fails_until_it_is_opened_again() {
     let setting = Setting::new(1);
     let cache = setting.open();

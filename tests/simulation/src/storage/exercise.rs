@@ -202,9 +202,13 @@ impl User {
     fn note_loss(&mut self) {
         let lost = self.store.as_mut().and_then(Store::take_loss).is_some();
         if lost {
-            self.cache_is_whole = false;
-            (self.cursor, self.flushed_cursor) = (0, 0);
+            self.forget_cache();
         }
+    }
+
+    fn forget_cache(&mut self) {
+        self.cache_is_whole = false;
+        (self.cursor, self.flushed_cursor) = (0, 0);
     }
 
     fn compact(&mut self) {
@@ -281,6 +285,9 @@ impl User {
     /// Opens the store, sooner or later, and compares what it finds with what was promised.
     fn open(&mut self) -> Result<(), String> {
         for attempt in 0..OPENS_MAX {
+            if self.storage.cache.is_loss_untold() {
+                self.forget_cache();
+            }
             match self.storage.open(fresh_client_id(&mut self.random)) {
                 Ok((store, recovered)) => {
                     self.store = Some(store);
