@@ -249,9 +249,13 @@ impl Server {
         Ok((user, ends_ms))
     }
 
-    /// Tells subscribers what was committed, room by room in rounds. Answers whether there was any.
-    pub fn tell_announced(&self, now_us: u64) -> bool {
-        self.fanout.tell_at(self.began + Duration::from_micros(now_us))
+    /// Tells subscribers what was committed, room by room in rounds, and members what has changed of each other. Answers
+    /// whether there was any.
+    pub fn tell_announced(&mut self, now_us: u64, now_ms: u64) -> bool {
+        let of_members = self.roster.tell_at(now_ms);
+        let is_any = !of_members.is_empty();
+        self.tell(of_members);
+        self.fanout.tell_at(self.began + Duration::from_micros(now_us)) || is_any
     }
 
     /// The next event that waits for a connection.
