@@ -31,6 +31,7 @@ use crate::server_client::is_server_client;
 use crate::session;
 use crate::storage::Storage;
 use crate::storage::sled::now_ms;
+use crate::telling::RoundEnds;
 use crate::wire;
 
 const PATH: &str = "/socket.io";
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     roster: Mutex<Roster>,
     /// Woken when the first lease ends sooner than before.
     expiry_sooner: Notify,
+    /// Of what members hear of each other.
+    pub(crate) round_ends: Arc<RoundEnds>,
     last_connection: AtomicU64,
     /// Subscribed to by every session, so that a shutdown can end them and wait for them.
     service: watch::Sender<Service>,
@@ -113,6 +116,7 @@ impl Shared {
             started: Instant::now(),
             roster: Mutex::new(roster),
             expiry_sooner: Notify::new(),
+            round_ends: Arc::default(),
             last_connection: AtomicU64::new(0),
             service: watch::Sender::new(Service::Open),
         })
@@ -128,13 +132,16 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Changes the roster at the present time. The others are told before it is released, so that they hear of changes
-    /// in their order.
+    /// Changes the roster at the present time. Who comes online and goes offline is told before it is released, so that this is
+    /// heard in its order; what members hear of each other is told [elsewhere](crate::telling).
     pub(crate) fn change_roster(&self, change: impl FnOnce(&mut Roster, u64) -> Vec<Notice>) {
         let mut roster = self.roster();
         let before = roster.next_expiry_ms();
         for Notice { to, news } in change(&mut roster, self.now_ms()) {
             self.fanout.tell(to, news);
+        }
+        if roster.has_news() {
+            self.round_ends.wake();
         }
         if let Some(cluster) = &self.cluster {
             cluster.follow(roster.take_effects(self.now_ms()));

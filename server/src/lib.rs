@@ -49,6 +49,7 @@ pub mod server;
 mod server_client;
 mod session;
 pub mod storage;
+mod telling;
 #[cfg(feature = "otlp")]
 pub mod traces;
 #[cfg(not(feature = "otlp"))]

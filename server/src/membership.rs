@@ -9,7 +9,7 @@ use syncline_protocol::{ClientId, Collection, Room, WireError};
 
 use crate::fanout::Mailbox;
 use crate::gateway::Shared;
-use crate::presence::{ConnectionId, Notice};
+use crate::presence::ConnectionId;
 
 /// A connection's place among the others, given up when dropped, however the session ends.
 pub(crate) struct Membership {
@@ -67,9 +67,8 @@ impl Membership {
         let mut answer = Ok(Vec::new());
         self.shared.change_roster(|roster, now_ms| {
             let joined = roster.join(self.id, presence, now_ms);
-            let (members, notices) = split(joined.map(|notices| (roster.members(room, now_ms), notices)));
-            answer = members;
-            notices
+            answer = joined.map(|()| roster.members(room, now_ms));
+            Vec::new()
         });
         if answer.is_err() && is_new {
             self.present.remove(room);
@@ -82,17 +81,18 @@ impl Membership {
     pub(crate) fn update(&self, presence: &Presence) -> Result<(), WireError> {
         let mut answer = Ok(());
         self.shared.change_roster(|roster, now_ms| {
-            let (done, notices) =
-                split(roster.update(self.id, presence, now_ms).map(|notices| ((), notices)));
-            answer = done;
-            notices
+            answer = roster.update(self.id, presence, now_ms);
+            Vec::new()
         });
         answer
     }
 
     pub(crate) fn hide(&mut self, room: &Room) {
         self.present.remove(room);
-        self.shared.change_roster(|roster, _| roster.leave(self.id, room));
+        self.shared.change_roster(|roster, _| {
+            roster.leave(self.id, room);
+            Vec::new()
+        });
         self.exit_if_unused(room);
     }
 
@@ -105,13 +105,6 @@ impl Membership {
             Vec::new()
         });
         lapsed
-    }
-}
-
-fn split<T>(result: Result<(T, Vec<Notice>), WireError>) -> (Result<T, WireError>, Vec<Notice>) {
-    match result {
-        Ok((answer, notices)) => (Ok(answer), notices),
-        Err(error) => (Err(error), Vec::new()),
     }
 }
 

@@ -9,6 +9,9 @@ mod members;
 mod remote;
 #[cfg(test)]
 mod remote_tests;
+mod rounds;
+#[cfg(test)]
+mod rounds_tests;
 mod sight;
 #[cfg(test)]
 mod sight_tests;
@@ -24,6 +27,9 @@ use self::lease::{Deadlines, Lease};
 use self::members::Present;
 pub use self::remote::{Effect, Heard, NodeId, Place, Report};
 use self::remote::{Home, Noted};
+pub use self::rounds::Telling;
+use self::rounds::Untold;
+pub(crate) use self::rounds::member_byte_len;
 use self::sight::Inside;
 use crate::fanout::News;
 
@@ -56,6 +62,8 @@ pub struct Roster {
     /// The connections of each client.
     clients: BTreeSet<(ClientId, ConnectionId)>,
     members: BTreeMap<Room, BTreeMap<ClientId, Present>>,
+    /// What members are to be told of each other.
+    untold: Untold,
     deadlines: Deadlines,
     /// How many of this node's own connections are in each room.
     local_rooms: BTreeMap<Room, usize>,
@@ -94,6 +102,7 @@ impl Roster {
             users: BTreeMap::new(),
             clients: BTreeSet::new(),
             members: BTreeMap::new(),
+            untold: Untold::default(),
             deadlines: Deadlines::default(),
             local_rooms: BTreeMap::new(),
             remotes: BTreeMap::new(),
@@ -150,7 +159,7 @@ impl Roster {
 
     /// Takes a connection out of everything.
     fn end(&mut self, id: ConnectionId, on_purpose: bool) -> Vec<Notice> {
-        let mut notices = self.end_members(id);
+        self.end_members(id);
         self.deadlines.clear(id, self.connections.get(&id).map(|connection| &connection.lease));
         let rooms = self.connections.get_mut(&id).map(|connection| std::mem::take(&mut connection.rooms));
         let rooms = rooms.unwrap_or_default();
@@ -158,7 +167,7 @@ impl Roster {
             self.note_outside(id, room, on_purpose);
             self.remove_from_room(id, room);
         }
-        let Some(connection) = self.connections.remove(&id) else { return notices };
+        let Some(connection) = self.connections.remove(&id) else { return Vec::new() };
         if let Some(home) = connection.home {
             self.forget_home(home);
         }
@@ -171,8 +180,7 @@ impl Roster {
                 self.users.remove(&connection.user);
             }
         }
-        notices.extend(self.tell_lost_sight(&connection.user, &rooms));
-        notices
+        self.tell_lost_sight(&connection.user, &rooms)
     }
 
     /// Connections of this node that are open.

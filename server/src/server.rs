@@ -159,6 +159,8 @@ impl Server {
         // A task of its own: whom it wakes then runs on the same thread.
         let fanout = Arc::clone(&shared.fanout);
         let telling = tokio::spawn(async move { fanout.run().await });
+        let members = Arc::clone(&shared);
+        let telling_members = tokio::spawn(async move { members.tell_members().await });
         let connections = || shared.roster().connection_count();
         let operating = async {
             match operations {
@@ -197,6 +199,7 @@ impl Server {
             among_others.abort();
         }
         telling.abort();
+        telling_members.abort();
         serving.abort();
         if let Err(error) = shared.storage.close().await {
             tracing::error!(%error, "the storage was not closed cleanly");

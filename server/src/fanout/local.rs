@@ -8,7 +8,7 @@ use syncline_protocol::Room;
 use tokio::sync::Notify;
 
 use super::rounds::{Next, Rounds};
-use super::{LiveEvent, Mailbox, News};
+use super::{LiveEvent, Mailbox, News, Round};
 use crate::config::HubConfig;
 use crate::hub::LiveChanges;
 use crate::presence::ConnectionId;
@@ -31,9 +31,8 @@ struct Announced {
     changed: Notify,
 }
 
-/// A round under way: over when it is dropped.
-#[derive(Debug)]
-pub(super) struct Round {
+/// A round of [`Announced`] under way.
+struct Announcement {
     announced: Arc<Announced>,
     room: Room,
     number: u64,
@@ -182,19 +181,31 @@ impl LocalFanout {
             let subscribers = routes.subscribers.get(&changes.room).into_iter().flat_map(HashMap::values);
             subscribers.cloned().collect()
         };
-        let round = Round { announced: Arc::clone(&self.announced), room: changes.room.clone(), number };
         let (room, head) = (changes.room.clone(), changes.to_seq);
-        let event = Arc::new(LiveEvent::measured(News::Changes(changes), bytes, Some(round)));
+        let round = Announcement { announced: Arc::clone(&self.announced), room: room.clone(), number };
+        let event = Arc::new(LiveEvent::measured(News::Changes(changes), bytes, Some(Box::new(round))));
         let is_too_large = event.byte_len() > self.live_bytes_max;
         Ok(Telling { room, head, event, is_too_large, subscribers })
     }
 
     /// Hands an event to some connections.
     pub fn tell(&self, to: impl IntoIterator<Item = ConnectionId>, news: News) {
-        let event = Arc::new(LiveEvent::new(news));
+        self.post(to, &Arc::new(LiveEvent::new(news)));
+    }
+
+    /// The same of what many may hear, in a round that is over when all have taken it.
+    pub(crate) async fn tell_in_round(&self, to: Vec<ConnectionId>, news: News, round: Round) {
+        let event = Arc::new(LiveEvent::in_round(news, Some(round)));
+        for some in to.chunks(SUBSCRIBERS_AT_ONCE) {
+            self.post(some.iter().copied(), &event);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn post(&self, to: impl IntoIterator<Item = ConnectionId>, event: &Arc<LiveEvent>) {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         for mailbox in to.into_iter().filter_map(|id| routes.mailboxes.get(&id)) {
-            mailbox.post(&event);
+            mailbox.post(event);
         }
     }
 
@@ -236,10 +247,40 @@ impl Announced {
     }
 }
 
-impl Drop for Round {
+impl Drop for Announcement {
     fn drop(&mut self) {
         if self.announced.rounds().end(&self.room, self.number) {
             self.announced.changed.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use syncline_protocol::message::PresenceDiff;
+
+    use super::*;
+    use crate::fanout::Mail;
+
+    #[tokio::test]
+    async fn a_round_is_over_when_all_have_taken_it_or_are_gone() {
+        let fanout = LocalFanout::new(&HubConfig::default());
+        let mailboxes: Vec<_> = (1..=3).map(|_| Arc::new(Mailbox::new(10, usize::MAX))).collect();
+        for (id, mailbox) in (1..).map(ConnectionId).zip(&mailboxes) {
+            fanout.connect(id, Arc::clone(mailbox));
+        }
+        let round = Arc::new(());
+        let room = Room::new("r").unwrap();
+        let news = News::Presence(PresenceDiff { room, joined: vec![], updated: vec![], left: vec![] });
+        let to = vec![ConnectionId(1), ConnectionId(2)];
+        fanout.tell_in_round(to, news, Box::new(Arc::clone(&round))).await;
+        assert_eq!(mailboxes[2].waiting().events, 0);
+        let [first, second, _] = <[_; 3]>::try_from(mailboxes).unwrap();
+        assert!(matches!(first.next().await, Mail::Event(_)));
+        assert_eq!(Arc::strong_count(&round), 2, "the second has not taken it");
+        fanout.disconnect(ConnectionId(2), []);
+        drop(second);
+        assert_eq!(Arc::strong_count(&round), 1);
     }
 }

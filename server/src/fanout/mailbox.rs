@@ -25,6 +25,8 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct Content {
     events: VecDeque<Arc<LiveEvent>>,
+    /// Of them, those that count.
+    counted: usize,
     bytes: usize,
     /// Rooms of which changes were dropped, and where their logs end.
     lagging: BTreeMap<Room, u64>,
@@ -94,8 +96,8 @@ impl Mailbox {
     }
 
     fn put(&self, mut content: MutexGuard<'_, Content>, event: &Arc<LiveEvent>) {
-        let is_counted = matches!(&event.news, News::Changes(_) | News::Presence(_));
-        let full = (is_counted && content.events.len() >= self.count_max)
+        let is_counted = is_counted(event);
+        let full = (is_counted && content.counted >= self.count_max)
             || (!content.events.is_empty() && content.bytes + event.byte_len() > self.bytes_max);
         match &event.news {
             News::Changes(changes) if full || content.lagging.contains_key(&changes.room) => {
@@ -104,6 +106,7 @@ impl Mailbox {
             _ if full => content.overflowed = true,
             _ => {
                 content.bytes += event.byte_len();
+                content.counted += usize::from(is_counted);
                 content.events.push_back(Arc::clone(event));
             }
         }
@@ -141,6 +144,7 @@ impl Mailbox {
         }
         if let Some(event) = content.events.pop_front() {
             content.bytes -= event.byte_len();
+            content.counted -= usize::from(is_counted(&event));
             return Some(Mail::Event(event));
         }
         content.lagging.pop_first().map(|(room, head)| Mail::Lagging { room, head })
@@ -149,6 +153,11 @@ impl Mailbox {
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an event counts by itself, and not by its bytes alone.
+fn is_counted(event: &LiveEvent) -> bool {
+    matches!(&event.news, News::Changes(_) | News::Presence(_))
 }
 
 /// Ends the waiting of a reader.
@@ -309,5 +318,17 @@ mod tests {
             mailbox.post(&online);
         }
         assert!(matches!(mailbox.take(), Some(Mail::Overflowed)));
+    }
+
+    #[test]
+    fn users_who_come_online_take_no_place_from_other_events() {
+        let online = Arc::new(LiveEvent::new(News::Online(UserStatus { user_id: "u".to_owned() })));
+        let mailbox = Mailbox::new(1, usize::MAX);
+        for event in [&online, &online, &changes(1), &changes(2)] {
+            mailbox.post(event);
+        }
+        assert_eq!(drain(&mailbox), ["user:online", "user:online", "changes to 1", "lagging at 2"]);
+        mailbox.post(&changes(3));
+        assert_eq!(drain(&mailbox), ["changes to 3"]);
     }
 }

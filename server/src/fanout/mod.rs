@@ -2,8 +2,10 @@
 
 pub mod local;
 mod mailbox;
+pub(crate) mod pace;
 mod rounds;
 
+use std::any::Any;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -13,9 +15,8 @@ use syncline_protocol::message::{Encoding, PresenceDiff, UserStatus, event};
 pub use local::{Interest, LocalFanout};
 pub use mailbox::{Mail, Mailbox, Outlet, Waiting};
 
-use self::local::Round;
-
 use crate::hub::{LiveChanges, changes_byte_len};
+use crate::presence::member_byte_len;
 use crate::wire::{self, Body};
 
 /// Something that happened, encoded once per encoding however many hear of it.
@@ -25,9 +26,12 @@ pub struct LiveEvent {
     bytes: usize,
     plain: OnceLock<Option<Body>>,
     compact: OnceLock<Option<Body>>,
-    /// Ends when everybody has taken it.
+    /// Dropped when everybody has taken it.
     _round: Option<Round>,
 }
+
+/// A round under way, over when it is dropped.
+pub(crate) type Round = Box<dyn Any + Send + Sync>;
 
 /// What a connection may hear unasked.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,15 +70,16 @@ impl News {
 
 impl LiveEvent {
     pub fn new(news: News) -> Self {
+        Self::in_round(news, None)
+    }
+
+    fn in_round(news: News, round: Option<Round>) -> Self {
         let bytes = match &news {
             News::Changes(changes) => changes_byte_len(changes),
-            News::Presence(diff) => {
-                let members = diff.joined.iter().chain(&diff.updated);
-                members.map(|member| syncline_protocol::value::fields_byte_len(&member.state)).sum()
-            }
+            News::Presence(diff) => diff.joined.iter().chain(&diff.updated).map(member_byte_len).sum(),
             News::Online(_) | News::Offline(_) => 0,
         };
-        Self::measured(news, bytes, None)
+        Self::measured(news, bytes, round)
     }
 
     /// What was measured before; `bytes` are those of its documents or members.

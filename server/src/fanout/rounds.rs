@@ -8,29 +8,22 @@ use std::time::{Duration, Instant};
 use syncline_protocol::Room;
 
 use super::head_hint;
+use super::pace::Pace;
 use crate::config::HubConfig;
 use crate::hub::{LiveChanges, changes_byte_len};
 
 /// All rooms of which there is something to tell, or was just now.
 #[derive(Debug)]
 pub(super) struct Rounds {
-    rooms: HashMap<Room, Line>,
+    rooms: HashMap<Room, VecDeque<Waiting>>,
     /// Those that may be told at once.
     ready: VecDeque<Room>,
-    /// When each round ends at the latest, in order.
-    ends: VecDeque<(Instant, Room, u64)>,
+    pace: Pace<Instant>,
     /// Of all that waits.
     bytes: usize,
-    last_number: u64,
     bytes_max: usize,
     live_bytes_max: usize,
     round_max: Duration,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    waiting: VecDeque<Waiting>,
-    under_way: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -56,9 +49,8 @@ impl Rounds {
         Self {
             rooms: HashMap::new(),
             ready: VecDeque::new(),
-            ends: VecDeque::new(),
+            pace: Pace::default(),
             bytes: 0,
-            last_number: 0,
             bytes_max: config.live_queued_bytes_max,
             live_bytes_max: config.live_bytes_max,
             round_max: Duration::from_millis(config.live_round_ms_max),
@@ -69,19 +61,19 @@ impl Rounds {
     pub(super) fn offer(&mut self, changes: LiveChanges) -> bool {
         let room = changes.room.clone();
         let line = self.rooms.entry(room.clone()).or_default();
-        let was_idle = line.waiting.is_empty() && line.under_way.is_none();
+        let was_idle = line.is_empty() && !self.pace.is_under_way(&room);
         let mut next = Waiting { bytes: changes_byte_len(&changes), changes };
         if self.bytes > 0 && self.bytes + next.bytes > self.bytes_max {
             // Those who hear of the head read the rest for themselves.
-            self.bytes -= line.waiting.drain(..).map(|waiting| waiting.bytes).sum::<usize>();
+            self.bytes -= line.drain(..).map(|waiting| waiting.bytes).sum::<usize>();
             next = Waiting { changes: head_hint(room.clone(), next.changes.to_seq), bytes: 0 };
         }
         self.bytes += next.bytes;
-        match line.waiting.back_mut() {
+        match line.back_mut() {
             Some(last) if last.bytes + next.bytes <= self.live_bytes_max && last.is_before(&next) => {
                 last.append(next);
             }
-            _ => line.waiting.push_back(next),
+            _ => line.push_back(next),
         }
         if was_idle {
             self.ready.push_back(room);
@@ -91,29 +83,27 @@ impl Rounds {
 
     /// What is to be told next.
     pub(super) fn next(&mut self, now: Instant) -> Next {
-        while let Some((_, room, number)) = self.ends.pop_front_if(|(end, ..)| *end <= now) {
-            self.end(&room, number);
+        while let Some(room) = self.pace.end_late(now) {
+            self.go_on(&room);
         }
         while let Some(room) = self.ready.pop_front() {
             let Some(line) = self.rooms.get_mut(&room) else { continue };
-            let Some(Waiting { changes, bytes }) = line.waiting.pop_front() else { continue };
+            let Some(Waiting { changes, bytes }) = line.pop_front() else { continue };
             self.bytes -= bytes;
-            self.last_number += 1;
-            let number = self.last_number;
-            line.under_way = Some(number);
-            self.ends.push_back((now + self.round_max, room, number));
+            let number = self.pace.begin(&room, now + self.round_max);
             return Next::Tell { changes, bytes, number };
         }
-        self.ends.front().map_or(Next::Nothing, |(end, ..)| Next::At(*end))
+        self.pace.next_end().map_or(Next::Nothing, Next::At)
     }
 
     /// A round is over. Answers whether another one may begin.
     pub(super) fn end(&mut self, room: &Room, number: u64) -> bool {
-        let Some(line) = self.rooms.get_mut(room).filter(|line| line.under_way == Some(number)) else {
-            return false;
-        };
-        line.under_way = None;
-        let has_more = !line.waiting.is_empty();
+        self.pace.end(room, number) && self.go_on(room)
+    }
+
+    /// Has a room that has just ended a round begin the next one, if there is more to tell.
+    fn go_on(&mut self, room: &Room) -> bool {
+        let has_more = self.rooms.get(room).is_some_and(|line| !line.is_empty());
         if has_more {
             self.ready.push_back(room.clone());
         } else {

@@ -18,6 +18,11 @@ pub struct PresenceConfig {
     /// Connections of a room, on each node, that hear whose user comes online there and goes offline: those that came first,
     /// and one of the others for each that leaves. What they hear of a room would otherwise grow with the square of its users.
     pub watchers_max: usize,
+    /// How long what changes of a room's members waits at most, and becomes one message, while some of them have not taken the
+    /// one before, in milliseconds.
+    pub round_ms_max: u64,
+    /// What the members in one such message take, roughly, in bytes; what is beyond comes in the next one.
+    pub round_bytes_max: usize,
     /// Lost connections that are remembered; beyond it those that are nearest to their end are forgotten.
     pub lost_connections_max: usize,
     /// Joins, updates and leaves per second and connection, after a first burst.
@@ -32,6 +37,8 @@ impl Default for PresenceConfig {
             grace_ms: 15_000,
             background_lease_ms_max: 15 * 60 * 1000,
             watchers_max: 256,
+            round_ms_max: 100,
+            round_bytes_max: 256 << 10,
             lost_connections_max: 10_000,
             requests_per_s_max: 100,
             requests_burst_max: 1_000,
@@ -109,8 +116,10 @@ impl Roster {
         {
             let is_lost = self.connections.get(&id).is_some_and(|connection| connection.lease.lost);
             // A connection that is open and silent is no member any more; its transport's heartbeat decides the rest.
-            notices.extend(if is_lost { self.end(id, false) } else { self.end_members(id) });
-            if !is_lost {
+            if is_lost {
+                notices.extend(self.end(id, false));
+            } else {
+                self.end_members(id);
                 self.set_deadline(id, None);
             }
         }
@@ -152,7 +161,8 @@ impl Roster {
         lease.lost = true;
         self.set_deadline(id, Some(until_ms));
         self.watch_no_longer(id);
-        let mut notices = self.tell_away(id, now_ms);
+        self.show_away(id);
+        let mut notices = Vec::new();
         while self.deadlines.ghosts.len() > self.config.lost_connections_max
             && let Some((_, ghost)) = self.deadlines.ghosts.first().copied()
         {

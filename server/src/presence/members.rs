@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syncline_protocol::message::{Member, Presence, PresenceDiff, PresenceStatus};
+use syncline_protocol::message::{Member, Presence, PresenceStatus};
 use syncline_protocol::presence::ShownState;
 use syncline_protocol::{ClientId, ErrorCode, Room, WireError};
 
-use super::sight::notice;
-use super::{Connection, ConnectionId, Notice, Roster};
-use crate::fanout::News;
+use super::{ConnectionId, Roster};
 
 /// A client in a room.
 #[derive(Debug)]
@@ -32,19 +30,14 @@ impl Present {
 impl Roster {
     /// Makes the connection's client present in a room, with a state instead of any it has there. What an older
     /// connection of the client says late changes nothing.
-    pub fn join(
-        &mut self,
-        id: ConnectionId,
-        presence: &Presence,
-        now_ms: u64,
-    ) -> Result<Vec<Notice>, WireError> {
+    pub fn join(&mut self, id: ConnectionId, presence: &Presence, now_ms: u64) -> Result<(), WireError> {
         let (user, client) = self.who(id)?;
         let room = &presence.room;
         let members = self.members.get(room);
         let held = members.and_then(|members| members.get(&client));
         match held {
             Some(held) if held.user != user => return Err(self.not_yours(held.connection, now_ms)),
-            Some(held) if held.connection > id => return Ok(Vec::new()),
+            Some(held) if held.connection > id => return Ok(()),
             None if members.map_or(0, BTreeMap::len) >= self.limits.presence_members_max as usize => {
                 let message = format!("{} clients are present already", self.limits.presence_members_max);
                 return Err(WireError::new(ErrorCode::TooLarge, message));
@@ -59,23 +52,16 @@ impl Roster {
         };
         let present = Present { connection: id, user, shown, status, active_at_ms };
         self.note_status(id, presence);
-        let notices = self.put(id, room, client, present, now_ms);
+        self.put(id, room, client, present);
         self.renew(id, now_ms);
-        Ok(notices)
+        Ok(())
     }
 
     /// Gives the connection its client's place in a room, whoever has it.
-    pub(super) fn put(
-        &mut self,
-        id: ConnectionId,
-        room: &Room,
-        client: ClientId,
-        present: Present,
-        now_ms: u64,
-    ) -> Vec<Notice> {
-        let member = present.member(client, now_ms);
+    pub(super) fn put(&mut self, id: ConnectionId, room: &Room, client: ClientId, present: Present) {
         let before = self.members.entry(room.clone()).or_default().insert(client, present);
         let before = before.map(|before| before.connection);
+        self.untold.note(room, client, before.is_some());
         if let Some(older) = before.filter(|older| *older != id) {
             if let Some(connection) = self.connections.get_mut(&older) {
                 connection.present.remove(room);
@@ -86,20 +72,10 @@ impl Roster {
             connection.present.insert(room.clone(), client);
         }
         self.note(id, room);
-        let diff = match before {
-            Some(_) => updated(room, member),
-            None => PresenceDiff { joined: vec![member], ..empty(room) },
-        };
-        self.tell_members(diff, Some(id))
     }
 
     /// Changes what the connection's client shows in a room.
-    pub fn update(
-        &mut self,
-        id: ConnectionId,
-        presence: &Presence,
-        now_ms: u64,
-    ) -> Result<Vec<Notice>, WireError> {
+    pub fn update(&mut self, id: ConnectionId, presence: &Presence, now_ms: u64) -> Result<(), WireError> {
         let (_, client) = self.who(id)?;
         let room = &presence.room;
         let held = self.members.get_mut(room).and_then(|members| members.get_mut(&client));
@@ -111,25 +87,24 @@ impl Roster {
         if presence.status == PresenceStatus::Active {
             held.active_at_ms = now_ms;
         }
-        let diff = updated(room, held.member(client, now_ms));
+        self.untold.note(room, client, true);
         self.note_status(id, presence);
         self.renew(id, now_ms);
         self.note(id, room);
-        Ok(self.tell_members(diff, Some(id)))
+        Ok(())
     }
 
     /// Ends the presence of the connection's client in a room.
-    pub fn leave(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
-        let Ok((user, client)) = self.who(id) else { return Vec::new() };
+    pub fn leave(&mut self, id: ConnectionId, room: &Room) {
+        let Ok((user, client)) = self.who(id) else { return };
         let holders = self.ghosts_of(&user, Some(client)).into_iter().chain([id]);
         let held = holders.into_iter().find(|holder| {
             let holder = self.connections.get_mut(holder);
             holder.is_some_and(|holder| holder.present.remove(room).is_some())
         });
-        let Some(held) = held else { return Vec::new() };
+        let Some(held) = held else { return };
         self.remove_member(room, client);
         self.note(held, room);
-        self.tell_members(PresenceDiff { left: vec![client], ..empty(room) }, Some(id))
     }
 
     pub fn members(&self, room: &Room, now_ms: u64) -> Vec<Member> {
@@ -144,42 +119,32 @@ impl Roster {
     }
 
     /// The connection holds nobody's place any more.
-    pub(super) fn end_members(&mut self, id: ConnectionId) -> Vec<Notice> {
-        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
+    pub(super) fn end_members(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else { return };
         let rooms: Vec<Room> = connection.present.keys().cloned().collect();
-        rooms.iter().flat_map(|room| self.end_member(id, room)).collect()
+        rooms.iter().for_each(|room| self.end_member(id, room));
     }
 
     /// The connection holds nobody's place in a room any more.
-    pub(super) fn end_member(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
+    pub(super) fn end_member(&mut self, id: ConnectionId, room: &Room) {
         let held = self.connections.get_mut(&id).and_then(|connection| connection.present.remove(room));
-        let Some(client) = held else { return Vec::new() };
+        let Some(client) = held else { return };
         self.remove_member(room, client);
         self.note(id, room);
-        self.tell_members(PresenceDiff { left: vec![client], ..empty(room) }, Some(id))
     }
 
     /// A lost connection's members are shown as away.
-    pub(super) fn tell_away(&mut self, id: ConnectionId, now_ms: u64) -> Vec<Notice> {
-        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
-        let mut diffs = Vec::new();
+    pub(super) fn show_away(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else { return };
         let rooms: Vec<Room> = connection.rooms.iter().cloned().collect();
         for (room, client) in &connection.present {
             let held = self.members.get_mut(room).and_then(|members| members.get_mut(client));
-            let Some(held) = held.filter(|held| held.status != PresenceStatus::Away) else { continue };
-            held.status = PresenceStatus::Away;
-            diffs.push(updated(room, held.member(*client, now_ms)));
+            if let Some(held) = held.filter(|held| held.status != PresenceStatus::Away) {
+                held.status = PresenceStatus::Away;
+                self.untold.note(room, *client, true);
+            }
         }
         rooms.iter().for_each(|room| self.note(id, room));
-        diffs.into_iter().flat_map(|diff| self.tell_members(diff, Some(id))).collect()
-    }
-
-    /// Tells the clients that are present in the diff's room.
-    fn tell_members(&self, diff: PresenceDiff, except: Option<ConnectionId>) -> Vec<Notice> {
-        let members = self.members.get(&diff.room).into_iter().flat_map(BTreeMap::values);
-        let ids = members.map(|present| present.connection).filter(|id| Some(*id) != except);
-        let hears = |id: &ConnectionId| self.connections.get(id).is_some_and(Connection::hears);
-        notice(ids.filter(hears).collect(), News::Presence(diff))
     }
 
     fn who(&self, id: ConnectionId) -> Result<(String, ClientId), WireError> {
@@ -207,14 +172,7 @@ impl Roster {
             if members.is_empty() {
                 self.members.remove(room);
             }
+            self.untold.note(room, client, true);
         }
     }
-}
-
-fn empty(room: &Room) -> PresenceDiff {
-    PresenceDiff { room: room.clone(), joined: vec![], updated: vec![], left: vec![] }
-}
-
-fn updated(room: &Room, member: Member) -> PresenceDiff {
-    PresenceDiff { updated: vec![member], ..empty(room) }
 }

@@ -124,25 +124,24 @@ impl Roster {
         match (&report.place, known) {
             (Place::Inside { lost, member }, known) => {
                 let id = known.unwrap_or_else(|| self.admit(node, report, now_ms));
-                let mut notices = self.enter(id, &report.room);
+                let notices = self.enter(id, &report.room);
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.lease.set_lost_elsewhere(*lost);
                 }
-                notices.extend(match member {
+                match member {
                     Some(member) => self.put_remote(id, &report.room, member, heard, now_ms),
                     None => self.end_member(id, &report.room),
-                });
+                }
                 notices
             }
             (Place::Outside { on_purpose }, Some(id)) => {
-                let mut notices = match on_purpose {
-                    true => self.leave(id, &report.room),
-                    false => self.end_member(id, &report.room),
+                let notices = if *on_purpose {
+                    self.leave(id, &report.room);
+                    self.exit(id, &report.room)
+                } else {
+                    self.end_member(id, &report.room);
+                    self.exit_alone(id, &report.room)
                 };
-                notices.extend(match on_purpose {
-                    true => self.exit(id, &report.room),
-                    false => self.exit_alone(id, &report.room),
-                });
                 self.forget_if_nowhere(id);
                 notices
             }
@@ -157,7 +156,7 @@ impl Roster {
         for (number, id) in self.remotes.get(&node).cloned().unwrap_or_default() {
             let inside = self.connections.get(&id).is_some_and(|connection| connection.rooms.contains(room));
             if inside && !present.contains(&number) {
-                notices.extend(self.end_member(id, room));
+                self.end_member(id, room);
                 notices.extend(self.exit_alone(id, room));
                 self.forget_if_nowhere(id);
             }
@@ -245,6 +244,7 @@ impl Roster {
             self.forget_if_nowhere(id);
         }
         self.members.remove(room);
+        self.untold.forget(room);
     }
 
     /// Forgets another node's connection that is in no room known here.
@@ -301,18 +301,11 @@ impl Roster {
     }
 
     /// Shows what another node's client shows, unless a newer connection holds its place.
-    fn put_remote(
-        &mut self,
-        id: ConnectionId,
-        room: &Room,
-        member: &Member,
-        heard: Heard,
-        now_ms: u64,
-    ) -> Vec<Notice> {
+    fn put_remote(&mut self, id: ConnectionId, room: &Room, member: &Member, heard: Heard, now_ms: u64) {
         let client = member.client_id;
         let held = self.members.get(room).and_then(|members| members.get(&client));
         if held.is_some_and(|held| held.connection > id) {
-            return Vec::new();
+            return;
         }
         let present = Present {
             connection: id,
@@ -322,9 +315,9 @@ impl Roster {
             active_at_ms: now_ms.saturating_sub(member.idle_ms),
         };
         if heard == Heard::Snapshot && held.is_some_and(|held| held.is_shown_as(&present)) {
-            return Vec::new();
+            return;
         }
-        self.put(id, room, client, present, now_ms)
+        self.put(id, room, client, present);
     }
 }
 

@@ -43,7 +43,8 @@ impl Cluster {
 
     fn change(&mut self, node: usize, change: impl FnOnce(&mut Roster, u64) -> Vec<Notice>) {
         let notices = change(&mut self.rosters[node], self.now_ms);
-        self.told[node].extend(notices);
+        let members = self.rosters[node].tell_at(self.now_ms);
+        self.told[node].extend(members.into_iter().chain(notices));
         for effect in self.rosters[node].take_effects(self.now_ms) {
             match effect {
                 Effect::Opened(room) => self.publish(node, || Sent::Ask(room.clone())),
@@ -97,7 +98,10 @@ impl Cluster {
     }
 
     fn join(&mut self, node: usize, id: ConnectionId) {
-        self.change(node, |roster, now| roster.join(id, &shown("r"), now).unwrap());
+        self.change(node, |roster, now| {
+            roster.join(id, &shown("r"), now).unwrap();
+            Vec::new()
+        });
     }
 
     fn members(&self, node: usize) -> BTreeSet<ClientId> {
@@ -304,7 +308,10 @@ proptest! {
                 }
                 Step::Leave(device) => {
                     if let Some((node, id)) = open.get(&device) {
-                        cluster.change(*node, |roster, _| roster.leave(*id, &room("r")));
+                        cluster.change(*node, |roster, _| {
+                            roster.leave(*id, &room("r"));
+                            Vec::new()
+                        });
                     }
                 }
                 Step::Lose(device) => {

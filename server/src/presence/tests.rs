@@ -55,12 +55,18 @@ fn both_present() -> Roster {
         roster.enter(id, &room("r"));
         roster.join(id, &shown("r"), 0).unwrap();
     }
+    roster.tell_at(0);
     roster
 }
 
-/// What a connection hears, in a word each.
-fn heard(notices: Vec<Notice>, by: ConnectionId) -> Vec<String> {
-    let mine = notices.into_iter().filter(|notice| notice.to.contains(&by));
+/// What a connection hears of a change, in a word each.
+fn heard(
+    roster: &mut Roster,
+    by: ConnectionId,
+    change: impl FnOnce(&mut Roster) -> Vec<Notice>,
+) -> Vec<String> {
+    let others = change(roster);
+    let mine = roster.tell_at(0).into_iter().chain(others).filter(|notice| notice.to.contains(&by));
     mine.map(|notice| match notice.news {
         News::Presence(PresenceDiff { joined, updated, left, .. }) => {
             let away = updated.iter().any(|member| member.status == PresenceStatus::Away);
@@ -77,15 +83,27 @@ fn heard(notices: Vec<Notice>, by: ConnectionId) -> Vec<String> {
     .collect()
 }
 
+/// The same of what changes members alone.
+fn heard_of_members(roster: &mut Roster, by: ConnectionId, change: impl FnOnce(&mut Roster)) -> Vec<String> {
+    heard(roster, by, |roster| {
+        change(roster);
+        Vec::new()
+    })
+}
+
 #[test]
 fn a_user_comes_online_once_to_those_who_share_a_room() {
     let mut roster = roster();
     roster.connect(A2, "a", Some(client(9)), 0);
-    assert_eq!(roster.enter(B, &room("r")), []);
-    assert_eq!(roster.enter(B, &room("s")), []);
-    assert_eq!(heard(roster.enter(A, &room("r")), B), ["a online"]);
-    assert_eq!(roster.enter(A, &room("s")), [], "b sees a in the first room already");
-    assert_eq!(roster.enter(A2, &room("r")), [], "a was there already");
+    assert_eq!(heard(&mut roster, B, |roster| roster.enter(B, &room("r"))), [""; 0]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.enter(B, &room("s"))), [""; 0]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.enter(A, &room("r"))), ["a online"]);
+    assert_eq!(
+        heard(&mut roster, B, |roster| roster.enter(A, &room("s"))),
+        [""; 0],
+        "b sees a in the first room already"
+    );
+    assert_eq!(heard(&mut roster, B, |roster| roster.enter(A2, &room("r"))), [""; 0], "a was there already");
 }
 
 #[test]
@@ -95,8 +113,8 @@ fn a_user_goes_offline_with_the_last_connection() {
     for id in [B, A, A2] {
         roster.enter(id, &room("r"));
     }
-    assert_eq!(roster.disconnect(A), []);
-    assert_eq!(heard(roster.disconnect(A2), B), ["a offline"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.disconnect(A)), [""; 0]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.disconnect(A2)), ["a offline"]);
     assert_eq!((roster.connection_count(), roster.user_count()), (1, 1));
 }
 
@@ -105,24 +123,39 @@ fn whoever_saw_a_user_come_online_sees_it_go() {
     let mut roster = roster();
     roster.connect(A2, "a", Some(client(9)), 0);
     roster.enter(B, &room("r"));
-    assert_eq!(heard(roster.enter(A, &room("r")), B), ["a online"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.enter(A, &room("r"))), ["a online"]);
     roster.enter(A2, &room("s"));
-    assert_eq!(heard(roster.disconnect(A), B), ["a offline"], "b sees nothing of a's other connection");
+    assert_eq!(
+        heard(&mut roster, B, |roster| roster.disconnect(A)),
+        ["a offline"],
+        "b sees nothing of a's other connection"
+    );
     roster.enter(B, &room("s"));
-    assert_eq!(heard(roster.exit(A2, &room("s")), B), ["a offline"]);
-    assert_eq!(roster.disconnect(A2), [], "b knows already");
+    assert_eq!(heard(&mut roster, B, |roster| roster.exit(A2, &room("s"))), ["a offline"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.disconnect(A2)), [""; 0], "b knows already");
 }
 
 #[test]
 fn a_newer_connection_takes_over_its_clients_place() {
     let mut roster = both_present();
     roster.connect(A2, "a", Some(client(1)), 0);
-    assert_eq!(heard(roster.join(A2, &shown("r"), 0).unwrap(), B), ["updated"]);
-    assert_eq!(roster.join(A, &shown("r"), 0).unwrap(), [], "late");
+    assert_eq!(
+        heard_of_members(&mut roster, B, |roster| roster.join(A2, &shown("r"), 0).unwrap()),
+        ["updated"]
+    );
+    assert_eq!(
+        heard_of_members(&mut roster, B, |roster| roster.join(A, &shown("r"), 0).unwrap()),
+        [""; 0],
+        "late"
+    );
     assert_eq!(roster.update(A, &shown("r"), 0).unwrap_err().code, ErrorCode::NotFound);
-    assert_eq!(heard(roster.disconnect(A), B), ["a offline"], "the newer one has not entered the room");
+    assert_eq!(
+        heard(&mut roster, B, |roster| roster.disconnect(A)),
+        ["a offline"],
+        "the newer one has not entered the room"
+    );
     assert_eq!(roster.members(&room("r"), 0).len(), 2);
-    assert_eq!(heard(roster.disconnect(A2), B), ["left"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.disconnect(A2)), ["left"]);
 }
 
 #[test]
@@ -140,23 +173,30 @@ fn a_client_id_present_for_another_user_is_refused_until_that_one_is_forgotten()
 #[test]
 fn a_lost_client_is_away_for_the_grace_and_then_gone() {
     let mut roster = both_present();
-    assert_eq!(heard(roster.lose(A, 1_000), B), ["away"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.lose(A, 1_000)), ["away"]);
     assert_eq!(roster.connection_count(), 1);
     roster.renew(B, 1_000);
     assert_eq!(roster.next_expiry_ms(), Some(1_000 + GRACE_MS));
-    assert_eq!(roster.expire(1_000 + GRACE_MS - 1), []);
-    assert_eq!(heard(roster.expire(1_000 + GRACE_MS), B), ["left", "a offline"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(1_000 + GRACE_MS - 1)), [""; 0]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(1_000 + GRACE_MS)), ["left", "a offline"]);
     assert_eq!(roster.user_count(), 1);
 }
 
 #[test]
 fn a_client_that_comes_back_within_the_grace_never_left() {
     let mut roster = both_present();
-    assert_eq!(heard(roster.lose(A, 1_000), B), ["away"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.lose(A, 1_000)), ["away"]);
     roster.connect(A2, "a", Some(client(1)), 2_000);
-    assert_eq!(roster.enter(A2, &room("r")), []);
-    assert_eq!(heard(roster.join(A2, &shown("r"), 2_000).unwrap(), B), ["updated"]);
-    assert_eq!(roster.expire(1_000 + GRACE_MS), [], "the ghost goes unseen");
+    assert_eq!(heard(&mut roster, B, |roster| roster.enter(A2, &room("r"))), [""; 0]);
+    assert_eq!(
+        heard_of_members(&mut roster, B, |roster| roster.join(A2, &shown("r"), 2_000).unwrap()),
+        ["updated"]
+    );
+    assert_eq!(
+        heard(&mut roster, B, |roster| roster.expire(1_000 + GRACE_MS)),
+        [""; 0],
+        "the ghost goes unseen"
+    );
     assert_eq!((roster.connection_count(), roster.members(&room("r"), 20_000).len()), (2, 2));
 }
 
@@ -165,7 +205,7 @@ fn a_client_that_comes_back_and_leaves_takes_its_ghost_along() {
     let mut roster = both_present();
     roster.lose(A, 0);
     roster.connect(A2, "a", Some(client(1)), 1_000);
-    assert_eq!(heard(roster.disconnect(A2), B), ["left", "a offline"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.disconnect(A2)), ["left", "a offline"]);
 }
 
 #[test]
@@ -173,8 +213,8 @@ fn a_client_that_comes_back_before_its_loss_is_noticed_takes_the_grace_for_what_
     let mut roster = both_present();
     roster.renew(B, 1_000);
     roster.connect(A2, "a", Some(client(1)), 1_000);
-    assert_eq!(roster.expire(1_000 + GRACE_MS - 1), []);
-    assert_eq!(heard(roster.expire(1_000 + GRACE_MS), B), ["left"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(1_000 + GRACE_MS - 1)), [""; 0]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(1_000 + GRACE_MS)), ["left"]);
 }
 
 #[test]
@@ -182,10 +222,13 @@ fn a_silent_client_is_no_member_after_its_lease_and_is_told_so() {
     let mut roster = both_present();
     roster.renew(A, 10_000);
     roster.renew(B, 40_000);
-    assert_eq!(roster.expire(10_000 + LEASE_MS - 1), []);
-    assert_eq!(heard(roster.expire(10_000 + LEASE_MS), B), ["left"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(10_000 + LEASE_MS - 1)), [""; 0]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(10_000 + LEASE_MS)), ["left"]);
     assert_eq!(roster.lapsed(A, &BTreeSet::from([room("r")])), [room("r")]);
-    assert_eq!(heard(roster.join(A, &shown("r"), 90_000).unwrap(), B), ["joined"]);
+    assert_eq!(
+        heard_of_members(&mut roster, B, |roster| roster.join(A, &shown("r"), 90_000).unwrap()),
+        ["joined"]
+    );
     assert_eq!(roster.lapsed(A, &BTreeSet::from([room("r")])), []);
 }
 
@@ -194,17 +237,22 @@ fn a_lease_that_ends_within_the_grace_is_not_prolonged_by_it() {
     let mut roster = both_present();
     roster.renew(B, LEASE_MS - 1);
     roster.lose(A, LEASE_MS - 1_000);
-    assert_eq!(heard(roster.expire(LEASE_MS), B), ["left", "a offline"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.expire(LEASE_MS)), ["left", "a offline"]);
 }
 
 #[test]
 fn a_client_in_the_background_is_away_for_as_long_as_it_asked_for_and_the_server_allows() {
     for (asked_ms, kept_ms) in [(60_000, 60_000), (u64::MAX, 15 * 60 * 1000)] {
         let mut roster = both_present();
-        assert_eq!(heard(roster.update(A, &in_background("r", asked_ms), 0).unwrap(), B), ["away"]);
-        assert_eq!(roster.lose(A, 10_000), [], "it is away already");
+        assert_eq!(
+            heard_of_members(&mut roster, B, |roster| roster
+                .update(A, &in_background("r", asked_ms), 0)
+                .unwrap()),
+            ["away"]
+        );
+        assert_eq!(heard(&mut roster, B, |roster| roster.lose(A, 10_000)), [""; 0], "it is away already");
         roster.disconnect(B);
-        assert_eq!(roster.expire(kept_ms - 1), []);
+        assert_eq!(heard(&mut roster, B, |roster| roster.expire(kept_ms - 1)), [""; 0]);
         assert_eq!(roster.user_count(), 1);
         roster.expire(kept_ms);
         assert_eq!(roster.user_count(), 0);
@@ -243,7 +291,7 @@ fn a_room_holds_so_many_members_and_the_server_so_many_ghosts() {
     roster.join(A2, &shown("r"), 0).unwrap();
     assert_eq!(roster.join(B, &shown("r"), 0).unwrap_err().code, ErrorCode::TooLarge);
     roster.lose(A, 0);
-    assert_eq!(heard(roster.lose(A2, 1), B), ["u1 offline"]);
+    assert_eq!(heard(&mut roster, B, |roster| roster.lose(A2, 1)), ["u1 offline"]);
     assert_eq!((roster.user_count(), roster.connection_count()), (2, 1));
 }
 
@@ -306,8 +354,8 @@ proptest! {
                         Step::Join(_) => shown("r"),
                         _ => in_background("r", 60_000),
                     };
-                    let mut notices = roster.enter(*id, &room("r"));
-                    notices.extend(roster.join(*id, &presence, now_ms).unwrap());
+                    let notices = roster.enter(*id, &room("r"));
+                    roster.join(*id, &presence, now_ms).unwrap();
                     notices
                 }
                 Step::Ping(device) => {
@@ -318,9 +366,8 @@ proptest! {
                 }
                 Step::Leave(device) => {
                     let Some(id) = open.get(&device) else { continue };
-                    let mut notices = roster.leave(*id, &room("r"));
-                    notices.extend(roster.exit(*id, &room("r")));
-                    notices
+                    roster.leave(*id, &room("r"));
+                    roster.exit(*id, &room("r"))
                 }
                 Step::Lose(device) => {
                     open.remove(&device).map(|id| roster.lose(id, now_ms)).unwrap_or_default()
@@ -334,7 +381,8 @@ proptest! {
                     roster.expire(now_ms)
                 }
             };
-            for notice in notices.into_iter().filter(|notice| notice.to.contains(&watcher)) {
+            let told = roster.tell_at(now_ms).into_iter().chain(notices);
+            for notice in told.filter(|notice| notice.to.contains(&watcher)) {
                 match notice.news {
                     News::Presence(diff) => {
                         for member in diff.joined {

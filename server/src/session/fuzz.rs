@@ -260,6 +260,7 @@ impl World {
         let mut config = Config::new("127.0.0.1:0".parse().unwrap(), "unused".into(), mode);
         // What was announced is told in the same step, whoever has not taken what came before.
         config.hub.live_round_ms_max = 0;
+        config.presence.round_ms_max = 0;
         let fanout = Arc::new(LocalFanout::new(&config.hub));
         let rooms = Arc::new(Rooms {
             store: Mutex::new(MemoryStore::new(100)),
@@ -332,6 +333,7 @@ impl World {
             _ => self.free(index, event::PRESENCE_PING, room).await,
         }
         self.shared.fanout.tell_announced().await;
+        self.shared.tell_changed_members().await;
         let index = self.random.below(SESSIONS);
         self.deliver(index).await;
     }

@@ -45,7 +45,7 @@ use contender::Programs;
 use scenario::{BenchError, Scenario};
 
 /// All scenarios, by name.
-const SCENARIOS: [&Scenario; 17] = [
+const SCENARIOS: [&Scenario; 18] = [
     &local_write::SCENARIO,
     &live_query::SCENARIO,
     &apply::SCENARIO,
@@ -63,6 +63,7 @@ const SCENARIOS: [&Scenario; 17] = [
     &crowd::FANOUT,
     &crowd::CONNECTIONS,
     &crowd::HERD,
+    &crowd::PRESENCE,
 ];
 
 const EXIT_USAGE: u8 = 2;
@@ -151,7 +152,9 @@ fn contend(name: &str, directory: &Path, server: &Path, peers: &Path) -> Result<
         Some("ffi") => ffi::contend(name),
         Some("rtt") => rtt::contend(name, directory, peers),
         Some("footprint") => footprint::contend(name, directory, peers),
-        Some("fanout" | "connections" | "herd") => crowd::contend(name, directory, server, peers),
+        Some("fanout" | "connections" | "herd" | "presence") => {
+            crowd::contend(name, directory, server, peers)
+        }
         Some("push") => push::contend(name, directory),
         Some("converge") => converge::contend(name, directory, server),
         _ => Err(BenchError::failed(name, "is not known")),

@@ -310,10 +310,10 @@ impl World {
     /// Hands on what waits in the mailboxes, as far as the readers keep up; and what was committed meanwhile.
     pub(crate) fn pump(&mut self) -> Result<(), Failure> {
         self.watch_leases();
-        self.server.tell_announced(self.now_us);
+        self.server.tell_announced(self.now_us, self.server_ms());
         loop {
             self.deliver()?;
-            let (is_told, round_us) = self.server.tell_announced(self.now_us);
+            let (is_told, round_us) = self.server.tell_announced(self.now_us, self.server_ms());
             if !is_told {
                 self.watch_round(round_us);
                 return Ok(());

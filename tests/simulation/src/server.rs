@@ -249,12 +249,15 @@ impl Server {
         Ok((user, ends_ms))
     }
 
-    /// Tells subscribers what was committed, room by room in rounds. Answers whether there was any, and when a round that
-    /// somebody did not take is over.
-    pub fn tell_announced(&self, now_us: u64) -> (bool, Option<u64>) {
+    /// Tells subscribers what was committed, room by room in rounds, and members what has changed of each other. Answers
+    /// whether there was any, and when a round of changes that somebody did not take is over.
+    pub fn tell_announced(&mut self, now_us: u64, now_ms: u64) -> (bool, Option<u64>) {
+        let of_members = self.roster.tell_at(now_ms);
+        let is_any = !of_members.is_empty();
+        self.tell(of_members);
         let (is_told, at) = self.fanout.tell_at(self.began + Duration::from_micros(now_us));
         let at_us = at.map(|at| u64::try_from((at - self.began).as_micros()).unwrap_or(u64::MAX));
-        (is_told, at_us)
+        (is_told || is_any, at_us)
     }
 
     /// The next event that waits for a connection.

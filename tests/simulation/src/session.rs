@@ -78,8 +78,7 @@ impl Server {
             event::PRESENCE_UPDATE => {
                 let presence: Presence = decode(&request.args)?;
                 self.authorize(id, &presence.room)?;
-                let notices = self.roster.update(id, &presence, now_ms)?;
-                self.tell(notices);
+                self.roster.update(id, &presence, now_ms)?;
                 Ok(Answer::Done)
             }
             event::PRESENCE_LEAVE => {
@@ -204,7 +203,7 @@ impl Server {
         let is_new = self.session_mut(id)?.present.insert(room.clone());
         let notices = self.roster.enter(id, room);
         self.tell(notices);
-        let joined = self.roster.join(id, presence, now_ms).map(|notices| self.tell(notices));
+        let joined = self.roster.join(id, presence, now_ms);
         if joined.is_err() && is_new {
             self.session_mut(id)?.present.remove(room);
             self.exit_if_unused(id, room);
@@ -216,8 +215,7 @@ impl Server {
         if let Ok(session) = self.session_mut(id) {
             session.present.remove(room);
         }
-        let notices = self.roster.leave(id, room);
-        self.tell(notices);
+        self.roster.leave(id, room);
         self.exit_if_unused(id, room);
     }
 

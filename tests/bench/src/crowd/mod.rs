@@ -1,4 +1,4 @@
-//! `fanout`, `connections`, `herd`: one server and a crowd of clients, beside npm `socket.io` doing the same.
+//! `fanout`, `connections`, `herd`, `presence`: one server and a crowd of clients, beside npm `socket.io` doing the same.
 //!
 //! The clients are the same for both servers: bare sockets in one process ([`socket`]) that speak as much of Socket.IO as is
 //! needed and read no more of a frame than they must, so that what is measured is the server. Both send and get the same
@@ -7,6 +7,7 @@
 mod connections;
 mod fanout;
 mod herd;
+mod presence;
 mod served;
 mod socket;
 
@@ -18,6 +19,7 @@ use crate::scenario::{BenchError, Contender, Program};
 pub(crate) use connections::SCENARIO as CONNECTIONS;
 pub(crate) use fanout::SCENARIO as FANOUT;
 pub(crate) use herd::SCENARIO as HERD;
+pub(crate) use presence::SCENARIO as PRESENCE;
 
 use served::{Kind, Places, Served};
 
@@ -51,12 +53,13 @@ pub(crate) fn contend(name: &str, directory: &Path, server: &Path, peers: &Path)
             serve(|order: &Order| runtime.block_on(contender.run(order)))
         }
         // A server that has had a crowd keeps memory for the next one, and remembers whom it has lost.
-        "connections" | "herd" => serve(|order: &Order| {
+        "connections" | "herd" | "presence" => serve(|order: &Order| {
             let directory = tempfile::tempdir_in(directory)?;
             let served = start(directory.path())?;
             runtime.block_on(async {
                 match scenario {
                     "herd" => herd::run(&served, order).await,
+                    "presence" => presence::run(&served, order).await,
                     _ => connections::run(&served, order).await,
                 }
             })

@@ -70,12 +70,10 @@ impl Served {
 
     /// A client whose session is open, of a user of its own.
     pub(super) async fn connect(&self, client: u64) -> Result<Socket, BenchError> {
+        let (id, user) = (uuid::Uuid::from_u64_pair(1, client), format!("user-{client}"));
         let auth = match self {
-            Self::Syncline(_) => {
-                let id = uuid::Uuid::from_u64_pair(1, client);
-                json!({"token": Server::token(&format!("user-{client}"))?, "client_id": id})
-            }
-            Self::SocketIo(_) => json!({}),
+            Self::Syncline(_) => json!({"token": Server::token(&user)?, "client_id": id}),
+            Self::SocketIo(_) => json!({"client_id": id, "user_id": user}),
         };
         Socket::connect(self.address()?, &auth).await
     }
