@@ -2,12 +2,10 @@
 # the suite tries again, and says.
 # shellcheck shell=bash
 set -euo pipefail
-# shellcheck source=scripts/lib/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=scripts/lib/phone.sh
+source "$(dirname "${BASH_SOURCE[0]}")/phone.sh"
 # shellcheck source=scripts/lib/chromium.sh
 source "$root/scripts/lib/chromium.sh"
-# shellcheck source=scripts/lib/phone.sh
-source "$root/scripts/lib/phone.sh"
 # shellcheck source=scripts/lib/swift.sh
 source "$root/scripts/lib/swift.sh"
 

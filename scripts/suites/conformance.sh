@@ -16,6 +16,6 @@ python="$root/target/python-socketio"
 "$python/bin/pip" install --quiet --disable-pip-version-check --requirement tests/conformance/python/requirements.txt >&2
 trap stop_postgres EXIT
 start_postgres
-# The limit is for a whole file.
-node --test --test-timeout=120000 --test-reporter=spec examples/socketio-backend/test/*.test.js tests/conformance/test/*.test.mjs
+# The limit is for a whole file; each has backends of its own, and mostly waits for them.
+node --test --test-timeout=120000 --test-concurrency=4 --test-reporter=spec examples/socketio-backend/test/*.test.js tests/conformance/test/*.test.mjs
 "$python/bin/python" -m unittest discover --verbose --start-directory tests/conformance/python --pattern 'test_*.py'
