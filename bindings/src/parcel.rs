@@ -17,26 +17,31 @@ pub struct Parcel {
 
 impl Parcel {
     pub(crate) fn pack<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Self> {
-        let (text, attachments) = attachments::to_text(value)?;
-        Ok(Self { text, attachments: attachments.into_iter().map(Into::into).collect() })
+        attachments::to_text(value).map(Self::from_parts)
     }
 
     pub(crate) fn unpack<T: DeserializeOwned>(self) -> serde_json::Result<T> {
-        attachments::from_text(&self.text, self.attachments.into_iter().map(Into::into).collect())
+        let (text, attachments) = self.into_parts();
+        attachments::from_text(&text, attachments)
+    }
+
+    // Compiled once, and not for each type that is packed.
+    fn from_parts<B: Into<Vec<u8>>>((text, attachments): (String, Vec<B>)) -> Self {
+        Self { text, attachments: attachments.into_iter().map(Into::into).collect() }
+    }
+
+    fn into_parts<B: From<Vec<u8>>>(self) -> (String, Vec<B>) {
+        (self.text, self.attachments.into_iter().map(Into::into).collect())
     }
 
     /// Several arguments: a JSON array.
     pub(crate) fn of_all(args: Vec<Argument>) -> Self {
-        Self::of(&Args(args))
+        Self::of_one(Argument::Array(args))
     }
 
+    /// An argument always has a JSON form.
     pub(crate) fn of_one(arg: Argument) -> Self {
-        Self::of(&One(arg))
-    }
-
-    /// Arguments always have a JSON form.
-    fn of(args: &impl Serialize) -> Self {
-        Self::pack(args).unwrap_or_default()
+        Self::pack(&One(arg)).unwrap_or_default()
     }
 
     /// The arguments that the app gave.
@@ -56,8 +61,8 @@ impl From<String> for Parcel {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Args(#[serde(with = "portable")] Vec<Argument>);
+#[derive(Deserialize)]
+struct Args(#[serde(deserialize_with = "portable::deserialize")] Vec<Argument>);
 
 #[derive(Serialize, Deserialize)]
 struct One(
