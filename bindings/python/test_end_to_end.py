@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 import syncline_ffi as syncline
-from services import PATIENCE_S, Server
+from services import PATIENCE_S, Backend, Server
 
 THREADS_MORE_MAX = 8
 GROWTH_KB_MAX = 16 * 1024
@@ -26,6 +26,7 @@ class Listener(syncline.ClientListener):
         self.rows = {}
         self.last_rows = None
         self.connection = None
+        self.others = []
 
     def on_events(self, events):
         self.loop.call_soon_threadsafe(self._take, events)
@@ -41,6 +42,8 @@ class Listener(syncline.ClientListener):
                 self.rows.update({row.id: json.loads(row.fields_json) for row in event.upserted})
                 for removed in event.removed:
                     self.rows.pop(removed, None)
+            else:
+                self.others.append(event)
         self.changed.set()
 
     async def until(self, condition):
@@ -48,6 +51,11 @@ class Listener(syncline.ClientListener):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
+
+    async def next(self, is_wanted):
+        """The first event of this kind, and of none that has a state, that nobody took yet."""
+        await self.until(lambda: any(is_wanted(event) for event in self.others))
+        return self.others.pop(next(at for at, event in enumerate(self.others) if is_wanted(event)))
 
 
 class EndToEnd(unittest.IsolatedAsyncioTestCase):
@@ -172,6 +180,61 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
             await self.open("a", auto_connect=False, encryption_key=bytes([1] * 32))
         self.assertEqual((refused.exception.code, refused.exception.retry), ("wrong_key", syncline.RetryClass.NEVER))
 
+    async def open_plain(self):
+        """A client of the backend without sync."""
+        backend = Backend()
+        self.addCleanup(backend.stop)
+        settings = json.dumps({"tokenRequired": False})
+        return await self.open("plain", url=backend.url, token=None, auto_connect=False, settings_json=settings)
+
+    async def test_bytes_go_out_in_an_event_and_come_back_in_its_answer_and_in_what_is_listened_to(self):
+        a, listener = await self.open_plain()
+        await a.on("developed")
+        await a.connect()
+        photo = syncline.Parcel(text='[{"name":"a.jpg","bytes":{"$attachment":0}}]', attachments=[b"\x00\xff\x07"])
+        answer = await a.emit_with_ack("develop", photo)
+        self.assertEqual(json.loads(answer.text), [{"name": "a.jpg", "bytes": {"$attachment": 0}}])
+        self.assertEqual(answer.attachments, [b"\x07\xff\x00"])
+        told = (await listener.next(lambda event: event.is_message())).message
+        self.assertEqual((told.args.text, told.args.attachments), ('[{"$attachment":0}]', [b"\x07\xff\x00"]))
+        await a.close()
+
+    async def test_a_question_with_bytes_is_answered_with_bytes(self):
+        a, listener = await self.open_plain()
+        await a.on("look")
+        await a.on("looked")
+        await a.connect()
+        text = '[{"bytes":{"$attachment":0},"name":"a.jpg"}]'
+        await a.emit("show", syncline.Parcel(text=text, attachments=[b"\xff"]))
+        shown = (await listener.next(lambda event: event.is_message())).message
+        self.assertEqual(shown.args, syncline.Parcel(text=text, attachments=[b"\xff"]))
+        await a.ack(shown.ack, syncline.Parcel(text=text, attachments=[b"\x00\x01"]))
+        looked = (await listener.next(lambda event: event.is_message())).message
+        self.assertEqual(looked.args, syncline.Parcel(text=text, attachments=[b"\x00\x01"]))
+        await a.close()
+
+    async def test_a_handler_is_given_bytes_and_its_result_has_some(self):
+        a, listener = await self.open("a", auto_connect=False)
+        payload = syncline.Parcel(text='{"file":{"$attachment":0}}', attachments=[b"\x00\xff"])
+        await a.enqueue(syncline.JobRequest(task=syncline.JobTask.HANDLER("resize", payload)))
+        self.assertEqual((await a.jobs(0))[0].task.payload, payload)
+        await a.register_handlers(["resize"])
+        leased = await listener.next(lambda event: event.is_job_leased())
+        self.assertEqual(leased.payload, payload)
+        result = syncline.Parcel(text='{"$attachment":0}', attachments=[b"\xff"])
+        await a.complete_job(leased.job, leased.lease, result)
+        done = (await listener.next(lambda event: event.is_job_done())).result
+        self.assertEqual(done.result, syncline.Parcel(text='[{"$attachment":0}]', attachments=[b"\xff"]))
+        await a.close()
+
+    async def test_a_text_that_names_bytes_which_are_not_there_is_refused(self):
+        a, _ = await self.open("a", auto_connect=False)
+        missing = syncline.Parcel(text='[{"$attachment":1}]', attachments=[b"a"])
+        with self.assertRaises(syncline.SynclineError.Failed) as refused:
+            await a.emit("develop", missing)
+        self.assertEqual(refused.exception.code, "invalid")
+        await a.close()
+
     async def test_a_thousand_clients_leave_nothing_behind(self):
         async def cycle():
             options = syncline.ClientOptions(url="http://127.0.0.1:9", directory=None, token=None, auto_connect=False)
@@ -239,6 +302,29 @@ class EndToEnd(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(numbers[0], numbers[1], "one write")
         self.assertNotEqual(numbers[2], numbers[3], "two writes")
         await a.close()
+
+    async def test_a_listener_may_call_the_client_back_and_wait_for_the_answer(self):
+        class Asking(syncline.ClientListener):
+            def __init__(self):
+                self.loop = asyncio.get_running_loop()
+                self.client = None
+                self.count = self.loop.create_future()
+
+            def on_events(self, events):
+                client, self.client = self.client, None
+                if client is None:
+                    return
+                asked = asyncio.run_coroutine_threadsafe(client.queue(), self.loop)
+                self.loop.call_soon_threadsafe(self.count.set_result, asked.result(PATIENCE_S).count)
+
+        asking = Asking()
+        options = syncline.ClientOptions(url="http://127.0.0.1:9", directory=None, token=None, auto_connect=False)
+        client = await syncline.SynclineClient.open(options, asking)
+        asking.client = client
+        await client.create(ROOM, "notes", "n", "{}")
+        async with asyncio.timeout(PATIENCE_S):
+            self.assertEqual(await asking.count, 1)
+        await client.close()
 
     async def test_a_listener_that_throws_is_logged_and_counted_and_hears_the_next_event(self):
         class Throwing(syncline.ClientListener):

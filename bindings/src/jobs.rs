@@ -3,25 +3,25 @@
 use std::collections::HashMap;
 use syncline_protocol::gather::Gather as _;
 
-use syncline::argument::{Argument, portable};
+use syncline::Command;
 use syncline::engine::io::Reply;
 use syncline::engine::queue::command::{self, JobCommand, JobEvent, JobReply, NewJob};
 use syncline::job::{self, Category, DeadReason, JobError, JobKind, JobWork};
-use syncline::{Code, Command, Error};
 
 use crate::client::{Result, SynclineClient, unexpected};
 use crate::error::SynclineError;
 use crate::listener::ClientEvent;
+use crate::parcel::Parcel;
 
-/// What a job does. Arguments, payloads and results are JSON; bytes in them are `{"$bytes": "<base64>"}`.
+/// What a job does.
 #[derive(Debug, Clone, uniffi::Enum)]
 pub enum JobTask {
-    /// A Socket.IO event that the server acknowledges. `args_json` is a JSON array.
-    Event { name: String, args_json: String },
+    /// A Socket.IO event that the server acknowledges. The arguments are a JSON array.
+    Event { name: String, args: Parcel },
     /// An HTTP request. `url` is absolute, or a path on the server.
-    Request { method: String, url: String, headers: HashMap<String, String>, body_json: Option<String> },
+    Request { method: String, url: String, headers: HashMap<String, String>, body: Option<Parcel> },
     /// A function of the app, by the key that it is registered under.
-    Handler { key: String, payload_json: String },
+    Handler { key: String, payload: Parcel },
 }
 
 impl TryFrom<JobTask> for JobWork {
@@ -29,18 +29,14 @@ impl TryFrom<JobTask> for JobWork {
 
     fn try_from(task: JobTask) -> Result<Self> {
         Ok(match task {
-            JobTask::Event { name, args_json } => {
-                Self::Event { namespace: None, name, args: read_args(&args_json)? }
-            }
-            JobTask::Request { method, url, headers, body_json } => Self::Request {
+            JobTask::Event { name, args } => Self::Event { namespace: None, name, args: args.into_all()? },
+            JobTask::Request { method, url, headers, body } => Self::Request {
                 method,
                 url,
                 headers: headers.into_iter().gather(),
-                body: body_json.as_deref().map(read_arg).transpose()?,
+                body: body.map(Parcel::into_one).transpose()?,
             },
-            JobTask::Handler { key, payload_json } => {
-                Self::Handler { key, payload: read_arg(&payload_json)? }
-            }
+            JobTask::Handler { key, payload } => Self::Handler { key, payload: payload.into_one()? },
         })
     }
 }
@@ -48,14 +44,14 @@ impl TryFrom<JobTask> for JobWork {
 impl From<JobWork> for JobTask {
     fn from(work: JobWork) -> Self {
         match work {
-            JobWork::Event { name, args, .. } => Self::Event { name, args_json: write_args(&args) },
+            JobWork::Event { name, args, .. } => Self::Event { name, args: Parcel::of_all(args) },
             JobWork::Request { method, url, headers, body } => Self::Request {
                 method,
                 url,
                 headers: headers.into_iter().collect(),
-                body_json: body.as_ref().map(write_arg),
+                body: body.map(Parcel::of_one),
             },
-            JobWork::Handler { key, payload } => Self::Handler { key, payload_json: write_arg(&payload) },
+            JobWork::Handler { key, payload } => Self::Handler { key, payload: Parcel::of_one(payload) },
         }
     }
 }
@@ -255,7 +251,7 @@ pub struct JobResult {
     pub job: u64,
     pub lane: String,
     /// A JSON array: the acknowledgement; `[{status, headers, body}]` of a request; `[what the handler returned]`.
-    pub result_json: String,
+    pub result: Parcel,
     /// Whether it stays until it is acknowledged.
     pub kept: bool,
 }
@@ -265,7 +261,7 @@ impl From<command::JobOutcome> for JobResult {
         Self {
             job: outcome.job,
             lane: outcome.lane,
-            result_json: write_args(&outcome.result),
+            result: Parcel::of_all(outcome.result),
             kept: outcome.kept,
         }
     }
@@ -300,8 +296,8 @@ impl From<JobEvent> for ClientEvent {
     fn from(event: JobEvent) -> Self {
         match event {
             JobEvent::Leased { job, lease, lease_ms, key, payload, idempotency_key, attempts } => {
-                let payload_json = write_arg(&payload);
-                Self::JobLeased { job, lease, lease_ms, key, payload_json, idempotency_key, attempts }
+                let payload = Parcel::of_one(payload);
+                Self::JobLeased { job, lease, lease_ms, key, payload, idempotency_key, attempts }
             }
             JobEvent::Done { outcome } => Self::JobDone { result: outcome.into() },
             JobEvent::Failed { job, error, attempts } => {
@@ -415,9 +411,9 @@ impl SynclineClient {
         self.jobs_call(JobCommand::ExtendLease { job, lease }).await.map(drop)
     }
 
-    /// A handler's job is done. `result_json` is any JSON.
-    pub async fn complete_job(&self, job: u64, lease: u64, result_json: String) -> Result<()> {
-        let result = read_arg(&result_json)?;
+    /// A handler's job is done.
+    pub async fn complete_job(&self, job: u64, lease: u64, result: Parcel) -> Result<()> {
+        let result = result.into_one()?;
         self.jobs_call(JobCommand::Complete { job, lease, result }).await.map(drop)
     }
 
@@ -445,33 +441,4 @@ impl SynclineClient {
             other => Err(unexpected(&other)),
         }
     }
-}
-
-fn read_args(json: &str) -> Result<Vec<Argument>> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let args = portable::deserialize(&mut deserializer);
-    args.and_then(|args| deserializer.end().map(|()| args)).map_err(|error| invalid(&error))
-}
-
-fn read_arg(json: &str) -> Result<Argument> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let arg = portable::deserialize_one(&mut deserializer);
-    arg.and_then(|arg| deserializer.end().map(|()| arg)).map_err(|error| invalid(&error))
-}
-
-fn invalid(error: &serde_json::Error) -> SynclineError {
-    Error::new(Code::Invalid, error.to_string()).into()
-}
-
-/// Arguments always have a JSON form.
-fn write_args(args: &[Argument]) -> String {
-    let mut json = Vec::new();
-    let written = portable::serialize(args, &mut serde_json::Serializer::new(&mut json));
-    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| "[]".to_owned())
-}
-
-fn write_arg(arg: &Argument) -> String {
-    let mut json = Vec::new();
-    let written = portable::serialize_one(arg, &mut serde_json::Serializer::new(&mut json));
-    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| "null".to_owned())
 }

@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use once_cell::sync::Lazy;
-use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
-use syncline::attachments;
 use syncline::engine::io::Network;
 use syncline::logging::{self, LogLevel, LogLine};
 use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event, Secret};
@@ -22,31 +20,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::background::{self, Followed, Note, Record};
 use crate::device;
 
+pub use crate::parcel::Parcel;
 pub use syncline::engine::io::AppState;
-
-/// JSON text, and the bytes that it names as `{"$attachment": index}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, uniffi::Record)]
-pub struct Parcel {
-    pub text: String,
-    pub attachments: Vec<Vec<u8>>,
-}
-
-impl Parcel {
-    fn pack<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Self> {
-        let (text, attachments) = attachments::to_text(value)?;
-        Ok(Self { text, attachments: attachments.into_iter().map(Into::into).collect() })
-    }
-
-    fn unpack<T: DeserializeOwned>(self) -> serde_json::Result<T> {
-        attachments::from_text(&self.text, self.attachments.into_iter().map(Into::into).collect())
-    }
-}
-
-impl From<String> for Parcel {
-    fn from(text: String) -> Self {
-        Self { text, attachments: Vec::new() }
-    }
-}
 
 /// Takes the events of a client: a JSON array of [`Event`]s.
 pub trait EventSink: Send + Sync + 'static {

@@ -3,6 +3,7 @@
 //! - [`client`], [`socket`], [`types`], [`listener`], [`logging`], [`error`], [`cancel`], [`trust`]: the typed API for
 //!   Swift, Kotlin and Python.
 //! - [`jobs`]: jobs in the typed API.
+//! - [`parcel`]: how JSON with bytes in it crosses, in both.
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
 //! - [`device`]: what the façade wants of the device: secrets kept, and to be woken up. [`background`]: what it does then,
@@ -20,6 +21,7 @@ pub mod jobs;
 pub mod json;
 pub mod listener;
 pub mod logging;
+pub mod parcel;
 pub mod progress;
 pub mod socket;
 pub mod trust;

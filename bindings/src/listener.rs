@@ -7,7 +7,8 @@ use syncline::Event;
 use syncline::engine::io::AppState as CoreAppState;
 
 use crate::jobs::{DeadJob, JobFailure, JobResult};
-use crate::json::{self, EventSink, Parcel};
+use crate::json::{self, EventSink};
+use crate::parcel::Parcel;
 use crate::socket::{NamespaceInfo, SocketMessage};
 use crate::types::{
     AppState, ConnectionInfo, ErrorInfo, Member, ParkedWrite, PresentUser, ProgressInfo, QueueInfo,
@@ -67,7 +68,7 @@ pub enum ClientEvent {
         lease: u64,
         lease_ms: u64,
         key: String,
-        payload_json: String,
+        payload: Parcel,
         idempotency_key: String,
         attempts: u32,
     },

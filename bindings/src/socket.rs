@@ -1,28 +1,18 @@
-//! The typed API of the socket: the app's own events over the connection.
-//!
-//! Arguments cross as the text of a JSON array, in which bytes are `{"$bytes": "<base64>"}`.
+//! The typed API of the socket: the app's own events over the connection. Arguments and answers are JSON arrays.
 
-use serde::{Deserialize, Serialize};
+use syncline::Command;
 use syncline::engine::io::{ConnectionState, Reply};
 use syncline::engine::socket::cause::DisconnectCause;
 use syncline::engine::socket::types::{
     self, Answer, Emit, EmitWithAck, NamespaceOptions, NamespaceState, SocketRoom, Topic,
 };
-use syncline::{Argument, Command, argument::portable};
 
 use crate::client::{SynclineClient, parse_room, unexpected};
 use crate::error::SynclineError;
+use crate::parcel::Parcel;
 use crate::types::{ErrorInfo, State, from_json, to_json};
 
 type Result<T> = std::result::Result<T, SynclineError>;
-
-/// Arguments as the app writes and reads them.
-#[derive(Serialize, Deserialize)]
-struct Args(#[serde(with = "portable")] Vec<Argument>);
-
-fn read_args(json: &str) -> Result<Vec<Argument>> {
-    Ok(from_json::<Args>(json)?.0)
-}
 
 /// Whether an event went out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -39,7 +29,7 @@ pub enum Emitted {
 pub struct SocketMessage {
     pub namespace: String,
     pub event: String,
-    pub args_json: String,
+    pub args: Parcel,
     /// The server waits for an answer: see `ack`.
     pub ack: Option<u64>,
 }
@@ -47,7 +37,7 @@ pub struct SocketMessage {
 impl From<types::SocketMessage> for SocketMessage {
     fn from(message: types::SocketMessage) -> Self {
         let types::SocketMessage { namespace, event, args, ack } = message;
-        Self { namespace, event, args_json: to_json(&Args(args)), ack }
+        Self { namespace, event, args: Parcel::of_all(args), ack }
     }
 }
 
@@ -60,7 +50,7 @@ pub struct NamespaceInfo {
     /// What ended it, spelled as in JavaScript: `namespace_disconnect`.
     pub cause: Option<String>,
     /// What the server sent with its refusal.
-    pub data_json: Option<String>,
+    pub data: Option<Parcel>,
     /// Whether the server continued the session before.
     pub recovered: bool,
 }
@@ -72,7 +62,7 @@ impl From<types::NamespaceStatus> for NamespaceInfo {
             is_open: status.state == NamespaceState::Open,
             reason: status.reason.map(Into::into),
             cause: status.cause.map(cause_text),
-            data_json: status.data.as_ref().map(argument_json),
+            data: status.data.map(Parcel::of_one),
             recovered: status.recovered,
         }
     }
@@ -85,7 +75,7 @@ pub struct ConnectionInfo {
     /// What ended the last connection or attempt, spelled as in JavaScript: `ping_timeout`.
     pub cause: Option<String>,
     /// What the server sent with its refusal.
-    pub data_json: Option<String>,
+    pub data: Option<Parcel>,
     /// Whether the server continued the session before.
     pub recovered: bool,
     pub attempts: u32,
@@ -109,7 +99,7 @@ impl From<types::ConnectionStatus> for ConnectionInfo {
             state,
             reason: status.reason.map(Into::into),
             cause: status.cause.map(cause_text),
-            data_json: status.data.as_ref().map(argument_json),
+            data: status.data.map(Parcel::of_one),
             recovered: status.recovered,
             attempts: status.attempts,
             retry_in_ms: status.retry_in_ms,
@@ -122,13 +112,6 @@ fn cause_text(cause: DisconnectCause) -> String {
     to_json(&cause).trim_matches('"').to_owned()
 }
 
-/// One argument as JSON text.
-fn argument_json(argument: &Argument) -> String {
-    #[derive(Serialize)]
-    struct One<'a>(#[serde(serialize_with = "portable::serialize_option")] &'a Option<Argument>);
-    to_json(&One(&Some(argument.clone())))
-}
-
 #[uniffi::export]
 impl SynclineClient {
     /// Sends an event, at once or as soon as there is a connection; a `volatile` one at once or never.
@@ -136,11 +119,11 @@ impl SynclineClient {
     pub async fn emit(
         &self,
         event: String,
-        args_json: String,
+        args: Parcel,
         volatile: bool,
         namespace: Option<String>,
     ) -> Result<Emitted> {
-        let emit = Emit { namespace, event, args: read_args(&args_json)?, volatile };
+        let emit = Emit { namespace, event, args: args.into_all()?, volatile };
         match self.inner.execute(Command::Emit(emit)).await? {
             Reply::Emitted { sent: true, .. } => Ok(Emitted::Sent),
             Reply::Emitted { waiting: true, .. } => Ok(Emitted::Waiting),
@@ -149,18 +132,18 @@ impl SynclineClient {
         }
     }
 
-    /// Returns the arguments of the server's answer, as a JSON array.
+    /// Returns the arguments of the server's answer.
     #[uniffi::method(default(timeout_ms = None, namespace = None))]
     pub async fn emit_with_ack(
         &self,
         event: String,
-        args_json: String,
+        args: Parcel,
         timeout_ms: Option<u64>,
         namespace: Option<String>,
-    ) -> Result<String> {
-        let emit = EmitWithAck { namespace, event, args: read_args(&args_json)?, timeout_ms };
+    ) -> Result<Parcel> {
+        let emit = EmitWithAck { namespace, event, args: args.into_all()?, timeout_ms };
         match self.inner.execute(Command::EmitWithAck(emit)).await? {
-            Reply::Answered(answered) => Ok(to_json(&Args(answered.args))),
+            Reply::Answered(answered) => Ok(Parcel::of_all(answered.args)),
             other => Err(unexpected(&other)),
         }
     }
@@ -178,8 +161,8 @@ impl SynclineClient {
     }
 
     /// Answers an event of the server, once.
-    pub async fn ack(&self, token: u64, args_json: String) -> Result<()> {
-        self.run(Command::Ack(Answer { token, args: read_args(&args_json)? })).await
+    pub async fn ack(&self, token: u64, args: Parcel) -> Result<()> {
+        self.run(Command::Ack(Answer { token, args: args.into_all()? })).await
     }
 
     /// Enters a room by an event, again on each connection. Returns whether the server has let the client in; otherwise

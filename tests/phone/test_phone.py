@@ -100,6 +100,10 @@ class Phone(unittest.TestCase):
         self.assertEqual(code, 0, said)
         return said
 
+    def assert_measured(self, outcome):
+        """It was built, and says how large it is."""
+        print(*(line for line in self.assert_built(outcome).splitlines() if " bytes" in line), sep="\n")
+
     def assert_caught(self, outcome, *names):
         code, said = outcome
         self.assertNotEqual(code, 0, said)
@@ -130,7 +134,9 @@ class Android(Phone):
 
     @unittest.skipUnless(FULL, "only with --full: the optimised build takes minutes")
     def test_what_an_app_carries_is_small_enough(self):
-        self.assert_built(run("scripts/bench", "size"))
+        for abi in ("arm64-v8a", "armeabi-v7a", "x86_64", "x86"):
+            with self.subTest(abi):
+                self.assert_measured(run("scripts/bench", "size", "--abi", abi))
 
     def test_the_core_compiles_for_32_bits(self):
         self.assert_built(in_phone_shell(f"android_check Cargo.toml syncline-ffi armeabi-v7a {PROFILE}"))
@@ -143,6 +149,13 @@ class Ios(Phone):
 
     def test_the_library_links_and_passes_every_check(self):
         self.assertIn("aarch64-apple-ios, linked: ", self.assert_built(inspect_ios()))
+
+    @unittest.skipUnless(FULL, "only with --full: the optimised build takes minutes")
+    def test_what_an_app_carries_is_small_enough(self):
+        for target in ("aarch64-apple-ios", "aarch64-apple-ios-sim", "x86_64-apple-ios"):
+            with self.subTest(target):
+                options = ["--target", target, "--out", str(self.folder)]
+                self.assert_measured(run("scripts/build-ios", "--stubs", "--profile", "app", *options))
 
     def test_the_framework_says_what_it_holds(self):
         with open(FRAMEWORK / "Info.plist", "rb") as file:

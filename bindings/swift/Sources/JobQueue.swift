@@ -72,8 +72,8 @@ public struct JobQueue: Sendable {
 
   /// A handler's job is done.
   public func complete(_ job: UInt64, lease: UInt64, _ result: some Encodable) async throws {
-    let resultJson = try json(result)
-    try await translating { try await core.completeJob(job: job, lease: lease, resultJson: resultJson) }
+    let result = try Parcel(result)
+    try await translating { try await core.completeJob(job: job, lease: lease, result: result) }
   }
 
   /// A handler's job failed.

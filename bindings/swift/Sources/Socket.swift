@@ -1,25 +1,27 @@
-/// The app's own events over the connection. Those of the server come as `message` in `SyncClient.events`. Arguments and
-/// answers are the text of a JSON array, in which bytes are `{"$bytes": "<base64>"}`; a `nil` namespace is the client's own.
+/// The app's own events over the connection. Those of the server come as `message` in `SyncClient.events`. A `nil` namespace
+/// is the client's own.
 public struct Socket: Sendable {
   let core: SynclineClient
 
   /// Sends an event, at once or as soon as there is a connection; a `volatile` one at once or never.
   @discardableResult
   public func emit(
-    _ event: String, _ argsJson: String = "[]", volatile: Bool = false, namespace: String? = nil
+    _ event: String, _ args: Argument..., volatile: Bool = false, namespace: String? = nil
   ) async throws -> Emitted {
-    try await translating {
-      try await core.emit(event: event, argsJson: argsJson, volatile: volatile, namespace: namespace)
+    let args = try Parcel(args)
+    return try await translating {
+      try await core.emit(event: event, args: args, volatile: volatile, namespace: namespace)
     }
   }
 
   /// Returns the arguments of the server's answer.
   public func emitWithAck(
-    _ event: String, _ argsJson: String = "[]", timeoutMs: UInt64? = nil, namespace: String? = nil
-  ) async throws -> String {
-    try await cancellable(core) {
-      try await $0.emitWithAck(event: event, argsJson: argsJson, timeoutMs: timeoutMs, namespace: namespace)
-    }
+    _ event: String, _ args: Argument..., timeoutMs: UInt64? = nil, namespace: String? = nil
+  ) async throws -> [Argument] {
+    let args = try Parcel(args)
+    return try await cancellable(core) {
+      try await $0.emitWithAck(event: event, args: args, timeoutMs: timeoutMs, namespace: namespace)
+    }.decode()
   }
 
   /// Listens to a name, `activity:*` for all that begin so, or `*`. Counted: each needs its `off`.
@@ -32,8 +34,9 @@ public struct Socket: Sendable {
   }
 
   /// Answers an event of the server, once.
-  public func ack(_ token: UInt64, _ argsJson: String = "[]") async throws {
-    try await translating { try await core.ack(token: token, argsJson: argsJson) }
+  public func ack(_ token: UInt64, _ args: Argument...) async throws {
+    let args = try Parcel(args)
+    try await translating { try await core.ack(token: token, args: args) }
   }
 
   /// Enters a room by an event, again on each connection. Returns whether the server has let the client in; otherwise it

@@ -39,6 +39,13 @@ async fn connected(socket: SocketRef) {
         drop(socket.emit("developed", &bytes));
         drop(ack.send(&Photo { bytes, ..photo }));
     });
+    // The photo that the client answers with, when it is shown one.
+    socket.on("show", async |socket: SocketRef, Data::<Photo>(photo)| {
+        let Ok(answer) = socket.emit_with_ack::<_, Photo>("look", &photo) else { return };
+        if let Ok(answer) = answer.await {
+            drop(socket.emit("looked", &answer));
+        }
+    });
     // What the client answers to its question.
     socket.on("ask", async |socket: SocketRef, Data::<Json>(question)| {
         let Ok(answer) = socket.emit_with_ack::<_, Json>("question", &question) else { return };

@@ -79,6 +79,17 @@ final class DeviceTests: ServerTestCase {
     try await client.close()
   }
 
+  func testAListenerMayCallTheClientBackAndWaitForTheAnswer() async throws {
+    let asking = Asking()
+    let options = ClientOptions(url: server.url, directory: nil, token: nil, autoConnect: false)
+    let client = try await SynclineClient.open(options: options, listener: asking)
+    asking.client.send(client)
+    _ = try await client.create(room: room, collection: "notes", id: "n", fieldsJson: "{}")
+    let count = try await first(of: asking.counts.stream()) { _ in true }
+    XCTAssertEqual(count, 1)
+    try await client.close()
+  }
+
   func testTheFiguresCountAndTheTraceTells() async throws {
     let a = try await open("a", connect: false)
     try await a.create(room: room, collection: "notes", id: "n", Note(title: "counted", likes: 0))
@@ -160,6 +171,22 @@ private struct Mistake: Error {}
 
 private final class Throwing: ClientListener, Sendable {
   func onEvents(events: [ClientEvent]) throws { throw Mistake() }
+}
+
+/// Takes no other events until the client has said how much is queued.
+private final class Asking: ClientListener, Sendable {
+  let client = Broadcast<SynclineClient>()
+  let counts = Broadcast<UInt64>()
+
+  func onEvents(events: [ClientEvent]) {
+    guard let client = client.value, counts.value == nil else { return }
+    let answered = DispatchSemaphore(value: 0)
+    Task {
+      if let queue = try? await client.queue() { counts.send(queue.count) }
+      answered.signal()
+    }
+    answered.wait()
+  }
 }
 
 /// What is logged of a listener that failed.

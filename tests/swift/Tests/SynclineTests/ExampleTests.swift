@@ -10,6 +10,13 @@ struct TodoTask: Codable, Sendable {
 }
 // end
 
+// example
+struct Photo: Codable, Equatable, Sendable {
+  var name: String
+  var bytes: Data
+}
+// end
+
 /// What docs/native.md quotes.
 final class ExampleTests: ServerTestCase {
   func testWritingAndReading() async throws {
@@ -163,20 +170,22 @@ final class BackendExampleTests: BackendTestCase {
   func testJobsAndTheirHandlers() async throws {
     let client = try await plain()
     let done = client.events()
-    @Sendable func resize(_ payloadJson: String) async throws -> Int { payloadJson.count }
+    let bytes = Data([0, 255])
+    @Sendable func resize(_ photo: Photo) async throws -> Data { photo.bytes.prefix(1) }
     // example
     let events = client.events()
     let working = Task {
-      for await case .jobLeased(let job, let lease, _, _, let payloadJson, _, _) in events {
+      for await case .jobLeased(let job, let lease, _, _, let payload, _, _) in events {
         do {
-          try await client.jobs.complete(job, lease: lease, try await resize(payloadJson))
+          try await client.jobs.complete(job, lease: lease, try await resize(payload.decode()))
         } catch {
           try? await client.jobs.fail(job, lease: lease, .network, "\(error)")
         }
       }
     }
     try await client.jobs.registerHandlers(["resize"])
-    try await client.jobs.enqueue(JobRequest(task: .handler(key: "resize", payloadJson: #"{"file": "photo.jpg"}"#)))
+    let photo = Photo(name: "a.jpg", bytes: bytes)
+    try await client.jobs.enqueue(JobRequest(task: .handler(key: "resize", payload: try Parcel(photo))))
     // end
     _ = try await first(of: done) { if case .jobDone = $0 { true } else { false } }
     working.cancel()
@@ -187,12 +196,15 @@ final class BackendExampleTests: BackendTestCase {
     let client = try await plain()
     try await client.connect()
     let told = client.events()
+    let bytes = Data([0, 255])
     // example
     try await client.socket.on("news:*")
-    try await client.socket.emit("announce", #"["today"]"#)
-    let answer = try await client.socket.emitWithAck("order", #"[{"item": 3}]"#, timeoutMs: 5_000)
+    try await client.socket.emit("announce", "today")
+    let photo = Photo(name: "a.jpg", bytes: bytes)
+    let answer = try await client.socket.emitWithAck("develop", Argument(encoding: photo), timeoutMs: 5_000)
+    let developed = try answer.first?.decode(Photo.self)
     // end
-    XCTAssertEqual(answer, #"[{"accepted":3}]"#)
+    XCTAssertEqual(developed, Photo(name: "a.jpg", bytes: Data([255, 0])))
     _ = try await first(of: told) { if case .message = $0 { true } else { false } }
     try await client.close()
   }

@@ -23,6 +23,20 @@ final class SyncTests: ServerTestCase {
     try await b.close()
   }
 
+  func testWhatWasWrittenBeforeARestartIsStillThereAndIsSent() async throws {
+    let before = try await open("a", connect: false)
+    try await before.create(room: room, collection: "notes", id: "n", Note(title: "kept", likes: 0))
+    try await before.close()
+    let after = try await open("a", connect: false)
+    let kept = try await after.document(room: room, collection: "notes", id: "n")
+    XCTAssertEqual(try kept?.decode(Note.self), Note(title: "kept", likes: 0))
+    XCTAssertEqual(kept?.pending, true)
+    try await after.connect()
+    try await after.flush()
+    _ = try await first(of: after.queue) { $0.count == 0 }
+    try await after.close()
+  }
+
   func testALiveQueryShowsWhatItSelectsInItsOrder() async throws {
     let a = try await open("a", connect: false)
     for likes in 1...4 {

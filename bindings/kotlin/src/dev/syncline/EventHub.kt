@@ -132,7 +132,7 @@ internal class EventHub : ClientListener {
       retryInMs = null,
       userId = null,
       cause = null,
-      dataJson = null,
+      data = null,
       recovered = false,
     )
     val EMPTY_QUEUE = QueueInfo(

@@ -11,7 +11,6 @@ import dev.syncline.core.ProcessReport
 import dev.syncline.core.QueuedKind
 import dev.syncline.core.SynclineClient
 import kotlin.time.Duration
-import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonNull
 
 /**
@@ -59,8 +58,8 @@ class JobQueue internal constructor(private val core: SynclineClient) {
   suspend fun extendLease(job: ULong, lease: ULong) = calling { core.extendLease(job, lease) }
 
   /** A handler's job is done. */
-  suspend fun complete(job: ULong, lease: ULong, result: JsonElement = JsonNull) =
-    calling { core.completeJob(job, lease, result.toString()) }
+  suspend fun complete(job: ULong, lease: ULong, result: Argument = Argument.Scalar(JsonNull)) =
+    calling { core.completeJob(job, lease, parcelOf(result)) }
 
   /** A handler's job failed. */
   suspend fun fail(job: ULong, lease: ULong, category: JobCategory, message: String, retryAfter: Duration? = null) =

@@ -4,36 +4,29 @@ import dev.syncline.core.Emitted
 import dev.syncline.core.NamespaceInfo
 import dev.syncline.core.SynclineClient
 import kotlin.time.Duration
-import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.JsonArray
-import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.jsonArray
 
 /**
  * The app's own events over the connection. Those of the server come as `Message` in [SyncClient.events]. A null
- * namespace is the client's own. Bytes in arguments are `{"$bytes": "<base64>"}`.
+ * namespace is the client's own.
  */
 class Socket internal constructor(private val core: SynclineClient) {
   /** Sends an event, at once or as soon as there is a connection; a [volatile] one at once or never. */
   suspend fun emit(
     event: String,
-    vararg args: JsonElement,
+    vararg args: Argument,
     volatile: Boolean = false,
     namespace: String? = null,
-  ): Emitted = calling { core.emit(event, JsonArray(args.asList()).toString(), volatile, namespace) }
+  ): Emitted = calling { core.emit(event, parcelOf(args.asList()), volatile, namespace) }
 
   /** Returns the arguments of the server's answer. */
   suspend fun emitWithAck(
     event: String,
-    vararg args: JsonElement,
+    vararg args: Argument,
     timeout: Duration? = null,
     namespace: String? = null,
-  ): JsonArray {
-    val argsJson = JsonArray(args.asList()).toString()
-    val answer = calling { core.emitWithAck(event, argsJson, timeout?.toMilliseconds(), namespace) }
-    return Json.parseToJsonElement(answer).jsonArray
-  }
+  ): List<Argument> =
+    calling { core.emitWithAck(event, parcelOf(args.asList()), timeout?.toMilliseconds(), namespace) }.decode()
 
   /** Listens to a name, `activity:*` for all that begin so, or `*`. Counted: each needs its [off]. */
   suspend fun on(event: String, namespace: String? = null) = calling { core.on(event, namespace) }
@@ -41,8 +34,8 @@ class Socket internal constructor(private val core: SynclineClient) {
   suspend fun off(event: String, namespace: String? = null) = calling { core.off(event, namespace) }
 
   /** Answers an event of the server, once. */
-  suspend fun ack(token: ULong, vararg args: JsonElement) =
-    calling { core.ack(token, JsonArray(args.asList()).toString()) }
+  suspend fun ack(token: ULong, vararg args: Argument) =
+    calling { core.ack(token, parcelOf(args.asList())) }
 
   /**
    * Enters a room by an event, again on each connection. Returns whether the server has let the client in; otherwise it

@@ -23,6 +23,7 @@ import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
+import kotlinx.serialization.Contextual
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonPrimitive
@@ -33,6 +34,11 @@ import kotlinx.serialization.json.putJsonArray
 // example
 @Serializable
 data class Task(val title: String, val done: Boolean = false)
+// end
+
+// example
+@Serializable
+class Photo(val name: String, @Contextual val bytes: ByteArray)
 // end
 
 /** What docs/native.md quotes. */
@@ -137,22 +143,23 @@ class ExampleTest : Fixture() {
   fun `jobs and their handlers`() = scenario {
     val client = plain()
     val told = heard(client)
-    suspend fun resize(payloadJson: String) = JsonPrimitive(payloadJson.length)
+    val bytes = byteArrayOf(0, -1)
+    suspend fun resize(photo: Photo) = photo.bytes.copyOf(1)
     // example
     val working = launch(start = CoroutineStart.UNDISPATCHED) {
       client.events.collect { event ->
         if (event !is ClientEvent.JobLeased) return@collect
         try {
-          client.jobs.complete(event.job, event.lease, resize(event.payloadJson))
+          client.jobs.complete(event.job, event.lease, argumentOf(resize(event.payload.decode())))
         } catch (failure: java.io.IOException) {
           client.jobs.fail(event.job, event.lease, JobCategory.NETWORK, failure.message.orEmpty())
         }
       }
     }
     client.jobs.registerHandlers(listOf("resize"))
-    client.jobs.enqueue(JobRequest(JobTask.Handler("resize", """{"file": "photo.jpg"}""")))
+    client.jobs.enqueue(JobRequest(JobTask.Handler("resize", parcelOf(Photo("a.jpg", bytes)))))
     // end
-    assertTrue(Regex("""\[\d+]""").matches(waiting { told.firstOf<ClientEvent.JobDone>() }.result.resultJson))
+    assertEquals(listOf(argumentOf(bytes.copyOf(1))), waiting { told.firstOf<ClientEvent.JobDone>() }.result.result.decode())
     working.cancel()
   }
 
@@ -161,12 +168,14 @@ class ExampleTest : Fixture() {
     val client = plain()
     client.connect()
     val told = heard(client)
+    val bytes = byteArrayOf(0, -1)
     // example
     client.socket.on("news:*")
-    client.socket.emit("announce", JsonPrimitive("today"))
-    val answer = client.socket.emitWithAck("order", buildJsonObject { put("item", 3) }, timeout = 5.seconds)
+    client.socket.emit("announce", argumentOf("today"))
+    val answer = client.socket.emitWithAck("develop", argumentOf(Photo("a.jpg", bytes)), timeout = 5.seconds)
+    val developed: Photo = answer.first().decode()
     // end
-    assertEquals("""[{"accepted":3}]""", answer.toString())
+    assertEquals(listOf<Byte>(-1, 0), developed.bytes.asList())
     assertEquals("news:today", waiting { told.firstOf<ClientEvent.Message>() }.message.event)
   }
 

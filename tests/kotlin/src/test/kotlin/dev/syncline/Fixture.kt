@@ -25,6 +25,8 @@ val PATIENCE = 30.seconds
 @Serializable
 data class Note(val title: String, val likes: Int = 0)
 
+fun photo(name: String, vararg bytes: Byte): Argument = argumentOf(Photo(name, bytes))
+
 /** A server and a folder for each test, gone with it. */
 abstract class Fixture {
   @TempDir
