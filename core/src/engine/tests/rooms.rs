@@ -122,7 +122,7 @@ fn a_change_heard_while_an_empty_page_is_under_way_is_pulled_after_it() {
 fn a_head_heard_while_a_page_is_under_way_is_asked_for_once() {
     let log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);
-    let hint = Changes { room: room(), from_seq: u64::MAX, to_seq: u64::MAX, changes: vec![] };
+    let hint: Changes = Changes { room: room(), from_seq: u64::MAX, to_seq: u64::MAX, changes: vec![] };
     bench.emit(event::SYNC_CHANGES, &hint);
     let (ack, _) = bench.expect_pull();
     bench.emit(event::SYNC_CHANGES, &hint);
@@ -151,7 +151,7 @@ fn a_head_beyond_the_cursor_is_pulled() {
 fn a_head_that_no_page_reaches_is_not_asked_for_without_end() {
     let log = ServerLog::of(vec![create("a", 1)]);
     let mut bench = Bench::in_room(&log);
-    let hint = Changes { room: room(), from_seq: u64::MAX, to_seq: u64::MAX, changes: vec![] };
+    let hint: Changes = Changes { room: room(), from_seq: u64::MAX, to_seq: u64::MAX, changes: vec![] };
     bench.emit(event::SYNC_CHANGES, &hint);
     let (ack, pull) = bench.expect_pull();
     bench.answer(ack, &log.page(pull.cursor));
