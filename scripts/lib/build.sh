@@ -8,8 +8,8 @@ fast="$root/target/fast"
 server_binary="$fast/syncline-server"
 node_addon="$fast/syncline.node"
 
-# Named in every call that compiles for this profile: cargo adds up the features that the packages named want of what they
-# depend on, which is so compiled once.
+# Named by all suites that compile the server or the client for this profile: cargo adds up the features that the packages named
+# want of what they depend on, which is so compiled once.
 shared_packages=(-p syncline-node -p syncline-contract-backend)
 
 # build_fast: the server, the Node addon and the backend of the contract's transcripts. Exports where they are, for whoever

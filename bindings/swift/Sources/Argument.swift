@@ -14,21 +14,23 @@ public enum Argument: Equatable, Sendable {
 
   /// Any value; each `Data` in it becomes bytes.
   public init(encoding value: some Encodable) throws {
-    let attachments = Attachments()
-    let encoder = JSONEncoder()
-    encoder.dataEncodingStrategy = .custom(attachments.encode)
-    // An older JSONEncoder refuses what is no array or object.
-    let encoded = try encoder.encode([value])
-    self = try attachments.decoder().decode([Argument].self, from: encoded)[0]
+    self = try recoded(value)
   }
 
   /// The argument as a type whose `Data` are bytes.
   public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
-    let attachments = Attachments()
-    let encoder = JSONEncoder()
-    encoder.dataEncodingStrategy = .custom(attachments.encode)
-    return try attachments.decoder().decode([Value].self, from: try encoder.encode([self]))[0]
+    try recoded(self)
   }
+}
+
+/// A value, by what it encodes to, as another type.
+private func recoded<Value: Decodable>(_ value: some Encodable) throws -> Value {
+  let attachments = Attachments()
+  let encoder = JSONEncoder()
+  encoder.dataEncodingStrategy = .custom(attachments.encode)
+  // An older JSONEncoder refuses what is no array or object.
+  let encoded = try encoder.encode([value])
+  return try attachments.decoder().decode([Value].self, from: encoded)[0]
 }
 
 extension Argument: Codable {

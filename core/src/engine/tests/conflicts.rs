@@ -39,6 +39,15 @@ impl Scene {
         Self { bench, log }
     }
 
+    /// The server took this client's first write of `a`, and nobody else wrote.
+    fn with_a_write_that_was_taken() -> Self {
+        let log = ServerLog::of(vec![create("a", 10)]);
+        let mut scene = Self { bench: Bench::resolving(ClientWins, &log), log };
+        scene.bench.write(vec![increment("a", 1)]);
+        scene.serve();
+        scene
+    }
+
     /// The server answers the next push; returns its numbers.
     #[track_caller]
     fn serve(&mut self) -> Vec<u64> {
@@ -75,10 +84,20 @@ impl Scene {
 
     /// Loses power, and comes back into the room.
     fn restart(&mut self) {
+        self.reopen();
+        self.bench.load(&self.log);
+    }
+
+    /// Loses power, and comes back without a word from the server about the room.
+    fn restart_before_the_room_is_read(&mut self) {
+        self.reopen();
+        self.bench.expect_subscribe();
+    }
+
+    fn reopen(&mut self) {
         self.bench.crash();
         self.bench.call(Command::Subscribe { room: room() }).unwrap();
         self.bench.open();
-        self.bench.load(&self.log);
     }
 }
 
@@ -156,20 +175,11 @@ fn a_write_behind_one_in_conflict_counts_once_even_if_it_saw_the_other_clients_w
 
 #[test]
 fn a_write_stands_upon_what_was_sent_again_and_not_upon_what_the_server_took_before() {
-    let mut log = ServerLog::of(vec![create("a", 10)]);
-    let mut bench = Bench::resolving(ClientWins, &log);
-    bench.write(vec![increment("a", 1)]);
-    let (ack, push) = bench.expect_push();
-    let answer = log.push(&push);
-    bench.answer(ack, &answer);
-    log.write(set("a", "n", 50));
-    bench.write(vec![increment("a", 1)]);
-    let mut scene = Scene { bench, log };
+    let mut scene = Scene::with_a_write_that_was_taken();
+    scene.log.write(set("a", "n", 50));
+    scene.bench.write(vec![increment("a", 1)]);
     assert_eq!(scene.serve(), [2], "in conflict, and sent again as 3");
-    scene.bench.crash();
-    scene.bench.call(Command::Subscribe { room: room() }).unwrap();
-    scene.bench.open();
-    scene.bench.expect_subscribe();
+    scene.restart_before_the_room_is_read();
     assert_eq!(scene.serve(), [1, 3], "the cache shows neither");
     scene.bench.write(vec![increment("a", 1)]);
     let (_, push) = scene.bench.expect_push();

@@ -39,6 +39,15 @@ fn expect_join(bench: &mut Bench) -> u64 {
     }
 }
 
+/// A client that is in the room, alone.
+fn joined() -> Bench {
+    let mut bench = Bench::opened();
+    join(&mut bench);
+    let ack = expect_join(&mut bench);
+    bench.answer(ack, &Members { members: vec![member(ME)] });
+    bench
+}
+
 /// Who was last told to be present, and whether each is this client.
 fn told(bench: &mut Bench) -> Option<Vec<bool>> {
     let last = std::mem::take(&mut bench.events).into_iter().rev().find_map(|event| match event {
@@ -50,10 +59,7 @@ fn told(bench: &mut Bench) -> Option<Vec<bool>> {
 
 #[test]
 fn members_are_told_as_they_come_and_go() {
-    let mut bench = Bench::opened();
-    join(&mut bench);
-    let ack = expect_join(&mut bench);
-    bench.answer(ack, &Members { members: vec![member(ME)] });
+    let mut bench = joined();
     assert_eq!(told(&mut bench), Some(vec![true]));
     let mut diff = PresenceDiff { room: room(), joined: vec![member(OTHER)], updated: vec![], left: vec![] };
     bench.emit(event::PRESENCE_DIFF, &diff);
@@ -147,10 +153,7 @@ fn a_presence_that_was_left_is_not_announced_again() {
 
 #[test]
 fn who_left_is_told_again_if_the_server_did_not_take_notice() {
-    let mut bench = Bench::opened();
-    join(&mut bench);
-    let ack = expect_join(&mut bench);
-    bench.answer(ack, &Members { members: vec![member(ME)] });
+    let mut bench = joined();
     bench.call(Command::PresenceLeave { room: room() }).unwrap();
     for _ in 0..2 {
         let Some((ack, Asked::PresenceLeave(_))) = bench.asked.pop_front() else { panic!() };
@@ -217,15 +220,6 @@ fn expect_update(bench: &mut Bench) -> (Fields, BTreeMap<String, u64>) {
 
 fn fields(entries: &[(&str, Value)]) -> Fields {
     entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect()
-}
-
-/// A client that is in the room, alone.
-fn joined() -> Bench {
-    let mut bench = Bench::opened();
-    join(&mut bench);
-    let ack = expect_join(&mut bench);
-    bench.answer(ack, &Members { members: vec![member(ME)] });
-    bench
 }
 
 #[test]

@@ -7,28 +7,12 @@ fn delete() -> WriteRequest {
     write("a", Write::Delete)
 }
 
-impl Scene {
-    /// Loses power, and comes back without a word from the server about the room.
-    fn restart_before_the_room_is_read(&mut self) {
-        self.bench.crash();
-        self.bench.call(Command::Subscribe { room: room() }).unwrap();
-        self.bench.open();
-        self.bench.expect_subscribe();
-    }
-}
-
 #[test]
 fn writes_made_before_and_after_a_crash_are_refused_and_sent_again_together() {
-    let mut log = ServerLog::of(vec![create("a", 10)]);
-    let mut bench = Bench::resolving(ClientWins, &log);
-    bench.write(vec![increment("a", 1)]);
-    let (ack, push) = bench.expect_push();
-    let answer = log.push(&push);
-    bench.answer(ack, &answer);
-    bench.emit(event::SYNC_CHANGES, &log.changes(log.head));
-    bench.write(vec![increment("a", 2)]);
-    log.write(set("a", "n", 50));
-    let mut scene = Scene { bench, log };
+    let mut scene = Scene::with_a_write_that_was_taken();
+    scene.bench.emit(event::SYNC_CHANGES, &scene.log.changes(scene.log.head));
+    scene.bench.write(vec![increment("a", 2)]);
+    scene.log.write(set("a", "n", 50));
     scene.restart_before_the_room_is_read();
     let (ack, push) = scene.bench.expect_push();
     assert_eq!(numbers(&push), [1, 2], "the cache shows neither");
