@@ -32,20 +32,26 @@ build_app_programs() {
   export SYNCLINE_APP_DIR="$root/target/app"
 }
 
-# build_library: the UniFFI library that foreign languages load, and the generator of their bindings: with the same
-# features, so that what both depend on is compiled once.
-build_library() {
-  say "building the UniFFI library and its generator"
-  cargo rustc "${ffi_options[@]}" --lib --crate-type cdylib >&2
-  build_bindgen
-  export SYNCLINE_LIBRARY="$fast/libsyncline_ffi.so"
+# profile_dir PROFILE: where cargo puts what it builds in that profile.
+profile_dir() {
+  if [[ "$1" == dev ]]; then echo debug; else echo "$1"; fi
 }
 
-ffi_options=(--manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-ffi --features bindgen)
+# build_library [PROFILE]: the UniFFI library that foreign languages load, and the generator of their bindings: with the same
+# features, so that what both depend on is compiled once where both have the same profile.
+build_library() {
+  local profile="${1:-fast}"
+  say "building the UniFFI library and its generator"
+  cargo rustc "${ffi_options[@]}" --profile "$profile" --lib --crate-type cdylib >&2
+  build_bindgen
+  export SYNCLINE_LIBRARY="$root/target/$(profile_dir "$profile")/libsyncline_ffi.so"
+}
+
+ffi_options=(--manifest-path "$root/Cargo.toml" --locked -p syncline-ffi --features bindgen)
 
 # build_bindgen: the generator, and the core for this machine, which tells it the same as any other. Sets described_library.
 build_bindgen() {
-  cargo build "${ffi_options[@]}" --lib --bin uniffi-bindgen >&2
+  cargo build "${ffi_options[@]}" --profile fast --lib --bin uniffi-bindgen >&2
   # shellcheck disable=SC2034
   described_library="$fast/libsyncline_ffi.rlib"
 }

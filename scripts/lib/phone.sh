@@ -32,11 +32,6 @@ android_triple() {
   esac
 }
 
-# profile_dir PROFILE: where cargo puts what it builds in that profile.
-profile_dir() {
-  if [[ "$1" == dev ]]; then echo debug; else echo "$1"; fi
-}
-
 # missing TOOL HOW: says what is missing and how to get it; need_all_found ends the script if anything was.
 missing_count=0
 missing() {
