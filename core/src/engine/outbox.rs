@@ -172,14 +172,13 @@ impl Outbox {
     pub fn recover(queued: Queued, durable_through: u64) -> Self {
         let (scopes, heads) = queued.into_parts();
         let mut outbox = Self { scopes, durable_through, ..Self::default() };
-        let (mut pending, mut by_document) = (Ascending::default(), Vec::new());
+        let mut pending = Ascending::default();
         for (number, head) in heads {
-            by_document.push((head.scope, head.id, number));
             let new = Pending::new(head, Stage::Waiting, None);
             outbox.line_up(number, &new);
             pending.push(number, new);
         }
-        Self { pending: pending.finish(), by_document: by_document.into_iter().collect(), ..outbox }
+        Self { pending: pending.finish(), ..outbox }
     }
 
     pub fn len(&self) -> u64 {
@@ -265,7 +264,8 @@ impl Outbox {
 
     /// The writes of a collection's documents whose ids have this hash.
     fn likely(&self, scope: Scope, id: IdHash) -> impl DoubleEndedIterator<Item = u64> {
-        self.by_document.likely(scope, id)
+        let all = || self.pending.iter().map(|(number, pending)| (pending.scope, pending.id, number));
+        self.by_document.likely(scope, id, all)
     }
 
     /// The pending writes of a collection that are the oldest of their documents, in ascending order: of documents whose

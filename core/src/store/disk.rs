@@ -17,7 +17,7 @@ use super::journal::{Journal, Opened, Place, stored_bytes};
 use super::recovering::Recovering;
 use super::recovery::Outset;
 use super::sled_cache::SledCache;
-use super::summary::{Segment, Summary, SummaryFile};
+use super::summary::{Segment, SummaryFile};
 use super::{Cache, Entry, Identity, Live, OwnedUpdate, Record, Recovered, Store, StoreError, StoreStats};
 
 /// How much of it must be dead, as one part in so many.
@@ -162,11 +162,11 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
         };
         let summary_file = SummaryFile::new(files.clone(), &directory);
         // What cannot be read now is read from the journal itself.
-        let is_of_journal = |summary: &Summary| {
-            is_active(Sabotage::SummaryOutlivesJournal)
-                || Journal::is_whole(&place, summary.tag, summary.through).unwrap_or(false)
-        };
-        let summary = summary_file.read(&keyring).filter(is_of_journal);
+        let summary = summary_file.read(&keyring).and_then(|begun| {
+            let (tag, ends) = (begun.tag(), begun.ends().to_vec());
+            let (is_whole, summary) = Journal::is_whole(&place, tag, &ends, || begun.finish()).ok()?;
+            summary.filter(|_| is_whole || is_active(Sabotage::SummaryOutlivesJournal))
+        });
         let known = summary.as_ref().map(|summary| summary.through);
         let mut recovering = match summary {
             Some(summary) => Recovering::after(summary, |record| Ok(stored_bytes(encode(record)?.len())))?,

@@ -6,9 +6,17 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use super::StoreError;
 use super::lock::DirectoryLock;
+
+/// How many threads look at one file at most.
+const CHECKERS_MAX: usize = 4;
+
+/// What is to hold for a part of an open file, which it only reads.
+pub type PartCheck<'c, File> = &'c (dyn Fn(&File, Range<u64>) -> io::Result<bool> + Sync);
 
 /// A file system. Clones are handles of the same one.
 ///
@@ -52,6 +60,25 @@ pub trait FileSystem: fmt::Debug + Clone {
     /// # Errors
     /// `InUse`, `Io`.
     fn lock(&self, directory: &Path) -> Result<Self::Lock, StoreError>;
+
+    /// Whether `check` holds for all parts of a file, and what `meanwhile` gives: side by side, where that can be done.
+    fn check_parts<T>(
+        &self,
+        file: &Self::File,
+        parts: &[Range<u64>],
+        check: PartCheck<'_, Self::File>,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (io::Result<bool>, T) {
+        (holds_for_all(file, parts.iter(), check), meanwhile())
+    }
+}
+
+fn holds_for_all<'p, File>(
+    file: &File,
+    mut parts: impl Iterator<Item = &'p Range<u64>>,
+    check: PartCheck<'_, File>,
+) -> io::Result<bool> {
+    parts.try_fold(true, |holds, part| Ok(holds && check(file, part.clone())?))
 }
 
 /// What an open expects, and what it leaves of it.
@@ -86,6 +113,29 @@ pub trait RandomAccessFile: fmt::Debug {
 
     /// Makes the contents and the metadata durable.
     fn sync_all(&mut self) -> io::Result<()>;
+}
+
+/// A part of a file, for reading.
+#[derive(Debug)]
+pub(super) struct Part<'f, F: ?Sized> {
+    file: &'f F,
+    range: Range<u64>,
+}
+
+impl<'f, F: RandomAccessFile + ?Sized> Part<'f, F> {
+    pub(super) fn of(file: &'f F, range: Range<u64>) -> Self {
+        Self { file, range }
+    }
+}
+
+impl<F: RandomAccessFile + ?Sized> Read for Part<'_, F> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
+        let length = into.len().min(left);
+        let bytes = self.file.read_at(self.range.start, &mut into[..length])?;
+        self.range.start += bytes as u64;
+        Ok(bytes)
+    }
 }
 
 /// A file read or written from an offset on.
@@ -190,6 +240,32 @@ impl FileSystem for OsFiles {
 
     fn lock(&self, directory: &Path) -> Result<DirectoryLock, StoreError> {
         DirectoryLock::acquire(directory)
+    }
+
+    fn check_parts<T>(
+        &self,
+        file: &File,
+        parts: &[Range<u64>],
+        check: PartCheck<'_, File>,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (io::Result<bool>, T) {
+        let next = AtomicUsize::new(0);
+        let take_part = || parts.get(next.fetch_add(1, Ordering::Relaxed));
+        let work = || holds_for_all(file, std::iter::from_fn(take_part), check);
+        let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(CHECKERS_MAX));
+        thread::scope(|scope| {
+            // Where no thread is to be had, this one does it all.
+            let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            let helpers: Vec<_> = (1..threads.min(parts.len())).map_while(start).collect();
+            let value = meanwhile();
+            let mut result = work();
+            for helper in helpers {
+                let panicked = |_| Err(io::Error::other("a thread that checked a file panicked"));
+                let helped = helper.join().unwrap_or_else(panicked);
+                result = result.and_then(|holds| Ok(helped? && holds));
+            }
+            (result, value)
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! endian. The tag is the segment's own random number: bytes of another segment, or bytes of a payload that look
 //! like a frame, do not pass for a frame. The CRC covers tag, length and payload; zeros never validate.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::ops::Range;
 
 use syncline_protocol::sabotage::{Sabotage, is_active};
@@ -27,6 +27,8 @@ const MAGIC: [u8; 8] = *b"synclnj\xF5";
 // Not UTF-8, so it does not occur within text.
 const MARKER: [u8; 4] = [0xF5, 0xC1, 0xFE, 0xA7];
 const READ_BYTES: usize = 256 << 10;
+/// What is read at once of frames that are only checked, in bytes: it stays in the processor's cache.
+const CHECKED_BYTES: usize = 64 << 10;
 
 /// What the first bytes of a file say.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,12 +136,34 @@ impl Scan {
 
 /// Whether valid frames stand in a range, one behind the other, and nothing else. `source` stands at its beginning.
 pub(super) fn is_whole(source: impl Read, range: Range<u64>, tag: u32) -> io::Result<bool> {
-    let mut window = Window { source, bytes: Vec::new(), start: 0, offset: range.start, at_end: false };
-    while window.offset < range.end {
-        let Some((_, length)) = window.frame_at_start(Some(tag))? else { return Ok(false) };
-        window.skip(length);
+    let mut source = BufReader::with_capacity(CHECKED_BYTES, source);
+    let mut offset = range.start;
+    while offset < range.end {
+        let mut header = [0; FRAME_HEADER_BYTES];
+        match source.read_exact(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        let Some(length) = frame_length(&header, tag) else { return Ok(false) };
+        let mut left = length - FRAME_HEADER_BYTES;
+        let mut crc = crc32c::crc32c(&header[4..12]);
+        while left > 0 {
+            let read = source.fill_buf()?;
+            let payload = &read[..read.len().min(left)];
+            if payload.is_empty() {
+                return Ok(false);
+            }
+            crc = crc32c::crc32c_append(crc, payload);
+            left -= payload.len();
+            let taken = payload.len();
+            source.consume(taken);
+        }
+        if crc != u32_at(&header, 12) && !is_active(Sabotage::ChecksumIgnored) {
+            return Ok(false);
+        }
+        offset += length as u64;
     }
-    Ok(window.offset == range.end)
+    Ok(offset == range.end)
 }
 
 /// Visits the tag, the offset and the payload of every valid frame from `offset` on, where `source` stands.

@@ -45,7 +45,7 @@ mod sealed_tests;
 pub(crate) use crypt::installation_hash;
 pub use crypt::{EncryptionKey, InvalidKey, KEY_BYTES, Keyring};
 pub use disk::{DiskSettings, DiskStore};
-pub use file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile};
+pub use file_system::{FileSystem, OpenMode, OsFiles, PartCheck, RandomAccessFile};
 #[cfg(fuzzing)]
 pub use frame::fuzz_journal;
 pub use index::{INDEX_FIELDS_MAX, INDEXES_MAX, Index, IndexError, IndexRange, Indexes};

@@ -6,7 +6,10 @@
 //! and nothing else. So nobody waits until it is durable.
 //!
 //! The file is an envelope, sealed as the journal is, around: the length of the head (4 bytes, little endian), the head as
-//! a compact message, and for each entry numbers of variable length, most of them as differences to the entry before.
+//! a compact message, and the entries. The head says where some of the journal's records end, so that it can be checked in
+//! several places at once while entries are read. An entry is a byte that tells what of it is not as expected after the one
+//! before (`told`); the hash of its id (4 bytes, little endian); then as numbers of variable length its size, its length in the
+//! journal, and what is not as expected, in the order of `told`.
 
 use std::path::{Path, PathBuf};
 
@@ -29,13 +32,13 @@ const FILE_NEW: &str = "summary.new";
 const PLACE: Place<'_> = Place { kind: b"summary", name: b"" };
 
 /// What an entry takes, in bytes, roughly.
-const ENTRY_BYTES: usize = 20;
+const ENTRY_BYTES: usize = 12;
+/// What of the journal is checked in one go, in bytes, unless a record is longer.
+const PART_BYTES_MIN: u64 = 1 << 20;
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Summary {
-    /// Of the segment.
-    pub(super) tag: u32,
     /// Where the records end that it covers.
     pub(super) through: u64,
     pub(super) records: Vec<Record>,
@@ -54,10 +57,20 @@ pub(super) struct Segment<'j> {
 #[derive(Debug, Serialize, Deserialize)]
 struct FileHead {
     tag: u32,
-    through: u64,
+    /// Of some of the records that it covers, the last of them too.
+    ends: Vec<u64>,
     records: Vec<Record>,
     /// The entries name them by their places in this list.
     scopes: Vec<(Room, Collection)>,
+}
+
+/// A summary of which the entries were not read yet.
+#[derive(Debug)]
+pub(super) struct Begun {
+    head: FileHead,
+    contents: Vec<u8>,
+    /// Where in the contents the entries begin.
+    entries: usize,
 }
 
 /// The file of one store.
@@ -74,12 +87,12 @@ impl<F: FileSystem> SummaryFile<F> {
     }
 
     /// The summary, if there is one that can be read.
-    pub(super) fn read(&self, keyring: &Keyring) -> Option<Summary> {
+    pub(super) fn read(&self, keyring: &Keyring) -> Option<Begun> {
         let file = read_if_there(&self.files, &self.path).ok().flatten()?;
         let stored = unseal(&file).ok()?;
         match keyring.open(&PLACE, stored) {
-            Some((_, contents)) => decode(&contents),
-            None => decode(stored),
+            Some((_, contents)) => Begun::of(contents),
+            None => Begun::of(stored.into()),
         }
     }
 
@@ -119,71 +132,148 @@ impl<F: FileSystem> SummaryFile<F> {
 fn encode(tag: u32, through: u64, found: &Recovered, bodies: &Bodies) -> Result<Vec<u8>, StoreError> {
     let queued = &found.queued;
     let (names, place_of) = queued.scopes().listed();
-    let head = FileHead { tag, through, records: found.records(), scopes: names };
+    let ends = part_ends(queued.iter().filter_map(|(number, _)| bodies.position(number)), through);
+    let head = FileHead { tag, ends, records: found.records(), scopes: names };
     let head = encode_compact(&head).map_err(encode_error)?;
     let length = u32::try_from(head.len()).map_err(encode_error)?;
     let mut contents = Vec::with_capacity(4 + head.len() + ENTRY_BYTES * queued.len());
     contents.extend_from_slice(&length.to_le_bytes());
     contents.extend_from_slice(&head);
     let mut before = Before::default();
+    let mut unexpected = Vec::new();
     let left_out = usize::from(is_active(Sabotage::SummaryIncomplete));
     for (number, head) in queued.iter().take(queued.len().saturating_sub(left_out)) {
         let (Some(position), Some(place)) = (bodies.position(number), place_of(head.scope)) else {
             return Err(encode_error(format_args!("entry {number} stands nowhere")));
         };
-        put(&mut contents, number.wrapping_sub(before.number));
-        put(&mut contents, place);
+        let Position { record, start, length } = position;
+        let (start, length) = (u64::from(start), u64::from(length.get()));
+        let mut told = 0;
+        let mut tell = |what, is_expected: bool, value| {
+            if !is_expected {
+                told |= what;
+                put(&mut unexpected, value);
+            }
+        };
+        tell(told::NUMBER, number == before.number.wrapping_add(1), number.wrapping_sub(before.number));
+        tell(told::SCOPE, place == before.place, place);
+        let later = head.queued_at_ms.wrapping_sub(before.queued_at_ms);
+        tell(told::TIME, later == 0, zigzag(later));
+        let behind = record.wrapping_sub(before.record);
+        tell(told::RECORD, behind == 0, zigzag(behind));
+        tell(told::START, start == before.expected_start(record), start);
+        contents.push(told);
         contents.extend_from_slice(&head.id.0.to_le_bytes());
         put(&mut contents, head.bytes);
-        put(&mut contents, zigzag(head.queued_at_ms.wrapping_sub(before.queued_at_ms)));
-        put(&mut contents, zigzag(position.record.wrapping_sub(before.record)));
-        put(&mut contents, u64::from(position.start));
-        put(&mut contents, u64::from(position.length.get()));
-        before = Before { number, queued_at_ms: head.queued_at_ms, record: position.record };
+        put(&mut contents, length);
+        contents.append(&mut unexpected);
+        before = Before { number, place, queued_at_ms: head.queued_at_ms, record, start, length };
     }
     Ok(contents)
 }
 
-/// What an entry is told as a difference to.
+/// What of an entry is not as expected.
+mod told {
+    /// The next number.
+    pub(super) const NUMBER: u8 = 1;
+    /// The same room and collection.
+    pub(super) const SCOPE: u8 = 1 << 1;
+    /// Queued at the same moment.
+    pub(super) const TIME: u8 = 1 << 2;
+    /// In the same record.
+    pub(super) const RECORD: u8 = 1 << 3;
+    /// In it behind the entry before, or in another one at the same place.
+    pub(super) const START: u8 = 1 << 4;
+}
+
+/// Where the journal may be cut into parts: before records that hold these entries, and at its end.
+fn part_ends(positions: impl Iterator<Item = Position>, through: u64) -> Vec<u64> {
+    let mut ends = Vec::new();
+    let mut next = PART_BYTES_MIN;
+    for Position { record, .. } in positions {
+        if record >= next {
+            ends.push(record);
+            next = record + PART_BYTES_MIN;
+        }
+    }
+    ends.push(through);
+    ends
+}
+
+/// The entry before, or zeros.
 #[derive(Debug, Default)]
 struct Before {
     number: u64,
+    place: u64,
     queued_at_ms: u64,
     record: u64,
+    start: u64,
+    length: u64,
 }
 
-/// `None`: it is no summary that this version wrote.
-fn decode(contents: &[u8]) -> Option<Summary> {
-    let (length, rest) = contents.split_first_chunk::<4>()?;
-    let (head, mut rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let FileHead { tag, through, records, scopes: names } = decode_compact(head).ok()?;
-    let (mut scopes, listed) = Scopes::from_list(names)?;
-    let (mut heads, mut positions) = (Ascending::default(), Ascending::default());
-    let mut is_first = true;
-    let mut before = Before::default();
-    while !rest.is_empty() {
-        let number = before.number.wrapping_add(take(&mut rest)?);
-        let scope = *listed.get(usize::try_from(take(&mut rest)?).ok()?)?;
-        let (id, after) = rest.split_first_chunk::<4>()?;
-        rest = after;
-        let id = IdHash(u32::from_le_bytes(*id));
-        let bytes = take(&mut rest)?;
-        let queued_at_ms = before.queued_at_ms.wrapping_add(unzigzag(take(&mut rest)?));
-        let record = before.record.wrapping_add(unzigzag(take(&mut rest)?));
-        let start = usize::try_from(take(&mut rest)?).ok()?;
-        let end = start.checked_add(usize::try_from(take(&mut rest)?).ok()?)?;
-        let is_behind = number > before.number || is_first;
-        if !is_behind || record >= through {
+impl Before {
+    fn expected_start(&self, record: u64) -> u64 {
+        if record == self.record { self.start.wrapping_add(self.length) } else { self.start }
+    }
+}
+
+impl Begun {
+    /// `None`: it is no summary that this version wrote.
+    fn of(contents: Vec<u8>) -> Option<Self> {
+        let (length, rest) = contents.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let head = decode_compact(rest.get(..length)?).ok()?;
+        Some(Self { head, contents, entries: 4 + length })
+    }
+
+    pub(super) fn tag(&self) -> u32 {
+        self.head.tag
+    }
+
+    /// Where records of the journal end, in ascending order; the last is the last that is covered.
+    pub(super) fn ends(&self) -> &[u64] {
+        &self.head.ends
+    }
+
+    /// `None`: it is no summary that this version wrote.
+    pub(super) fn finish(self) -> Option<Summary> {
+        let Self { head, contents, entries } = self;
+        let FileHead { ends, records, scopes: names, .. } = head;
+        let through = *ends.last()?;
+        let (mut scopes, listed) = Scopes::from_list(names)?;
+        let (mut heads, mut positions) = (Ascending::default(), Ascending::default());
+        let mut rest = contents.get(entries..)?;
+        let mut is_first = true;
+        let mut before = Before::default();
+        while let Some((&[told, ref id @ ..], after)) = rest.split_first_chunk::<5>() {
+            rest = after;
+            let id = IdHash(u32::from_le_bytes(*id));
+            let bytes = take(&mut rest)?;
+            let length = take(&mut rest)?;
+            let mut hear = |what, expected| if told & what == 0 { Some(expected) } else { take(&mut rest) };
+            let number = before.number.wrapping_add(hear(told::NUMBER, 1)?);
+            let place = hear(told::SCOPE, before.place)?;
+            let queued_at_ms = before.queued_at_ms.wrapping_add(unzigzag(hear(told::TIME, 0)?));
+            let record = before.record.wrapping_add(unzigzag(hear(told::RECORD, 0)?));
+            let start = hear(told::START, before.expected_start(record))?;
+            let is_behind = number > before.number || is_first;
+            if !is_behind || record >= through {
+                return None;
+            }
+            let scope = *listed.get(usize::try_from(place).ok()?)?;
+            scopes.hold_again(scope);
+            heads.push(number, Head { scope, id, bytes, queued_at_ms });
+            let within = usize::try_from(start).ok()?..usize::try_from(start.checked_add(length)?).ok()?;
+            positions.push(number, Position::new(record, &within)?);
+            is_first = false;
+            before = Before { number, place, queued_at_ms, record, start, length };
+        }
+        if !rest.is_empty() {
             return None;
         }
-        scopes.hold_again(scope);
-        heads.push(number, Head { scope, id, bytes, queued_at_ms });
-        positions.push(number, Position::new(record, &(start..end))?);
-        is_first = false;
-        before = Before { number, queued_at_ms, record };
+        let queued = Queued::from_parts(scopes, heads.finish());
+        Some(Summary { through, records, queued, bodies: Bodies::of(positions.finish()) })
     }
-    let queued = Queued::from_parts(scopes, heads.finish());
-    Some(Summary { tag, through, records, queued, bodies: Bodies::of(positions.finish()) })
 }
 
 fn encode_error(error: impl std::fmt::Display) -> StoreError {
@@ -209,6 +299,11 @@ fn put(into: &mut Vec<u8>, mut number: u64) {
 }
 
 fn take(from: &mut &[u8]) -> Option<u64> {
+    // Most are that short.
+    if let Some((&byte @ 0..0x80, rest)) = from.split_first() {
+        *from = rest;
+        return Some(byte.into());
+    }
     let mut number = 0;
     for shift in (0..u64::BITS).step_by(7) {
         let (&byte, rest) = from.split_first()?;

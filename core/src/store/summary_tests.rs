@@ -166,6 +166,7 @@ fn contents_of_any_kind_are_no_summary_and_no_panic() {
     let directory = summarized();
     let whole = bytes(directory.path());
     let contents = unseal(&whole).unwrap();
+    let decode = |contents: &[u8]| Begun::of(contents.to_vec())?.finish();
     assert!(decode(contents).is_some());
     let mut random = Random(1);
     for _ in 0..20_000 {
@@ -202,6 +203,30 @@ fn damage_in_the_journal_is_found_as_without_a_summary() {
         });
         assert!(!found[0].0.damage.is_empty(), "case {case} at {at}");
         assert_eq!(found[0], found[1], "case {case} at {at}");
+    }
+}
+
+#[test]
+fn damage_is_found_in_each_part_of_a_journal_that_is_checked_side_by_side() {
+    let directory = TempDir::new().unwrap();
+    let text = "x".repeat(300 << 10);
+    queue(
+        directory.path(),
+        &(1..=15).map(|n| Record::Queued(vec![entry_with(n, &text)])).collect::<Vec<_>>(),
+    );
+    summarize(directory.path(), &[]);
+    let ends = Begun::of(unseal(&bytes(directory.path())).unwrap().to_vec()).unwrap().ends().to_vec();
+    assert!(ends.len() > 2, "{ends:?}");
+    assert!(open(left_by(directory.path(), true).path()).0.is_summarized());
+    let journal = fs::read(directory.path().join("journal")).unwrap();
+    for end in ends {
+        let mut damaged = journal.clone();
+        damaged[end as usize - 1] ^= 1;
+        let left = left_by(directory.path(), true);
+        fs::write(left.path().join("journal"), &damaged).unwrap();
+        let (store, recovered) = open(left.path());
+        assert!(!store.is_summarized());
+        assert_eq!((recovered.queued.len(), recovered.damage.len()), (14, 1), "before byte {end}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::super::StoreError;
-use super::super::file_system::{FileSystem, OpenMode, RandomAccessFile, Stream};
+use super::super::file_system::{FileSystem, OpenMode, Part, RandomAccessFile};
 use super::super::frame::{HEADER_BYTES, Header, frame_length, frame_payload, is_whole};
 use super::{Journal, Place};
 
@@ -12,14 +12,24 @@ use super::{Journal, Place};
 const FIRST_READ_BYTES: usize = 1 << 10;
 
 impl<F: FileSystem> Journal<F> {
-    /// Whether the segment with this tag is in place, and whole from its beginning to the end of a record there.
-    pub(in crate::store) fn is_whole(place: &Place<F>, tag: u32, through: u64) -> io::Result<bool> {
-        let mut file = place.files.open(&place.path(), OpenMode::Existing)?;
-        let mut head = Vec::new();
-        Stream::at(&mut file, 0).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
-        let is_it = matches!(Header::decode(&head), Header::Valid { tag: found, .. } if found == tag);
+    /// Whether the segment with this tag is in place, and whole from its beginning to the last of these places, each of which
+    /// is the end of a record; and what `meanwhile` gives.
+    pub(in crate::store) fn is_whole<T>(
+        place: &Place<F>,
+        tag: u32,
+        ends: &[u64],
+        meanwhile: impl FnOnce() -> T,
+    ) -> io::Result<(bool, T)> {
+        let file = place.files.open(&place.path(), OpenMode::Existing)?;
         let first = HEADER_BYTES as u64;
-        Ok(is_it && is_whole(Stream::at(&mut file, first), first..through, tag)?)
+        let mut head = Vec::new();
+        Part::of(&file, 0..first).read_to_end(&mut head)?;
+        let is_it = matches!(Header::decode(&head), Header::Valid { tag: found, .. } if found == tag);
+        let begins = std::iter::once(first).chain(ends.iter().copied());
+        let parts: Vec<_> = begins.zip(ends).filter(|_| is_it).map(|(begin, end)| begin..*end).collect();
+        let check = |file: &F::File, part: Range<u64>| is_whole(Part::of(file, part.clone()), part, tag);
+        let (is_whole, value) = place.files.check_parts(&file, &parts, &check, meanwhile);
+        Ok((is_it && is_whole?, value))
     }
 
     /// Reads the record at this offset, committed or not, in the place of what `into` holds.
