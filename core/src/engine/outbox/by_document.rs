@@ -3,30 +3,104 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
 use crate::store::{IdHash, Scope};
 
 /// Writes by their document, and within it by their number; of others of its collection whose ids have the same hash, too.
-/// They are put in this order when a document is first asked for: a restart with a long queue need not sort it.
+/// They are found when a document is first asked for: a restart with a long queue need not look at all of it.
 #[derive(Debug, Default)]
 pub(super) struct ByDocument {
-    /// Scope, hash and number as one number: it is looked for with every write, and compares at once.
-    writes: OnceCell<BTreeSet<u128>>,
+    writes: OnceCell<Writes>,
 }
 
-fn place(scope: Scope, id: IdHash, number: u64) -> u128 {
-    u128::from(scope.and(id)) << 64 | u128::from(number)
+/// A document is the number of its scope and the hash of its id.
+#[derive(Debug, Default)]
+struct Writes {
+    /// The newest one of each document, which is looked for with every write. Most documents have no other.
+    newest: HashTable<Newest>,
+    /// Those before it: document and number as one number.
+    older: BTreeSet<u128>,
+}
+
+#[derive(Debug)]
+struct Newest {
+    document: u64,
+    number: u64,
+}
+
+fn place(document: u64, number: u64) -> u128 {
+    u128::from(document) << 64 | u128::from(number)
+}
+
+fn number_at(place: u128) -> u64 {
+    #[allow(clippy::cast_possible_truncation)]
+    let number = place as u64;
+    number
+}
+
+/// Spreads both halves of a document over all bits (Fibonacci hashing, Knuth 6.4): the ids' hashes are spread as they are, the
+/// scopes are small numbers.
+fn spread(document: u64) -> u64 {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let product = document.wrapping_mul(GOLDEN);
+    product ^ product >> 32
+}
+
+impl Writes {
+    fn insert(&mut self, document: u64, number: u64) {
+        let is_it = |newest: &Newest| newest.document == document;
+        match self.newest.entry(spread(document), is_it, |newest| spread(newest.document)) {
+            Entry::Vacant(vacant) => drop(vacant.insert(Newest { document, number })),
+            Entry::Occupied(mut occupied) => {
+                let newest = &mut occupied.get_mut().number;
+                if number != *newest {
+                    self.older.insert(place(document, number.min(*newest)));
+                    *newest = number.max(*newest);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, document: u64, number: u64) {
+        let is_it = |newest: &Newest| newest.document == document;
+        let Ok(mut newest) = self.newest.find_entry(spread(document), is_it) else { return };
+        if newest.get().number != number {
+            self.older.remove(&place(document, number));
+            return;
+        }
+        match self.older.range(place(document, 0)..place(document, number)).next_back().copied() {
+            Some(next) => {
+                self.older.remove(&next);
+                newest.get_mut().number = number_at(next);
+            }
+            None => drop(newest.remove()),
+        }
+    }
+
+    fn of(&self, document: u64) -> impl DoubleEndedIterator<Item = u64> {
+        let newest = self.newest.find(spread(document), |newest| newest.document == document);
+        newest.into_iter().flat_map(move |newest| {
+            let older = self.older.range(place(document, 0)..place(document, newest.number));
+            older.map(|place| number_at(*place)).chain(std::iter::once(newest.number))
+        })
+    }
 }
 
 impl ByDocument {
     pub(super) fn insert(&mut self, scope: Scope, id: IdHash, number: u64) {
         if let Some(writes) = self.writes.get_mut() {
-            writes.insert(place(scope, id, number));
+            writes.insert(scope.and(id), number);
         }
     }
 
     pub(super) fn remove(&mut self, scope: Scope, id: IdHash, number: u64) {
-        if let Some(writes) = self.writes.get_mut() {
-            writes.remove(&place(scope, id, number));
+        let Some(writes) = self.writes.get_mut() else { return };
+        writes.remove(scope.and(id), number);
+        if writes.newest.is_empty() {
+            // What a long queue took is given back.
+            self.writes.take();
         }
     }
 
@@ -37,18 +111,13 @@ impl ByDocument {
         id: IdHash,
         all: impl FnOnce() -> I,
     ) -> impl DoubleEndedIterator<Item = u64> {
-        #[allow(clippy::cast_possible_truncation)]
-        let number = |place: &u128| *place as u64;
-        let writes = self.writes.get_or_init(|| in_order(all()));
-        writes.range(place(scope, id, 0)..=place(scope, id, u64::MAX)).map(number)
+        let writes = self.writes.get_or_init(|| {
+            let mut writes = Writes::default();
+            all().for_each(|(scope, id, number)| writes.insert(scope.and(id), number));
+            writes
+        });
+        writes.of(scope.and(id))
     }
-}
-
-fn in_order(writes: impl Iterator<Item = (Scope, IdHash, u64)>) -> BTreeSet<u128> {
-    let mut places: Vec<_> = writes.map(|(scope, id, number)| place(scope, id, number)).collect();
-    // Hashes are in no order: what the set sorts by itself, it sorts stably, which takes twice as long.
-    places.sort_unstable();
-    places.into_iter().collect()
 }
 
 #[cfg(test)]
