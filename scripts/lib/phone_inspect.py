@@ -24,7 +24,7 @@ PAGE_BYTES = 16 * 1024
 # Bytes that a stripped library may have: what tells of something big that came in. `app` is what an app carries, and its
 # limits are above the goal that size.py holds it to. `phone` is not optimised and built at every change.
 SIZE_BYTES_MAX = {
-    "app": {"arm64-v8a": 4_100_000, "armeabi-v7a": 4_700_000, "x86_64": 6_700_000, "x86": 6_700_000, "ios": 6_700_000},
+    "app": {"arm64-v8a": 4_100_000, "armeabi-v7a": 3_000_000, "x86_64": 5_200_000, "x86": 5_200_000, "ios": 4_900_000},
     "phone": {"arm64-v8a": 30_000_000, "ios": 30_000_000},
 }
 

@@ -136,7 +136,6 @@ impl Roster {
             }
             (Place::Outside { on_purpose }, Some(id)) => {
                 let notices = if *on_purpose {
-                    self.leave(id, &report.room);
                     self.exit(id, &report.room)
                 } else {
                     self.end_member(id, &report.room);

@@ -84,6 +84,8 @@ impl Roster {
     pub fn exit(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
         let Some(connection) = self.connections.get(&id) else { return Vec::new() };
         let (user, client) = (connection.user.clone(), connection.client);
+        // Nobody is present where they are not, by a ghost either.
+        self.leave(id, room);
         let mut leaving = self.ghosts_of(&user, client);
         leaving.push(id);
         let mut was_there = false;
