@@ -12,8 +12,8 @@ use std::thread;
 use super::StoreError;
 use super::lock::DirectoryLock;
 
-/// How many threads look at one file at most.
-const CHECKERS_MAX: usize = 4;
+/// How many threads look at one file.
+const CHECKERS: usize = 4;
 
 /// What is to hold for a part of an open file, which it only reads.
 pub type PartCheck<'c, File> = &'c (dyn Fn(&File, Range<u64>) -> io::Result<bool> + Sync);
@@ -252,11 +252,10 @@ impl FileSystem for OsFiles {
         let next = AtomicUsize::new(0);
         let take_part = || parts.get(next.fetch_add(1, Ordering::Relaxed));
         let work = || holds_for_all(file, std::iter::from_fn(take_part), check);
-        let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(CHECKERS_MAX));
         thread::scope(|scope| {
             // Where no thread is to be had, this one does it all.
             let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-            let helpers: Vec<_> = (1..threads.min(parts.len())).map_while(start).collect();
+            let helpers: Vec<_> = (1..CHECKERS.min(parts.len())).map_while(start).collect();
             let value = meanwhile();
             let mut result = work();
             for helper in helpers {

@@ -20,24 +20,14 @@ pub(super) struct ByDocument {
 struct Writes {
     /// The newest one of each document, which is looked for with every write. Most documents have no other.
     newest: HashTable<Newest>,
-    /// Those before it: document and number as one number.
-    older: BTreeSet<u128>,
+    /// Those before it, with their documents.
+    older: BTreeSet<(u64, u64)>,
 }
 
 #[derive(Debug)]
 struct Newest {
     document: u64,
     number: u64,
-}
-
-fn place(document: u64, number: u64) -> u128 {
-    u128::from(document) << 64 | u128::from(number)
-}
-
-fn number_at(place: u128) -> u64 {
-    #[allow(clippy::cast_possible_truncation)]
-    let number = place as u64;
-    number
 }
 
 /// Spreads both halves of a document over all bits (Fibonacci hashing, Knuth 6.4): the ids' hashes are spread as they are, the
@@ -56,7 +46,7 @@ impl Writes {
             Entry::Occupied(mut occupied) => {
                 let newest = &mut occupied.get_mut().number;
                 if number != *newest {
-                    self.older.insert(place(document, number.min(*newest)));
+                    self.older.insert((document, number.min(*newest)));
                     *newest = number.max(*newest);
                 }
             }
@@ -67,13 +57,13 @@ impl Writes {
         let is_it = |newest: &Newest| newest.document == document;
         let Ok(mut newest) = self.newest.find_entry(spread(document), is_it) else { return };
         if newest.get().number != number {
-            self.older.remove(&place(document, number));
+            self.older.remove(&(document, number));
             return;
         }
-        match self.older.range(place(document, 0)..place(document, number)).next_back().copied() {
+        match self.older.range((document, 0)..(document, number)).next_back().copied() {
             Some(next) => {
                 self.older.remove(&next);
-                newest.get_mut().number = number_at(next);
+                newest.get_mut().number = next.1;
             }
             None => drop(newest.remove()),
         }
@@ -82,8 +72,8 @@ impl Writes {
     fn of(&self, document: u64) -> impl DoubleEndedIterator<Item = u64> {
         let newest = self.newest.find(spread(document), |newest| newest.document == document);
         newest.into_iter().flat_map(move |newest| {
-            let older = self.older.range(place(document, 0)..place(document, newest.number));
-            older.map(|place| number_at(*place)).chain(std::iter::once(newest.number))
+            let older = self.older.range((document, 0)..(document, newest.number));
+            older.map(|(_, number)| *number).chain(std::iter::once(newest.number))
         })
     }
 }
