@@ -27,6 +27,7 @@ use crate::schema::{Schema, bring_up_to_date};
 use crate::store::{
     DiskStore, EncryptionKey, Indexes, Keyring, MemoryStore, Recovered, Store, StoreError, installation_hash,
 };
+use crate::threads::spawn;
 use crate::transport::{
     ConnectRequest, HttpClient, Namespace, Parser, Pins, Proxy, Roots, SocketLimits, Tls, TlsOptions,
 };
@@ -271,7 +272,7 @@ impl Client {
         let handle = runtime.handle().clone();
         let desk = Arc::new(Desk::default());
         let driver_desk = Arc::clone(&desk);
-        spawn("syncline", DRIVER_STACK_BYTES, move || {
+        let body = move || {
             let driver = match prepare(config, endpoint, http, inbox, driver_desk, sink) {
                 Ok(driver) => driver,
                 Err(error) => {
@@ -282,7 +283,8 @@ impl Client {
             if opened.send(Ok(())).is_ok() {
                 run(driver, runtime);
             }
-        })?;
+        };
+        spawn("syncline", DRIVER_STACK_BYTES, Box::new(body))?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
         let client = Self { calls, desk, runtime: handle };
         if auto_connect {
@@ -359,7 +361,7 @@ fn prepare(
         rooms => rooms?,
     };
     let (events, inbox) = mpsc::channel(1);
-    spawn("syncline-events", EVENTS_STACK_BYTES, move || deliver(inbox, sink))?;
+    spawn("syncline-events", EVENTS_STACK_BYTES, Box::new(move || deliver(inbox, sink)))?;
     let engine_config = EngineConfig {
         settings: config.settings,
         collections,
@@ -380,14 +382,6 @@ fn deliver(mut inbox: mpsc::Receiver<Vec<Event>>, mut sink: Box<dyn EventSink>) 
             tracing::error!(event = "syncline.listener_failed", "the app's listener panicked");
         }
     }
-}
-
-fn spawn(name: &str, stack_bytes: usize, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(stack_bytes);
-    thread
-        .spawn(body)
-        .map(drop)
-        .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))
 }
 
 #[cfg(test)]

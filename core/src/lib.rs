@@ -42,6 +42,7 @@ pub mod schema;
 pub mod secret;
 pub mod store;
 mod tagged;
+mod threads;
 pub mod transport;
 
 pub use argument::Argument;

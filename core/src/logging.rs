@@ -17,6 +17,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::error::{Code, Error};
+use crate::threads::spawn;
 
 /// Lines that wait for the host.
 pub const LINES_QUEUED_MAX: usize = 1024;
@@ -131,11 +132,7 @@ fn install() -> Result<Installed, Error> {
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|_| Error::new(Code::InUse, "the program has a tracing subscriber of its own"))?;
     let handed = Arc::clone(&shared);
-    std::thread::Builder::new()
-        .name("syncline-log".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || hand_over(&handed, &inbox))
-        .map_err(|error| Error::new(Code::Internal, format!("no thread could be started: {error}")))?;
+    spawn("syncline-log", STACK_BYTES, Box::new(move || hand_over(&handed, &inbox)))?;
     Ok(Installed { shared })
 }
 

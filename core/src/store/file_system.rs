@@ -6,17 +6,18 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::StoreError;
 use super::lock::DirectoryLock;
+use crate::threads::Body;
 
 /// How many threads look at one file.
 const CHECKERS: usize = 4;
 
 /// What is to hold for a part of an open file, which it only reads.
-pub type PartCheck<'c, File> = &'c (dyn Fn(&File, Range<u64>) -> io::Result<bool> + Sync);
+pub type PartCheck<'c, File> = &'c (dyn Fn(&File, Range<u64>) -> bool + Sync);
 
 /// A file system. Clones are handles of the same one.
 ///
@@ -68,17 +69,9 @@ pub trait FileSystem: fmt::Debug + Clone {
         parts: &[Range<u64>],
         check: PartCheck<'_, Self::File>,
         meanwhile: impl FnOnce() -> T,
-    ) -> (io::Result<bool>, T) {
-        (holds_for_all(file, parts.iter(), check), meanwhile())
+    ) -> (bool, T) {
+        (parts.iter().all(|part| check(file, part.clone())), meanwhile())
     }
-}
-
-fn holds_for_all<'p, File>(
-    file: &File,
-    mut parts: impl Iterator<Item = &'p Range<u64>>,
-    check: PartCheck<'_, File>,
-) -> io::Result<bool> {
-    parts.try_fold(true, |holds, part| Ok(holds && check(file, part.clone())?))
 }
 
 /// What an open expects, and what it leaves of it.
@@ -248,23 +241,26 @@ impl FileSystem for OsFiles {
         parts: &[Range<u64>],
         check: PartCheck<'_, File>,
         meanwhile: impl FnOnce() -> T,
-    ) -> (io::Result<bool>, T) {
-        let next = AtomicUsize::new(0);
-        let take_part = || parts.get(next.fetch_add(1, Ordering::Relaxed));
-        let work = || holds_for_all(file, std::iter::from_fn(take_part), check);
-        thread::scope(|scope| {
-            // Where no thread is to be had, this one does it all.
-            let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-            let helpers: Vec<_> = (1..CHECKERS.min(parts.len())).map_while(start).collect();
-            let value = meanwhile();
-            let mut result = work();
-            for helper in helpers {
-                let panicked = |_| Err(io::Error::other("a thread that checked a file panicked"));
-                let helped = helper.join().unwrap_or_else(panicked);
-                result = result.and_then(|holds| Ok(helped? && holds));
+    ) -> (bool, T) {
+        let (next, holds) = (AtomicUsize::new(0), AtomicBool::new(true));
+        let work = || {
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if !check(file, part.clone()) {
+                    holds.store(false, Ordering::Relaxed);
+                }
             }
-            (result, value)
-        })
+        };
+        let value = thread::scope(|scope| {
+            for _ in 1..CHECKERS.min(parts.len()) {
+                let body: Body<'_> = Box::new(work);
+                // Where no thread is to be had, this one does it all.
+                let _helper = thread::Builder::new().spawn_scoped(scope, body);
+            }
+            let value = meanwhile();
+            work();
+            value
+        });
+        (holds.load(Ordering::Relaxed), value)
     }
 }
 

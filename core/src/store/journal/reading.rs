@@ -27,9 +27,12 @@ impl<F: FileSystem> Journal<F> {
         let is_it = matches!(Header::decode(&head), Header::Valid { tag: found, .. } if found == tag);
         let begins = std::iter::once(first).chain(ends.iter().copied());
         let parts: Vec<_> = begins.zip(ends).filter(|_| is_it).map(|(begin, end)| begin..*end).collect();
-        let check = |file: &F::File, part: Range<u64>| is_whole(Part::of(file, part.clone()), part, tag);
+        // What cannot be read is not whole, as far as anybody can tell.
+        let check = |file: &F::File, part: Range<u64>| {
+            is_whole(Part::of(file, part.clone()), part, tag).unwrap_or(false)
+        };
         let (is_whole, value) = place.files.check_parts(&file, &parts, &check, meanwhile);
-        Ok((is_it && is_whole?, value))
+        Ok((is_it && is_whole, value))
     }
 
     /// Reads the record at this offset, committed or not, in the place of what `into` holds.
