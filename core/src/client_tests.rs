@@ -95,12 +95,12 @@ fn open(config: ClientConfig, mines: Arc<Mines>, sink: impl EventSink) -> Client
     let handle = runtime.handle().clone();
     let desk = Arc::new(Desk::default());
     let driver_desk = Arc::clone(&desk);
-    spawn("syncline", DRIVER_STACK_BYTES, move || {
+    let body = move || {
         let mut driver = prepare(config, endpoint, http, inbox, driver_desk, Box::new(sink)).unwrap();
         driver.store = Box::new(PanickingStore { inner: driver.store, mines });
         run(driver, runtime);
-    })
-    .unwrap();
+    };
+    spawn("syncline", DRIVER_STACK_BYTES, Box::new(body)).unwrap();
     Client { calls, desk, runtime: handle }
 }
 
