@@ -40,11 +40,12 @@ profile_dir() {
 # build_library [PROFILE]: the UniFFI library that foreign languages load, and the generator of their bindings: with the same
 # features, so that what both depend on is compiled once where both have the same profile.
 build_library() {
-  local profile="${1:-fast}"
+  local profile="${1:-fast}" dir
+  dir="$(profile_dir "$profile")"
   say "building the UniFFI library and its generator"
   cargo rustc "${ffi_options[@]}" --profile "$profile" --lib --crate-type cdylib >&2
   build_bindgen
-  export SYNCLINE_LIBRARY="$root/target/$(profile_dir "$profile")/libsyncline_ffi.so"
+  export SYNCLINE_LIBRARY="$root/target/$dir/libsyncline_ffi.so"
 }
 
 ffi_options=(--manifest-path "$root/Cargo.toml" --locked -p syncline-ffi --features bindgen)
