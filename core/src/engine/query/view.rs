@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use syncline_protocol::{ClientId, Document, DocumentId, Mutation, merge};
+use syncline_protocol::{ClientId, Document, DocumentId, merge};
 
 use super::Query;
 use super::live::Live;
@@ -60,27 +60,16 @@ impl View<'_> {
         let held = confirmed.as_ref().map_or(0, |document| document.version.seen(self.client_id));
         let mut document = confirmed;
         let mut pending = false;
-        let writes = writes.collect::<Result<Vec<_>, _>>()?;
-        for Entry { mutation, .. } in &writes {
+        for write in writes {
+            let mutation = write?.mutation;
             // A confirmation may come before the answer to the push: then the cache already holds the write.
-            if mutation.client_seq > held || self.is_refused(mutation, &writes) {
+            if mutation.client_seq > held {
                 pending = true;
                 // A write of a document that another client deleted shows nothing until the server decides.
-                let _not_found = merge::apply(&mut document, mutation, self.client_id, self.now.wall_ms);
+                let _not_found = merge::apply(&mut document, &mutation, self.client_id, self.now.wall_ms);
             }
         }
         Ok(document.filter(|document| !document.deleted).map(|document| (document, pending)))
-    }
-
-    /// Whether the server refuses a write of a document, though it may take a later one: of what the app decided about several
-    /// writes in conflict, each stands upon the version that it met. One that lacks this write, and has others of which this
-    /// one knows nothing, was there before it.
-    fn is_refused(&self, mutation: &Mutation, writes: &[Entry]) -> bool {
-        let Some(mut known) = mutation.base.clone() else { return false };
-        known.record(self.client_id, u64::MAX);
-        let met = writes.iter().filter(|later| later.mutation.client_seq > mutation.client_seq);
-        met.filter_map(|later| later.mutation.base.as_ref())
-            .any(|met| met.seen(self.client_id) < mutation.client_seq && !met.is_within(&known))
     }
 
     /// Visits every row in a query's reach that its filter may accept, and perhaps others, in no particular order.

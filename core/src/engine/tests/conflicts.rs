@@ -316,33 +316,6 @@ fn a_resolution_that_meets_yet_another_write_is_parked_again_under_the_same_numb
 }
 
 #[test]
-fn a_resolution_that_is_refused_is_shown_until_then_though_a_later_one_is_confirmed() {
-    let mut scene = Scene::of(Manual, vec![set("a", "n", 1)]);
-    scene.serve();
-    scene.settle();
-    scene.bench.write(vec![set("a", "m", 7)]);
-    scene.log.write(set("a", "m", 60));
-    assert_eq!(scene.serve(), [2]);
-    assert_eq!(scene.conflicts().len(), 2);
-    let [refused, taken] = [1, 2].map(|number| {
-        scene.resolve(number, Resolution::Local).unwrap();
-        let (ack, push) = scene.bench.expect_push();
-        (ack, scene.log.push(&push))
-    });
-    assert_eq!(refused.1.results[0].status, MutationStatus::Conflict);
-    assert_eq!(taken.1.results[0].status, MutationStatus::Applied);
-    let changes = scene.log.changes(2);
-    scene.bench.emit(event::SYNC_CHANGES, &changes);
-    let fields = |n, m| [("m".into(), Value::Int(m)), ("n".into(), Value::Int(n))].into();
-    assert_eq!(scene.bench.row("a").unwrap().fields, fields(1, 7));
-    for (ack, answer) in [refused, taken] {
-        scene.bench.answer(ack, &answer);
-    }
-    assert_eq!(scene.bench.row("a").unwrap().fields, fields(50, 7));
-    assert_eq!(scene.conflicts().len(), 1);
-}
-
-#[test]
 fn later_writes_of_a_document_with_a_parked_write_go_on() {
     let mut scene = Scene::of(Manual, vec![set("a", "n", 1)]);
     scene.serve();
