@@ -108,7 +108,7 @@ pub trait RandomAccessFile: fmt::Debug {
     fn sync_all(&mut self) -> io::Result<()>;
 }
 
-/// A part of a file, for reading.
+/// A part of a file, read from its beginning to its end or the file's.
 #[derive(Debug)]
 pub(super) struct Part<'f, F: ?Sized> {
     file: &'f F,
@@ -131,7 +131,7 @@ impl<F: RandomAccessFile + ?Sized> Read for Part<'_, F> {
     }
 }
 
-/// A file read or written from an offset on.
+/// A file written from an offset on.
 #[derive(Debug)]
 pub(super) struct Stream<'f, F: ?Sized> {
     file: &'f mut F,
@@ -145,14 +145,6 @@ impl<'f, F: RandomAccessFile + ?Sized> Stream<'f, F> {
 
     pub(super) fn offset(&self) -> u64 {
         self.offset
-    }
-}
-
-impl<F: RandomAccessFile + ?Sized> Read for Stream<'_, F> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.file.read_at(self.offset, into)?;
-        self.offset += bytes as u64;
-        Ok(bytes)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::file_system::{FileSystem, OpenMode, RandomAccessFile, Stream};
+use super::file_system::{FileSystem, OpenMode, Part, RandomAccessFile, Stream};
 
 /// How many files the quarantine keeps; the oldest goes first.
 const QUARANTINE_FILES_MAX: usize = 16;
@@ -54,12 +54,12 @@ pub(super) fn write_atomically(files: &impl FileSystem, path: &Path, contents: &
 
 /// The contents of a file, `None` if it is not there.
 pub(super) fn read_if_there(files: &impl FileSystem, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut file = match files.open(path, OpenMode::Existing) {
+    let file = match files.open(path, OpenMode::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let mut contents = Vec::new();
-    Stream::at(&mut file, 0).read_to_end(&mut contents)?;
+    Part::of(&file, 0..u64::MAX).read_to_end(&mut contents)?;
     Ok(Some(contents))
 }
 

@@ -134,29 +134,26 @@ impl Scan {
     }
 }
 
-/// Whether valid frames stand in a range, one behind the other, and nothing else. `source` stands at its beginning.
+/// Whether valid frames stand in a range, one behind the other, and nothing else. `source` stands at its beginning; where it ends
+/// within a frame, that is an error.
 pub(super) fn is_whole(source: impl Read, range: Range<u64>, tag: u32) -> io::Result<bool> {
     let mut source = BufReader::with_capacity(CHECKED_BYTES, source);
     let mut offset = range.start;
     while offset < range.end {
         let mut header = [0; FRAME_HEADER_BYTES];
-        match source.read_exact(&mut header) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            read => read?,
-        }
+        source.read_exact(&mut header)?;
         let Some(length) = frame_length(&header, tag) else { return Ok(false) };
         let mut left = length - FRAME_HEADER_BYTES;
         let mut crc = crc32c::crc32c(&header[4..12]);
         while left > 0 {
             let read = source.fill_buf()?;
-            let payload = &read[..read.len().min(left)];
-            if payload.is_empty() {
-                return Ok(false);
+            let taken = read.len().min(left);
+            if taken == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            crc = crc32c::crc32c_append(crc, payload);
-            left -= payload.len();
-            let taken = payload.len();
+            crc = crc32c::crc32c_append(crc, &read[..taken]);
             source.consume(taken);
+            left -= taken;
         }
         if crc != u32_at(&header, 12) && !is_active(Sabotage::ChecksumIgnored) {
             return Ok(false);

@@ -16,7 +16,7 @@ pub(super) use self::reading::Moved;
 
 use super::StoreError;
 use super::crypt::{Keyring, Vault};
-use super::file_system::{FileSystem, OpenMode, OsFiles, RandomAccessFile, Stream};
+use super::file_system::{FileSystem, OpenMode, OsFiles, Part, RandomAccessFile, Stream};
 use super::files::{Quarantine, harmless, is_full, remove_if_there, sync_parent};
 use super::frame::{FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES_MAX, Scan, encode_frame, scan};
 use super::recent::Recent;
@@ -105,7 +105,7 @@ impl<F: FileSystem> Journal<F> {
         known: Option<u64>,
         visit: &mut dyn FnMut(Visited<'_>),
     ) -> Result<Opened<F>, StoreError> {
-        let mut file = match place.files.open(&place.path(), OpenMode::Existing) {
+        let file = match place.files.open(&place.path(), OpenMode::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let vault = Opener::new(&place.keyring).finish(place.is_spare_locked)?;
@@ -118,15 +118,13 @@ impl<F: FileSystem> Journal<F> {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut head = Vec::new();
-        Stream::at(&mut file, 0).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
         let mut opener = Opener::new(&place.keyring);
-        let found = match Header::decode(&head) {
+        let found = match read_header(&file)? {
             Header::Valid { tag, key_id } => {
                 opener.expect(key_id)?;
                 let first = HEADER_BYTES as u64;
                 let offset = known.unwrap_or(first);
-                let source = Stream::at(&mut file, offset);
+                let source = Part::of(&file, offset..u64::MAX);
                 let mut found = scan(source, offset, Some(tag), &mut opening(&mut opener, visit))?;
                 found.add_before(first..offset);
                 found
@@ -139,7 +137,8 @@ impl<F: FileSystem> Journal<F> {
                 return Err(io::Error::other("the journal changed while it was opened").into());
             }
             Header::Damaged => {
-                let mut found = scan(Stream::at(&mut file, 0), 0, None, &mut opening(&mut opener, visit))?;
+                let source = Part::of(&file, 0..u64::MAX);
+                let mut found = scan(source, 0, None, &mut opening(&mut opener, visit))?;
                 // A header overwritten by zeros is damage as well.
                 let first_valid = found.valid.first().map_or(found.tail.end, |range| range.start);
                 found.damaged.retain(|range| range.start != 0);
@@ -175,14 +174,14 @@ impl<F: FileSystem> Journal<F> {
             damage.push(format!("the journal was cut short at byte {}", found.file_bytes));
         }
         let ranges = found.damaged.iter().chain(std::iter::once(&found.tail));
-        let kept = if damage.is_empty() { Ok(()) } else { set_aside(&mut file, ranges, quarantine) };
+        let kept = if damage.is_empty() { Ok(()) } else { set_aside(&file, ranges, quarantine) };
         if let Err(error) = &kept {
             damage.push(format!("the damaged bytes could not be set aside: {error}"));
         }
         let header_is_damaged = found.damaged.first().is_some_and(|range| range.start == 0);
         if header_is_damaged || (!found.damaged.is_empty() && kept.is_ok()) {
             let copy = place.write_segment(sealing.clone(), |into| {
-                found.valid.iter().try_for_each(|range| copy_range(&mut file, range, into))
+                found.valid.iter().try_for_each(|range| copy_range(&file, range, into))
             });
             match copy {
                 Ok(segment) => {
@@ -441,6 +440,12 @@ pub(super) fn stored_bytes(bytes: usize) -> u64 {
     (FRAME_HEADER_BYTES + bytes) as u64
 }
 
+fn read_header(file: &impl RandomAccessFile) -> io::Result<Header> {
+    let mut head = Vec::new();
+    Part::of(file, 0..HEADER_BYTES as u64).read_to_end(&mut head)?;
+    Ok(Header::decode(&head))
+}
+
 fn opening<'o>(
     opener: &'o mut Opener<'_>,
     visit: &'o mut dyn FnMut(Visited<'_>),
@@ -458,7 +463,7 @@ fn check_size(record: &[u8]) -> Result<(), StoreError> {
 
 /// Copies damaged bytes to the quarantine, one range after the other.
 fn set_aside<'a, F: FileSystem>(
-    file: &mut F::File,
+    file: &F::File,
     ranges: impl Iterator<Item = &'a Range<u64>>,
     quarantine: &Quarantine<F>,
 ) -> io::Result<()> {
@@ -473,9 +478,9 @@ fn set_aside<'a, F: FileSystem>(
     })
 }
 
-fn copy_range(file: &mut impl RandomAccessFile, range: &Range<u64>, into: &mut dyn Write) -> io::Result<()> {
+fn copy_range(file: &impl RandomAccessFile, range: &Range<u64>, into: &mut dyn Write) -> io::Result<()> {
     let length = range.end - range.start;
-    if io::copy(&mut Stream::at(file, range.start).take(length), into)? == length {
+    if io::copy(&mut Part::of(file, range.clone()), into)? == length {
         Ok(())
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())

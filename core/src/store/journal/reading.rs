@@ -1,12 +1,12 @@
 //! Records read again, one by one.
 
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 
 use super::super::StoreError;
 use super::super::file_system::{FileSystem, OpenMode, Part, RandomAccessFile};
 use super::super::frame::{HEADER_BYTES, Header, frame_length, frame_payload, is_whole};
-use super::{Journal, Place};
+use super::{Journal, Place, read_header};
 
 /// What is read of a record at first, in bytes: most have no more.
 const FIRST_READ_BYTES: usize = 1 << 10;
@@ -22,9 +22,7 @@ impl<F: FileSystem> Journal<F> {
     ) -> io::Result<(bool, T)> {
         let file = place.files.open(&place.path(), OpenMode::Existing)?;
         let first = HEADER_BYTES as u64;
-        let mut head = Vec::new();
-        Part::of(&file, 0..first).read_to_end(&mut head)?;
-        let is_it = matches!(Header::decode(&head), Header::Valid { tag: found, .. } if found == tag);
+        let is_it = matches!(read_header(&file)?, Header::Valid { tag: found, .. } if found == tag);
         let begins = std::iter::once(first).chain(ends.iter().copied());
         let parts: Vec<_> = begins.zip(ends).filter(|_| is_it).map(|(begin, end)| begin..*end).collect();
         // What cannot be read is not whole, as far as anybody can tell.
