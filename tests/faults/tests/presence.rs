@@ -118,6 +118,8 @@ impl Setting {
         let ada = Device::open(config).await.unwrap();
         ada.run(json!({"type": "presenceJoin", "room": ROOM, "state": {"name": "ada"}})).await.unwrap();
         eve.until_active("ada").await;
+        // Others may hear of it before its own app does.
+        ada.until("a connection", |seen| seen.is_open()).await;
         Self { server, proxy, eve, ada, _data: data }
     }
 
