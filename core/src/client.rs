@@ -37,6 +37,7 @@ const CALLS_QUEUED_MAX: usize = 1024;
 /// The driver's stack, of which only what is used takes memory. Values nest at most 64 deep, and sled needs little; TLS,
 /// with the platform's verifier, runs on it as well.
 const DRIVER_STACK_BYTES: usize = 2 << 20;
+const DRIVER_THREAD: &str = "syncline";
 const EVENTS_STACK_BYTES: usize = 512 << 10;
 
 /// How a client is opened.
@@ -284,7 +285,7 @@ impl Client {
                 run(driver, runtime);
             }
         };
-        spawn("syncline", DRIVER_STACK_BYTES, Box::new(body))?;
+        spawn(DRIVER_THREAD, DRIVER_STACK_BYTES, Box::new(body))?;
         result.await.map_err(|_| Error::new(Code::Internal, "the client did not start"))??;
         let client = Self { calls, desk, runtime: handle };
         if auto_connect {
