@@ -45,6 +45,8 @@ cargo_deny() {
 
 check_deny() {
   cargo fetch --locked
+  # A workspace of its own, which must know what the core depends on, too.
+  cargo fetch --locked --manifest-path tests/fuzz/Cargo.toml
   cargo_deny --offline check --hide-inclusion-graph bans licenses sources
 }
 
