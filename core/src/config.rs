@@ -18,6 +18,8 @@ pub struct Settings {
     pub offline_probe_ms: u64,
     /// How long a request may wait for its answer before the connection counts as dead.
     pub request_timeout_ms: u64,
+    /// How long it may wait in all, while bytes of a message that is not whole yet come or go.
+    pub transfer_timeout_ms: u64,
     /// How long the first request after coming to the foreground may wait.
     pub probe_timeout_ms: u64,
     /// How long the app must have been in the background for its connection to be looked at when it comes back.
@@ -162,6 +164,7 @@ impl Default for Settings {
             unsupported_retry_ms: 15 * 60 * 1000,
             offline_probe_ms: 30_000,
             request_timeout_ms: 20_000,
+            transfer_timeout_ms: 5 * 60 * 1000,
             probe_timeout_ms: 2_000,
             foreground_check_ms: 1_000,
             token_refresh_ahead_ms: 60_000,

@@ -30,8 +30,8 @@ use crate::job::JobId;
 use crate::metrics::Histogram;
 use crate::store::Store;
 use crate::transport::{
-    self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, HttpClient, Parser, Socket, SocketEvent,
-    TlsFailure,
+    self, CloseReason, ConnectRequest, DecodeLimits, Decoder, Frame, HttpClient, Movement, Parser, Socket,
+    SocketEvent, TlsFailure,
 };
 
 /// Commands taken in one turn, and so committed together.
@@ -291,11 +291,23 @@ impl Running {
             self.take_command(Command::Close);
         }
         if std::mem::take(&mut inputs.is_due) && self.deadline() <= Instant::now() {
+            self.take_movement();
             self.handle(Input::Tick);
         }
     }
 
+    /// What moved since the last tick, before this one finds that something is overdue.
+    fn take_movement(&mut self) {
+        let Some(Connection { generation, socket, .. }) = &mut self.connection else { return };
+        let (generation, moved) = (*generation, socket.take_movement());
+        if moved != Movement::default() {
+            self.handle(Input::SocketMoved { generation, received: moved.received });
+        }
+    }
+
     fn take_call(&mut self, call: Call) {
+        let unsent_bytes = self.connection.as_ref().map_or(0, |connection| connection.socket.queued_bytes());
+        self.engine.set_unsent_bytes(unsent_bytes as u64);
         let is_write = matches!(call.command, Command::Write { .. });
         let request = self.take_command(call.command);
         self.waiting.insert(request, Waiting { reply: call.reply, called_at: call.called_at, is_write });
@@ -357,6 +369,7 @@ impl Running {
                     self.send(std::mem::take(&mut frames));
                     self.close(generation);
                 }
+                Output::ForgetHttpConnections => self.http.forget_connections(),
                 Output::Http { job, run, request } => self.exchange(job, run, *request),
                 Output::Reply(request, result) => self.reply(request, result),
             }

@@ -136,6 +136,10 @@ offlineProbeMs: number,
  */
 requestTimeoutMs: number, 
 /**
+ * How long it may wait in all, while bytes of a message that is not whole yet come or go.
+ */
+transferTimeoutMs: number, 
+/**
  * How long the first request after coming to the foreground may wait.
  */
 probeTimeoutMs: number, 

@@ -209,7 +209,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             clock_drift_ms_max: 5 * 60 * 1000,
-            page_bytes_max: 1 << 20,
+            page_bytes_max: 256 << 10,
             transaction_bytes_max: 16 << 20,
             live_bytes_max: 256 << 10,
             live_queued_bytes_max: 16 << 20,

@@ -78,6 +78,9 @@ impl Engine {
                     true => self.jobs.hurry(),
                     false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
                 }
+                if self.session.is_another_route(&network) {
+                    out.push(Output::ForgetHttpConnections);
+                }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
             }

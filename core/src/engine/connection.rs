@@ -105,7 +105,18 @@ impl Engine {
         out.extend(self.connect_waiters.drain(..).map(|request| Output::Reply(request, Err(error.clone()))));
     }
 
+    /// A message that is not whole yet is on its way: what is awaited may stand behind it.
+    pub(super) fn handle_moved(&mut self, now: Now, received: bool) {
+        if received {
+            self.session.handle_heartbeat(now);
+        }
+        self.wire.put_off(now, self.settings.request_timeout_ms, self.settings.transfer_timeout_ms);
+    }
+
     pub(super) fn reset_connection(&mut self, now: Now) {
+        if let Some(waited_us) = self.wire.longest_transfer_us(now) {
+            self.link.handle_broken(waited_us, self.settings.request_timeout_ms);
+        }
         self.wire.reset_connection();
         self.lost_meanwhile.clear();
         self.outbox.reset_connection();

@@ -79,6 +79,11 @@ pub enum Input {
     SocketOpened(Generation),
     SocketReceived(Generation, Message),
     SocketClosed(Generation, Error),
+    /// A deadline is due, and since the last one bytes of a message moved that is not whole yet: `received` if the server sent them.
+    SocketMoved {
+        generation: Generation,
+        received: bool,
+    },
     /// The attempt `run` of a request is over.
     HttpDone {
         job: JobId,
@@ -100,6 +105,8 @@ pub enum Output {
     Send(Message),
     /// Close the WebSocket. No event of this generation is expected any more.
     Close(Generation),
+    /// Requests to come take connections of their own: those that there are may be dead without knowing.
+    ForgetHttpConnections,
     /// Send an HTTP request for a job, answered by [`Input::HttpDone`].
     Http {
         job: JobId,

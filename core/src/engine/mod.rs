@@ -7,7 +7,7 @@
 //! - [`outbox`]: writes on their way to the server; `lane`: the order of one room; `runs`: its numbers; `outcomes`: what was refused.
 //! - [`replica`]: the rooms and how far each has come; [`pulls`]: whose turn it is to be loaded.
 //! - `triggers`: what sets a round of synchronization in motion, and who waits for its end.
-//! - `pages`: a page asked for while the one before is written.
+//! - `pages`: a page asked for while the one before is written. `link`: how much of it all the connection takes at once.
 //! - `stats`: what was counted.
 //! - `tokens`: when another token is asked for; `refresh`: how an open session takes it. [`trace`]: what happened last, for people.
 //! - `commands`: what an app asks for; `sync`: what the server says; `settling`: how a write
@@ -32,6 +32,7 @@ mod connection;
 mod eviction;
 pub mod io;
 mod lane;
+mod link;
 mod liveness;
 mod notices;
 pub mod outbox;
@@ -66,6 +67,7 @@ use self::commit::Uncommitted;
 use self::conflict::ParkedWrites;
 use self::eviction::Eviction;
 use self::io::{Event, Input, Now, Output, QueueStatus, RequestId};
+use self::link::Link;
 use self::notices::Notices;
 use self::outbox::{BatchLimits, Outbox};
 use self::outcomes::Outcomes;
@@ -140,6 +142,9 @@ pub struct Engine {
     tokens: Tokens,
     trace: Trace,
     wire: Wire,
+    link: Link,
+    /// Bytes that the connection has not taken, as the driver saw last.
+    unsent_bytes: u64,
     outbox: Outbox,
     outcomes: Outcomes,
     parked: ParkedWrites,
@@ -198,6 +203,8 @@ impl Engine {
             trace: Trace::new(config.settings.trace_events_max, config.seed),
             session: Session::new(config.settings.clone(), config.token.map(Secret::from), config.seed),
             wire: Wire::new(config.parser, config.namespace),
+            link: Link::default(),
+            unsent_bytes: 0,
             outbox,
             outcomes,
             parked,
@@ -257,6 +264,11 @@ impl Engine {
                     self.fail_session(now, error, cause, out);
                 }
             }
+            Input::SocketMoved { generation, received } => {
+                if self.session.is_current(generation) {
+                    self.handle_moved(now, received);
+                }
+            }
             Input::HttpDone { job, run, result } => self.handle_http_done(now, job, run, result, store),
             Input::Committed => self.handle_committed(out),
             Input::CommitFailed(error) => self.handle_commit_failed(now, error, store, out),
@@ -295,6 +307,11 @@ impl Engine {
             self.jobs_deadline(),
         ];
         always.into_iter().flatten().chain(connected).min()
+    }
+
+    /// Tells how many bytes of what was sent the connection has not taken.
+    pub fn set_unsent_bytes(&mut self, bytes: u64) {
+        self.unsent_bytes = bytes;
     }
 
     /// Whether the journal holds something that the driver must commit before it carries out any output.
@@ -419,8 +436,8 @@ impl Engine {
         let message_bytes_max = self.limits.message_bytes_max.min(self.wire.message_bytes_max());
         let limits = BatchLimits {
             count_max: self.settings.push_count_max.min(self.limits.push_count_max.into()),
-            bytes_max: self.settings.push_bytes_max.min(message_bytes_max / 2),
-            window_bytes: self.settings.push_window_bytes,
+            bytes_max: self.link.part_of(self.settings.push_bytes_max).min(message_bytes_max / 2),
+            window_bytes: self.link.part_of(self.settings.push_window_bytes),
         };
         self.outbox.handle_time(now.mono_us, limits);
         if !self.session.is_open() || !self.wire.is_settled() {

@@ -120,7 +120,7 @@ impl Engine {
         if !self.session.is_open() {
             return;
         }
-        let parallel_max = self.settings.pulls_parallel_max.max(1);
+        let parallel_max = self.link.part_of(self.settings.pulls_parallel_max);
         while !self.pulls.is_empty() && self.wire.pages_under_way() < parallel_max {
             let Some((room, ask)) = self.pulls.pop(|room| self.replica.urgency(room)) else { return };
             match ask {
@@ -137,7 +137,8 @@ impl Engine {
     }
 
     fn pull(&mut self, now: Now, room: &Room, cursor: u64, out: &mut Vec<Output>) {
-        let page_count_max = u32::try_from(self.settings.page_count_max).unwrap_or(u32::MAX);
+        let page_count_max = self.link.part_of(self.settings.page_count_max);
+        let page_count_max = u32::try_from(page_count_max).unwrap_or(u32::MAX);
         let limit = page_count_max.min(self.limits.page_count_max);
         let snapshot = self.snapshot_to_tell(room, cursor);
         self.trace_room(now, TraceKind::Pull, room, format_args!("after {cursor}"));

@@ -305,10 +305,16 @@ impl Session {
         }
     }
 
+    /// Whether connections to come take another route than those that there are.
+    pub fn is_another_route(&self, network: &Network) -> bool {
+        let was = &self.network;
+        let is_another_kind = was.kind != network.kind && was.kind != Network::default().kind;
+        network.available && (!was.available || is_another_kind)
+    }
+
     pub fn handle_network(&mut self, network: Network, now: Now) -> Step {
+        let is_another_route = self.is_another_route(&network);
         let was = std::mem::replace(&mut self.network, network);
-        let changed_route =
-            !was.available || (was.kind != self.network.kind && was.kind != Network::default().kind);
         let news = was != self.network;
         match self.phase {
             // A system that repeats itself must not defeat the backoff.
@@ -316,8 +322,8 @@ impl Session {
             Phase::Backoff { .. } if !self.network.available => self.fail(offline(), now),
             // Not a probe that is under way because the system may be wrong.
             Phase::Connecting { .. } if !self.network.available && was.available => self.fail(offline(), now),
-            // A socket that was opened over another route may be dead without knowing.
-            Phase::Open if self.network.available && changed_route => self.redial(now),
+            // A socket that is open or opened over another route may be dead without knowing.
+            Phase::Open | Phase::Connecting { .. } if is_another_route => self.redial(now),
             _ => Step::Nothing,
         }
     }

@@ -139,6 +139,25 @@ impl Wire {
         pages.count() as u64
     }
 
+    /// How long the oldest page or push without an answer has been under way, in microseconds.
+    pub(super) fn longest_transfer_us(&self, now: Now) -> Option<u64> {
+        let is_transfer = |sent: &&Sent| matches!(sent.request, Request::Page { .. } | Request::Push(_));
+        let sent_us = self.sent.values().filter(is_transfer).map(|sent| sent.sent_us).min()?;
+        Some(now.mono_us.saturating_sub(sent_us))
+    }
+
+    /// Whatever is due is awaited for another `timeout_ms`, but for `longest_ms` in all at most.
+    pub(super) fn put_off(&mut self, now: Now, timeout_ms: u64, longest_ms: u64) {
+        let Self { sent, deadlines, .. } = self;
+        let later = deadlines.split_off(&(now.mono_us.saturating_add(1), 0));
+        for (_, id) in std::mem::replace(deadlines, later) {
+            let Some(sent) = sent.get_mut(&id) else { continue };
+            let last_us = sent.sent_us.saturating_add(longest_ms.saturating_mul(1000));
+            sent.deadline_us = sent.deadline_us.max(now.after_ms(timeout_ms).min(last_us));
+            deadlines.insert((sent.deadline_us, id));
+        }
+    }
+
     /// Whether a token that was sent on this session is not answered.
     pub(super) fn is_refreshing(&self) -> bool {
         self.sent.values().any(|sent| sent.request == Request::TokenRefresh)

@@ -23,6 +23,10 @@ use crate::error::{Code, Error};
 /// How long a connection that nobody uses is kept: longer, and a network change finds it dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const IDLE_PER_HOST_MAX: usize = 4;
+/// How often a connection that is shared is asked whether it lives while requests are under way on it, and how long it has to
+/// answer: it is never idle while requests keep coming, though it be dead.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest value of a response's header that is kept, in bytes.
 const HEADER_BYTES_MAX: usize = 1024;
 
@@ -30,6 +34,7 @@ const HEADER_BYTES_MAX: usize = 1024;
 #[derive(Clone)]
 pub struct HttpClient {
     base: Url,
+    connector: Connector,
     client: legacy::Client<Connector, Full<Bytes>>,
 }
 
@@ -57,13 +62,12 @@ impl HttpClient {
         // Between special schemes this always succeeds.
         base.set_scheme(scheme).map_err(|()| RequestError::Scheme)?;
         let connector = Connector::new(dialer, Duration::from_millis(connect_timeout_ms));
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            .build(connector);
-        Ok(Self { base, client })
+        Ok(Self { base, client: pool(connector.clone()), connector })
+    }
+
+    /// Requests to come take connections of their own; those under way end as they may.
+    pub fn forget_connections(&mut self) {
+        self.client = pool(self.connector.clone());
     }
 
     /// The whole response, within the request's time and size.
@@ -112,6 +116,17 @@ impl HttpClient {
     }
 }
 
+fn pool(connector: Connector) -> legacy::Client<Connector, Full<Bytes>> {
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .build(connector)
+}
+
 /// Why a connection failed is told as of the socket.
 fn no_response(error: &legacy::Error) -> Error {
     let source = std::error::Error::source(error);
@@ -132,6 +147,12 @@ fn kept_headers<B>(response: &Response<B>) -> BTreeMap<String, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::transport::{ConnectRequest, Tls, TlsOptions};
 
@@ -141,17 +162,20 @@ mod tests {
         HttpClient::new(base, endpoint.dialer().clone(), 1_000).unwrap()
     }
 
-    fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {
-        let request = HttpRequest {
+    fn request(url: &str) -> HttpRequest {
+        HttpRequest {
             method: "GET".to_owned(),
             url: url.to_owned(),
             headers: BTreeMap::new(),
             body: Vec::new(),
             token: Some("secret".into()),
-            timeout_ms: 1_000,
+            timeout_ms: 10_000,
             response_bytes_max: 10,
-        };
-        client(base).prepare(request).unwrap()
+        }
+    }
+
+    fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {
+        client(base).prepare(request(url)).unwrap()
     }
 
     #[test]
@@ -168,6 +192,48 @@ mod tests {
     fn relative_addresses_are_relative_to_the_base() {
         assert_eq!(prepared("wss://a.example", "/items?x=1").uri(), "https://a.example/items?x=1");
         assert_eq!(prepared("https://a.example/api/", "items").uri(), "https://a.example/api/items");
+    }
+
+    /// Answers every request on a connection with nothing, and counts connections.
+    async fn serve(listener: TcpListener, accepted: Arc<AtomicUsize>) {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            accepted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while connection.read_buf(&mut head).await.is_ok_and(|read| read > 0) {
+                    if head.ends_with(b"\r\n\r\n") {
+                        head.clear();
+                        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                    }
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_until_it_is_forgotten() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let accepted = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(serve(listener, Arc::clone(&accepted)));
+        let mut client = client(&base);
+        let get = |client: &HttpClient| {
+            let client = client.clone();
+            async move {
+                assert_eq!(client.send(request("/")).await.unwrap().status, 200);
+                // The connection goes back to the pool on a task of its own.
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        get(&client).await;
+        get(&client).await;
+        assert_eq!(accepted.load(Ordering::Relaxed), 1);
+        client.forget_connections();
+        get(&client).await;
+        assert_eq!(accepted.load(Ordering::Relaxed), 2);
     }
 
     #[test]

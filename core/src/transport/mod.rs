@@ -15,7 +15,7 @@
 //! - `messagepack`: finds where a MessagePack value ends without building it.
 //! - [`endpoint`]: where to connect, checked when it is set.
 //! - [`dial`]: name, TCP, proxy and TLS, for the socket and for requests.
-//! - [`websocket`]: the socket, polled by the driver.
+//! - [`websocket`]: the socket, polled by the driver, over a stream that `metered` counts.
 //! - [`http`]: requests beside the socket, on connections that `connector` dials under the same rules.
 //! - [`proxy`]: a way through an HTTP proxy.
 //! - [`close`]: why a socket ended.
@@ -31,6 +31,7 @@ pub mod engineio;
 mod error;
 pub mod http;
 mod messagepack;
+mod metered;
 pub mod pins;
 pub mod proxy;
 pub mod socketio;
@@ -50,7 +51,7 @@ pub use proxy::Proxy;
 pub use socketio::{Namespace, Packet, Parser, Payload};
 pub use system_trust::{Distrust, SystemJudge, set_system_judge};
 pub use tls::{Roots, Tls, TlsError, TlsOptions};
-pub use websocket::{Socket, SocketEvent};
+pub use websocket::{Movement, Socket, SocketEvent};
 
 #[cfg(test)]
 mod tests;

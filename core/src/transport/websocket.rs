@@ -15,8 +15,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::close::{CloseReason, NO_STATUS};
 use super::codec::Frame;
-use super::dial::ByteStream;
 use super::endpoint::ConnectRequest;
+use super::metered::Metered;
 use super::tls::Protocols;
 
 /// What a socket tells its driver, in this order: `Opened` at most once, frames, and `Closed` as the last.
@@ -28,6 +28,13 @@ pub enum SocketEvent {
     Frame(Frame),
     /// The end, of an attempt to connect as well.
     Closed(CloseReason),
+}
+
+/// Which way bytes moved of a message that is not whole yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Movement {
+    pub received: bool,
+    pub sent: bool,
 }
 
 /// A socket that is being opened, is open, or has ended. It moves only while it is polled, within a Tokio runtime. Dropping
@@ -49,6 +56,9 @@ enum State {
 
 struct OpenSocket {
     socket: WebSocket,
+    /// Bytes read when the last whole message came, or movement was last asked for; bytes written when it was.
+    read_bytes: u64,
+    written_bytes: u64,
     /// Whether something was written since the last flush.
     is_unflushed: bool,
     /// Why a write failed that was not part of a poll.
@@ -110,6 +120,17 @@ impl Socket {
         self.queued_bytes
     }
 
+    /// Whether bytes of a message that is not whole yet moved since the last call.
+    pub fn take_movement(&mut self) -> Movement {
+        let State::Open(open) = &mut self.state else { return Movement::default() };
+        let stream = open.socket.get_ref();
+        let (read_bytes, written_bytes) = (stream.read_bytes(), stream.written_bytes());
+        let is_sending = open.is_unflushed || !self.outgoing.is_empty();
+        let received = read_bytes > std::mem::replace(&mut open.read_bytes, read_bytes);
+        let sent = written_bytes > std::mem::replace(&mut open.written_bytes, written_bytes);
+        Movement { received, sent: sent && is_sending }
+    }
+
     /// Writes what is queued, then a close frame, and ends when the server has answered it or
     /// [`SocketLimits::close_timeout_ms`](super::SocketLimits::close_timeout_ms) have passed. A socket not open yet ends at
     /// once. The next poll begins with it.
@@ -143,6 +164,8 @@ impl Socket {
                 Ok(socket) => {
                     let open = OpenSocket {
                         socket,
+                        read_bytes: 0,
+                        written_bytes: 0,
                         is_unflushed: false,
                         failure: None,
                         ending: None,
@@ -155,6 +178,9 @@ impl Socket {
             },
             State::Open(_) => ready!(self.poll_open(cx)),
         };
+        if let State::Open(open) = &mut self.state {
+            open.read_bytes = open.socket.get_ref().read_bytes();
+        }
         if matches!(event, SocketEvent::Closed(_)) {
             self.state = State::Ended;
             self.outgoing.clear();
@@ -258,7 +284,7 @@ impl OpenSocket {
     }
 }
 
-type WebSocket = WebSocketStream<Box<dyn ByteStream>>;
+type WebSocket = WebSocketStream<Metered>;
 
 async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
     let secure = request.is_secure().then_some(Protocols::Upgrade);
@@ -270,7 +296,7 @@ async fn connect(request: &ConnectRequest) -> Result<WebSocket, CloseReason> {
         .max_message_size(Some(limits.message_bytes_max))
         .max_frame_size(Some(limits.message_bytes_max));
     let upgrade = request.http_request().ok_or(CloseReason::NotWebSocket)?;
-    match client_async_with_config(upgrade, stream, Some(config)).await {
+    match client_async_with_config(upgrade, Metered::new(stream), Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(error) => Err(CloseReason::from_upgrade(&error)),
     }

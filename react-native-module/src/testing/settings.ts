@@ -8,6 +8,7 @@ export const DEFAULTS: Settings = {
   unsupportedRetryMs: 15 * 60_000,
   offlineProbeMs: 30_000,
   requestTimeoutMs: 20_000,
+  transferTimeoutMs: 5 * 60_000,
   probeTimeoutMs: 2_000,
   foregroundCheckMs: 1_000,
   tokenRefreshAheadMs: 60_000,

@@ -279,6 +279,25 @@ async fn a_slow_link_is_slow_and_not_dead() {
 }
 
 #[tokio::test]
+async fn a_page_that_takes_longer_than_a_request_may_comes_through_a_slow_link() {
+    const DOCUMENT_BYTES: usize = 300_000;
+    let setting =
+        Setting::start_with(SLOW_PING_TIMEOUT_MS, Fault::Slow { bytes_per_s: 100_000 }, |_| {}).await;
+    setting.until_connected().await;
+    drained(&setting.device, &[ROOM]).await;
+    setting.device.run(json!({"type": "disconnect"})).await.unwrap();
+    let witness = setting.witness().await;
+    let large = json!({"create": {"text": "x".repeat(DOCUMENT_BYTES)}});
+    witness.write(ROOM, "large", large).await.unwrap();
+    drained(&witness, &[ROOM]).await;
+    let connections = setting.proxy.accepted();
+    setting.device.run(json!({"type": "connect"})).await.unwrap();
+    setting.device.until("the page", |seen| seen.is_live(ROOM)).await;
+    assert_eq!(setting.proxy.accepted(), connections + 1, "it was given up on the way");
+    assert!(rows(&setting.device, ROOM, "notes").await.contains_key("large"));
+}
+
+#[tokio::test]
 async fn a_system_that_is_wrong_about_the_network_is_found_out_by_a_probe() {
     let mut setting = Setting::start(Fault::None, |config| {
         config.auto_connect = false;

@@ -405,6 +405,8 @@ impl Life {
                         acts.push(Act::HangUp(generation));
                     }
                 }
+                // Each of its requests goes by itself.
+                Output::ForgetHttpConnections => {}
                 Output::Http { job, run, request } => acts.push(Act::Request { job, run, request }),
                 Output::Reply(request, result) => {
                     ensure!(self.waiting.remove(&request).is_some(), "call {request} is answered twice");

@@ -45,6 +45,10 @@ impl Engine {
         let namespace = self.use_namespace(now, namespace.as_deref(), out)?;
         let outgoing = self.outgoing(namespace, event, &args)?;
         if self.is_namespace_open(&outgoing.namespace) {
+            if volatile && self.unsent_bytes > 0 {
+                return Ok(Reply::Emitted { sent: false, waiting: false });
+            }
+            self.check_unsent()?;
             let Outgoing { namespace, event, args, .. } = outgoing;
             self.wire.notify(&namespace, event, args, out)?;
             return Ok(Reply::Emitted { sent: true, waiting: false });
@@ -76,7 +80,7 @@ impl Engine {
         )?;
         outgoing.ticket = Some(ticket);
         let accepted = if self.is_namespace_open(&namespace) {
-            self.ask(now, outgoing, out)
+            self.check_unsent().and_then(|()| self.ask(now, outgoing, out))
         } else {
             self.buffer(outgoing)
         };
@@ -93,6 +97,16 @@ impl Engine {
         let args = args.iter().map(|arg| arg.to_payload(self.wire.parser()));
         let args = args.collect::<Result<Vec<Payload>, _>>().map_err(invalid)?;
         Ok(Outgoing { namespace, event, args, ticket: None })
+    }
+
+    /// A connection that takes nothing has what was sent on it in memory.
+    fn check_unsent(&self) -> Result<(), Error> {
+        let bytes_max = self.settings.emit_buffer_bytes_max;
+        if self.unsent_bytes <= bytes_max {
+            return Ok(());
+        }
+        let message = format!("{} bytes wait for the connection, at most {bytes_max} may", self.unsent_bytes);
+        Err(Error::new(Code::QueueFull, message))
     }
 
     fn buffer(&mut self, outgoing: Outgoing) -> Result<(), Error> {

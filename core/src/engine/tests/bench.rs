@@ -52,6 +52,7 @@ pub(super) struct Bench {
     pub greetings: usize,
     pub farewells: u64,
     pub pongs: usize,
+    pub http_connections_forgotten: usize,
     /// What a test counts.
     pub tokens_given: usize,
     pub replies: BTreeMap<RequestId, Result<Reply, Error>>,
@@ -100,6 +101,7 @@ impl Bench {
             greetings: 0,
             farewells: 0,
             pongs: 0,
+            http_connections_forgotten: 0,
             tokens_given: 0,
             replies: BTreeMap::new(),
             events: Vec::new(),
@@ -190,6 +192,7 @@ impl Bench {
                 Output::Close(generation) => {
                     self.socket.take_if(|open| *open == generation);
                 }
+                Output::ForgetHttpConnections => self.http_connections_forgotten += 1,
                 Output::Http { job, run, request } => self.http.push_back((job, run, *request)),
                 Output::Reply(request, result) => {
                     assert!(self.replies.insert(request, result).is_none(), "answered twice");

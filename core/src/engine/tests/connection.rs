@@ -50,6 +50,19 @@ fn a_handshake_that_never_comes_is_given_up_and_tried_again() {
 }
 
 #[test]
+fn an_attempt_over_a_route_that_is_gone_is_made_anew_over_the_other() {
+    let mut bench = Bench::new();
+    bench.call(network(true, "wifi")).unwrap();
+    bench.start(Command::Connect);
+    let first = bench.socket;
+    bench.call(network(true, "wifi")).unwrap();
+    assert_eq!((bench.socket, bench.http_connections_forgotten), (first, 0));
+    bench.call(network(true, "cellular")).unwrap();
+    assert_eq!((bench.state(), bench.http_connections_forgotten), (ConnectionState::Connecting, 1));
+    assert!(bench.socket > first);
+}
+
+#[test]
 fn reconnect_delays_double_with_jitter_up_to_the_maximum() {
     let mut bench = Bench::new();
     bench.start(Command::Connect);

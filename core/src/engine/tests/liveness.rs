@@ -1,7 +1,9 @@
 //! How the engine finds out that a socket is dead, from a server that may answer no probe.
 
+use syncline_protocol::message::Page;
+
 use super::bench::*;
-use crate::engine::io::{AppState, Command, ConnectionState};
+use crate::engine::io::{AppState, Command, ConnectionState, Input};
 use crate::transport::Message;
 
 const SILENCE_MS: u64 = PING_INTERVAL_MS + PING_TIMEOUT_MS;
@@ -115,4 +117,72 @@ fn going_to_the_background_while_connecting_ends_after_the_grace() {
     assert_eq!(bench.state(), ConnectionState::Open);
     bench.advance_ms(bench.settings.background_grace_ms);
     assert_eq!((bench.state(), bench.engine.next_deadline()), (ConnectionState::Suspended, None));
+}
+
+/// A part of a message passes, and the deadline that is due after it.
+fn move_some(bench: &mut Bench, received: bool, ms: u64) {
+    let deadline_us = bench.now.after_ms(ms);
+    bench.now.mono_us = deadline_us;
+    bench.now.wall_ms += ms;
+    let generation = bench.socket.expect("no socket");
+    bench.turn_of([Input::SocketMoved { generation, received }, Input::Tick]);
+}
+
+#[test]
+fn a_page_that_is_still_coming_in_is_awaited_and_not_for_ever() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    bench.expect_subscribe();
+    let (timeout_ms, longest_ms) = (bench.settings.request_timeout_ms, bench.settings.transfer_timeout_ms);
+    for _ in 0..longest_ms / timeout_ms - 1 {
+        move_some(&mut bench, true, timeout_ms);
+        assert_eq!(bench.state(), ConnectionState::Open);
+    }
+    move_some(&mut bench, true, timeout_ms);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn a_page_of_which_nothing_comes_any_more_ends_the_connection() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    bench.expect_subscribe();
+    let timeout_ms = bench.settings.request_timeout_ms;
+    move_some(&mut bench, true, timeout_ms);
+    bench.advance_ms(timeout_ms - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn what_this_client_sends_is_no_sign_of_life_of_the_server() {
+    let mut bench = plain();
+    move_some(&mut bench, false, SILENCE_MS);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+    let mut bench = plain();
+    move_some(&mut bench, true, SILENCE_MS);
+    assert_eq!(bench.state(), ConnectionState::Open);
+}
+
+#[test]
+fn after_connections_that_broke_over_pages_smaller_ones_are_asked_for() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    for _ in 0..2 {
+        bench.expect_subscribe();
+        bench.advance_ms(bench.settings.request_timeout_ms);
+        assert_eq!(bench.state(), ConnectionState::Backoff);
+        bench.advance_ms(bench.settings.reconnect_delay_ms_max);
+        bench.accept();
+    }
+    let more = |cursor| Page { more: true, ..page(vec![], cursor) };
+    let (ack, _) = bench.expect_subscribe();
+    bench.answer(ack, &more(1));
+    // Each page that comes quickly doubles the next one.
+    let page_count_max = bench.settings.page_count_max;
+    let (ack, pull) = bench.expect_pull();
+    assert_eq!(u64::from(pull.limit), page_count_max / 2);
+    bench.answer(ack, &more(2));
+    assert_eq!(u64::from(bench.expect_pull().1.limit), page_count_max);
 }

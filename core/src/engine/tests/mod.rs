@@ -4,6 +4,7 @@
 
 mod access;
 mod asked;
+mod backpressure;
 mod batching;
 mod bench;
 mod between_pages;
