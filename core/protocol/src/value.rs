@@ -43,6 +43,20 @@ impl Value {
         Some(Self::Float(number))
     }
 
+    /// Whether it nests at most `depth_max` deep, as the wire counts.
+    pub fn nests_within(&self, depth_max: usize) -> bool {
+        let inner = depth_max.checked_sub(1);
+        match self {
+            Self::Array(items) => {
+                items.iter().all(|item| inner.is_some_and(|depth| item.nests_within(depth)))
+            }
+            Self::Object(fields) => {
+                fields.values().all(|item| inner.is_some_and(|depth| item.nests_within(depth)))
+            }
+            _ => true,
+        }
+    }
+
     /// The sum of two numbers; `None` when either is not a number or the sum is not finite.
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
         if let (Self::Int(a), Self::Int(b)) = (self, other)

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use syncline_protocol::gather::Gather as _;
+use syncline_protocol::limits::VALUE_DEPTH_MAX;
 use syncline_protocol::{Fields, Op, Patch, Path, Value, Write};
 
 /// The write that does what `first` and then `second` do to any document that is older than the first or newer than
@@ -51,7 +52,8 @@ fn create_with(fields: &Fields, patch: &Patch) -> Option<Fields> {
         }
         place.insert(last.clone(), value.clone());
     }
-    Some(fields)
+    // Deeper, nobody could read it again.
+    fields.values().all(|value| value.nests_within(VALUE_DEPTH_MAX)).then_some(fields)
 }
 
 fn join(first: &Patch, second: &Patch) -> Option<Patch> {

@@ -240,3 +240,15 @@ fn only_what_stamps_the_same_fields_supersedes() {
     assert!(!supersedes(&update(&[("a", set(1)), ("b", set(1))]), &update(&[("a", set(2))])));
     assert!(!supersedes(&Write::Create(object("{}")), &update(&[("a", set(2))])));
 }
+
+#[test]
+fn a_creation_takes_no_part_that_would_nest_deeper_than_anybody_reads() {
+    let nested = |depth| (0..depth).fold(Value::Int(1), |inner, _| Value::Array(vec![inner]));
+    let first = Write::Create([("a".into(), Value::Object(Fields::new()))].into());
+    let with = |depth| {
+        let path = Path::parse("a.b").unwrap();
+        coalesce(&first, &Write::Update([(path, Op::Set(nested(depth)))].into_iter().collect()))
+    };
+    assert!(with(VALUE_DEPTH_MAX - 1).is_some());
+    assert_eq!(with(VALUE_DEPTH_MAX), None);
+}

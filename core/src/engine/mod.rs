@@ -180,6 +180,7 @@ impl Engine {
     /// Goes on from what the store recovered.
     pub fn new(config: EngineConfig, recovered: Recovered, rooms: Vec<(Room, RoomState)>) -> Self {
         let identity = recovered.identity;
+        let seen = rooms.iter().filter_map(|(_, state)| state.newest_time).max();
         let outbox = Outbox::recover(recovered.queued, identity.last_client_seq);
         let mut replica = Replica::new(rooms);
         let waiting: Vec<Room> = outbox.rooms().cloned().collect();
@@ -197,7 +198,7 @@ impl Engine {
         Self {
             limits: Limits { document_bytes_max: config.settings.document_bytes_max, ..Limits::default() },
             identity,
-            clock: HybridClock::resume(identity.last_time),
+            clock: HybridClock::resume(identity.last_time.max(seen.unwrap_or_default())),
             random: config.seed,
             tokens: Tokens::new(&config.settings, config.token.as_deref(), config.seed),
             trace: Trace::new(config.settings.trace_events_max, config.seed),

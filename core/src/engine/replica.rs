@@ -15,7 +15,7 @@ use syncline_protocol::{Document, Room};
 
 pub use self::applied::{Applied, NextPull};
 
-use self::applied::{apply, newer_than_cache};
+use self::applied::{apply, newer_than_cache, newest_time};
 use super::io::{RoomPhase, RoomStatus};
 use super::progress::RoomCounts;
 use super::pulls::{AskAgain, Urgency};
@@ -340,6 +340,7 @@ impl Replica {
             stale: state.stale && !reset,
             last_used_ms: state.last_used_ms,
             snapshot: snapshot.filter(|_| more),
+            newest_time: newest_time(&documents).max(state.newest_time),
         };
         let applied = apply(room, OwnedUpdate { reset, documents, state: new_state }, queries, store)?;
         self.states.insert(room.clone(), new_state);
@@ -385,7 +386,8 @@ impl Replica {
             return Ok(Applied::default());
         }
         let (documents, checksum) = newer_than_cache(room, state, vec![document.clone()], store)?;
-        let new_state = RoomState { checksum, ..state };
+        let newest_time = newest_time(&documents).max(state.newest_time);
+        let new_state = RoomState { checksum, newest_time, ..state };
         let update = OwnedUpdate { reset: false, documents, state: new_state };
         let applied = apply(room, update, queries, store)?;
         self.states.insert(room.clone(), new_state);
@@ -415,7 +417,8 @@ impl Replica {
             return Ok(Applied { next: NextPull::After(state.cursor), ..Applied::default() });
         }
         let (documents, checksum) = newer_than_cache(room, state, live.changes, store)?;
-        let new_state = RoomState { cursor: live.to_seq, checksum, ..state };
+        let newest_time = newest_time(&documents).max(state.newest_time);
+        let new_state = RoomState { cursor: live.to_seq, checksum, newest_time, ..state };
         let update = OwnedUpdate { reset: false, documents, state: new_state };
         let applied = apply(room, update, queries, store)?;
         self.states.insert(room.clone(), new_state);

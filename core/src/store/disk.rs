@@ -233,12 +233,12 @@ impl<F: FileSystem, C: Cache> DiskStore<F, C> {
     /// Goes over to the key of today. The cache, which comes first, has done so already; a crash leaves the old journal
     /// or the new one.
     fn seal_anew(&mut self, recovered: &Recovered, quarantine: &Quarantine<F>) -> Result<(), StoreError> {
+        // What is kept there can be read with the old key, or without any. Only the old journal says that it is to go.
+        quarantine.clear().map_err(harmless)?;
         self.replace_journal(&Live {
             records: recovered.records(),
             kept: recovered.queued.numbers().collect(),
-        })?;
-        // What is kept there can be read with the old key, or without any.
-        quarantine.clear().map_err(harmless)
+        })
     }
 
     /// Keeps the identity beside the journal, for the day when the journal has lost it.

@@ -60,7 +60,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::message::encode_compact_into;
-use syncline_protocol::{Checksum, Collection, Document, DocumentId, Room};
+use syncline_protocol::{Checksum, Collection, Document, DocumentId, HybridTime, Room};
 
 /// A document's full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,9 @@ pub struct RoomState {
     /// When somebody began or ceased to follow the room last, in milliseconds since the epoch.
     #[serde(default)]
     pub last_used_ms: u64,
+    /// Of everything that the cache was given of the room, deletions included, when the newest was written.
+    #[serde(default)]
+    pub newest_time: Option<HybridTime>,
 }
 
 /// What is kept of a cache that is written anew.

@@ -93,6 +93,8 @@ impl SledCache {
         let copied = self.copy_from(&database, schema_version, &mut Without(&BTreeSet::new()));
         drop(database);
         let folders = Folders::of(&self.folder);
+        // Once the folders are switched, nothing says any more that it is to go.
+        remove_folder(&self.quarantine)?;
         match copied {
             Ok(()) => folders.switch()?,
             // What it holds comes again from the server; as it is it must not stay.
@@ -102,7 +104,6 @@ impl SledCache {
                 remove_folder(&self.folder)?;
             }
         }
-        remove_folder(&self.quarantine)?;
         Database::open(&self.folder, &self.keyring)
     }
 }

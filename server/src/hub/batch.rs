@@ -9,7 +9,7 @@ use syncline_protocol::message::{MutationResult, MutationStatus};
 use syncline_protocol::sabotage::{Sabotage, is_active};
 use syncline_protocol::value::fields_byte_len;
 use syncline_protocol::{
-    Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, Value, WireError, Write, merge,
+    Checksum, ClientId, Document, ErrorCode, Limits, Mutation, Room, WireError, Write, merge,
 };
 
 use super::terms::{hidden, is_hidden};
@@ -303,23 +303,11 @@ fn merged(
     if metadata_bytes > bytes_max {
         return Err(WireError::new(ErrorCode::TooLarge, "the document's history of writes takes too much"));
     }
-    if !document.fields.values().all(|value| nests_within(value, VALUE_DEPTH_MAX)) {
+    if !document.fields.values().all(|value| value.nests_within(VALUE_DEPTH_MAX)) {
         let message = format!("the document would nest deeper than {VALUE_DEPTH_MAX}");
         return Err(WireError::new(ErrorCode::Invalid, message));
     }
     Ok(Weighed { document, bytes: bytes + metadata_bytes })
-}
-
-/// Whether a value nests at most `depth_max` deep, as the wire counts.
-fn nests_within(value: &Value, depth_max: usize) -> bool {
-    let inner = depth_max.checked_sub(1);
-    match value {
-        Value::Array(items) => items.iter().all(|item| inner.is_some_and(|depth| nests_within(item, depth))),
-        Value::Object(fields) => {
-            fields.values().all(|item| inner.is_some_and(|depth| nests_within(item, depth)))
-        }
-        _ => true,
-    }
 }
 
 /// What a document takes in memory and, roughly, on the wire.

@@ -178,19 +178,20 @@ impl Queries {
         }
     }
 
-    /// One event for each watch with changes since the last call.
+    /// One event for each watch with changes since the last call. The first error of those that cannot be read.
     pub fn poll_events(&mut self, view: View<'_>, events: &mut Vec<Event>) -> Result<(), StoreError> {
+        let mut polled = Ok(());
         for (&watch_id, watch) in &mut self.watches {
             match watch.poll_event(watch_id, view) {
                 Ok(event) => events.extend(event),
                 Err(error) => {
                     // Told in full once it can be read again.
                     watch.dirty = Dirty::All;
-                    return Err(error);
+                    polled = polled.and(Err(error));
                 }
             }
         }
-        Ok(())
+        polled
     }
 }
 

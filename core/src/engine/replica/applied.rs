@@ -48,7 +48,7 @@ pub(super) fn apply(
 
 impl Applied {
     fn of(room: &Room, OwnedUpdate { reset, documents, .. }: &OwnedUpdate, queries: &Queries) -> Self {
-        let newest_time = documents.iter().map(|document| document.newest_stamp().time).max();
+        let newest_time = newest_time(documents);
         let watched = documents.iter().filter(|document| queries.reach(room, &document.collection));
         let changed = watched.map(|document| {
             let live = Some(document).filter(|document| !document.deleted);
@@ -62,6 +62,11 @@ impl Applied {
             ..Self::default()
         }
     }
+}
+
+/// When the newest of these was written.
+pub(super) fn newest_time(documents: &[Document]) -> Option<HybridTime> {
+    documents.iter().map(|document| document.newest_stamp().time).max()
 }
 
 /// The documents that are newer than what the cache holds, and the room's checksum with them.

@@ -55,3 +55,26 @@ fn a_refused_write_that_cannot_be_read_is_pushed_until_its_outcome_is_kept() {
     bench.answer(ack, &answer);
     assert_eq!((bench.outcomes(), bench.queued()), (vec![(1, Code::Invalid)], 0));
 }
+
+#[test]
+fn a_watch_that_cannot_be_read_keeps_no_other_one_from_its_rows() {
+    let mut bench = Bench::in_room(&ServerLog::default());
+    let watch = |room: &str| -> Command {
+        let text = format!(r#"{{"type":"watch","room":"{room}","collection":"todos"}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    bench.call(watch(room().as_str())).unwrap();
+    bench.call(watch("list:2")).unwrap();
+    let (ack, other) = bench.expect_subscribe();
+    bench.store.unreadable = true;
+    bench.write(vec![create("a", 1)]);
+    bench.events.clear();
+    let log = ServerLog::of(vec![create("b", 2)]);
+    bench.answer(ack, &log.page(other.cursor));
+    let rows = bench.events.iter().filter_map(|event| match event {
+        Event::Rows { upserted, .. } => Some(upserted.iter().map(|row| row.id.as_str()).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), [["b"]]);
+    assert!(heard_of(&bench));
+}

@@ -238,3 +238,23 @@ fn a_write_is_newer_than_what_it_was_made_upon_whatever_the_clock_says() {
     bench.emit(event::SYNC_CHANGES, &log.changes(2));
     assert_eq!(bench.field("a", "n"), Value::Int(3));
 }
+
+#[test]
+fn what_is_created_after_a_restart_is_newer_than_a_deletion_seen_before() {
+    let mut log = ServerLog::of(vec![create("a", 10)]);
+    let mut bench = Bench::in_room(&log);
+    let deletion = log.write(write("a", Write::Delete));
+    bench.emit(event::SYNC_CHANGES, &deletion);
+    bench.advance_ms(bench.settings.cache_flush_ms);
+    bench.crash();
+    bench.now.wall_ms = 5;
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    bench.open();
+    bench.load(&log);
+    bench.write(vec![create("a", 3)]);
+    let (ack, push) = bench.expect_push();
+    let answer = log.push(&push);
+    bench.answer(ack, &answer);
+    bench.emit(event::SYNC_CHANGES, &log.changes(3));
+    assert_eq!(bench.field("a", "n"), Value::Int(3));
+}
