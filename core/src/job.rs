@@ -228,7 +228,7 @@ pub struct Job {
     pub lane: String,
     /// What the app gave; without, the work itself tells duplicates.
     pub dedupe_key: Option<String>,
-    /// Whether an equal job that still waits is taken for the same.
+    /// Whether an equal job behind it is taken for the same while it is the last of its lane and waits.
     pub dedupe: bool,
     /// A UUID by which the backend recognizes a repetition.
     pub idempotency_key: String,

@@ -178,8 +178,9 @@ export class Jobs {
     checkWork(work);
     checkAfter(after);
     const lane = laneOf(added);
-    const isSame = (job: Job) =>
-      job.dedupe && !job.dedupeKey && job.lane === lane && isSameWork(job.work, work);
+    const last = this.#held.filter((job) => job.lane === lane).at(-1);
+    const isLast = ({ id }: Job) => id === last?.id && !this.#running.has(id);
+    const isSame = (job: Job) => job.dedupe && !job.dedupeKey && isLast(job) && isSameWork(job.work, work);
     const duplicate = this.#held.find((job) =>
       dedupeKey === null ? dedupe && isSame(job) : job.dedupeKey === dedupeKey,
     );

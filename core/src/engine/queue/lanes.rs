@@ -135,6 +135,12 @@ impl Lanes {
         self.lanes.get(name)?.first()
     }
 
+    /// The last job of a lane, under way or not.
+    pub(super) fn last(&self, name: &str) -> Option<JobId> {
+        let lane = self.lanes.get(name)?;
+        lane.jobs.last().max(lane.running.last()).copied()
+    }
+
     /// Whether nothing of the lane, under way or not, comes before this job.
     pub(super) fn is_first(&self, name: &str, id: JobId) -> bool {
         let Some(lane) = self.lanes.get(name) else { return true };

@@ -169,9 +169,19 @@ impl Jobs {
         self.ended.values()
     }
 
-    /// The job that waits, or runs, and is the same as this one.
+    /// The job that is the same as this one: by the app's key any that has not ended; by what it does only the last of its lane,
+    /// and only while it waits. What others came behind is to be done again, and what is under way may be done already.
     pub(super) fn duplicate_of(&self, job: &Job) -> Option<JobId> {
-        self.dedupe.find(job, |id| self.held.get(&id).map(|held| &held.job))
+        match &job.dedupe_key {
+            Some(key) => self.dedupe.find(key),
+            None if job.dedupe => {
+                let id = self.lanes.last(&job.lane)?;
+                let last = self.held.get(&id).filter(|held| held.run.is_none())?;
+                let by_work = last.job.dedupe && last.job.dedupe_key.is_none();
+                (by_work && last.job.work == job.work).then_some(id)
+            }
+            None => None,
+        }
     }
 
     /// Takes a job that is not durable yet.

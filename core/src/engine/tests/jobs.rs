@@ -166,6 +166,24 @@ fn an_equal_job_that_has_not_ended_is_the_same_job() {
 }
 
 #[test]
+fn a_job_that_equals_one_with_others_behind_it_or_under_way_is_another_job() {
+    let mut bench = Bench::new();
+    for liked in [1, 0, 1] {
+        enqueue(&mut bench, event("like", liked));
+    }
+    bench.open();
+    let (ack, _, args) = bench.emitted.pop_front().unwrap();
+    bench.answer(ack, &1);
+    let (ack, _, second) = bench.emitted.pop_front().unwrap();
+    bench.answer(ack, &1);
+    assert_eq!((&args[0], &second[0]), (&Argument::Int(1), &Argument::Int(0)));
+    enqueue(&mut bench, event("like", 1));
+    answer_event(&mut bench, &1);
+    answer_event(&mut bench, &1);
+    assert_eq!(bench.queued(), 0);
+}
+
+#[test]
 fn an_event_without_its_answer_is_sent_again_with_the_same_key() {
     let mut bench = Bench::opened();
     let job = enqueue(&mut bench, event("like", 1));
