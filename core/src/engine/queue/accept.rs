@@ -216,7 +216,11 @@ impl Engine {
         job.expires_at_ms = ttl_ms.map(|ttl_ms| job.queued_at_ms.saturating_add(ttl_ms));
         job.attempts = 0;
         self.check_followed(&job)?;
-        self.replace_job(now, request, job, work, store)
+        let lane = job.lane.clone();
+        let replaced = self.replace_job(now, request, job, work, store)?;
+        // The app wants it done, and not when the lane's failures allow.
+        self.jobs.hurry_lane(&lane);
+        Ok(replaced)
     }
 
     fn edit_job(

@@ -247,6 +247,13 @@ impl Lanes {
         hurried
     }
 
+    /// Ends the waiting of a lane that waits without having been told to.
+    pub(super) fn hurry(&mut self, name: &str) {
+        if self.lanes.get(name).is_some_and(|lane| lane.wait.is_some_and(|wait| wait.can_be_hurried)) {
+            self.end_wait(name);
+        }
+    }
+
     fn end_wait(&mut self, name: &str) {
         if let Some(lane) = self.lanes.get_mut(name) {
             lane.wait = None;

@@ -387,6 +387,12 @@ impl Jobs {
         }
     }
 
+    /// The same of one lane.
+    pub(super) fn hurry_lane(&mut self, lane: &str) {
+        self.lanes.hurry(lane);
+        self.refile(lane);
+    }
+
     /// Ends the waiting of lanes whose time has come.
     pub(super) fn handle_time(&mut self, now_us: u64) {
         for lane in self.lanes.take_due(now_us) {

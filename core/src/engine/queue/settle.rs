@@ -125,12 +125,12 @@ impl Engine {
         self.jobs.note_failure(id, failure.error.clone(), attempts);
         match failure.error.category.retry() {
             Retry::Never => return self.bury_job(now, id, DeadReason::Refused, failure.error, store),
-            Retry::Later if is_last => {
-                return self.bury_job(now, id, DeadReason::AttemptsSpent, failure.error, store);
-            }
             Retry::Later => {
                 let failures = self.jobs.count_failure(&lane);
                 self.delay_lane(now, &lane, failures, failure.retry_after_ms);
+                if is_last {
+                    return self.bury_job(now, id, DeadReason::AttemptsSpent, failure.error, store);
+                }
             }
             // With a token that has been replaced meanwhile it says nothing.
             Retry::AfterAuth if began_with == Some(self.drain.token_changes) => {
@@ -161,8 +161,11 @@ impl Engine {
         store: &mut dyn Store,
     ) {
         let Some(lane) = self.jobs.held(id).map(|held| held.job.lane.clone()) else { return };
-        // The next job of the lane must not pay for this one.
-        self.jobs.reset_lane(&lane, id);
+        if reason != DeadReason::AttemptsSpent {
+            // The next job of the lane must not pay for this one. Of spent attempts the server may be the reason, and then each
+            // job would be given up as fast as it could be tried.
+            self.jobs.reset_lane(&lane, id);
+        }
         if let Some(ended) = self.bury_one(now, id, reason, error) {
             self.tell_death(&ended);
             self.append(Record::JobEnded(ended), store);

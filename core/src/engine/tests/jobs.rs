@@ -254,6 +254,27 @@ fn spent_attempts_make_a_dead_letter_across_restarts() {
 }
 
 #[test]
+fn a_lane_waits_ever_longer_while_the_server_fails_also_after_the_last_attempt_of_a_job() {
+    let mut bench = Bench::with(Settings { job_attempts_max: 1, ..at_once() });
+    let in_lane = |n: usize| NewJob { lane: Some("a".to_owned()), ..request(&format!("/{n}")) };
+    let first = enqueue(&mut bench, in_lane(1));
+    for n in 2..=10 {
+        enqueue(&mut bench, in_lane(n));
+    }
+    for given_up in 1..=8 {
+        respond(&mut bench, 500);
+        assert_eq!((bench.http.len(), dead_letters(&mut bench).len()), (0, given_up));
+        // While it waits, this only tells how many there were.
+        let failures = bench.engine.jobs.count_failure("a");
+        assert_eq!(failures as usize, given_up);
+        wait_for_lane(&mut bench);
+    }
+    respond(&mut bench, 500);
+    jobs(&mut bench, JobCommand::Retry { job: first, work: None }).unwrap();
+    assert_eq!(bench.http[0].2.url, "/1", "what the app asks for waits for nothing");
+}
+
+#[test]
 fn a_missing_network_uses_up_no_attempt() {
     let mut bench = Bench::new();
     let job = enqueue(&mut bench, request("/orders"));
