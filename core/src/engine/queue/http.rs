@@ -110,8 +110,6 @@ pub(super) fn read_response(
     let advice_ms = response.headers.get("retry-after");
     let advice_ms =
         advice_ms.and_then(|value| http_date::retry_after_ms(value, date_ms.or(Some(now.wall_ms))));
-    // Maintenance that says when it ends is not the job's fault either.
-    let counts = counts && !(status == 503 && advice_ms.is_some());
     let message = match status {
         300..=399 => format!("the server redirects (status {status}); redirects are not followed"),
         _ => format!("the server answered with status {status}{}", said(&response)),

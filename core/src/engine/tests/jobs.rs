@@ -58,7 +58,7 @@ fn an_event_is_sent_when_connected_and_is_gone_with_its_answer() {
     assert_eq!(bench.queued(), 0);
 }
 
-fn request(url: &str) -> NewJob {
+pub(super) fn request(url: &str) -> NewJob {
     NewJob::new(JobWork::Request {
         method: "POST".to_owned(),
         url: url.to_owned(),
@@ -67,16 +67,16 @@ fn request(url: &str) -> NewJob {
     })
 }
 
-fn handler(key: &str, n: i64) -> NewJob {
+pub(super) fn handler(key: &str, n: i64) -> NewJob {
     NewJob::new(JobWork::Handler { key: key.to_owned(), payload: Argument::Int(n) })
 }
 
-fn failure(code: &str) -> serde_json::Value {
+pub(super) fn failure(code: &str) -> serde_json::Value {
     serde_json::json!({ "error": { "code": code, "message": "no" } })
 }
 
 /// Answers the request that goes out next.
-fn respond(bench: &mut Bench, status: u16) {
+pub(super) fn respond(bench: &mut Bench, status: u16) {
     let (job, run, _) = bench.http.pop_front().expect("no request");
     let headers = BTreeMap::new();
     bench.input(Input::HttpDone { job, run, result: Ok(HttpResponse { status, headers, body: vec![] }) });
@@ -88,7 +88,7 @@ fn break_off(bench: &mut Bench) {
     bench.input(Input::HttpDone { job, run, result });
 }
 
-fn answer_event<T: serde::Serialize>(bench: &mut Bench, body: &T) -> String {
+pub(super) fn answer_event<T: serde::Serialize>(bench: &mut Bench, body: &T) -> String {
     let (ack, name, _) = bench.emitted.pop_front().expect("nothing was emitted");
     bench.answer(ack, body);
     name
@@ -103,7 +103,7 @@ pub(super) fn dead_letters(bench: &mut Bench) -> Vec<(u64, DeadReason)> {
     }
 }
 
-fn leases(bench: &mut Bench) -> Vec<(u64, u64)> {
+pub(super) fn leases(bench: &mut Bench) -> Vec<(u64, u64)> {
     let events = std::mem::take(&mut bench.events).into_iter();
     let leases = events.filter_map(|event| match event {
         Event::Job { event: JobEvent::Leased { job, lease, .. } } => Some((job, lease)),
@@ -112,7 +112,7 @@ fn leases(bench: &mut Bench) -> Vec<(u64, u64)> {
     leases.collect()
 }
 
-fn attempts(bench: &Bench, job: u64) -> u32 {
+pub(super) fn attempts(bench: &Bench, job: u64) -> u32 {
     bench.engine.jobs.held(job).expect("the job is gone").job.attempts
 }
 
@@ -251,27 +251,6 @@ fn spent_attempts_make_a_dead_letter_across_restarts() {
     }
     respond(&mut bench, 500);
     assert_eq!(dead_letters(&mut bench), [(job, DeadReason::AttemptsSpent)]);
-}
-
-#[test]
-fn a_lane_waits_ever_longer_while_the_server_fails_also_after_the_last_attempt_of_a_job() {
-    let mut bench = Bench::with(Settings { job_attempts_max: 1, ..at_once() });
-    let in_lane = |n: usize| NewJob { lane: Some("a".to_owned()), ..request(&format!("/{n}")) };
-    let first = enqueue(&mut bench, in_lane(1));
-    for n in 2..=10 {
-        enqueue(&mut bench, in_lane(n));
-    }
-    for given_up in 1..=8 {
-        respond(&mut bench, 500);
-        assert_eq!((bench.http.len(), dead_letters(&mut bench).len()), (0, given_up));
-        // While it waits, this only tells how many there were.
-        let failures = bench.engine.jobs.count_failure("a");
-        assert_eq!(failures as usize, given_up);
-        wait_for_lane(&mut bench);
-    }
-    respond(&mut bench, 500);
-    jobs(&mut bench, JobCommand::Retry { job: first, work: None }).unwrap();
-    assert_eq!(bench.http[0].2.url, "/1", "what the app asks for waits for nothing");
 }
 
 #[test]

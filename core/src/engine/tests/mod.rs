@@ -15,6 +15,7 @@ mod faulty_store;
 mod folding;
 mod job_deaths;
 mod job_expiry;
+mod job_failures;
 mod jobs;
 mod liveness;
 mod presence;

@@ -1,0 +1,71 @@
+//! What a failed attempt costs: the job, its lane, and all others of its kind.
+
+use super::bench::*;
+use super::jobs::*;
+use crate::config::Settings;
+use crate::engine::queue::command::{JobCommand, NewJob};
+use crate::job::Category;
+
+#[test]
+fn a_lane_waits_ever_longer_while_the_server_fails_also_after_the_last_attempt_of_a_job() {
+    let mut bench = Bench::with(Settings { job_attempts_max: 1, ..at_once() });
+    let in_lane = |n: usize| NewJob { lane: Some("a".to_owned()), ..request(&format!("/{n}")) };
+    let first = enqueue(&mut bench, in_lane(1));
+    for n in 2..=10 {
+        enqueue(&mut bench, in_lane(n));
+    }
+    for given_up in 1..=8 {
+        respond(&mut bench, 500);
+        assert_eq!((bench.http.len(), dead_letters(&mut bench).len()), (0, given_up));
+        // While it waits, this only tells how many there were.
+        let failures = bench.engine.jobs.count_failure("a");
+        assert_eq!(failures as usize, given_up);
+        while bench.http.is_empty() {
+            bench.advance_ms(1_000);
+        }
+    }
+    respond(&mut bench, 500);
+    jobs(&mut bench, JobCommand::Retry { job: first, work: None }).unwrap();
+    assert_eq!(bench.http[0].2.url, "/1", "what the app asks for waits for nothing");
+}
+
+/// Lets time pass until the handler is asked.
+fn next_lease(bench: &mut Bench) -> (u64, u64) {
+    loop {
+        match leases(bench)[..] {
+            [] => bench.advance_ms(1_000),
+            [lease] => return lease,
+            ref more => panic!("leased more than once: {more:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_event_that_is_asked_to_come_later_uses_up_no_attempt() {
+    let mut bench = Bench::opened();
+    let job = enqueue(&mut bench, event("a", 1));
+    for _ in 0..5 {
+        answer_event(
+            &mut bench,
+            &serde_json::json!({ "error": { "code": "unavailable", "retry_after_ms": 5_000 } }),
+        );
+        assert_eq!(attempts(&bench, job), 0);
+        while bench.emitted.is_empty() {
+            bench.stay_open_ms(1_000);
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_asks_to_come_later_uses_up_no_attempt() {
+    let mut bench = Bench::new();
+    let job = enqueue(&mut bench, handler("upload", 1));
+    jobs(&mut bench, JobCommand::RegisterHandlers { keys: vec!["upload".to_owned()] }).unwrap();
+    for _ in 0..5 {
+        let (_, lease) = next_lease(&mut bench);
+        let (category, code, message) = (Category::Unknown, String::new(), String::new());
+        let retry_after_ms = Some(5_000);
+        jobs(&mut bench, JobCommand::Fail { job, lease, category, code, message, retry_after_ms }).unwrap();
+        assert_eq!(attempts(&bench, job), 0);
+    }
+}
