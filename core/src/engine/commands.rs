@@ -178,6 +178,9 @@ impl Engine {
 
     fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
         self.trace(now, TraceKind::AppState, format_args!("{state:?}"));
+        if self.session.is_in_background() {
+            self.renew_leases(now);
+        }
         let step = self.session.handle_app_state(state, now);
         self.apply_step(now, step, out);
         let status = match state {

@@ -191,7 +191,8 @@ impl Engine {
                 && match kind {
                     JobKind::Event => self.session.is_open(),
                     JobKind::Request => self.may_request(now),
-                    JobKind::Handler => true,
+                    // Whose timers stand still cannot renew a lease.
+                    JobKind::Handler => !self.session.is_at_rest(),
                 }
         };
         JobKind::ALL.into_iter().filter(is_open).collect()
@@ -340,6 +341,15 @@ impl Engine {
         let lease_ms = self.settings.job_lease_ms;
         self.jobs.extend(job, now.after_ms(lease_ms));
         Ok(JobReply::Extended { lease_ms })
+    }
+
+    /// JavaScript may stand still in the background, with the timers that renew leases: what it does goes on when it does.
+    pub(in crate::engine) fn renew_leases(&mut self, now: Now) {
+        let until_us = now.after_ms(self.settings.job_lease_ms);
+        let is_handlers =
+            |id: &JobId| self.jobs.held(*id).is_some_and(|held| held.job.kind() == JobKind::Handler);
+        let leased: Vec<JobId> = self.jobs.running().keys().copied().filter(is_handlers).collect();
+        leased.into_iter().for_each(|id| self.jobs.extend(id, until_us));
     }
 
     /// Whether every event and request up to this number has ended; an error if one of them cannot for now.

@@ -68,9 +68,12 @@ impl Engine {
                 Failure::new(Category::Server, "timeout", "the server did not acknowledge the event")
             }
             JobKind::Request => Failure::new(Category::Network, "timeout", "the request took too long"),
-            JobKind::Handler => {
-                Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
-            }
+            JobKind::Handler if self.session.is_at_rest() => return self.renew_leases(now),
+            // Its JavaScript stood still, or is gone: nothing says that the job failed.
+            JobKind::Handler => Failure {
+                counts: false,
+                ..Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
+            },
         };
         self.wire.forget(|request| *request == Request::Job(id));
         self.job_failed(now, id, failure, store);

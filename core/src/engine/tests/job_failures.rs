@@ -2,7 +2,9 @@
 
 use super::bench::*;
 use super::jobs::*;
+use crate::argument::Argument;
 use crate::config::Settings;
+use crate::engine::io::{AppState, Command, Input};
 use crate::engine::queue::command::{JobCommand, NewJob};
 use crate::job::Category;
 
@@ -68,4 +70,36 @@ fn a_handler_that_asks_to_come_later_uses_up_no_attempt() {
         jobs(&mut bench, JobCommand::Fail { job, lease, category, code, message, retry_after_ms }).unwrap();
         assert_eq!(attempts(&bench, job), 0);
     }
+}
+
+#[test]
+fn a_lease_that_ends_uses_up_no_attempt_and_the_next_one_does_not_follow_at_once() {
+    let mut bench = Bench::new();
+    let job = enqueue(&mut bench, handler("upload", 1));
+    jobs(&mut bench, JobCommand::RegisterHandlers { keys: vec!["upload".to_owned()] }).unwrap();
+    for _ in 0..5 {
+        next_lease(&mut bench);
+        bench.advance_ms(bench.settings.job_lease_ms);
+        assert_eq!((leases(&mut bench), attempts(&bench, job)), (vec![], 0));
+    }
+}
+
+#[test]
+fn no_lease_ends_or_is_given_while_the_app_rests_in_the_background() {
+    let mut bench = Bench::new();
+    let first = enqueue(&mut bench, handler("a", 1));
+    let keys = vec!["a".to_owned(), "b".to_owned()];
+    jobs(&mut bench, JobCommand::RegisterHandlers { keys }).unwrap();
+    let (_, lease) = next_lease(&mut bench);
+    bench.call(Command::SetAppState { state: AppState::Background }).unwrap();
+    bench.advance_ms(bench.settings.background_grace_ms + 3 * bench.settings.job_lease_ms);
+    let second = enqueue(&mut bench, handler("b", 1));
+    assert_eq!(leases(&mut bench), []);
+    // Frozen, without a tick.
+    bench.now.mono_us += 2_000 * bench.settings.job_lease_ms;
+    bench.call(Command::SetAppState { state: AppState::Active }).unwrap();
+    bench.input(Input::Tick);
+    assert_eq!(next_lease(&mut bench).0, second);
+    let result = Argument::Null;
+    jobs(&mut bench, JobCommand::Complete { job: first, lease, result }).unwrap();
 }
