@@ -242,6 +242,7 @@ impl Engine {
         if !matches!(input, Input::Committed | Input::CommitFailed(_)) {
             self.apply_waiting_page(now, store, out);
         }
+        let is_tick = matches!(input, Input::Tick);
         match input {
             Input::Command { request, command } => self.handle_command(now, request, command, store, out),
             Input::SocketOpened(_) => {}
@@ -267,7 +268,7 @@ impl Engine {
         }
         self.send_pages(now, out);
         self.push_batches(now, store, out);
-        self.run_jobs(now, store, out);
+        self.run_jobs(now, is_tick, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
         self.keep_token_fresh(now);

@@ -124,13 +124,21 @@ impl Drain {
 
 impl Engine {
     /// Starts what may start. Called at the end of each turn.
-    pub(in crate::engine) fn run_jobs(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+    pub(in crate::engine) fn run_jobs(
+        &mut self,
+        now: Now,
+        is_tick: bool,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         self.settle_recovered(now, store);
         if self.jobs.waiting() == 0 && self.drain.is_idle() {
             return;
         }
         self.jobs.handle_time(now.mono_us);
-        for id in self.jobs.overdue(now.mono_us) {
+        // After a freeze answers that came in time are read late: all that has come is heard before a tick.
+        let overdue = if is_tick { self.jobs.overdue(now.mono_us) } else { Vec::new() };
+        for id in overdue {
             self.handle_overdue(now, id, store);
         }
         for id in self.jobs.expired(self.drain.clock.now_ms(now)) {

@@ -103,3 +103,18 @@ fn no_lease_ends_or_is_given_while_the_app_rests_in_the_background() {
     let result = Argument::Null;
     jobs(&mut bench, JobCommand::Complete { job: first, lease, result }).unwrap();
 }
+
+#[test]
+fn answers_that_came_while_the_app_was_frozen_are_all_heard_before_the_time_is_looked_at() {
+    let mut bench = Bench::opened();
+    for lane in ["a", "b", "c"] {
+        enqueue(&mut bench, event(lane, 1));
+    }
+    bench.now.mono_us += 1_000 * bench.settings.job_ack_timeout_ms;
+    for _ in 0..2 {
+        answer_event(&mut bench, &1);
+    }
+    assert_eq!(bench.engine.jobs.running().len(), 1);
+    bench.input(Input::Tick);
+    assert_eq!((bench.queued(), bench.engine.jobs.running().len()), (1, 0));
+}
