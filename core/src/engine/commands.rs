@@ -74,9 +74,8 @@ impl Engine {
             Command::SetNetwork { network } => {
                 self.expect_network(&network);
                 self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
-                match network.available {
-                    true => self.jobs.hurry(),
-                    false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
+                if self.drain.handle_network(&network, now.after_ms(self.settings.offline_probe_ms)) {
+                    self.jobs.hurry();
                 }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);

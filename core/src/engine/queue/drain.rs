@@ -14,7 +14,7 @@ use super::retry::Failure;
 use crate::argument::Argument;
 use crate::engine::Engine;
 use crate::engine::backoff::next_random;
-use crate::engine::io::{Event, Now, Output};
+use crate::engine::io::{Event, Network, Now, Output};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
 use crate::job::{Category, DeadReason, Job, JobError, JobId, JobKind, JobWork};
@@ -42,6 +42,8 @@ pub(in crate::engine) struct Drain {
     ends: Vec<JobId>,
     /// When it is told.
     ends_due_us: Option<u64>,
+    /// What the system said last.
+    network: Network,
     /// While the system reports no network: when a request goes out all the same.
     pub(super) probe_at_us: u64,
     /// When time itself changes something: a time to live, or the next probe.
@@ -62,6 +64,7 @@ impl Drain {
             passes: Vec::new(),
             ends: Vec::new(),
             ends_due_us: None,
+            network: Network::default(),
             probe_at_us: 0,
             wake_at_us: None,
             clock: JobClock::default(),
@@ -103,9 +106,14 @@ impl Drain {
         }
     }
 
-    /// The system reports no network from now on.
-    pub(in crate::engine) fn handle_offline(&mut self, probe_at_us: u64) {
-        self.probe_at_us = probe_at_us;
+    /// Whether a report of the system is news that lets lanes go on: there is a network again, or another one. A system that
+    /// repeats itself must neither defeat the backoff nor put off the next probe, which is at this time if the network is gone.
+    pub(in crate::engine) fn handle_network(&mut self, network: &Network, probe_at_us: u64) -> bool {
+        let was = std::mem::replace(&mut self.network, network.clone());
+        if was.available && !network.available {
+            self.probe_at_us = probe_at_us;
+        }
+        network.available && (!was.available || was.kind != network.kind)
     }
 
     /// Whether nothing is left to be done, told or waited for.

@@ -378,6 +378,27 @@ fn a_network_that_the_system_denies_is_probed_by_one_request() {
 }
 
 #[test]
+fn a_network_report_that_says_nothing_new_neither_ends_a_wait_nor_puts_off_a_probe() {
+    let mut bench = Bench::new();
+    let report = |bench: &mut Bench, available, kind: &str| {
+        let network = Network { available, kind: kind.to_owned(), expensive: false };
+        bench.call(Command::SetNetwork { network }).unwrap();
+    };
+    report(&mut bench, true, "wifi");
+    enqueue(&mut bench, request("/a"));
+    respond(&mut bench, 500);
+    report(&mut bench, true, "wifi");
+    assert_eq!(bench.http.len(), 0);
+    report(&mut bench, true, "cellular");
+    respond(&mut bench, 500);
+    report(&mut bench, false, "none");
+    bench.advance_ms(bench.settings.offline_probe_ms / 2);
+    report(&mut bench, false, "none");
+    bench.advance_ms(bench.settings.offline_probe_ms / 2);
+    assert_eq!(bench.http.len(), 1);
+}
+
+#[test]
 fn a_kept_outcome_survives_until_it_is_acknowledged() {
     let mut bench = Bench::opened();
     let job = enqueue(&mut bench, NewJob { keep_outcome: true, ..event("a", 1) });
