@@ -52,9 +52,7 @@ impl Engine {
             }
             Command::SetToken { token, expires_at_ms } => {
                 self.expect_token(token.as_ref().map(Secret::expose));
-                if self.session.token() != token.as_ref() {
-                    self.drain.handle_token_changed(token.is_some());
-                }
+                self.drain.handle_token(self.session.token() != token.as_ref(), token.is_some());
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
                 self.trace(
                     now,

@@ -77,6 +77,7 @@ impl HttpClient {
     }
 
     async fn exchange(&self, request: HttpRequest, bytes_max: usize) -> Result<HttpResponse, Error> {
+        let takes_token = self.takes_token(&request);
         let request = self.prepare(request)?;
         let response = self.client.request(request).await.map_err(|error| no_response(&error))?;
         let (status, headers) = (response.status().as_u16(), kept_headers(&response));
@@ -87,22 +88,25 @@ impl HttpClient {
                 Error::new(Code::Unreachable, format!("the response broke off: {error}"))
             }
         })?;
-        Ok(HttpResponse { status, headers, body: body.to_bytes().to_vec() })
+        Ok(HttpResponse { status, headers, body: body.to_bytes().to_vec(), takes_token })
+    }
+
+    /// A token must never reach another origin than the one that it is for, nor replace what the request itself brings.
+    fn takes_token(&self, request: &HttpRequest) -> bool {
+        let brings_own = request.headers.keys().any(|name| name.eq_ignore_ascii_case(AUTHORIZATION.as_str()));
+        !brings_own && self.base.join(&request.url).is_ok_and(|url| url.origin() == self.base.origin())
     }
 
     fn prepare(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, Error> {
         let invalid = |what: &str| Error::new(Code::Invalid, format!("the request cannot be sent: {what}"));
+        let takes_token = self.takes_token(&request);
         let url = self.base.join(&request.url).map_err(|_| invalid("its URL"))?;
         let mut built = Request::builder().method(request.method.as_str()).uri(url.as_str());
         for (name, value) in &request.headers {
             built = built.header(name, value);
         }
         let mut built = built.body(Full::new(Bytes::from(request.body))).map_err(|_| invalid("a header"))?;
-        // A token must never reach another origin than the one that it is for.
-        let is_ours = url.origin() == self.base.origin();
-        if let Some(token) = request.token.filter(|_| is_ours)
-            && !built.headers().contains_key(AUTHORIZATION)
-        {
+        if let Some(token) = request.token.filter(|_| takes_token) {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
                 .map_err(|_| invalid("the token"))?;
             value.set_sensitive(true);
@@ -141,8 +145,8 @@ mod tests {
         HttpClient::new(base, endpoint.dialer().clone(), 1_000).unwrap()
     }
 
-    fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {
-        let request = HttpRequest {
+    fn request(url: &str) -> HttpRequest {
+        HttpRequest {
             method: "GET".to_owned(),
             url: url.to_owned(),
             headers: BTreeMap::new(),
@@ -150,8 +154,20 @@ mod tests {
             token: Some("secret".into()),
             timeout_ms: 1_000,
             response_bytes_max: 10,
-        };
-        client(base).prepare(request).unwrap()
+        }
+    }
+
+    fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {
+        client(base).prepare(request(url)).unwrap()
+    }
+
+    #[test]
+    fn a_request_with_credentials_of_its_own_does_not_take_the_token() {
+        let headers = [("authorization".to_owned(), "Basic eA==".to_owned())].into();
+        let request = HttpRequest { headers, ..request("/items") };
+        let client = client("https://a.example");
+        assert!(!client.takes_token(&request));
+        assert_eq!(client.prepare(request).unwrap().headers()[AUTHORIZATION], "Basic eA==");
     }
 
     #[test]

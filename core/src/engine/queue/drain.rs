@@ -32,8 +32,8 @@ const LOSSES_FORGIVEN: u32 = 2;
 pub(in crate::engine) struct Drain {
     auto: bool,
     handlers: BTreeSet<String>,
-    /// Kinds that wait for another token.
-    pub(super) paused: BTreeSet<JobKind>,
+    /// Of each kind that waits for another token, the job that was refused last.
+    paused: [Option<JobId>; JobKind::ALL.len()],
     /// How often the token has changed; each attempt, by its number, remembers with which it began.
     pub(super) token_changes: u64,
     pub(super) began_with: BTreeMap<u64, u64>,
@@ -58,7 +58,7 @@ impl Drain {
         Self {
             auto,
             handlers: BTreeSet::new(),
-            paused: BTreeSet::new(),
+            paused: [None; JobKind::ALL.len()],
             token_changes: 0,
             began_with: BTreeMap::new(),
             passes: Vec::new(),
@@ -86,23 +86,29 @@ impl Drain {
 
     /// The app wants it tried again as it is.
     pub(super) fn resume(&mut self) {
-        self.paused.clear();
+        self.paused = [None; JobKind::ALL.len()];
+    }
+
+    /// Jobs of this kind wait for another token, because this one was refused.
+    pub(super) fn pause(&mut self, kind: JobKind, refused: JobId) {
+        self.paused[kind as usize] = Some(refused);
     }
 
     /// Whether jobs wait for another token.
     pub(in crate::engine) fn needs_token(&self) -> bool {
-        !self.paused.is_empty()
+        self.paused.iter().any(Option::is_some)
     }
 
     /// Whether anything waits for the app: for another token, or for being started.
     pub(in crate::engine) fn is_paused(&self) -> bool {
-        !self.auto || !self.paused.is_empty()
+        !self.auto || self.needs_token()
     }
 
-    pub(in crate::engine) fn handle_token_changed(&mut self, is_set: bool) {
-        self.token_changes += 1;
+    /// The app gives a token, or takes it away. One that it gives again may be good by now, or may be the last that it has.
+    pub(in crate::engine) fn handle_token(&mut self, has_changed: bool, is_set: bool) {
+        self.token_changes += u64::from(has_changed);
         if is_set {
-            self.paused.clear();
+            self.resume();
         }
     }
 
@@ -140,6 +146,11 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         self.settle_recovered(now, store);
+        for refused in &mut self.drain.paused {
+            // One that was edited has no error any more.
+            let is_refused = |id: &JobId| self.jobs.held(*id).is_some_and(|held| held.last_error.is_some());
+            *refused = refused.filter(is_refused);
+        }
         if self.jobs.waiting() == 0 && self.drain.is_idle() {
             return;
         }
@@ -203,7 +214,7 @@ impl Engine {
     /// The kinds of which a job may start now, if not too many are under way.
     pub(super) fn open_kinds(&self, now: Now) -> Vec<JobKind> {
         let is_open = |kind: &JobKind| {
-            !self.drain.paused.contains(kind)
+            !self.is_paused(*kind)
                 && match kind {
                     JobKind::Event => self.session.is_open(),
                     JobKind::Request => self.may_request(now),
@@ -214,10 +225,15 @@ impl Engine {
         JobKind::ALL.into_iter().filter(is_open).collect()
     }
 
+    /// Whether jobs of this kind wait for another token. Where the job is gone that was refused, another one tells.
+    fn is_paused(&self, kind: JobKind) -> bool {
+        self.drain.paused[kind as usize].is_some()
+    }
+
     /// Whether a request may go out, apart from what the system says of the network.
     fn may_request_at_all(&self) -> bool {
         let has_token = self.session.token().is_some() || !self.settings.token_required;
-        has_token && !self.session.is_at_rest() && !self.drain.paused.contains(&JobKind::Request)
+        has_token && !self.session.is_at_rest() && !self.is_paused(JobKind::Request)
     }
 
     fn may_request(&self, now: Now) -> bool {

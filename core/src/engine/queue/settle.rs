@@ -137,7 +137,7 @@ impl Engine {
             }
             // With a token that has been replaced meanwhile it says nothing.
             Retry::AfterAuth if began_with == Some(self.drain.token_changes) => {
-                self.drain.paused.insert(kind);
+                self.drain.pause(kind, id);
             }
             Retry::AfterAuth => {}
         }

@@ -1,12 +1,15 @@
 //! What a failed attempt costs: the job, its lane, and all others of its kind.
 
+use std::collections::BTreeMap;
+
 use super::bench::*;
 use super::jobs::*;
 use crate::argument::Argument;
 use crate::config::Settings;
-use crate::engine::io::{AppState, Command, Input};
+use crate::engine::io::{AppState, Command, Event, Input, Reply};
 use crate::engine::queue::command::{JobCommand, NewJob};
-use crate::job::Category;
+use crate::engine::queue::http::HttpResponse;
+use crate::job::{Category, DeadReason};
 
 #[test]
 fn a_lane_waits_ever_longer_while_the_server_fails_also_after_the_last_attempt_of_a_job() {
@@ -117,4 +120,51 @@ fn answers_that_came_while_the_app_was_frozen_are_all_heard_before_the_time_is_l
     assert_eq!(bench.engine.jobs.running().len(), 1);
     bench.input(Input::Tick);
     assert_eq!((bench.queued(), bench.engine.jobs.running().len()), (1, 0));
+}
+
+/// Whether jobs wait for another token, as the app is told.
+fn is_paused(bench: &mut Bench) -> bool {
+    match bench.call(Command::Queue).unwrap() {
+        Reply::Queue(status) => status.paused,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_401_of_somebody_who_is_not_given_the_token_is_a_failure_of_that_job_alone() {
+    let mut bench = Bench::new();
+    let job = enqueue(&mut bench, request("https://elsewhere.example/a"));
+    let (status, headers) = (401, BTreeMap::new());
+    respond_with(&mut bench, HttpResponse { status, headers, body: vec![], takes_token: false });
+    assert_eq!(dead_letters(&mut bench), [(job, DeadReason::Refused)]);
+    assert!(!is_paused(&mut bench));
+    assert!(!bench.events.iter().any(|event| matches!(event, Event::TokenNeeded { .. })));
+}
+
+#[test]
+fn a_token_that_is_given_again_is_tried_again() {
+    let mut bench = Bench::new();
+    enqueue(&mut bench, request("/a"));
+    respond(&mut bench, 401);
+    assert!(is_paused(&mut bench) && bench.http.is_empty());
+    bench.call(Command::SetToken { token: Some("token".into()), expires_at_ms: None }).unwrap();
+    respond(&mut bench, 401);
+    assert!(is_paused(&mut bench) && bench.http.is_empty());
+}
+
+#[test]
+fn jobs_wait_for_a_token_no_longer_than_the_one_that_was_refused_is_there() {
+    for is_dropped in [true, false] {
+        let mut bench = Bench::new();
+        let job = enqueue(&mut bench, request("/a"));
+        respond(&mut bench, 401);
+        enqueue(&mut bench, request("/b"));
+        assert!(is_paused(&mut bench) && bench.http.is_empty());
+        match is_dropped {
+            true => jobs(&mut bench, JobCommand::Drop { job }).unwrap(),
+            false => jobs(&mut bench, JobCommand::Edit { job, work: request("/c").work }).unwrap(),
+        };
+        assert!(!is_paused(&mut bench));
+        assert!(bench.http.iter().any(|(_, _, request)| request.url == "/b"));
+    }
 }

@@ -77,9 +77,12 @@ pub(super) fn failure(code: &str) -> serde_json::Value {
 
 /// Answers the request that goes out next.
 pub(super) fn respond(bench: &mut Bench, status: u16) {
+    respond_with(bench, HttpResponse { status, headers: BTreeMap::new(), body: vec![], takes_token: true });
+}
+
+pub(super) fn respond_with(bench: &mut Bench, response: HttpResponse) {
     let (job, run, _) = bench.http.pop_front().expect("no request");
-    let headers = BTreeMap::new();
-    bench.input(Input::HttpDone { job, run, result: Ok(HttpResponse { status, headers, body: vec![] }) });
+    bench.input(Input::HttpDone { job, run, result: Ok(response) });
 }
 
 fn break_off(bench: &mut Bench) {
@@ -298,10 +301,8 @@ fn a_refusal_of_a_token_that_was_replaced_meanwhile_pauses_nothing() {
 fn advice_on_when_to_come_back_is_followed_and_uses_up_no_attempt() {
     let mut bench = Bench::new();
     let job = enqueue(&mut bench, request("/a"));
-    let (id, run, _) = bench.http.pop_front().unwrap();
     let headers = [("retry-after".to_owned(), "120".to_owned())].into();
-    let result = Ok(HttpResponse { status: 503, headers, body: vec![] });
-    bench.input(Input::HttpDone { job: id, run, result });
+    respond_with(&mut bench, HttpResponse { status: 503, headers, body: vec![], takes_token: true });
     bench.advance_ms(119_000);
     assert_eq!(bench.http.len(), 0);
     bench.advance_ms(1_001);
