@@ -8,6 +8,7 @@ use super::Engine;
 use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
 use super::presence::Announcement;
 use super::query::{Query, Started, View};
+use super::tokens::check_token;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
@@ -51,6 +52,7 @@ impl Engine {
                 self.apply_step(now, step, out);
             }
             Command::SetToken { token, expires_at_ms } => {
+                token.as_ref().map_or(Ok(()), |token| check_token(token.expose()))?;
                 self.expect_token(token.as_ref().map(Secret::expose));
                 self.drain.handle_token(self.session.token() != token.as_ref(), token.is_some());
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);

@@ -51,7 +51,7 @@ mod settling;
 pub mod socket;
 mod stats;
 mod sync;
-mod tokens;
+pub(crate) mod tokens;
 pub mod trace;
 mod triggers;
 mod wire;

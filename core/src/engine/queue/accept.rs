@@ -175,7 +175,11 @@ impl Engine {
         if bytes > self.settings.job_bytes_max {
             return Err(too_large("the job", bytes, self.settings.job_bytes_max));
         }
-        job.validate()
+        job.validate()?;
+        match &job.work {
+            JobWork::Event { name, .. } => self.check_event(self.wire.main(), name),
+            JobWork::Request { .. } | JobWork::Handler { .. } => Ok(()),
+        }
     }
 
     /// Refuses a job that could never start.

@@ -3,7 +3,9 @@
 use super::bench::*;
 use super::jobs::*;
 use crate::argument::Argument;
-use crate::engine::queue::command::NewJob;
+use crate::engine::io::Command;
+use crate::engine::queue::command::{JobCommand, NewJob};
+use crate::error::Code;
 use crate::job::JobWork;
 
 fn lane(bench: &Bench, job: u64) -> &str {
@@ -33,4 +35,29 @@ fn the_longest_names_of_events_and_keys_need_no_lane_to_be_named() {
     );
     let handler = enqueue(&mut bench, NewJob::new(JobWork::Handler { key: name, payload: Argument::Null }));
     assert!(lane(&bench, event).len() <= 256 && lane(&bench, handler).len() <= 256);
+}
+
+#[test]
+fn an_event_that_no_app_may_emit_cannot_be_queued_either() {
+    let mut bench = Bench::new();
+    let named =
+        |name: &str| NewJob::new(JobWork::Event { namespace: None, name: name.to_owned(), args: vec![] });
+    for name in ["disconnect", "connect_error", "sync:push", "presence:leave"] {
+        let error = jobs(&mut bench, JobCommand::Enqueue { jobs: vec![named(name)] }).unwrap_err();
+        assert_eq!(error.code, Code::Invalid, "{name}");
+    }
+    let job = enqueue(&mut bench, named("sync"));
+    jobs(&mut bench, JobCommand::Edit { job, work: named("sync:pull").work }).unwrap_err();
+}
+
+#[test]
+fn a_token_that_no_header_can_carry_is_refused_where_it_is_set() {
+    let mut bench = Bench::new();
+    enqueue(&mut bench, request("/a"));
+    respond(&mut bench, 401);
+    for token in ["newer\n", "ne\0wer", "\u{7f}"] {
+        let set = Command::SetToken { token: Some(token.into()), expires_at_ms: None };
+        assert_eq!(bench.call(set).unwrap_err().code, Code::Invalid);
+        assert!(bench.http.is_empty());
+    }
 }
