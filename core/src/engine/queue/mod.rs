@@ -406,6 +406,11 @@ impl Jobs {
         runs.chain(self.lanes.next_deadline()).min()
     }
 
+    /// When the first lane that waits goes on.
+    pub(super) fn next_lane_us(&self) -> Option<u64> {
+        self.lanes.next_deadline()
+    }
+
     /// Attempts that have taken too long.
     pub(super) fn overdue(&self, now_us: u64) -> Vec<JobId> {
         let overdue = self.running.iter().filter(|(_, run)| run.deadline_us <= now_us);

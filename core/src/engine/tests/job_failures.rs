@@ -6,10 +6,10 @@ use super::bench::*;
 use super::jobs::*;
 use crate::argument::Argument;
 use crate::config::Settings;
-use crate::engine::io::{AppState, Command, Event, Input, Reply};
+use crate::engine::io::{AppState, Command, Event, Input, Reply, RequestId};
 use crate::engine::queue::command::{JobCommand, NewJob};
 use crate::engine::queue::http::HttpResponse;
-use crate::job::{Category, DeadReason};
+use crate::job::{Category, DeadReason, LanePolicy};
 
 #[test]
 fn a_lane_waits_ever_longer_while_the_server_fails_also_after_the_last_attempt_of_a_job() {
@@ -167,4 +167,41 @@ fn jobs_wait_for_a_token_no_longer_than_the_one_that_was_refused_is_there() {
         assert!(!is_paused(&mut bench));
         assert!(bench.http.iter().any(|(_, _, request)| request.url == "/b"));
     }
+}
+
+/// What a round of synchronization was answered: whether all is done, and if not, why.
+fn round(bench: &mut Bench, request: RequestId) -> Option<(bool, Option<String>)> {
+    match bench.replies.remove(&request)?.unwrap() {
+        Reply::SyncedOnce { complete, reason, .. } => Some((complete, reason.map(|reason| reason.message))),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_round_does_not_wait_for_jobs_that_cannot_be_tried_before_its_deadline() {
+    let mut bench = Bench::opened();
+    let letter = enqueue(&mut bench, NewJob { policy: LanePolicy::Hold, ..event("a", 1) });
+    answer_event(&mut bench, &failure("invalid"));
+    let held = enqueue(&mut bench, event("a", 2));
+    let request = bench.start(Command::SyncOnce { deadline_ms: 25_000 });
+    let (complete, reason) = round(&mut bench, request).expect("it waits");
+    assert!(!complete && reason.unwrap().contains(&format!("job {held}")));
+    jobs(&mut bench, JobCommand::Drop { job: letter }).unwrap();
+    let advice = |ms: u64| serde_json::json!({ "error": { "code": "unavailable", "retry_after_ms": ms } });
+    answer_event(&mut bench, &advice(30_000));
+    let request = bench.start(Command::SyncOnce { deadline_ms: 25_000 });
+    assert!(!round(&mut bench, request).expect("it waits").0);
+}
+
+#[test]
+fn a_round_waits_for_a_lane_that_goes_on_before_its_deadline() {
+    let mut bench = Bench::opened();
+    enqueue(&mut bench, event("a", 1));
+    let advice = serde_json::json!({ "error": { "code": "unavailable", "retry_after_ms": 5_000 } });
+    answer_event(&mut bench, &advice);
+    let request = bench.start(Command::SyncOnce { deadline_ms: 25_000 });
+    assert_eq!(round(&mut bench, request), None);
+    bench.stay_open_ms(5_000);
+    answer_event(&mut bench, &1);
+    assert_eq!(round(&mut bench, request), Some((true, None)));
 }
