@@ -66,7 +66,7 @@ pub struct JobRequest {
     /// What tells duplicates; what the job does, and its lane, when absent.
     #[uniffi(default = None)]
     pub dedupe_key: Option<String>,
-    /// Whether a job that equals one that has not ended is that one.
+    /// Whether a job that equals the last one of its lane, which waits, is that one.
     #[uniffi(default = true)]
     pub dedupe: bool,
     /// The higher, the sooner, among the first jobs of the lanes.

@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::driver::{Call, Desk, Driver, runtime};
 use crate::engine::conflict::ConflictStrategy;
 use crate::engine::io::{Command, ConnectionState, ConnectionStatus, Event, Reply};
+use crate::engine::tokens::check_token;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Code, Error};
 use crate::schema::{Schema, bring_up_to_date};
@@ -266,6 +267,7 @@ impl Client {
         let endpoint = config.endpoint()?;
         let http = config.http(&endpoint)?;
         config.schema.validate()?;
+        config.token.as_deref().map_or(Ok(()), check_token)?;
         let runtime = runtime()?;
         let (calls, inbox) = mpsc::channel(CALLS_QUEUED_MAX);
         let (opened, result) = oneshot::channel();

@@ -104,14 +104,13 @@ impl JobWork {
 
     /// The lane of a job that names none.
     pub fn default_lane(&self) -> String {
-        match self {
-            Self::Event { name, .. } => format!("event:{name}"),
+        let name = match self {
+            Self::Event { name, .. } => name,
             // Without the query: what differs there concerns the same endpoint.
-            Self::Request { url, .. } => {
-                format!("request:{}", url.split(['?', '#']).next().unwrap_or_default())
-            }
-            Self::Handler { key, .. } => format!("handler:{key}"),
-        }
+            Self::Request { url, .. } => url.split(['?', '#']).next().unwrap_or_default(),
+            Self::Handler { key, .. } => key,
+        };
+        shortened(format!("{}:{name}", self.kind().as_str()))
     }
 
     /// What it takes in memory and, roughly, in the journal, in bytes.
@@ -194,6 +193,22 @@ fn validate_request(
     }
 }
 
+/// A lane's name within its limit: what does not fit is told by its hash, so that nobody who queues must know the limit.
+///
+/// Source: Fowler, Noll and Vo's hash FNV-1a, in its 64-bit variant.
+fn shortened(lane: String) -> String {
+    /// A tilde and the hash.
+    const HASH_BYTES: usize = 17;
+    if lane.len() <= NAME_BYTES_MAX {
+        return lane;
+    }
+    let kept = cut(&lane, NAME_BYTES_MAX - HASH_BYTES);
+    let rest = lane[kept.len()..].bytes();
+    let hash = rest
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{kept}~{hash:016x}")
+}
+
 fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err(invalid(&format!("{what} has {} bytes, 1 to {NAME_BYTES_MAX} are allowed", name.len())));
@@ -228,7 +243,7 @@ pub struct Job {
     pub lane: String,
     /// What the app gave; without, the work itself tells duplicates.
     pub dedupe_key: Option<String>,
-    /// Whether an equal job that still waits is taken for the same.
+    /// Whether an equal job behind it is taken for the same while it is the last of its lane and waits.
     pub dedupe: bool,
     /// A UUID by which the backend recognizes a repetition.
     pub idempotency_key: String,

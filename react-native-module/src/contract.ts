@@ -748,7 +748,7 @@ lane?: string,
  */
 dedupeKey?: string, 
 /**
- * Whether a job that equals one that has not ended is that one; `true` when absent.
+ * Whether a job that equals the last one of its lane, which waits, is that one; `true` when absent.
  */
 dedupe?: boolean, 
 /**

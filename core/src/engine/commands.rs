@@ -8,6 +8,7 @@ use super::Engine;
 use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
 use super::presence::Announcement;
 use super::query::{Query, Started, View};
+use super::tokens::check_token;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
@@ -51,10 +52,9 @@ impl Engine {
                 self.apply_step(now, step, out);
             }
             Command::SetToken { token, expires_at_ms } => {
+                token.as_ref().map_or(Ok(()), |token| check_token(token.expose()))?;
                 self.expect_token(token.as_ref().map(Secret::expose));
-                if self.session.token() != token.as_ref() {
-                    self.drain.handle_token_changed(token.is_some());
-                }
+                self.drain.handle_token(self.session.token() != token.as_ref(), token.is_some());
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
                 self.trace(
                     now,
@@ -74,9 +74,8 @@ impl Engine {
             Command::SetNetwork { network } => {
                 self.expect_network(&network);
                 self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
-                match network.available {
-                    true => self.jobs.hurry(),
-                    false => self.drain.handle_offline(now.after_ms(self.settings.offline_probe_ms)),
+                if self.drain.handle_network(&network, now.after_ms(self.settings.offline_probe_ms)) {
+                    self.jobs.hurry();
                 }
                 if self.session.is_another_route(&network) {
                     out.push(Output::ForgetHttpConnections);
@@ -181,6 +180,9 @@ impl Engine {
 
     fn set_app_state(&mut self, now: Now, state: AppState, store: &mut dyn Store, out: &mut Vec<Output>) {
         self.trace(now, TraceKind::AppState, format_args!("{state:?}"));
+        if self.session.is_in_background() {
+            self.renew_leases(now);
+        }
         let step = self.session.handle_app_state(state, now);
         self.apply_step(now, step, out);
         let status = match state {

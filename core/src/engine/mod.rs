@@ -52,7 +52,7 @@ mod settling;
 pub mod socket;
 mod stats;
 mod sync;
-mod tokens;
+pub(crate) mod tokens;
 pub mod trace;
 mod triggers;
 mod wire;
@@ -250,6 +250,7 @@ impl Engine {
         if !matches!(input, Input::Committed | Input::CommitFailed(_)) {
             self.apply_waiting_page(now, store, out);
         }
+        let is_tick = matches!(input, Input::Tick);
         match input {
             Input::Command { request, command } => self.handle_command(now, request, command, store, out),
             Input::SocketOpened(_) => {}
@@ -280,7 +281,7 @@ impl Engine {
         }
         self.send_pages(now, out);
         self.push_batches(now, store, out);
-        self.run_jobs(now, store, out);
+        self.run_jobs(now, is_tick, store, out);
         self.answer_waiters(now, store, out);
         self.plan_next_sync(now);
         self.keep_token_fresh(now);

@@ -185,6 +185,15 @@ impl Engine {
     }
 }
 
+/// Refuses a token that no header can carry, as one with the line break of the file that it was read from: requests could not be
+/// sent with it.
+pub(crate) fn check_token(token: &str) -> Result<(), Error> {
+    if token.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+        return Err(Error::new(Code::Invalid, "the token holds a line break or another control character"));
+    }
+    Ok(())
+}
+
 /// Whether both are JSON Web Tokens of one user. Nothing is verified, but both come from the app, which would have to
 /// deceive itself.
 pub(super) fn are_of_one_user(first: &str, second: &str) -> bool {

@@ -204,8 +204,11 @@ impl Engine {
                 self.writes_answered(*through).and_then(|writes| jobs.map(|jobs| writes.and(jobs)))
             }
             Goal::Synced { through } => {
-                let jobs_are_done = matches!(self.jobs_answered(now, waiter.jobs_through), Some(Ok(())));
-                return self.synced(*through, jobs_are_done, late).map(Ok);
+                let jobs = self.jobs_answered(now, waiter.jobs_through);
+                // A lane that waits goes on before the deadline, perhaps.
+                let in_time = self.jobs.next_lane_us().is_some_and(|at_us| at_us <= waiter.deadline_us);
+                let jobs = jobs.filter(|jobs| jobs.is_ok() || !in_time);
+                return self.synced(*through, jobs, late).map(Ok);
             }
         };
         let result = result.or_else(|| late.or_else(|| self.hindrance()).map(Err));
@@ -256,7 +259,7 @@ impl Engine {
         }
     }
 
-    fn synced(&self, through: u64, jobs_are_done: bool, late: Option<Error>) -> Option<Reply> {
+    fn synced(&self, through: u64, jobs: Option<Result<(), Error>>, late: Option<Error>) -> Option<Reply> {
         let reply = |reason: Option<Error>| Reply::SyncedOnce {
             complete: reason.is_none(),
             pending: self.outbox.len(),
@@ -270,11 +273,9 @@ impl Engine {
         // A room that is refused for now is asked for again before the deadline, perhaps.
         let retried = self.replica.rooms().any(|(_, followed)| followed.retry_at_us.is_some());
         let rooms = self.rooms_caught_up(self.replica.rooms().map(|(room, _)| room));
-        match (rooms, self.writes_answered(through)) {
-            (Some(rooms), Some(writes))
-                if !retried && jobs_are_done && !self.outbox.has_unconfirmed(through) =>
-            {
-                Some(reply(rooms.and(writes).err()))
+        match (rooms, self.writes_answered(through), jobs) {
+            (Some(rooms), Some(writes), Some(jobs)) if !retried && !self.outbox.has_unconfirmed(through) => {
+                Some(reply(rooms.and(writes).and(jobs).err()))
             }
             _ => late.map(|late| reply(Some(late))),
         }

@@ -81,6 +81,7 @@ impl HttpClient {
     }
 
     async fn exchange(&self, request: HttpRequest, bytes_max: usize) -> Result<HttpResponse, Error> {
+        let takes_token = self.takes_token(&request);
         let request = self.prepare(request)?;
         let response = self.client.request(request).await.map_err(|error| no_response(&error))?;
         let (status, headers) = (response.status().as_u16(), kept_headers(&response));
@@ -91,22 +92,25 @@ impl HttpClient {
                 Error::new(Code::Unreachable, format!("the response broke off: {error}"))
             }
         })?;
-        Ok(HttpResponse { status, headers, body: body.to_bytes().to_vec() })
+        Ok(HttpResponse { status, headers, body: body.to_bytes().to_vec(), takes_token })
+    }
+
+    /// A token must never reach another origin than the one that it is for, nor replace what the request itself brings.
+    fn takes_token(&self, request: &HttpRequest) -> bool {
+        let brings_own = request.headers.keys().any(|name| name.eq_ignore_ascii_case(AUTHORIZATION.as_str()));
+        !brings_own && self.base.join(&request.url).is_ok_and(|url| url.origin() == self.base.origin())
     }
 
     fn prepare(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, Error> {
         let invalid = |what: &str| Error::new(Code::Invalid, format!("the request cannot be sent: {what}"));
+        let takes_token = self.takes_token(&request);
         let url = self.base.join(&request.url).map_err(|_| invalid("its URL"))?;
         let mut built = Request::builder().method(request.method.as_str()).uri(url.as_str());
         for (name, value) in &request.headers {
             built = built.header(name, value);
         }
         let mut built = built.body(Full::new(Bytes::from(request.body))).map_err(|_| invalid("a header"))?;
-        // A token must never reach another origin than the one that it is for.
-        let is_ours = url.origin() == self.base.origin();
-        if let Some(token) = request.token.filter(|_| is_ours)
-            && !built.headers().contains_key(AUTHORIZATION)
-        {
+        if let Some(token) = request.token.filter(|_| takes_token) {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
                 .map_err(|_| invalid("the token"))?;
             value.set_sensitive(true);
@@ -176,6 +180,15 @@ mod tests {
 
     fn prepared(base: &str, url: &str) -> Request<Full<Bytes>> {
         client(base).prepare(request(url)).unwrap()
+    }
+
+    #[test]
+    fn a_request_with_credentials_of_its_own_does_not_take_the_token() {
+        let headers = [("authorization".to_owned(), "Basic eA==".to_owned())].into();
+        let request = HttpRequest { headers, ..request("/items") };
+        let client = client("https://a.example");
+        assert!(!client.takes_token(&request));
+        assert_eq!(client.prepare(request).unwrap().headers()[AUTHORIZATION], "Basic eA==");
     }
 
     #[test]

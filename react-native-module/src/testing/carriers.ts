@@ -53,6 +53,6 @@ export function overdue(work: JobWork): JobFailure {
   return {
     event: failure('SERVER', 'timeout', 'the server did not acknowledge the event'),
     request: failure('NETWORK', 'timeout', 'the request took too long'),
-    handler: failure('UNKNOWN', 'timeout', 'the handler did not answer in time'),
+    handler: failure('UNKNOWN', 'timeout', 'the handler did not answer in time', { counts: false }),
   }[kindOf(work)];
 }

@@ -146,7 +146,8 @@ export function failure(
   }: Partial<Omit<JobFailure, 'error'>> & { status?: number | null } = {},
 ): JobFailure {
   const isBlamed = category !== 'NETWORK' && category !== 'AUTH';
-  return { error: { category, code, message, status }, retryAfterMs, counts: counts && isBlamed };
+  const isLater = retryAfterMs !== null;
+  return { error: { category, code, message, status }, retryAfterMs, counts: counts && isBlamed && !isLater };
 }
 
 export function retryOf(category: Category): RetryClass {
@@ -211,6 +212,6 @@ export function readResponse({ status, headers = {}, body = null }: HttpResponse
   return failure(category, code, `the server answered with status ${status}${said}`, {
     status,
     retryAfterMs,
-    counts: counts && !(status === 503 && retryAfterMs !== null),
+    counts,
   });
 }

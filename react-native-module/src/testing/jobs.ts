@@ -178,8 +178,9 @@ export class Jobs {
     checkWork(work);
     checkAfter(after);
     const lane = laneOf(added);
-    const isSame = (job: Job) =>
-      job.dedupe && !job.dedupeKey && job.lane === lane && isSameWork(job.work, work);
+    const last = this.#held.filter((job) => job.lane === lane).at(-1);
+    const isLast = ({ id }: Job) => id === last?.id && !this.#running.has(id);
+    const isSame = (job: Job) => job.dedupe && !job.dedupeKey && isLast(job) && isSameWork(job.work, work);
     const duplicate = this.#held.find((job) =>
       dedupeKey === null ? dedupe && isSame(job) : job.dedupeKey === dedupeKey,
     );
@@ -250,6 +251,7 @@ export class Jobs {
     this.#checkFollowed(job.after);
     const { nowMs: queuedAtMs } = this.#context;
     const expiresAtMs = job.expiresAtMs === null ? null : queuedAtMs + job.expiresAtMs - job.queuedAtMs;
+    this.hurry();
     return this.#replace({ ...job, queuedAtMs, expiresAtMs, attempts: 0, lastError: null }, work);
   }
 
@@ -322,12 +324,7 @@ export class Jobs {
       if (!job || !('event' in job.work)) continue;
       this.#running.delete(id);
       this.#passes.note(id, false);
-      job.lastError = {
-        category: 'NETWORK',
-        code: 'unreachable',
-        message: 'the connection was lost',
-        status: null,
-      };
+      job.lastError = jobError('NETWORK', 'unreachable', 'the connection was lost');
       lost.add(job.lane);
     }
     for (const name of lost) {
@@ -438,13 +435,14 @@ export class Jobs {
       this.#bury(id, 'refused', error);
       return;
     }
+    if (retry === 'later') this.#lanes.delay(job.lane, this.#lanes.countFailure(job.lane), retryAfterMs);
     if (retry === 'later' && counts && job.attempts >= job.attemptsMax) {
       this.#bury(id, 'attempts_spent', error);
       return;
     }
-    if (retry === 'later') this.#lanes.delay(job.lane, this.#lanes.countFailure(job.lane), retryAfterMs);
     // With a token that has been replaced meanwhile it says nothing.
-    else if (run.tokenChanges === this.#tokenChanges) this.#paused.add(kindOf(job.work));
+    const isRefused = retry === 'after_auth' && run.tokenChanges === this.#tokenChanges;
+    if (isRefused) this.#paused.add(kindOf(job.work));
     this.#context.notice({ type: 'job', event: { type: 'failed', job: id, error, attempts: job.attempts } });
   }
 
@@ -452,9 +450,11 @@ export class Jobs {
   #bury(id: number, reason: DeadReason, error: JobError): void {
     const job = this.#disk.jobs.get(id);
     if (!job) return;
-    this.#lanes.reset(job.lane);
     this.#running.delete(id);
     this.#disk.jobs.delete(id);
+    const isLaneEmpty = this.#held.every(({ lane }) => lane !== job.lane);
+    // Of spent attempts the server may be the reason: the next job of the lane waits, too.
+    if (reason !== 'attempts_spent' || isLaneEmpty) this.#lanes.reset(job.lane);
     this.#passes.note(id, false);
     const ended = { job, end: { reason, error, diedAtMs: this.#context.nowMs } };
     this.#disk.ended.set(id, ended);

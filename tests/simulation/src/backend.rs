@@ -104,7 +104,7 @@ impl Server {
 
     /// Answers a queued request.
     pub(crate) fn respond(&mut self, request: &HttpRequest, now_ms: u64) -> HttpResponse {
-        let response = |status, headers, body| HttpResponse { status, headers, body };
+        let response = |status, headers, body| HttpResponse { status, headers, body, takes_token: true };
         if let Some(error) = self.trouble.pop_front() {
             let advice =
                 error.retry_after_ms.map(|ms| ("retry-after".to_owned(), ms.div_ceil(1000).to_string()));

@@ -175,7 +175,11 @@ impl Engine {
         if bytes > self.settings.job_bytes_max {
             return Err(too_large("the job", bytes, self.settings.job_bytes_max));
         }
-        job.validate()
+        job.validate()?;
+        match &job.work {
+            JobWork::Event { name, .. } => self.check_event(self.wire.main(), name),
+            JobWork::Request { .. } | JobWork::Handler { .. } => Ok(()),
+        }
     }
 
     /// Refuses a job that could never start.
@@ -216,7 +220,11 @@ impl Engine {
         job.expires_at_ms = ttl_ms.map(|ttl_ms| job.queued_at_ms.saturating_add(ttl_ms));
         job.attempts = 0;
         self.check_followed(&job)?;
-        self.replace_job(now, request, job, work, store)
+        let lane = job.lane.clone();
+        let replaced = self.replace_job(now, request, job, work, store)?;
+        // The app wants it done, and not when the lane's failures allow.
+        self.jobs.hurry_lane(&lane);
+        Ok(replaced)
     }
 
     fn edit_job(

@@ -14,7 +14,7 @@ use crate::tagged;
 #[cfg_attr(feature = "contract", derive(ts_rs::TS), ts(tag = "type"))]
 #[serde(remote = "Self", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum JobCommand {
-    /// All or nothing; answered when durable. A job that equals one that has not ended is that one.
+    /// All or nothing; answered when durable. A job that equals the last of its lane, which waits, is that one.
     Enqueue { jobs: Vec<NewJob> },
     /// Jobs that have not ended, by their numbers, after this one.
     List {
@@ -105,7 +105,7 @@ pub struct NewJob {
     /// What tells duplicates; what the job does, and its lane, when absent.
     #[serde(default)]
     pub dedupe_key: Option<String>,
-    /// Whether a job that equals one that has not ended is that one; `true` when absent.
+    /// Whether a job that equals the last one of its lane, which waits, is that one; `true` when absent.
     #[serde(default = "yes")]
     #[cfg_attr(feature = "contract", ts(as = "Option<bool>"))]
     pub dedupe: bool,

@@ -14,7 +14,7 @@ use super::retry::Failure;
 use crate::argument::Argument;
 use crate::engine::Engine;
 use crate::engine::backoff::next_random;
-use crate::engine::io::{Event, Now, Output};
+use crate::engine::io::{Event, Network, Now, Output};
 use crate::engine::wire::Request;
 use crate::error::{Code, Error};
 use crate::job::{Category, DeadReason, Job, JobError, JobId, JobKind, JobWork};
@@ -32,8 +32,8 @@ const LOSSES_FORGIVEN: u32 = 2;
 pub(in crate::engine) struct Drain {
     auto: bool,
     handlers: BTreeSet<String>,
-    /// Kinds that wait for another token.
-    pub(super) paused: BTreeSet<JobKind>,
+    /// Of each kind that waits for another token, the job that was refused last.
+    paused: [Option<JobId>; JobKind::ALL.len()],
     /// How often the token has changed; each attempt, by its number, remembers with which it began.
     pub(super) token_changes: u64,
     pub(super) began_with: BTreeMap<u64, u64>,
@@ -42,6 +42,8 @@ pub(in crate::engine) struct Drain {
     ends: Vec<JobId>,
     /// When it is told.
     ends_due_us: Option<u64>,
+    /// What the system said last.
+    network: Network,
     /// While the system reports no network: when a request goes out all the same.
     pub(super) probe_at_us: u64,
     /// When time itself changes something: a time to live, or the next probe.
@@ -56,12 +58,13 @@ impl Drain {
         Self {
             auto,
             handlers: BTreeSet::new(),
-            paused: BTreeSet::new(),
+            paused: [None; JobKind::ALL.len()],
             token_changes: 0,
             began_with: BTreeMap::new(),
             passes: Vec::new(),
             ends: Vec::new(),
             ends_due_us: None,
+            network: Network::default(),
             probe_at_us: 0,
             wake_at_us: None,
             clock: JobClock::default(),
@@ -83,29 +86,40 @@ impl Drain {
 
     /// The app wants it tried again as it is.
     pub(super) fn resume(&mut self) {
-        self.paused.clear();
+        self.paused = [None; JobKind::ALL.len()];
+    }
+
+    /// Jobs of this kind wait for another token, because this one was refused.
+    pub(super) fn pause(&mut self, kind: JobKind, refused: JobId) {
+        self.paused[kind as usize] = Some(refused);
     }
 
     /// Whether jobs wait for another token.
     pub(in crate::engine) fn needs_token(&self) -> bool {
-        !self.paused.is_empty()
+        self.paused.iter().any(Option::is_some)
     }
 
     /// Whether anything waits for the app: for another token, or for being started.
     pub(in crate::engine) fn is_paused(&self) -> bool {
-        !self.auto || !self.paused.is_empty()
+        !self.auto || self.needs_token()
     }
 
-    pub(in crate::engine) fn handle_token_changed(&mut self, is_set: bool) {
-        self.token_changes += 1;
+    /// The app gives a token, or takes it away. One that it gives again may be good by now, or may be the last that it has.
+    pub(in crate::engine) fn handle_token(&mut self, has_changed: bool, is_set: bool) {
+        self.token_changes += u64::from(has_changed);
         if is_set {
-            self.paused.clear();
+            self.resume();
         }
     }
 
-    /// The system reports no network from now on.
-    pub(in crate::engine) fn handle_offline(&mut self, probe_at_us: u64) {
-        self.probe_at_us = probe_at_us;
+    /// Whether a report of the system is news that lets lanes go on: there is a network again, or another one. A system that
+    /// repeats itself must neither defeat the backoff nor put off the next probe, which is at this time if the network is gone.
+    pub(in crate::engine) fn handle_network(&mut self, network: &Network, probe_at_us: u64) -> bool {
+        let was = std::mem::replace(&mut self.network, network.clone());
+        if was.available && !network.available {
+            self.probe_at_us = probe_at_us;
+        }
+        network.available && (!was.available || was.kind != network.kind)
     }
 
     /// Whether nothing is left to be done, told or waited for.
@@ -124,13 +138,26 @@ impl Drain {
 
 impl Engine {
     /// Starts what may start. Called at the end of each turn.
-    pub(in crate::engine) fn run_jobs(&mut self, now: Now, store: &mut dyn Store, out: &mut Vec<Output>) {
+    pub(in crate::engine) fn run_jobs(
+        &mut self,
+        now: Now,
+        is_tick: bool,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
         self.settle_recovered(now, store);
+        for refused in &mut self.drain.paused {
+            // One that was edited has no error any more.
+            let is_refused = |id: &JobId| self.jobs.held(*id).is_some_and(|held| held.last_error.is_some());
+            *refused = refused.filter(is_refused);
+        }
         if self.jobs.waiting() == 0 && self.drain.is_idle() {
             return;
         }
         self.jobs.handle_time(now.mono_us);
-        for id in self.jobs.overdue(now.mono_us) {
+        // After a freeze answers that came in time are read late: all that has come is heard before a tick.
+        let overdue = if is_tick { self.jobs.overdue(now.mono_us) } else { Vec::new() };
+        for id in overdue {
             self.handle_overdue(now, id, store);
         }
         for id in self.jobs.expired(self.drain.clock.now_ms(now)) {
@@ -187,20 +214,26 @@ impl Engine {
     /// The kinds of which a job may start now, if not too many are under way.
     pub(super) fn open_kinds(&self, now: Now) -> Vec<JobKind> {
         let is_open = |kind: &JobKind| {
-            !self.drain.paused.contains(kind)
+            !self.is_paused(*kind)
                 && match kind {
                     JobKind::Event => self.session.is_open(),
                     JobKind::Request => self.may_request(now),
-                    JobKind::Handler => true,
+                    // Whose timers stand still cannot renew a lease.
+                    JobKind::Handler => !self.session.is_at_rest(),
                 }
         };
         JobKind::ALL.into_iter().filter(is_open).collect()
     }
 
+    /// Whether jobs of this kind wait for another token. Where the job is gone that was refused, another one tells.
+    fn is_paused(&self, kind: JobKind) -> bool {
+        self.drain.paused[kind as usize].is_some()
+    }
+
     /// Whether a request may go out, apart from what the system says of the network.
     fn may_request_at_all(&self) -> bool {
         let has_token = self.session.token().is_some() || !self.settings.token_required;
-        has_token && !self.session.is_at_rest() && !self.drain.paused.contains(&JobKind::Request)
+        has_token && !self.session.is_at_rest() && !self.is_paused(JobKind::Request)
     }
 
     fn may_request(&self, now: Now) -> bool {
@@ -340,6 +373,15 @@ impl Engine {
         let lease_ms = self.settings.job_lease_ms;
         self.jobs.extend(job, now.after_ms(lease_ms));
         Ok(JobReply::Extended { lease_ms })
+    }
+
+    /// JavaScript may stand still in the background, with the timers that renew leases: what it does goes on when it does.
+    pub(in crate::engine) fn renew_leases(&mut self, now: Now) {
+        let until_us = now.after_ms(self.settings.job_lease_ms);
+        let is_handlers =
+            |id: &JobId| self.jobs.held(*id).is_some_and(|held| held.job.kind() == JobKind::Handler);
+        let leased: Vec<JobId> = self.jobs.running().keys().copied().filter(is_handlers).collect();
+        leased.into_iter().for_each(|id| self.jobs.extend(id, until_us));
     }
 
     /// Whether every event and request up to this number has ended; an error if one of them cannot for now.

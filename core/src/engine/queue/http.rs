@@ -40,6 +40,8 @@ pub struct HttpResponse {
     /// By their names in lower case; one value each.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// Whether the client's token goes along with such a request, if there is one: else another token changes nothing.
+    pub takes_token: bool,
 }
 
 /// The headers of a response that an app is told.
@@ -93,7 +95,8 @@ pub(super) fn read_response(
         return Ok(vec![result(response)]);
     }
     let (category, code, counts) = match status {
-        401 => (Category::Auth, Code::Unauthorized, false),
+        401 if response.takes_token => (Category::Auth, Code::Unauthorized, false),
+        401 => (Category::Validation, Code::Unauthorized, true),
         // The proxy wants something, or the line was too slow: the server has not seen it.
         407 | 408 => (Category::Network, Code::Unreachable, false),
         409 => (Category::Conflict, Code::Conflict, true),
@@ -110,8 +113,6 @@ pub(super) fn read_response(
     let advice_ms = response.headers.get("retry-after");
     let advice_ms =
         advice_ms.and_then(|value| http_date::retry_after_ms(value, date_ms.or(Some(now.wall_ms))));
-    // Maintenance that says when it ends is not the job's fault either.
-    let counts = counts && !(status == 503 && advice_ms.is_some());
     let message = match status {
         300..=399 => format!("the server redirects (status {status}); redirects are not followed"),
         _ => format!("the server answered with status {status}{}", said(&response)),
@@ -143,7 +144,7 @@ fn read_json(body: &[u8]) -> Option<Argument> {
 
 /// `{status, headers, body}`: the body as JSON or text if it is, else as bytes.
 fn result(response: HttpResponse) -> Argument {
-    let HttpResponse { status, headers, body } = response;
+    let HttpResponse { status, headers, body, .. } = response;
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
     let json = is_json.then(|| read_json(&body)).flatten();
     let body = match json {
@@ -173,7 +174,7 @@ mod tests {
 
     fn failure_with(status: u16, headers: &[(&str, &str)]) -> Failure {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let response = HttpResponse { status, headers, body: Vec::new() };
+        let response = HttpResponse { status, headers, body: Vec::new(), takes_token: true };
         match read_response(Ok(response), NOW) {
             Err(failure) => failure,
             Ok(result) => unreachable!("{result:?}"),

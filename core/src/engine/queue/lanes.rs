@@ -135,6 +135,12 @@ impl Lanes {
         self.lanes.get(name)?.first()
     }
 
+    /// The last job of a lane, under way or not.
+    pub(super) fn last(&self, name: &str) -> Option<JobId> {
+        let lane = self.lanes.get(name)?;
+        lane.jobs.last().max(lane.running.last()).copied()
+    }
+
     /// Whether nothing of the lane, under way or not, comes before this job.
     pub(super) fn is_first(&self, name: &str, id: JobId) -> bool {
         let Some(lane) = self.lanes.get(name) else { return true };
@@ -239,6 +245,13 @@ impl Lanes {
         let hurried: Vec<String> = lanes.map(|(name, _)| name.clone()).collect();
         hurried.iter().for_each(|name| self.end_wait(name));
         hurried
+    }
+
+    /// Ends the waiting of a lane that waits without having been told to.
+    pub(super) fn hurry(&mut self, name: &str) {
+        if self.lanes.get(name).is_some_and(|lane| lane.wait.is_some_and(|wait| wait.can_be_hurried)) {
+            self.end_wait(name);
+        }
     }
 
     fn end_wait(&mut self, name: &str) {

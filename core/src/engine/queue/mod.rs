@@ -169,9 +169,19 @@ impl Jobs {
         self.ended.values()
     }
 
-    /// The job that waits, or runs, and is the same as this one.
+    /// The job that is the same as this one: by the app's key any that has not ended; by what it does only the last of its lane,
+    /// and only while it waits. What others came behind is to be done again, and what is under way may be done already.
     pub(super) fn duplicate_of(&self, job: &Job) -> Option<JobId> {
-        self.dedupe.find(job, |id| self.held.get(&id).map(|held| &held.job))
+        match &job.dedupe_key {
+            Some(key) => self.dedupe.find(key),
+            None if job.dedupe => {
+                let id = self.lanes.last(&job.lane)?;
+                let last = self.held.get(&id).filter(|held| held.run.is_none())?;
+                let by_work = last.job.dedupe && last.job.dedupe_key.is_none();
+                (by_work && last.job.work == job.work).then_some(id)
+            }
+            None => None,
+        }
     }
 
     /// Takes a job that is not durable yet.
@@ -377,6 +387,12 @@ impl Jobs {
         }
     }
 
+    /// The same of one lane.
+    pub(super) fn hurry_lane(&mut self, lane: &str) {
+        self.lanes.hurry(lane);
+        self.refile(lane);
+    }
+
     /// Ends the waiting of lanes whose time has come.
     pub(super) fn handle_time(&mut self, now_us: u64) {
         for lane in self.lanes.take_due(now_us) {
@@ -388,6 +404,11 @@ impl Jobs {
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let runs = self.running.values().map(|run| run.deadline_us);
         runs.chain(self.lanes.next_deadline()).min()
+    }
+
+    /// When the first lane that waits goes on.
+    pub(super) fn next_lane_us(&self) -> Option<u64> {
+        self.lanes.next_deadline()
     }
 
     /// Attempts that have taken too long.

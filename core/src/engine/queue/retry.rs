@@ -12,7 +12,7 @@ pub struct Failure {
     pub error: JobError,
     /// The advice that came with it, at most [`RETRY_AFTER_MS_MAX`].
     pub retry_after_ms: Option<u64>,
-    /// Whether it uses up an attempt, if its category does at all. Being asked to come later does not.
+    /// Whether it uses up an attempt, if its category does at all. One that comes with advice never does.
     pub counts: bool,
 }
 
@@ -32,7 +32,8 @@ impl Failure {
     }
 
     pub fn uses_up_an_attempt(&self) -> bool {
-        self.counts && !matches!(self.error.category, Category::Network | Category::Auth)
+        let is_blamed = self.counts && self.retry_after_ms.is_none();
+        is_blamed && !matches!(self.error.category, Category::Network | Category::Auth)
     }
 
     /// What an answer `{error: {code, message, retry_after_ms?}}` means.
@@ -84,6 +85,8 @@ mod tests {
         assert!(!counted(Category::Network) && !counted(Category::Auth));
         assert!(counted(Category::Server) && counted(Category::Conflict) && counted(Category::Unknown));
         assert!(!Failure::of_answer("rate_limited", "", None).uses_up_an_attempt());
+        let later = |code| Failure::of_answer(code, "", Some(5_000)).uses_up_an_attempt();
+        assert!(!later("unavailable") && !later("conflict") && !later("internal"));
     }
 
     #[test]

@@ -68,9 +68,12 @@ impl Engine {
                 Failure::new(Category::Server, "timeout", "the server did not acknowledge the event")
             }
             JobKind::Request => Failure::new(Category::Network, "timeout", "the request took too long"),
-            JobKind::Handler => {
-                Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
-            }
+            JobKind::Handler if self.session.is_at_rest() => return self.renew_leases(now),
+            // Its JavaScript stood still, or is gone: nothing says that the job failed.
+            JobKind::Handler => Failure {
+                counts: false,
+                ..Failure::new(Category::Unknown, "timeout", "the handler did not answer in time")
+            },
         };
         self.wire.forget(|request| *request == Request::Job(id));
         self.job_failed(now, id, failure, store);
@@ -125,16 +128,16 @@ impl Engine {
         self.jobs.note_failure(id, failure.error.clone(), attempts);
         match failure.error.category.retry() {
             Retry::Never => return self.bury_job(now, id, DeadReason::Refused, failure.error, store),
-            Retry::Later if is_last => {
-                return self.bury_job(now, id, DeadReason::AttemptsSpent, failure.error, store);
-            }
             Retry::Later => {
                 let failures = self.jobs.count_failure(&lane);
                 self.delay_lane(now, &lane, failures, failure.retry_after_ms);
+                if is_last {
+                    return self.bury_job(now, id, DeadReason::AttemptsSpent, failure.error, store);
+                }
             }
             // With a token that has been replaced meanwhile it says nothing.
             Retry::AfterAuth if began_with == Some(self.drain.token_changes) => {
-                self.drain.paused.insert(kind);
+                self.drain.pause(kind, id);
             }
             Retry::AfterAuth => {}
         }
@@ -161,8 +164,11 @@ impl Engine {
         store: &mut dyn Store,
     ) {
         let Some(lane) = self.jobs.held(id).map(|held| held.job.lane.clone()) else { return };
-        // The next job of the lane must not pay for this one.
-        self.jobs.reset_lane(&lane, id);
+        if reason != DeadReason::AttemptsSpent {
+            // The next job of the lane must not pay for this one. Of spent attempts the server may be the reason, and then each
+            // job would be given up as fast as it could be tried.
+            self.jobs.reset_lane(&lane, id);
+        }
         if let Some(ended) = self.bury_one(now, id, reason, error) {
             self.tell_death(&ended);
             self.append(Record::JobEnded(ended), store);

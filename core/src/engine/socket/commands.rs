@@ -90,10 +90,7 @@ impl Engine {
     }
 
     fn outgoing(&self, namespace: Namespace, event: String, args: &[Argument]) -> Result<Outgoing, Error> {
-        check_event_name(&event, NAME_BYTES_MAX).map_err(invalid)?;
-        if namespace == *self.wire.main() && OWN_EVENTS.contains(&event.as_str()) {
-            return Err(Error::new(Code::Invalid, format!("{event} is an event of the sync protocol")));
-        }
+        self.check_event(&namespace, &event)?;
         let args = args.iter().map(|arg| arg.to_payload(self.wire.parser()));
         let args = args.collect::<Result<Vec<Payload>, _>>().map_err(invalid)?;
         Ok(Outgoing { namespace, event, args, ticket: None })
@@ -107,6 +104,15 @@ impl Engine {
         }
         let message = format!("{} bytes wait for the connection, at most {bytes_max} may", self.unsent_bytes);
         Err(Error::new(Code::QueueFull, message))
+    }
+
+    /// Refuses the name of an event that an app cannot send.
+    pub(in crate::engine) fn check_event(&self, namespace: &Namespace, event: &str) -> Result<(), Error> {
+        check_event_name(event, NAME_BYTES_MAX).map_err(invalid)?;
+        if *namespace == *self.wire.main() && OWN_EVENTS.contains(&event) {
+            return Err(Error::new(Code::Invalid, format!("{event} is an event of the sync protocol")));
+        }
+        Ok(())
     }
 
     fn buffer(&mut self, outgoing: Outgoing) -> Result<(), Error> {

@@ -58,7 +58,7 @@ fn an_event_is_sent_when_connected_and_is_gone_with_its_answer() {
     assert_eq!(bench.queued(), 0);
 }
 
-fn request(url: &str) -> NewJob {
+pub(super) fn request(url: &str) -> NewJob {
     NewJob::new(JobWork::Request {
         method: "POST".to_owned(),
         url: url.to_owned(),
@@ -67,19 +67,22 @@ fn request(url: &str) -> NewJob {
     })
 }
 
-fn handler(key: &str, n: i64) -> NewJob {
+pub(super) fn handler(key: &str, n: i64) -> NewJob {
     NewJob::new(JobWork::Handler { key: key.to_owned(), payload: Argument::Int(n) })
 }
 
-fn failure(code: &str) -> serde_json::Value {
+pub(super) fn failure(code: &str) -> serde_json::Value {
     serde_json::json!({ "error": { "code": code, "message": "no" } })
 }
 
 /// Answers the request that goes out next.
-fn respond(bench: &mut Bench, status: u16) {
+pub(super) fn respond(bench: &mut Bench, status: u16) {
+    respond_with(bench, HttpResponse { status, headers: BTreeMap::new(), body: vec![], takes_token: true });
+}
+
+pub(super) fn respond_with(bench: &mut Bench, response: HttpResponse) {
     let (job, run, _) = bench.http.pop_front().expect("no request");
-    let headers = BTreeMap::new();
-    bench.input(Input::HttpDone { job, run, result: Ok(HttpResponse { status, headers, body: vec![] }) });
+    bench.input(Input::HttpDone { job, run, result: Ok(response) });
 }
 
 fn break_off(bench: &mut Bench) {
@@ -88,7 +91,7 @@ fn break_off(bench: &mut Bench) {
     bench.input(Input::HttpDone { job, run, result });
 }
 
-fn answer_event<T: serde::Serialize>(bench: &mut Bench, body: &T) -> String {
+pub(super) fn answer_event<T: serde::Serialize>(bench: &mut Bench, body: &T) -> String {
     let (ack, name, _) = bench.emitted.pop_front().expect("nothing was emitted");
     bench.answer(ack, body);
     name
@@ -103,7 +106,7 @@ pub(super) fn dead_letters(bench: &mut Bench) -> Vec<(u64, DeadReason)> {
     }
 }
 
-fn leases(bench: &mut Bench) -> Vec<(u64, u64)> {
+pub(super) fn leases(bench: &mut Bench) -> Vec<(u64, u64)> {
     let events = std::mem::take(&mut bench.events).into_iter();
     let leases = events.filter_map(|event| match event {
         Event::Job { event: JobEvent::Leased { job, lease, .. } } => Some((job, lease)),
@@ -112,7 +115,7 @@ fn leases(bench: &mut Bench) -> Vec<(u64, u64)> {
     leases.collect()
 }
 
-fn attempts(bench: &Bench, job: u64) -> u32 {
+pub(super) fn attempts(bench: &Bench, job: u64) -> u32 {
     bench.engine.jobs.held(job).expect("the job is gone").job.attempts
 }
 
@@ -163,6 +166,24 @@ fn an_equal_job_that_has_not_ended_is_the_same_job() {
     assert_eq!(bench.emitted.len(), 1);
     answer_event(&mut bench, &1);
     enqueue(&mut bench, event("like", 1));
+}
+
+#[test]
+fn a_job_that_equals_one_with_others_behind_it_or_under_way_is_another_job() {
+    let mut bench = Bench::new();
+    for liked in [1, 0, 1] {
+        enqueue(&mut bench, event("like", liked));
+    }
+    bench.open();
+    let (ack, _, args) = bench.emitted.pop_front().unwrap();
+    bench.answer(ack, &1);
+    let (ack, _, second) = bench.emitted.pop_front().unwrap();
+    bench.answer(ack, &1);
+    assert_eq!((&args[0], &second[0]), (&Argument::Int(1), &Argument::Int(0)));
+    enqueue(&mut bench, event("like", 1));
+    answer_event(&mut bench, &1);
+    answer_event(&mut bench, &1);
+    assert_eq!(bench.queued(), 0);
 }
 
 #[test]
@@ -280,10 +301,8 @@ fn a_refusal_of_a_token_that_was_replaced_meanwhile_pauses_nothing() {
 fn advice_on_when_to_come_back_is_followed_and_uses_up_no_attempt() {
     let mut bench = Bench::new();
     let job = enqueue(&mut bench, request("/a"));
-    let (id, run, _) = bench.http.pop_front().unwrap();
     let headers = [("retry-after".to_owned(), "120".to_owned())].into();
-    let result = Ok(HttpResponse { status: 503, headers, body: vec![] });
-    bench.input(Input::HttpDone { job: id, run, result });
+    respond_with(&mut bench, HttpResponse { status: 503, headers, body: vec![], takes_token: true });
     bench.advance_ms(119_000);
     assert_eq!(bench.http.len(), 0);
     bench.advance_ms(1_001);
@@ -356,6 +375,27 @@ fn a_network_that_the_system_denies_is_probed_by_one_request() {
     bench.advance_ms(bench.settings.offline_probe_ms);
     assert_eq!(bench.http.len(), 1);
     respond(&mut bench, 200);
+    assert_eq!(bench.http.len(), 1);
+}
+
+#[test]
+fn a_network_report_that_says_nothing_new_neither_ends_a_wait_nor_puts_off_a_probe() {
+    let mut bench = Bench::new();
+    let report = |bench: &mut Bench, available, kind: &str| {
+        let network = Network { available, kind: kind.to_owned(), expensive: false };
+        bench.call(Command::SetNetwork { network }).unwrap();
+    };
+    report(&mut bench, true, "wifi");
+    enqueue(&mut bench, request("/a"));
+    respond(&mut bench, 500);
+    report(&mut bench, true, "wifi");
+    assert_eq!(bench.http.len(), 0);
+    report(&mut bench, true, "cellular");
+    respond(&mut bench, 500);
+    report(&mut bench, false, "none");
+    bench.advance_ms(bench.settings.offline_probe_ms / 2);
+    report(&mut bench, false, "none");
+    bench.advance_ms(bench.settings.offline_probe_ms / 2);
     assert_eq!(bench.http.len(), 1);
 }
 

@@ -16,6 +16,8 @@ mod faulty_store;
 mod folding;
 mod job_deaths;
 mod job_expiry;
+mod job_failures;
+mod job_names;
 mod jobs;
 mod liveness;
 mod presence;
