@@ -47,6 +47,32 @@ struct Opened {
     followed: Option<Followed>,
 }
 
+impl Registry {
+    /// Under the lock that a hint is set under: what a client is told last is what was said last.
+    fn post_all(&self, command: &Command) {
+        self.clients.values().for_each(|opened| opened.post(command.clone()));
+    }
+
+    /// Notes what is followed by every client that is for the background; whether there is one.
+    fn leave_screen(&mut self) -> bool {
+        let followed =
+            self.clients.iter_mut().filter_map(|(handle, opened)| Some((*handle, opened.followed.as_mut()?)));
+        let noted = followed.map(|(handle, followed)| {
+            followed.leave_screen();
+            background::note(handle, followed.said());
+        });
+        noted.count() > 0
+    }
+}
+
+impl Opened {
+    fn post(&self, command: Command) {
+        if let Err(error) = self.client.post(command) {
+            tracing::error!(%error, "command not posted");
+        }
+    }
+}
+
 static REGISTRY: Lazy<Mutex<Registry>> = Lazy::new(Mutex::default);
 
 /// Held while a client opens or closes, so that nobody finds a directory half closed.
@@ -88,14 +114,16 @@ pub async fn call(client: u64, command: Parcel) -> Parcel {
     Parcel::pack(&envelope).unwrap_or_else(|_| UNENCODED.to_owned().into())
 }
 
-/// Tells every client of the process whether the app is on screen.
+/// Tells every client of the process whether the app is on screen. Returns at once: hosts call it on the thread that draws.
 pub fn set_app_state(state: AppState) {
-    registry().app_state = state;
-    post_all(&Command::SetAppState { state });
-    if state == AppState::Background {
-        // What is followed now is what to look after until the app is seen again.
-        let handles: Vec<u64> = registry().clients.keys().copied().collect();
-        handles.into_iter().for_each(keep_record);
+    let is_left = {
+        let mut registry = registry();
+        registry.app_state = state;
+        registry.post_all(&Command::SetAppState { state });
+        state == AppState::Background && registry.leave_screen()
+    };
+    if is_left {
+        background::settle_soon();
     }
 }
 
@@ -103,8 +131,9 @@ pub fn set_app_state(state: AppState) {
 /// `ethernet`, `none` or `unknown`.
 pub fn set_network(available: bool, expensive: bool, kind: String) {
     let network = Network { available, expensive, kind };
-    registry().network = network.clone();
-    post_all(&Command::SetNetwork { network });
+    let mut registry = registry();
+    registry.network = network.clone();
+    registry.post_all(&Command::SetNetwork { network });
 }
 
 /// Takes the log: a JSON array of [`LogLine`](syncline::logging::LogLine)s at a time. Returns whether it did.
@@ -138,6 +167,7 @@ pub async fn close_all() {
     for Opened { client, .. } in opened.into_values() {
         close(&client).await;
     }
+    background::settle();
 }
 
 async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenReply, Error> {
@@ -155,7 +185,7 @@ async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenRep
     let is_recorded = record.is_some();
     let (handle, _) = start(config, record, None, deliver_to).await?;
     match directory {
-        _ if is_recorded => keep_record(handle),
+        _ if is_recorded => keep(handle, |_| ()),
         Some(directory) => background::forget(&directory),
         None => {}
     }
@@ -230,14 +260,19 @@ async fn execute(handle: u64, command: Parcel) -> Result<syncline::Reply, Error>
     let command: Command = command.unpack().map_err(|error| invalid("command", &error))?;
     if command == Command::Close {
         let _alone = LIFECYCLE.lock().await;
-        return remove(handle).ok_or_else(|| not_open(handle))?.execute(command).await;
+        let closed = remove(handle).ok_or_else(|| not_open(handle))?.execute(command).await;
+        background::settle();
+        return closed;
     }
     let client = find(handle)?;
-    if let Command::SetToken { token, .. } = &command
-        && with_followed(handle, |followed| followed.set_token(token.as_ref().map(Secret::expose))).is_some()
-    {
-        // Before anything else: one that was taken back must not be used again, however this call ends.
-        keep_record(handle);
+    // Before anything else: a token that was taken back must not be used again, however this call ends.
+    match &command {
+        Command::SetToken { token, .. } => {
+            keep(handle, |followed| followed.set_token(token.as_ref().map(Secret::expose)));
+        }
+        // Signed out: there is no other token to be had.
+        Command::TokenFailed { retryable: false, .. } => keep(handle, |followed| followed.set_token(None)),
+        _ => {}
     }
     let note = Note::of(&command);
     let reply = client.execute(command).await?;
@@ -251,10 +286,14 @@ fn with_followed<T>(handle: u64, work: impl FnOnce(&mut Followed) -> T) -> Optio
     Some(work(registry().clients.get_mut(&handle)?.followed.as_mut()?))
 }
 
-/// Has the device keep what is known of a client, if it is for the background.
-fn keep_record(handle: u64) {
-    if with_followed(handle, |_| ()).is_some() {
-        background::keep(|| with_followed(handle, |followed| followed.now()));
+/// Has the device keep what is known of a client after a change, if it is for the background.
+fn keep(handle: u64, change: impl FnOnce(&mut Followed)) {
+    let noted = with_followed(handle, |followed| {
+        change(followed);
+        background::note(handle, followed.said());
+    });
+    if noted.is_some() {
+        background::settle();
     }
 }
 
@@ -270,15 +309,6 @@ fn deliver(sink: &dyn EventSink, client: u64, events: &[Event]) {
     match Parcel::pack(events) {
         Ok(events) => sink.events(client, events),
         Err(error) => tracing::error!(%error, "events not encoded"),
-    }
-}
-
-fn post_all(command: &Command) {
-    let clients: Vec<Client> = registry().clients.values().map(|opened| opened.client.clone()).collect();
-    for client in clients {
-        if let Err(error) = client.post(command.clone()) {
-            tracing::error!(%error, "command not posted");
-        }
     }
 }
 

@@ -19,6 +19,9 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::task::JoinHandle;
 
+#[path = "background/kept.rs"]
+mod kept;
+
 const ROOM: &str = "list:a";
 /// Longer than any test waits.
 const LONG_MS: u64 = 600_000;
@@ -27,6 +30,8 @@ struct Phone {
     root: Mutex<PathBuf>,
     secrets: Mutex<BTreeMap<String, Vec<u8>>>,
     locked: Mutex<bool>,
+    /// Held by a test while the device shall take its time.
+    busy: Mutex<()>,
     /// How often it is asked for rounds, if it is.
     every_ms: Mutex<Option<u64>>,
 }
@@ -52,6 +57,7 @@ impl System for Phone {
     }
 
     fn keep_secret(&self, name: String, secret: Vec<u8>) -> Result<(), DeviceError> {
+        drop(self.busy.lock().unwrap());
         self.unlocked()?.insert(name, secret);
         Ok(())
     }
@@ -89,6 +95,7 @@ impl Bench {
             root: Mutex::new(root.path().join("syncline")),
             secrets: Mutex::default(),
             locked: Mutex::new(false),
+            busy: Mutex::default(),
             every_ms: Mutex::new(None),
         });
         json_set_device(phone.clone());
@@ -110,9 +117,24 @@ impl Bench {
         })
     }
 
+    /// The options of an app with `getToken`.
+    fn options_without_token(&self, url: &str) -> Json {
+        let mut options = self.options(url);
+        options.as_object_mut().unwrap().remove("token");
+        options
+    }
+
     /// What JavaScript does: opens, follows a room, writes a note, is put into the background, and is killed.
     async fn app_came_and_went(&self, options: &Json) {
+        self.app_came_and_went_with(options, None).await;
+    }
+
+    /// The same with a token that is fetched when the client is open.
+    async fn app_came_and_went_with(&self, options: &Json, fetched: Option<&str>) {
         let client = open(options).await;
+        if let Some(token) = fetched {
+            call(client, json!({"type": "setToken", "token": token})).await;
+        }
         call(client, json!({"type": "subscribe", "room": ROOM})).await;
         call(client, create("from the phone")).await;
         json::set_app_state(AppState::Background);
@@ -299,38 +321,6 @@ async fn a_token_that_the_server_refuses_ends_the_round_at_once() {
     bench.app_came_and_went(&options).await;
     assert_eq!(round().await, BackgroundOutcome::Incomplete);
     server.stop().await;
-}
-
-#[tokio::test]
-async fn a_token_that_is_taken_back_is_forgotten_and_no_round_is_made_without_one() {
-    let bench = Bench::new().await;
-    let (listener, url) = silent();
-    let options = bench.options(&url);
-    let client = open(&options).await;
-    let old = options["token"].as_str().unwrap();
-    assert!(bench.phone.holds(old));
-    call(client, json!({"type": "setToken", "token": "another"})).await;
-    assert!(bench.phone.holds("another") && !bench.phone.holds(old));
-    call(client, json!({"type": "setToken", "token": null})).await;
-    assert!(!bench.phone.holds("another"));
-    json::close_all().await;
-    assert_eq!(round().await, BackgroundOutcome::Complete);
-    listener.set_nonblocking(true).unwrap();
-    assert!(listener.accept().is_err(), "nobody connected");
-}
-
-#[tokio::test]
-async fn a_client_that_is_opened_without_the_option_is_forgotten() {
-    let bench = Bench::new().await;
-    let (_listener, url) = silent();
-    let mut options = bench.options(&url);
-    open(&options).await;
-    options.as_object_mut().unwrap().remove("background");
-    open(&options).await;
-    assert!(bench.phone.secrets.lock().unwrap().is_empty());
-    assert_eq!(*bench.phone.every_ms.lock().unwrap(), None);
-    json::close_all().await;
-    assert_eq!(round().await, BackgroundOutcome::Nothing);
 }
 
 #[tokio::test]
