@@ -48,6 +48,17 @@ struct Opened {
 }
 
 impl Registry {
+    /// Adds a client that was told what had been `heard` when it began to open, and tells it what has come since.
+    fn add(&mut self, handle: u64, opened: Opened, heard: &(AppState, Network)) {
+        if self.app_state != heard.0 {
+            opened.post(Command::SetAppState { state: self.app_state });
+        }
+        if self.network != heard.1 {
+            opened.post(Command::SetNetwork { network: self.network.clone() });
+        }
+        self.clients.insert(handle, opened);
+    }
+
     /// Under the lock that a hint is set under: what a client is told last is what was said last.
     fn post_all(&self, command: &Command) {
         self.clients.values().for_each(|opened| opened.post(command.clone()));
@@ -202,16 +213,14 @@ pub(crate) async fn start<S: syncline::EventSink>(
 ) -> Result<(u64, Client), Error> {
     let connects = std::mem::replace(&mut config.auto_connect, false);
     let directory = config.directory.clone();
-    let (handle, hints) = {
+    let (handle, heard) = {
         let mut registry = registry();
         registry.last_handle += 1;
-        let state = Command::SetAppState { state: app_state.unwrap_or(registry.app_state) };
-        (registry.last_handle, [state, Command::SetNetwork { network: registry.network.clone() }])
+        (registry.last_handle, (registry.app_state, registry.network.clone()))
     };
     let client = Client::open(config, sink(handle)).await?;
-    for hint in hints {
-        client.execute(hint).await?;
-    }
+    client.execute(Command::SetAppState { state: app_state.unwrap_or(heard.0) }).await?;
+    client.execute(Command::SetNetwork { network: heard.1.clone() }).await?;
     if connects {
         client.post(Command::Connect)?;
     }
@@ -220,7 +229,7 @@ pub(crate) async fn start<S: syncline::EventSink>(
         directory: directory.map(canonical),
         followed: record.map(Followed::new),
     };
-    registry().clients.insert(handle, opened);
+    registry().add(handle, opened, &heard);
     Ok((handle, client))
 }
 
@@ -332,4 +341,32 @@ fn invalid(what: &str, error: &serde_json::Error) -> Error {
 /// removal.
 fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use syncline::StoreKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_system_says_while_a_client_opens_reaches_it() {
+        let config = ClientConfig {
+            store: StoreKind::Memory,
+            auto_connect: false,
+            ..ClientConfig::new("http://127.0.0.1:9".to_owned())
+        };
+        let said_meanwhile = |_| {
+            set_app_state(AppState::Background);
+            set_network(false, false, "none".to_owned());
+            |_: Vec<Event>| {}
+        };
+        let (handle, client) = start(config, None, None, said_meanwhile).await.unwrap();
+        let trace = client.execute(Command::Trace).await.unwrap();
+        let told = serde_json::to_string(&trace).unwrap();
+        assert!(told.contains("Background") && told.contains("available: false"), "{told}");
+        close(&remove(handle).unwrap()).await;
+    }
 }
