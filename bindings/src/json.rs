@@ -19,6 +19,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::background::{self, Followed, Note, Record};
 use crate::device;
+use crate::rest::Activity;
 
 pub use crate::parcel::Parcel;
 pub use syncline::engine::io::AppState;
@@ -192,7 +193,13 @@ async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenRep
         close(&former).await;
     }
     let directory = config.directory.clone();
-    let deliver_to = |handle| move |events: Vec<Event>| deliver(&*sink, handle, &events);
+    let deliver_to = |handle| {
+        let activity = Activity::of(handle);
+        move |events: Vec<Event>| {
+            activity.note(&events);
+            deliver(&*sink, handle, &events);
+        }
+    };
     let is_recorded = record.is_some();
     let (handle, _) = start(config, record, None, deliver_to).await?;
     match directory {

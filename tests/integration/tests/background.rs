@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use serde_json::{Value as Json, json};
 use syncline_ffi::background::{BackgroundOutcome, json_background_sync};
 use syncline_ffi::cancel::CancelHandle;
 use syncline_ffi::device::{Device as System, DeviceError, json_set_device};
 use syncline_ffi::json::{self, AppState, EventSink, Parcel};
+use syncline_ffi::rest::json_at_rest;
 use syncline_integration::{Device, PATIENCE, TestServer, token};
 use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
@@ -142,6 +144,19 @@ impl Bench {
     }
 }
 
+/// Takes how the connection is.
+struct Watcher(mpsc::SyncSender<String>);
+
+impl EventSink for Watcher {
+    fn events(&self, _client: u64, events: Parcel) {
+        let events: Vec<Json> = serde_json::from_str(&events.text).unwrap();
+        for event in events.iter().filter(|event| event["type"] == "connection") {
+            // Nobody asks any more when the test is over.
+            let _ = self.0.try_send(event["status"]["state"].as_str().unwrap().to_owned());
+        }
+    }
+}
+
 struct Deaf;
 
 impl EventSink for Deaf {
@@ -149,7 +164,11 @@ impl EventSink for Deaf {
 }
 
 async fn try_open(options: &Json) -> Json {
-    serde_json::from_str(&json::open(options.to_string(), Arc::new(Deaf)).await).unwrap()
+    try_open_for(options, Arc::new(Deaf)).await
+}
+
+async fn try_open_for(options: &Json, sink: Arc<dyn EventSink>) -> Json {
+    serde_json::from_str(&json::open(options.to_string(), sink).await).unwrap()
 }
 
 async fn open(options: &Json) -> u64 {
@@ -240,6 +259,32 @@ async fn an_app_that_is_not_running_sends_what_waits_and_gets_what_is_new() {
     assert!(holds(client, "from bob").await);
     assert_eq!(call(client, json!({"type": "queue"})).await["count"], 0);
     json::close_all().await;
+}
+
+#[tokio::test]
+async fn the_clients_are_at_rest_when_the_grace_in_the_background_is_over() {
+    let bench = Bench::new().await;
+    let data = TempDir::new().unwrap();
+    let server = TestServer::start(data.path()).await;
+    let mut options = bench.options(&server.url());
+    options["settings"] = json!({"backgroundGraceMs": 50});
+    let (watcher, states) = mpsc::sync_channel(64);
+    let reply = try_open_for(&options, Arc::new(Watcher(watcher))).await;
+    let client = reply["ok"]["client"].as_u64().unwrap();
+    call(client, json!({"type": "connect"})).await;
+    while states.recv_timeout(PATIENCE).unwrap() != "open" {}
+
+    let cancel = CancelHandle::new();
+    let mut rest = Box::pin(json_at_rest(cancel.clone()));
+    assert!(rest.as_mut().now_or_never().is_none(), "it has a connection");
+    cancel.cancel();
+    tokio::time::timeout(PATIENCE, rest).await.unwrap();
+    let rest = tokio::spawn(json_at_rest(CancelHandle::new()));
+    json::set_app_state(AppState::Background);
+    tokio::time::timeout(PATIENCE, rest).await.unwrap().unwrap();
+    assert_eq!(call(client, json!({"type": "connection"})).await["state"], "suspended");
+    json::close_all().await;
+    server.stop().await;
 }
 
 #[tokio::test]
