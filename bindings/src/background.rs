@@ -1,12 +1,13 @@
 //! Rounds of synchronization without JavaScript, when the system wakes the app up for one.
 //!
 //! What such a round needs is recorded when a client is opened with `background`: its options, its token, and the rooms that it
-//! followed when the app was last seen. All of it is one secret that the device keeps. A directory has one owner in
+//! followed when the app was last seen. All of it is one secret that the device keeps, until the client says otherwise: a start of
+//! the app that has no token yet changes nothing of it. A directory has one owner in
 //! a process: a client that is open does the round itself, and one that opens takes over from the round.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ const RECORDS_BYTES_MAX: usize = 64 << 10;
 const ROOMS_MAX: usize = 64;
 /// Owners of a directory that one round follows.
 const OWNERS_MAX: usize = 4;
+/// The host's key store and scheduler are called on it.
+const KEEPER_STACK_BYTES: usize = 1 << 20;
 
 /// How to open a client when nobody is there to say it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +66,12 @@ impl Record {
         Ok(Some(record))
     }
 
+    /// Whether another one opens the same client: its token is meant for this server, and its rooms are there.
+    fn opens_as(&self, other: &Self) -> bool {
+        let config = ClientConfig { token: self.config.token.clone(), ..other.config.clone() };
+        self.place == other.place && self.encryption == other.encryption && self.config == config
+    }
+
     /// Nobody is there to fetch a token.
     fn lacks_token(&self) -> bool {
         self.config.token.is_none() && self.config.settings.token_required
@@ -72,10 +81,22 @@ impl Record {
 /// What is known of an open client that is for the background.
 #[derive(Debug)]
 pub(crate) struct Followed {
-    record: Record,
+    said: Said,
     /// How often each room is subscribed or watched.
     rooms: BTreeMap<Room, u64>,
     watches: BTreeMap<WatchId, Room>,
+    /// Whether any room ever was.
+    has_followed: bool,
+}
+
+/// A record as far as its client has said it: the rest stays as the device keeps it. A start of the app whose `getToken` does
+/// not answer must not cost the rounds their token.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    record: Record,
+    /// Whether it is known which token there is, or that there is none.
+    token: bool,
+    rooms: bool,
 }
 
 /// What of a command concerns the rooms of a record, once it has succeeded.
@@ -101,7 +122,8 @@ impl Note {
 
 impl Followed {
     pub(crate) fn new(record: Record) -> Self {
-        Self { record, rooms: BTreeMap::new(), watches: BTreeMap::new() }
+        let said = Said { token: record.config.token.is_some(), rooms: false, record };
+        Self { said, rooms: BTreeMap::new(), watches: BTreeMap::new(), has_followed: false }
     }
 
     pub(crate) fn take(&mut self, note: Note, reply: &Reply) {
@@ -111,6 +133,7 @@ impl Followed {
                     self.watches.insert(*watch, room.clone());
                 }
                 *self.rooms.entry(room).or_default() += 1;
+                self.has_followed = true;
             }
             Note::Leave(room) => self.leave(&room),
             Note::Unwatch(watch) => {
@@ -122,7 +145,17 @@ impl Followed {
     }
 
     pub(crate) fn set_token(&mut self, token: Option<&str>) {
-        self.record.config.token = token.map(str::to_owned);
+        self.said.record.config.token = token.map(str::to_owned);
+        self.said.token = true;
+    }
+
+    /// The app has left the screen: what is followed is what to look after until it is seen again. A client that has not come
+    /// to follow any room says nothing of them.
+    pub(crate) fn leave_screen(&mut self) {
+        if self.has_followed {
+            self.said.record.rooms = self.rooms.keys().take(ROOMS_MAX).cloned().collect();
+            self.said.rooms = true;
+        }
     }
 
     fn leave(&mut self, room: &Room) {
@@ -133,45 +166,94 @@ impl Followed {
         }
     }
 
-    /// The record with the rooms that are followed now.
-    pub(crate) fn now(&self) -> Record {
-        Record { rooms: self.rooms.keys().take(ROOMS_MAX).cloned().collect(), ..self.record.clone() }
+    pub(crate) fn said(&self) -> Said {
+        self.said.clone()
     }
 }
 
 /// Held while the records are read and kept again.
 static RECORDS: Mutex<()> = Mutex::new(());
 
-/// Keeps a record in place of the one of the same directory. It is taken when nobody else keeps one, so that no older one comes
-/// last. What hinders it is logged: a client works without.
-pub(crate) fn keep(record: impl FnOnce() -> Option<Record>) {
-    let kept = change(|records| {
-        let Some(record) = record() else { return };
-        records.retain(|other| other.place != record.place);
-        records.push(record);
-        let excess = records.len().saturating_sub(RECORDS_MAX);
-        records.drain(..excess);
-    });
-    if let Err(error) = kept {
+/// What clients have said and the device does not keep yet.
+static UNKEPT: Mutex<Unkept> = Mutex::new(Unkept { said: Vec::new(), is_awaited: false });
+
+struct Unkept {
+    /// By the client's handle, in the order in which it was said.
+    said: Vec<(u64, Said)>,
+    /// Whether a thread is about to take it.
+    is_awaited: bool,
+}
+
+/// Notes what a client says, in place of what it said before. To be called under a lock that orders what one client says;
+/// [`settle`] or [`settle_soon`] has the device keep it.
+pub(crate) fn note(client: u64, said: Said) {
+    let mut unkept = unkept();
+    unkept.said.retain(|(other, _)| *other != client);
+    unkept.said.push((client, said));
+}
+
+/// Returns when the device keeps what was said before. What hinders it is logged: a client works without.
+pub(crate) fn settle() {
+    let alone = records_lock();
+    let said = take_unkept();
+    if said.is_empty() {
+        return;
+    }
+    if let Err(error) = change(&alone, said, |_| ()) {
         tracing::warn!(%error, "what the background needs was not kept");
     }
+}
+
+/// The same on a thread of its own: the device takes its time, and the caller draws the app.
+pub(crate) fn settle_soon() {
+    if std::mem::replace(&mut unkept().is_awaited, true) {
+        return;
+    }
+    let thread =
+        std::thread::Builder::new().name("syncline-records".to_owned()).stack_size(KEEPER_STACK_BYTES);
+    if let Err(error) = thread.spawn(settle) {
+        tracing::warn!(%error, "no thread for what the background needs");
+        settle();
+    }
+}
+
+fn unkept() -> MutexGuard<'static, Unkept> {
+    UNKEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_unkept() -> Vec<(u64, Said)> {
+    let mut unkept = unkept();
+    unkept.is_awaited = false;
+    std::mem::take(&mut unkept.said)
+}
+
+fn records_lock() -> MutexGuard<'static, ()> {
+    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Forgets the record of a directory, where there is one.
 pub(crate) fn forget(directory: &Path) {
     let Some(device) = device::current() else { return };
-    let forgotten = Place::of(directory, &*device)
-        .and_then(|place| change(|records| records.retain(|other| other.place != place)));
+    let forgotten = Place::of(directory, &*device).and_then(|place| {
+        let alone = records_lock();
+        change(&alone, take_unkept(), |records| records.retain(|other| other.place != place))
+    });
     if let Err(error) = forgotten {
         tracing::warn!(%error, "what the background needed was not forgotten");
     }
 }
 
-fn change(edit: impl FnOnce(&mut Vec<Record>)) -> Result<(), Error> {
+fn change(
+    _alone: &MutexGuard<'static, ()>,
+    said: Vec<(u64, Said)>,
+    edit: impl FnOnce(&mut Vec<Record>),
+) -> Result<(), Error> {
     let device = device::needed_for("background")?;
-    let _alone = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
     let before = load(&*device)?;
     let mut records = before.clone();
+    for (_, said) in said {
+        replace(&mut records, said);
+    }
     edit(&mut records);
     while records.len() > 1 && encode(&records)?.len() > RECORDS_BYTES_MAX {
         records.remove(0);
@@ -185,6 +267,24 @@ fn change(edit: impl FnOnce(&mut Vec<Record>)) -> Result<(), Error> {
     }
     device.keep_secret(RECORDS_NAME.to_owned(), encode(&records)?)?;
     schedule(&*device, &records)
+}
+
+/// Puts a record in place of the one of the same directory.
+fn replace(records: &mut Vec<Record>, Said { mut record, token, rooms }: Said) {
+    if let Some(at) = records.iter().position(|other| other.place == record.place) {
+        let former = records.remove(at);
+        if former.opens_as(&record) {
+            if !token {
+                record.config.token = former.config.token;
+            }
+            if !rooms {
+                record.rooms = former.rooms;
+            }
+        }
+    }
+    records.push(record);
+    let excess = records.len().saturating_sub(RECORDS_MAX);
+    records.drain(..excess);
 }
 
 fn schedule(device: &dyn Device, records: &[Record]) -> Result<(), Error> {
@@ -230,6 +330,7 @@ pub async fn json_background_sync(cancel: Arc<CancelHandle>) -> BackgroundOutcom
 }
 
 async fn round(cancel: &CancelHandle) -> Result<BackgroundOutcome, Error> {
+    settle();
     let device = device::needed_for("background")?;
     let records = load(&*device)?;
     if records.is_empty() {

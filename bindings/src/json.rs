@@ -19,6 +19,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::background::{self, Followed, Note, Record};
 use crate::device;
+use crate::rest::Activity;
 
 pub use crate::parcel::Parcel;
 pub use syncline::engine::io::AppState;
@@ -45,6 +46,43 @@ struct Opened {
     directory: Option<PathBuf>,
     /// If it is for the background.
     followed: Option<Followed>,
+}
+
+impl Registry {
+    /// Adds a client that was told what had been `heard` when it began to open, and tells it what has come since.
+    fn add(&mut self, handle: u64, opened: Opened, heard: &(AppState, Network)) {
+        if self.app_state != heard.0 {
+            opened.post(Command::SetAppState { state: self.app_state });
+        }
+        if self.network != heard.1 {
+            opened.post(Command::SetNetwork { network: self.network.clone() });
+        }
+        self.clients.insert(handle, opened);
+    }
+
+    /// Under the lock that a hint is set under: what a client is told last is what was said last.
+    fn post_all(&self, command: &Command) {
+        self.clients.values().for_each(|opened| opened.post(command.clone()));
+    }
+
+    /// Notes what is followed by every client that is for the background; whether there is one.
+    fn leave_screen(&mut self) -> bool {
+        let followed =
+            self.clients.iter_mut().filter_map(|(handle, opened)| Some((*handle, opened.followed.as_mut()?)));
+        let noted = followed.map(|(handle, followed)| {
+            followed.leave_screen();
+            background::note(handle, followed.said());
+        });
+        noted.count() > 0
+    }
+}
+
+impl Opened {
+    fn post(&self, command: Command) {
+        if let Err(error) = self.client.post(command) {
+            tracing::error!(%error, "command not posted");
+        }
+    }
 }
 
 static REGISTRY: Lazy<Mutex<Registry>> = Lazy::new(Mutex::default);
@@ -88,14 +126,16 @@ pub async fn call(client: u64, command: Parcel) -> Parcel {
     Parcel::pack(&envelope).unwrap_or_else(|_| UNENCODED.to_owned().into())
 }
 
-/// Tells every client of the process whether the app is on screen.
+/// Tells every client of the process whether the app is on screen. Returns at once: hosts call it on the thread that draws.
 pub fn set_app_state(state: AppState) {
-    registry().app_state = state;
-    post_all(&Command::SetAppState { state });
-    if state == AppState::Background {
-        // What is followed now is what to look after until the app is seen again.
-        let handles: Vec<u64> = registry().clients.keys().copied().collect();
-        handles.into_iter().for_each(keep_record);
+    let is_left = {
+        let mut registry = registry();
+        registry.app_state = state;
+        registry.post_all(&Command::SetAppState { state });
+        state == AppState::Background && registry.leave_screen()
+    };
+    if is_left {
+        background::settle_soon();
     }
 }
 
@@ -103,8 +143,9 @@ pub fn set_app_state(state: AppState) {
 /// `ethernet`, `none` or `unknown`.
 pub fn set_network(available: bool, expensive: bool, kind: String) {
     let network = Network { available, expensive, kind };
-    registry().network = network.clone();
-    post_all(&Command::SetNetwork { network });
+    let mut registry = registry();
+    registry.network = network.clone();
+    registry.post_all(&Command::SetNetwork { network });
 }
 
 /// Takes the log: a JSON array of [`LogLine`](syncline::logging::LogLine)s at a time. Returns whether it did.
@@ -138,6 +179,7 @@ pub async fn close_all() {
     for Opened { client, .. } in opened.into_values() {
         close(&client).await;
     }
+    background::settle();
 }
 
 async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenReply, Error> {
@@ -151,11 +193,17 @@ async fn open_client(config: String, sink: Arc<dyn EventSink>) -> Result<OpenRep
         close(&former).await;
     }
     let directory = config.directory.clone();
-    let deliver_to = |handle| move |events: Vec<Event>| deliver(&*sink, handle, &events);
+    let deliver_to = |handle| {
+        let activity = Activity::of(handle);
+        move |events: Vec<Event>| {
+            activity.note(&events);
+            deliver(&*sink, handle, &events);
+        }
+    };
     let is_recorded = record.is_some();
     let (handle, _) = start(config, record, None, deliver_to).await?;
     match directory {
-        _ if is_recorded => keep_record(handle),
+        _ if is_recorded => keep(handle, |_| ()),
         Some(directory) => background::forget(&directory),
         None => {}
     }
@@ -172,16 +220,14 @@ pub(crate) async fn start<S: syncline::EventSink>(
 ) -> Result<(u64, Client), Error> {
     let connects = std::mem::replace(&mut config.auto_connect, false);
     let directory = config.directory.clone();
-    let (handle, hints) = {
+    let (handle, heard) = {
         let mut registry = registry();
         registry.last_handle += 1;
-        let state = Command::SetAppState { state: app_state.unwrap_or(registry.app_state) };
-        (registry.last_handle, [state, Command::SetNetwork { network: registry.network.clone() }])
+        (registry.last_handle, (registry.app_state, registry.network.clone()))
     };
     let client = Client::open(config, sink(handle)).await?;
-    for hint in hints {
-        client.execute(hint).await?;
-    }
+    client.execute(Command::SetAppState { state: app_state.unwrap_or(heard.0) }).await?;
+    client.execute(Command::SetNetwork { network: heard.1.clone() }).await?;
     if connects {
         client.post(Command::Connect)?;
     }
@@ -190,7 +236,7 @@ pub(crate) async fn start<S: syncline::EventSink>(
         directory: directory.map(canonical),
         followed: record.map(Followed::new),
     };
-    registry().clients.insert(handle, opened);
+    registry().add(handle, opened, &heard);
     Ok((handle, client))
 }
 
@@ -230,14 +276,19 @@ async fn execute(handle: u64, command: Parcel) -> Result<syncline::Reply, Error>
     let command: Command = command.unpack().map_err(|error| invalid("command", &error))?;
     if command == Command::Close {
         let _alone = LIFECYCLE.lock().await;
-        return remove(handle).ok_or_else(|| not_open(handle))?.execute(command).await;
+        let closed = remove(handle).ok_or_else(|| not_open(handle))?.execute(command).await;
+        background::settle();
+        return closed;
     }
     let client = find(handle)?;
-    if let Command::SetToken { token, .. } = &command
-        && with_followed(handle, |followed| followed.set_token(token.as_ref().map(Secret::expose))).is_some()
-    {
-        // Before anything else: one that was taken back must not be used again, however this call ends.
-        keep_record(handle);
+    // Before anything else: a token that was taken back must not be used again, however this call ends.
+    match &command {
+        Command::SetToken { token, .. } => {
+            keep(handle, |followed| followed.set_token(token.as_ref().map(Secret::expose)));
+        }
+        // Signed out: there is no other token to be had.
+        Command::TokenFailed { retryable: false, .. } => keep(handle, |followed| followed.set_token(None)),
+        _ => {}
     }
     let note = Note::of(&command);
     let reply = client.execute(command).await?;
@@ -251,10 +302,14 @@ fn with_followed<T>(handle: u64, work: impl FnOnce(&mut Followed) -> T) -> Optio
     Some(work(registry().clients.get_mut(&handle)?.followed.as_mut()?))
 }
 
-/// Has the device keep what is known of a client, if it is for the background.
-fn keep_record(handle: u64) {
-    if with_followed(handle, |_| ()).is_some() {
-        background::keep(|| with_followed(handle, |followed| followed.now()));
+/// Has the device keep what is known of a client after a change, if it is for the background.
+fn keep(handle: u64, change: impl FnOnce(&mut Followed)) {
+    let noted = with_followed(handle, |followed| {
+        change(followed);
+        background::note(handle, followed.said());
+    });
+    if noted.is_some() {
+        background::settle();
     }
 }
 
@@ -270,15 +325,6 @@ fn deliver(sink: &dyn EventSink, client: u64, events: &[Event]) {
     match Parcel::pack(events) {
         Ok(events) => sink.events(client, events),
         Err(error) => tracing::error!(%error, "events not encoded"),
-    }
-}
-
-fn post_all(command: &Command) {
-    let clients: Vec<Client> = registry().clients.values().map(|opened| opened.client.clone()).collect();
-    for client in clients {
-        if let Err(error) = client.post(command.clone()) {
-            tracing::error!(%error, "command not posted");
-        }
     }
 }
 
@@ -302,4 +348,32 @@ fn invalid(what: &str, error: &serde_json::Error) -> Error {
 /// removal.
 fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use syncline::StoreKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_system_says_while_a_client_opens_reaches_it() {
+        let config = ClientConfig {
+            store: StoreKind::Memory,
+            auto_connect: false,
+            ..ClientConfig::new("http://127.0.0.1:9".to_owned())
+        };
+        let said_meanwhile = |_| {
+            set_app_state(AppState::Background);
+            set_network(false, false, "none".to_owned());
+            |_: Vec<Event>| {}
+        };
+        let (handle, client) = start(config, None, None, said_meanwhile).await.unwrap();
+        let trace = client.execute(Command::Trace).await.unwrap();
+        let told = serde_json::to_string(&trace).unwrap();
+        assert!(told.contains("Background") && told.contains("available: false"), "{told}");
+        close(&remove(handle).unwrap()).await;
+    }
 }

@@ -7,7 +7,7 @@
 //! - [`json`]: the façade for JavaScript: commands and events as JSON text, so that a host carries strings and
 //!   knows no domain name.
 //! - [`device`]: what the façade wants of the device: secrets kept, and to be woken up. [`background`]: what it does then,
-//!   without JavaScript.
+//!   without JavaScript. [`rest`]: whether the clients need time in the background.
 //! - `contract`: the TypeScript declarations of that façade.
 
 pub mod background;
@@ -23,6 +23,7 @@ pub mod listener;
 pub mod logging;
 pub mod parcel;
 pub mod progress;
+pub mod rest;
 pub mod socket;
 pub mod trust;
 pub mod types;

@@ -29,6 +29,10 @@ final class AppStateForwarder {
   private func forward(_ notification: Notification.Name, as state: AppState) {
     let observer = NotificationCenter.default.addObserver(forName: notification, object: nil, queue: nil) { _ in
       setAppState(state: state)
+      // UIKit posts these on the main thread.
+      MainActor.assumeIsolated {
+        if state == .background { BackgroundGrace.begin() } else { BackgroundGrace.end() }
+      }
     }
     observers.append(observer)
   }

@@ -8,7 +8,9 @@ final class EventHub: ClientListener, @unchecked Sendable {
 
   private let lock = NSLock()
   private var live: [UInt64: LiveRows] = [:]
-  private var presence: [String: Broadcast<ClientEvent>] = [:]
+  private var presence: [String: Presence] = [:]
+  /// The last join or leave, which the next one waits for.
+  private var turn: Task<Void, Never>?
   private let listeners = Followers<ClientEvent>()
   private var closed = false
 
@@ -26,7 +28,7 @@ final class EventHub: ClientListener, @unchecked Sendable {
     case .connection(let status): connection.send(status)
     case .queue(let status): queue.send(status)
     case .progress(let progress): self.progress.send(progress)
-    case .presence(let room, _, _, _): presence[room]?.send(event)
+    case .presence(let room, _, _, _): presence[room]?.members.send(event)
     case .rows(let watch, _, _, _, _, _):
       if let rows = live[watch] { rows.apply(event) } else { keep(event) }
     case .room:
@@ -61,18 +63,59 @@ final class EventHub: ClientListener, @unchecked Sendable {
     lock.locked { live[rows.watch] = nil }
   }
 
-  /// Follows a room. `false`: somebody does already.
-  func join(_ room: String) -> Broadcast<ClientEvent>? {
-    lock.locked {
-      guard presence[room] == nil else { return nil }
-      let members = Broadcast<ClientEvent>()
-      presence[room] = members
+  /// Follows a room, which `announce` tells the core. Each needs its `leave`, unless it throws.
+  func join(
+    _ room: String, _ announce: @escaping @Sendable () async throws -> Void
+  ) async throws -> Broadcast<ClientEvent> {
+    try await inTurn { [self] in
+      let members = enter(room)
+      do {
+        try await announce()
+      } catch {
+        _ = depart(room)
+        throw error
+      }
       return members
     }
   }
 
-  func leave(_ room: String) {
-    lock.locked { presence[room] = nil }
+  /// The last one has `tell` the core.
+  func leave(_ room: String, _ tell: @escaping @Sendable () async -> Void) async {
+    try? await inTurn { [self] in
+      if depart(room) { await tell() }
+    }
+  }
+
+  /// One after the other, also for those who are cancelled: a late leave must not undo the next join.
+  private func inTurn<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    let task = lock.locked { () -> Task<Value, Error> in
+      let task = Task { [before = turn] in
+        await before?.value
+        return try await work()
+      }
+      turn = Task { _ = await task.result }
+      return task
+    }
+    return try await task.value
+  }
+
+  private func enter(_ room: String) -> Broadcast<ClientEvent> {
+    lock.locked {
+      var joined = presence[room] ?? Presence()
+      joined.count += 1
+      if closed { joined.members.finish() } else { presence[room] = joined }
+      return joined.members
+    }
+  }
+
+  /// Whether it was the last.
+  private func depart(_ room: String) -> Bool {
+    lock.locked {
+      guard var joined = presence[room] else { return false }
+      joined.count -= 1
+      presence[room] = joined.count == 0 ? nil : joined
+      return joined.count == 0
+    }
   }
 
   /// Everything that comes; who falls behind by more than `kept` misses the oldest.
@@ -90,12 +133,18 @@ final class EventHub: ClientListener, @unchecked Sendable {
       return (Array(live.values), Array(presence.values))
     }
     rows.forEach { $0.results.finish() }
-    rooms.forEach { $0.finish() }
+    rooms.forEach { $0.members.finish() }
     listeners.finish()
     connection.finish()
     queue.finish()
     progress.finish()
   }
+}
+
+/// Those who follow the members of one room.
+private struct Presence {
+  var count = 0
+  let members = Broadcast<ClientEvent>()
 }
 
 /// The rows of one watch, kept as the core describes it at `ClientEvent.rows`.

@@ -158,28 +158,30 @@ public final class SyncClient: Sendable {
     }
   }
 
-  /// Announces this client in a room, and tells who is there, until the loop over it ends. One loop for each room.
+  /// Announces this client in a room, and tells who is there, until the loop over it ends. Several loops over one room are one
+  /// presence, whose state is that of the loop that began last.
   public func presence(room: String, state: some Encodable & Sendable) -> AsyncThrowingStream<[Member], Error> {
     AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
       let task = Task { [core, hub] in
-        guard let members = hub.join(room) else {
-          let reason = "this client is present in \(room) already"
-          continuation.finish(throwing: SyncError(code: "invalid", retry: .never, message: reason))
-          return
-        }
         do {
           let stateJson = try json(state)
-          try await translating { try await core.presenceJoin(room: room, stateJson: stateJson) }
-          for await case .presence(_, let members, _, let error) in members.stream() {
-            if let error { throw SyncError(code: error.code, retry: error.retry, message: error.message) }
+          let present = try await hub.join(room) {
+            try await translating { try await core.presenceJoin(room: room, stateJson: stateJson) }
+          }
+          var failure: SyncError?
+          for await case .presence(_, let members, _, let error) in present.stream() {
+            if let error {
+              failure = SyncError(code: error.code, retry: error.retry, message: error.message)
+              break
+            }
             continuation.yield(members)
           }
-          continuation.finish()
+          // Before the loop ends: what follows it finds nothing of this one.
+          await hub.leave(room) { try? await core.presenceLeave(room: room) }
+          continuation.finish(throwing: failure)
         } catch {
           continuation.finish(throwing: error)
         }
-        hub.leave(room)
-        try? await core.presenceLeave(room: room)
       }
       continuation.onTermination = { _ in task.cancel() }
     }

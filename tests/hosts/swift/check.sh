@@ -57,4 +57,5 @@ refused "a task that is never waited for" BackgroundTask.swift 's/await jsonBack
 refused "a Keychain call of another shape" Keychain.swift 's/SecItemDelete(item(name) as CFDictionary)/SecItemDelete(name)/'
 refused "a subscriber that is none" BackgroundTask.swift 's/SynclineAppDelegateSubscriber: ExpoAppDelegateSubscriber/SynclineAppDelegateSubscriber: NotASubscriber/'
 refused "a state that is none" AppStateForwarder.swift 's/as: \.inactive/as: .hidden/'
+refused "time in the background that is never given back" BackgroundGrace.swift 's/endBackgroundTask(task)/endBackgroundTask()/'
 exit "$status"

@@ -6,18 +6,23 @@
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use serde_json::{Value as Json, json};
 use syncline_ffi::background::{BackgroundOutcome, json_background_sync};
 use syncline_ffi::cancel::CancelHandle;
 use syncline_ffi::device::{Device as System, DeviceError, json_set_device};
 use syncline_ffi::json::{self, AppState, EventSink, Parcel};
+use syncline_ffi::rest::json_at_rest;
 use syncline_integration::{Device, PATIENCE, TestServer, token};
 use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::task::JoinHandle;
+
+#[path = "background/kept.rs"]
+mod kept;
 
 const ROOM: &str = "list:a";
 /// Longer than any test waits.
@@ -27,6 +32,8 @@ struct Phone {
     root: Mutex<PathBuf>,
     secrets: Mutex<BTreeMap<String, Vec<u8>>>,
     locked: Mutex<bool>,
+    /// Held by a test while the device shall take its time.
+    busy: Mutex<()>,
     /// How often it is asked for rounds, if it is.
     every_ms: Mutex<Option<u64>>,
 }
@@ -52,6 +59,7 @@ impl System for Phone {
     }
 
     fn keep_secret(&self, name: String, secret: Vec<u8>) -> Result<(), DeviceError> {
+        drop(self.busy.lock().unwrap());
         self.unlocked()?.insert(name, secret);
         Ok(())
     }
@@ -89,6 +97,7 @@ impl Bench {
             root: Mutex::new(root.path().join("syncline")),
             secrets: Mutex::default(),
             locked: Mutex::new(false),
+            busy: Mutex::default(),
             every_ms: Mutex::new(None),
         });
         json_set_device(phone.clone());
@@ -110,13 +119,41 @@ impl Bench {
         })
     }
 
+    /// The options of an app with `getToken`.
+    fn options_without_token(&self, url: &str) -> Json {
+        let mut options = self.options(url);
+        options.as_object_mut().unwrap().remove("token");
+        options
+    }
+
     /// What JavaScript does: opens, follows a room, writes a note, is put into the background, and is killed.
     async fn app_came_and_went(&self, options: &Json) {
+        self.app_came_and_went_with(options, None).await;
+    }
+
+    /// The same with a token that is fetched when the client is open.
+    async fn app_came_and_went_with(&self, options: &Json, fetched: Option<&str>) {
         let client = open(options).await;
+        if let Some(token) = fetched {
+            call(client, json!({"type": "setToken", "token": token})).await;
+        }
         call(client, json!({"type": "subscribe", "room": ROOM})).await;
         call(client, create("from the phone")).await;
         json::set_app_state(AppState::Background);
         json::close_all().await;
+    }
+}
+
+/// Takes how the connection is.
+struct Watcher(mpsc::SyncSender<String>);
+
+impl EventSink for Watcher {
+    fn events(&self, _client: u64, events: Parcel) {
+        let events: Vec<Json> = serde_json::from_str(&events.text).unwrap();
+        for event in events.iter().filter(|event| event["type"] == "connection") {
+            // Nobody asks any more when the test is over.
+            let _ = self.0.try_send(event["status"]["state"].as_str().unwrap().to_owned());
+        }
     }
 }
 
@@ -127,7 +164,11 @@ impl EventSink for Deaf {
 }
 
 async fn try_open(options: &Json) -> Json {
-    serde_json::from_str(&json::open(options.to_string(), Arc::new(Deaf)).await).unwrap()
+    try_open_for(options, Arc::new(Deaf)).await
+}
+
+async fn try_open_for(options: &Json, sink: Arc<dyn EventSink>) -> Json {
+    serde_json::from_str(&json::open(options.to_string(), sink).await).unwrap()
 }
 
 async fn open(options: &Json) -> u64 {
@@ -221,6 +262,32 @@ async fn an_app_that_is_not_running_sends_what_waits_and_gets_what_is_new() {
 }
 
 #[tokio::test]
+async fn the_clients_are_at_rest_when_the_grace_in_the_background_is_over() {
+    let bench = Bench::new().await;
+    let data = TempDir::new().unwrap();
+    let server = TestServer::start(data.path()).await;
+    let mut options = bench.options(&server.url());
+    options["settings"] = json!({"backgroundGraceMs": 50});
+    let (watcher, states) = mpsc::sync_channel(64);
+    let reply = try_open_for(&options, Arc::new(Watcher(watcher))).await;
+    let client = reply["ok"]["client"].as_u64().unwrap();
+    call(client, json!({"type": "connect"})).await;
+    while states.recv_timeout(PATIENCE).unwrap() != "open" {}
+
+    let cancel = CancelHandle::new();
+    let mut rest = Box::pin(json_at_rest(cancel.clone()));
+    assert!(rest.as_mut().now_or_never().is_none(), "it has a connection");
+    cancel.cancel();
+    tokio::time::timeout(PATIENCE, rest).await.unwrap();
+    let rest = tokio::spawn(json_at_rest(CancelHandle::new()));
+    json::set_app_state(AppState::Background);
+    tokio::time::timeout(PATIENCE, rest).await.unwrap().unwrap();
+    assert_eq!(call(client, json!({"type": "connection"})).await["state"], "suspended");
+    json::close_all().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_is_open_does_the_round_itself_and_stays_open() {
     let bench = Bench::new().await;
     let data = TempDir::new().unwrap();
@@ -299,38 +366,6 @@ async fn a_token_that_the_server_refuses_ends_the_round_at_once() {
     bench.app_came_and_went(&options).await;
     assert_eq!(round().await, BackgroundOutcome::Incomplete);
     server.stop().await;
-}
-
-#[tokio::test]
-async fn a_token_that_is_taken_back_is_forgotten_and_no_round_is_made_without_one() {
-    let bench = Bench::new().await;
-    let (listener, url) = silent();
-    let options = bench.options(&url);
-    let client = open(&options).await;
-    let old = options["token"].as_str().unwrap();
-    assert!(bench.phone.holds(old));
-    call(client, json!({"type": "setToken", "token": "another"})).await;
-    assert!(bench.phone.holds("another") && !bench.phone.holds(old));
-    call(client, json!({"type": "setToken", "token": null})).await;
-    assert!(!bench.phone.holds("another"));
-    json::close_all().await;
-    assert_eq!(round().await, BackgroundOutcome::Complete);
-    listener.set_nonblocking(true).unwrap();
-    assert!(listener.accept().is_err(), "nobody connected");
-}
-
-#[tokio::test]
-async fn a_client_that_is_opened_without_the_option_is_forgotten() {
-    let bench = Bench::new().await;
-    let (_listener, url) = silent();
-    let mut options = bench.options(&url);
-    open(&options).await;
-    options.as_object_mut().unwrap().remove("background");
-    open(&options).await;
-    assert!(bench.phone.secrets.lock().unwrap().is_empty());
-    assert_eq!(*bench.phone.every_ms.lock().unwrap(), None);
-    json::close_all().await;
-    assert_eq!(round().await, BackgroundOutcome::Nothing);
 }
 
 #[tokio::test]

@@ -8,6 +8,12 @@ open class UIResponder {
 @MainActor
 public protocol UIApplicationDelegate {}
 
+public struct UIBackgroundTaskIdentifier: Hashable, Sendable, RawRepresentable {
+  public let rawValue: Int
+  public init(rawValue: Int) { self.rawValue = rawValue }
+  public static let invalid = UIBackgroundTaskIdentifier(rawValue: 0)
+}
+
 @MainActor
 public final class UIApplication {
   public struct LaunchOptionsKey: Hashable, Sendable {}
@@ -20,6 +26,10 @@ public final class UIApplication {
 
   public class var shared: UIApplication { fatalError("a stub") }
   public var applicationState: State { fatalError("a stub") }
+  public func beginBackgroundTask(
+    withName taskName: String?, expirationHandler handler: (@MainActor @Sendable () -> Void)? = nil
+  ) -> UIBackgroundTaskIdentifier { .invalid }
+  public func endBackgroundTask(_ identifier: UIBackgroundTaskIdentifier) {}
 
   public nonisolated static let didEnterBackgroundNotification = Notification.Name("didEnterBackground")
   public nonisolated static let willEnterForegroundNotification = Notification.Name("willEnterForeground")

@@ -92,6 +92,37 @@ final class SyncTests: ServerTestCase {
     try await b.close()
   }
 
+  func testPresenceMayBeginAgainAsSoonAsItEnds() async throws {
+    let a = try await open("a")
+    let b = try await open("b")
+    for turn in 1...5 {
+      _ = try await first(of: b.presence(room: "list:9", state: ["turn": turn])) { _ in true }
+    }
+    let present = Task { for try await _ in b.presence(room: "list:9", state: ["turn": 6]) {} }
+    _ = try await first(of: a.presence(room: "list:9", state: [String: Int]())) { members in
+      members.contains { !$0.me && $0.stateJson == #"{"turn":6}"# }
+    }
+    try await b.updatePresence(room: "list:9", ["stays": true])
+    _ = try await first(of: a.presence(room: "list:9", state: [String: Int]())) { members in
+      members.contains { !$0.me && $0.stateJson.contains("stays") }
+    }
+    present.cancel()
+    _ = try await first(of: a.presence(room: "list:9", state: [String: Int]())) { $0.map(\.me) == [true] }
+    try await a.close()
+    try await b.close()
+  }
+
+  func testTwoLoopsOverOneRoomAreOnePresence() async throws {
+    let a = try await open("a")
+    var stays = a.presence(room: "list:9", state: ["loop": 1]).makeAsyncIterator()
+    _ = try await first(of: a.presence(room: "list:9", state: ["loop": 2])) { $0.contains(where: \.me) }
+    var seen = try await stays.next()
+    while seen?.contains(where: \.me) == false { seen = try await stays.next() }
+    XCTAssertNotNil(seen)
+    try await a.close()
+    while try await stays.next() != nil {}
+  }
+
   func testOneRoundInTheBackground() async throws {
     let a = try await open("a", connect: false)
     try await a.setAppState(.background)

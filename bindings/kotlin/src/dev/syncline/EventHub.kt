@@ -8,14 +8,16 @@ import dev.syncline.core.ProgressInfo
 import dev.syncline.core.QueueInfo
 import dev.syncline.core.State
 import dev.syncline.core.Watching
-import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.asSharedFlow
+import kotlinx.coroutines.flow.emptyFlow
 import kotlinx.coroutines.flow.filterNotNull
+import kotlinx.coroutines.flow.mapNotNull
 import kotlinx.coroutines.flow.takeWhile
+import kotlinx.coroutines.sync.Mutex
 
 private const val EVENTS_KEPT = 256
 
@@ -31,7 +33,11 @@ internal class EventHub : ClientListener {
 
   private val lock = Any()
   private val live = HashMap<ULong, LiveRows>()
-  private val members = HashMap<String, Presence>()
+  private val presences = HashMap<String, Presence>()
+  private var closed = false
+
+  /** Held while a room is joined or left in the core: a late leave must not undo the next join. */
+  val turns = Mutex()
 
   /** Watches that are beginning, and what came for watches nobody has claimed meanwhile. */
   private var beginning = 0
@@ -49,7 +55,7 @@ internal class EventHub : ClientListener {
       is ClientEvent.Connection -> connection.value = event.status
       is ClientEvent.Queue -> queue.value = event.status
       is ClientEvent.Progress -> progress.value = event.progress
-      is ClientEvent.Presence -> members[event.room]?.members?.value = event
+      is ClientEvent.Presence -> presences[event.room]?.apply(event)
       is ClientEvent.Rows -> live[event.watch]?.apply(event) ?: keep(event)
       is ClientEvent.Room -> {
         live.values.forEach { it.apply(event.status) }
@@ -73,7 +79,7 @@ internal class EventHub : ClientListener {
     } finally {
       synchronized(lock) {
         started?.let { rows ->
-          live[rows.watch] = rows
+          if (closed) rows.close() else live[rows.watch] = rows
           for (event in unclaimed) {
             when (event) {
               is ClientEvent.Rows -> if (event.watch == rows.watch) rows.apply(event)
@@ -93,35 +99,50 @@ internal class EventHub : ClientListener {
 
   /** Whether it is the first of the room; each needs its [leave]. */
   fun join(room: String): Boolean = synchronized(lock) {
-    val presence = members.getOrPut(room) { Presence() }
+    val presence = presences.getOrPut(room) { Presence() }
     presence.count += 1
     presence.count == 1
   }
 
   /** Whether it was the last. */
   fun leave(room: String): Boolean = synchronized(lock) {
-    val presence = members[room] ?: return false
+    val presence = presences[room] ?: return false
     presence.count -= 1
-    if (presence.count == 0) members.remove(room)
+    if (presence.count == 0) presences.remove(room)
     presence.count == 0
   }
 
+  /** Ends when the client closes, which may have been since the room was joined. */
   fun membersOf(room: String): Flow<ClientEvent.Presence> = synchronized(lock) {
-    val presence = members[room] ?: throw CancellationException("not present in $room")
-    presence.members.filterNotNull()
+    presences[room]?.events() ?: emptyFlow()
   }
 
-  /** Nothing comes any more: the flows of rows end. */
+  /** Nothing comes any more: the flows of rows and of members end. */
   fun close() = synchronized(lock) {
+    closed = true
     connection.value = connection.value.copy(state = State.CLOSED)
     live.values.forEach { it.close() }
     live.clear()
-    members.clear()
+    presences.values.forEach { it.close() }
+    presences.clear()
   }
 
   private class Presence {
     var count = 0
-    val members = MutableStateFlow<ClientEvent.Presence?>(null)
+    private val states = MutableStateFlow<Known?>(Known(null))
+
+    fun events(): Flow<ClientEvent.Presence> = states.takeWhile { it != null }.mapNotNull { it?.event }
+
+    fun apply(event: ClientEvent.Presence) {
+      states.value = Known(event)
+    }
+
+    fun close() {
+      states.value = null
+    }
+
+    /** What was told last; null before anything was. */
+    private data class Known(val event: ClientEvent.Presence?)
   }
 
   companion object {

@@ -24,6 +24,7 @@ import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.emitAll
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.sync.withLock
 import kotlinx.coroutines.withContext
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonArray
@@ -147,16 +148,20 @@ class SyncClient private constructor(private val core: SynclineClient, private v
     watch(Query(room, collection, id)).map { it.documents.firstOrNull() }
 
   /**
-   * Announces this client in a room, and tells who is there, for as long as it is collected. Fails where the server
-   * does not allow it. The state is that of the first who collects.
+   * Announces this client in a room, and tells who is there, for as long as it is collected; ends when the client closes.
+   * Fails where the server does not allow it. The state is that of the first who collects.
    */
   fun presence(room: String, state: JsonObject): Flow<List<Member>> = flow {
-    val first = hub.join(room)
+    var joined = false
     try {
-      if (first) calling { core.presenceJoin(room, state.toString()) }
+      hub.turns.withLock {
+        val isFirst = hub.join(room)
+        joined = true
+        if (isFirst) calling { core.presenceJoin(room, state.toString()) }
+      }
       emitAll(hub.membersOf(room).map { event -> event.error?.let { throw it.asException() } ?: event.members })
     } finally {
-      if (hub.leave(room)) quietly { core.presenceLeave(room) }
+      if (joined) quietly { hub.turns.withLock { if (hub.leave(room)) core.presenceLeave(room) } }
     }
   }
 

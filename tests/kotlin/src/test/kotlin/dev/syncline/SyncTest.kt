@@ -136,6 +136,15 @@ class SyncTest : Fixture() {
   }
 
   @Test
+  fun `what shows the members of a room ends when the client closes`() = scenario {
+    val a = open(options("a", token = server.token("ada", "list:9")))
+    val members = a.presence("list:9", buildJsonObject {}).produceIn(this)
+    waiting { members.receive() }
+    a.close()
+    waiting { members.receiveAsFlow().collect {} }
+  }
+
+  @Test
   fun `the states follow the app into the background and back`() = scenario {
     val a = open("a")
     a.connection.until { it.state == State.OPEN }
