@@ -191,6 +191,9 @@ pub struct HubConfig {
     pub live_round_ms_max: u64,
     /// Documents looked at for one page of a narrowed subscription.
     pub page_scan_max: usize,
+    /// What is read of the storage for one page, in bytes; always at least one document. Deleted documents keep their fields
+    /// there.
+    pub page_scan_bytes_max: usize,
     /// How long a deletion is kept for clients that have not heard of it, in milliseconds. A client that was away
     /// for longer reads its rooms anew.
     pub tombstone_retention_ms: u64,
@@ -215,6 +218,7 @@ impl Default for HubConfig {
             live_queued_bytes_max: 16 << 20,
             live_round_ms_max: 20,
             page_scan_max: 4000,
+            page_scan_bytes_max: 2 << 20,
             tombstone_retention_ms: 30 * DAY_MS,
             tombstones_kept_max: 100_000,
             compaction_count_max: 1000,
