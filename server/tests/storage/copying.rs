@@ -148,3 +148,21 @@ fn a_storage_that_closes_during_a_copy_makes_the_writes_that_wait_and_no_copy() 
         assert_eq!(again.heads(vec![named(LARGE)]).await.unwrap(), [(named(LARGE), DOCUMENTS + 1)]);
     });
 }
+
+#[test]
+fn a_copy_that_cannot_begin_concerns_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, away) = (folder.path().join("data"), folder.path().join("away"));
+    let fixture = Fixture::new(&data, StorageLocation::Sled);
+    run(async {
+        let storage = fixture.open().await;
+        push_to(&*storage, &named(OTHER), 1, vec![create(1, "x")]).await.unwrap();
+        // The files stay open; there is no place for another one.
+        std::fs::rename(&data, &away).unwrap();
+        assert_eq!(storage.backup().await.unwrap_err().code, ErrorCode::Unavailable);
+        std::fs::rename(&away, &data).unwrap();
+        assert!(storage.is_healthy());
+        push_to(&*storage, &named(OTHER), 1, vec![create(2, "y")]).await.unwrap();
+        assert!(storage.backup().await.unwrap().metadata().unwrap().len() > 0);
+    });
+}
