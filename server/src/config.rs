@@ -239,6 +239,8 @@ pub struct StorageConfig {
     pub jobs_queued_max: usize,
     /// Jobs that share one flush.
     pub group_jobs_max: usize,
+    /// What the pushes that share a flush may write before it is made, in bytes; always at least one push.
+    pub group_bytes_max: usize,
     /// Rejections kept, per client and room, for a client that asks again; older ones are answered without reason.
     pub rejections_kept_max: usize,
     /// How often all rooms are searched for deletions to purge, in milliseconds.
@@ -260,6 +262,7 @@ impl Default for StorageConfig {
             cache_bytes: 64 << 20,
             jobs_queued_max: 1024,
             group_jobs_max: 256,
+            group_bytes_max: 8 << 20,
             rejections_kept_max: 10_000,
             sweep_interval_ms: 10 * 60 * 1000,
             ahead_bytes_max: 8 << 20,

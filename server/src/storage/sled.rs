@@ -67,6 +67,7 @@ impl SledStorage {
             on_commit,
             healthy: Arc::clone(&healthy),
             group_jobs_max: config.group_jobs_max.max(1),
+            group_bytes_max: config.group_bytes_max,
             ahead_delay: Duration::from_millis(config.ahead_delay_ms),
             folder: path.to_owned(),
             backup: None,
@@ -139,6 +140,7 @@ struct Worker {
     on_commit: OnCommit,
     healthy: Arc<AtomicBool>,
     group_jobs_max: usize,
+    group_bytes_max: usize,
     ahead_delay: Duration,
     timer: tokio::runtime::Runtime,
     folder: PathBuf,
@@ -182,6 +184,7 @@ impl Worker {
                 Err(_) => {}
             }
             while group.finishes.len() < self.group_jobs_max
+                && self.rooms.unsynced_bytes() < self.group_bytes_max
                 && self.held.len() < self.held_max
                 && group.closing.is_none()
                 && let Ok(job) = waiting.try_recv()
@@ -379,6 +382,11 @@ impl Worker {
     fn let_go(&mut self, group: &mut Group) {
         if self.held.first().is_some_and(|(push, ..)| !self.is_copied(&push.room)) {
             for (push, author, answer) in std::mem::take(&mut self.held) {
+                if self.rooms.unsynced_bytes() >= self.group_bytes_max {
+                    let closing = group.closing.take();
+                    self.finish(std::mem::take(group));
+                    group.closing = closing;
+                }
                 let done = self.push(push, &author, group);
                 group.answer(answer, done);
             }
