@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use syncline_protocol::Room;
 
 use super::ahead::Ahead;
 use super::tables::{Record, Tables, Walk};
 use super::{StorageError, StorageLocation};
 use crate::config::StorageConfig;
+use crate::https::{self, Trust, TrustError};
 
 /// The last byte is the format's version.
 const HEADING: [u8; 16] = *b"syncline-backup\x01";
@@ -53,6 +52,8 @@ pub enum BackupError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("the server at {url} gave no backup: {reason}")]
     Refused { url: String, reason: String },
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -153,8 +154,14 @@ pub(super) fn open_data(folder: &Path, config: &StorageConfig) -> Result<Ahead, 
     Ok(Ahead::open(folder, config)?)
 }
 
-/// Fetches a backup of a server that runs, with its admin token.
-pub async fn fetch(url: &str, token: &[u8], to: &Path) -> Result<Summary, BackupError> {
+/// Fetches a backup of a server that runs, with its admin token. At an `https:` address it is believed by the authorities in a
+/// file, or by the system's.
+pub async fn fetch(
+    url: &str,
+    ca_file: Option<&Path>,
+    token: &[u8],
+    to: &Path,
+) -> Result<Summary, BackupError> {
     let refused = |reason: String| BackupError::Refused { url: url.to_owned(), reason };
     let bearer =
         HeaderValue::from_bytes(&[b"Bearer ", token].concat()).map_err(|error| refused(error.to_string()))?;
@@ -162,8 +169,15 @@ pub async fn fetch(url: &str, token: &[u8], to: &Path) -> Result<Summary, Backup
         .header(header::AUTHORIZATION, bearer)
         .body(Empty::<Bytes>::new())
         .map_err(|error| refused(error.to_string()))?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.map_err(|error| refused(error.to_string()))?;
+    let trust = match (request.uri().scheme_str(), ca_file) {
+        (Some("https"), Some(path)) => Trust::File(path),
+        (Some("https"), None) => Trust::System,
+        (_, Some(_)) => return Err(refused("authorities are for an https:// address".to_owned())),
+        // There is nobody to believe; nor are the system's authorities needed.
+        (_, None) => Trust::Anybody,
+    };
+    let client = https::client(trust)?;
+    let response = client.request(request).await.map_err(|error| refused(https::reason(&error)))?;
     if response.status() != StatusCode::OK {
         return Err(refused(response.status().to_string()));
     }
