@@ -187,8 +187,8 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
         }
         #[cfg(feature = "postgres")]
         Some(Command::Restore { from }) if loaded.config.storage.location != StorageLocation::Sled => {
-            let Config { storage, postgres, .. } = &loaded.config;
-            ("restored", runtime()?.block_on(transfer::restore(from, storage, postgres))?)
+            let Config { storage, postgres, data_dir, .. } = &loaded.config;
+            ("restored", runtime()?.block_on(transfer::restore(from, data_dir, storage, postgres))?)
         }
         Some(Command::Restore { from }) => {
             ("restored", backup::restore(from, &loaded.config.data_dir, &loaded.config.storage)?)

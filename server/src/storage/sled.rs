@@ -341,7 +341,8 @@ impl Worker {
         } else if self.healthy.load(Ordering::Relaxed) {
             // On the disk that has the data: a backup is as large.
             let file = tempfile::tempfile_in(&self.folder).map_err(StorageError::from);
-            file.and_then(Export::begin).map_err(|error| failed_backup(&error))
+            let begun = file.and_then(|file| Export::begin(file, &self.folder));
+            begun.map_err(|error| failed_backup(&error))
         } else {
             Err(unavailable())
         };

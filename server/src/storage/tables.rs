@@ -28,7 +28,7 @@ use syncline_protocol::{Checksum, ClientId, Collection, Document, Room, WireErro
 
 #[cfg(feature = "postgres")]
 pub(crate) use self::copy::moved_on;
-pub(crate) use self::copy::{Record, Walk};
+pub(crate) use self::copy::{REVOCATIONS, Record, Walk};
 #[cfg(feature = "postgres")]
 pub(crate) use self::rows::{DocumentRow, Row, Rows};
 use super::StorageError;
