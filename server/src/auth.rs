@@ -2,7 +2,7 @@
 
 mod jwks;
 mod keys;
-mod revocation;
+pub(crate) mod revocation;
 
 use std::path::PathBuf;
 

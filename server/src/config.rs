@@ -191,6 +191,9 @@ pub struct HubConfig {
     pub live_round_ms_max: u64,
     /// Documents looked at for one page of a narrowed subscription.
     pub page_scan_max: usize,
+    /// What is read of the storage for one page, in bytes; always at least one document. Deleted documents keep their fields
+    /// there.
+    pub page_scan_bytes_max: usize,
     /// How long a deletion is kept for clients that have not heard of it, in milliseconds. A client that was away
     /// for longer reads its rooms anew.
     pub tombstone_retention_ms: u64,
@@ -215,6 +218,7 @@ impl Default for HubConfig {
             live_queued_bytes_max: 16 << 20,
             live_round_ms_max: 20,
             page_scan_max: 4000,
+            page_scan_bytes_max: 2 << 20,
             tombstone_retention_ms: 30 * DAY_MS,
             tombstones_kept_max: 100_000,
             compaction_count_max: 1000,
@@ -235,6 +239,8 @@ pub struct StorageConfig {
     pub jobs_queued_max: usize,
     /// Jobs that share one flush.
     pub group_jobs_max: usize,
+    /// What the pushes that share a flush may write before it is made, in bytes; always at least one push.
+    pub group_bytes_max: usize,
     /// Rejections kept, per client and room, for a client that asks again; older ones are answered without reason.
     pub rejections_kept_max: usize,
     /// How often all rooms are searched for deletions to purge, in milliseconds.
@@ -256,6 +262,7 @@ impl Default for StorageConfig {
             cache_bytes: 64 << 20,
             jobs_queued_max: 1024,
             group_jobs_max: 256,
+            group_bytes_max: 8 << 20,
             rejections_kept_max: 10_000,
             sweep_interval_ms: 10 * 60 * 1000,
             ahead_bytes_max: 8 << 20,

@@ -21,8 +21,8 @@ pub use self::batch::{changes_byte_len, document_byte_len};
 pub use self::compaction::{Compaction, Tombstone, compact};
 pub use self::page::{PageRequest, page};
 pub use self::shared::SharedDocument;
-pub(crate) use self::terms::is_hidden;
 pub use self::terms::{Condition, Effect, Receipt, Term, Terms};
+pub(crate) use self::terms::{RECEIPTS, is_hidden};
 use crate::config::HubConfig;
 
 /// Where a room's log ends, and where it begins.
@@ -69,13 +69,15 @@ pub trait PushStore {
 
 /// What pages and compaction read besides.
 pub trait RoomStore: PushStore {
-    /// Every document whose newest change stands after `seq`, in order, deleted ones included, until told to stop.
+    /// Every document whose newest change stands after `seq`, in order, deleted ones included, until told to stop. A
+    /// store that reads less than the whole log tells of one document at least.
     fn changes_after(
         &self,
         room: &Room,
         seq: u64,
-        visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
-    ) -> Result<(), Self::Error>;
+        is_wanted: &dyn Fn(&Collection) -> bool,
+        visit: &mut dyn FnMut(Logged) -> ControlFlow<()>,
+    ) -> Result<Extent, Self::Error>;
 
     /// The room's tombstones in the order of their places, until told to stop.
     fn tombstones(
@@ -83,6 +85,25 @@ pub trait RoomStore: PushStore {
         room: &Room,
         visit: &mut dyn FnMut(Tombstone) -> ControlFlow<()>,
     ) -> Result<(), Self::Error>;
+}
+
+/// What stands at a place of a room's log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Logged {
+    Wanted(Document),
+    /// A document of a collection that is not wanted, which is not read.
+    Unwanted {
+        seq: u64,
+    },
+}
+
+/// How far a log was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To its end.
+    Whole,
+    /// There may be more.
+    Part,
 }
 
 /// Changes with documents that are shared with the commit that made them.

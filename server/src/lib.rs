@@ -23,7 +23,7 @@
 //! - `cut`: ending a transport. `current`: a value that is replaced while it is read.
 //! - [`fanout`]: how what happens reaches the connections that care.
 //! - [`traces`]: spans for OpenTelemetry.
-//! - [`probe`]: asking a server whether it takes clients.
+//! - [`probe`]: asking a server whether it takes clients. `https`: the clients by which the command asks servers.
 //! - [`error`]: why a server did not start.
 
 pub mod access;
@@ -37,6 +37,7 @@ pub mod error;
 pub mod fanout;
 mod gateway;
 mod http;
+mod https;
 pub mod hub;
 mod inbox;
 mod membership;

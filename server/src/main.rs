@@ -50,6 +50,9 @@ enum Command {
         /// A server that runs, such as http://127.0.0.1:4800; its admin token is read from `operations.admin_token_file`
         #[arg(long, value_name = "URL")]
         server: Option<String>,
+        /// The authorities, in PEM, that a server at an https:// address is believed by; the system's unless given
+        #[arg(long, value_name = "FILE", requires = "server")]
+        ca_file: Option<PathBuf>,
     },
     /// Make a new folder of data out of a backup, or put it into a database without rooms
     Restore {
@@ -169,20 +172,23 @@ fn run(arguments: &Arguments) -> Result<(), ServerError> {
             let settings = config::effective(&loaded)?;
             return std::io::stdout().write_all(settings.as_bytes()).map_err(ServerError::Serve);
         }
-        Some(Command::Ready) => return Ok(runtime()?.block_on(probe::ready(loaded.config.listen))?),
-        Some(Command::Backup { to, server: None }) => {
+        Some(Command::Ready) => {
+            let is_tls = loaded.config.door.tls_cert_file.is_some();
+            return Ok(runtime()?.block_on(probe::ready(loaded.config.listen, is_tls))?);
+        }
+        Some(Command::Backup { to, server: None, .. }) => {
             ("backed up", backup::backup(&loaded.config.data_dir, &loaded.config.storage, to)?)
         }
-        Some(Command::Backup { to, server: Some(url) }) => {
+        Some(Command::Backup { to, server: Some(url), ca_file }) => {
             let path = loaded.config.operations.admin_token_file.ok_or(ServerError::NoAdminToken)?;
             let token = config::read_secret(&path)
                 .map_err(|source| ServerError::AdminTokenUnreadable { path, source })?;
-            ("backed up", runtime()?.block_on(backup::fetch(url, &token, to))?)
+            ("backed up", runtime()?.block_on(backup::fetch(url, ca_file.as_deref(), &token, to))?)
         }
         #[cfg(feature = "postgres")]
         Some(Command::Restore { from }) if loaded.config.storage.location != StorageLocation::Sled => {
-            let Config { storage, postgres, .. } = &loaded.config;
-            ("restored", runtime()?.block_on(transfer::restore(from, storage, postgres))?)
+            let Config { storage, postgres, data_dir, .. } = &loaded.config;
+            ("restored", runtime()?.block_on(transfer::restore(from, data_dir, storage, postgres))?)
         }
         Some(Command::Restore { from }) => {
             ("restored", backup::restore(from, &loaded.config.data_dir, &loaded.config.storage)?)

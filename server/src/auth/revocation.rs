@@ -189,6 +189,26 @@ impl Revoked {
     }
 }
 
+/// What a folder keeps, for a backup; empty when nothing is kept there.
+pub(crate) fn kept_in(folder: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(folder.join(FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+/// Keeps in a folder, which is made when missing, what a backup held, beside what is kept there.
+pub(crate) fn keep_in(folder: &Path, held: &[u8]) -> io::Result<()> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let held: Revoked = serde_json::from_slice(held)?;
+    let kept = kept_in(folder)?;
+    let mut revoked = if kept.is_empty() { Revoked::default() } else { serde_json::from_slice(&kept)? };
+    revoked.merge(&held);
+    write(&folder.join(FILE), &serde_json::to_vec(&revoked)?)
+}
+
 /// All of it or nothing, and durable.
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -297,6 +317,24 @@ mod tests {
                 assert_eq!(*server.changes().borrow(), changes, "nothing new is no change");
             }
         }
+    }
+
+    #[test]
+    fn what_a_backup_holds_joins_what_a_folder_keeps() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let config = SecurityConfig::default();
+        for (folder, name) in [(&from, "ann"), (&to, "bob")] {
+            Revocations::open(folder.path(), &config).unwrap().revoke(user(name), 1000).unwrap();
+        }
+        keep_in(to.path(), &kept_in(from.path()).unwrap()).unwrap();
+        let both = Revocations::open(to.path(), &config).unwrap();
+        for (name, is_revoked) in [("ann", true), ("bob", true), ("cid", false)] {
+            assert_eq!(both.is_revoked(&identity(name, None, Some(1000))), is_revoked, "{name}");
+        }
+        let none = tempfile::tempdir().unwrap();
+        keep_in(none.path(), &kept_in(none.path()).unwrap()).unwrap();
+        assert!(!none.path().join(FILE).exists());
+        assert!(keep_in(to.path(), b"damaged").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use syncline_protocol::sabotage::{self, Sabotage};
 use syncline_protocol::{Collection, Document, Limits, Room};
 
 use super::terms::is_hidden;
-use super::{Head, RoomStore, document_byte_len};
+use super::{Extent, Head, Logged, RoomStore, document_byte_len};
 use crate::config::HubConfig;
 
 /// Which part of a room's log to read.
@@ -36,38 +36,54 @@ pub fn page<S: RoomStore>(
     let reset = !can_go_on(request, head);
     let after = if reset { 0 } else { request.cursor };
     let count_max = request.limit.clamp(1, limits.page_count_max.max(1)) as usize;
-    let wanted = |document: &Document| {
+    let (scan_max, scan_bytes_max) = (config.page_scan_max.max(1), config.page_scan_bytes_max.max(1));
+    let is_wanted = |collection: &Collection| {
         let collections = request.collections.as_ref();
-        !is_hidden(&document.collection)
-            && collections.is_none_or(|collections| collections.contains(&document.collection))
+        !is_hidden(collection) && collections.is_none_or(|collections| collections.contains(collection))
     };
     let mut changes: Vec<Document> = Vec::new();
     let mut bytes = 0;
-    let mut scanned = 0;
+    let (mut scanned, mut scanned_bytes) = (0, 0);
     let mut cursor = after;
-    let mut more = false;
-    store.changes_after(&request.room, after, &mut |document| {
-        let full = changes.len() >= count_max || scanned >= config.page_scan_max;
-        let document = document.for_clients();
-        let document_bytes = document_byte_len(&document);
-        if full || (!changes.is_empty() && bytes + document_bytes > config.page_bytes_max) {
-            more = true;
+    let extent = store.changes_after(&request.room, after, &is_wanted, &mut |logged| {
+        if changes.len() >= count_max || scanned >= scan_max || scanned_bytes >= scan_bytes_max {
             return ControlFlow::Break(());
         }
-        scanned += 1;
-        cursor = document.seq;
-        if wanted(&document) {
-            bytes += document_bytes;
-            changes.push(document);
+        match logged {
+            Logged::Unwanted { seq } => cursor = seq,
+            Logged::Wanted(document) => {
+                // A deletion takes little in the page, and all that is kept of it to read.
+                let read_bytes = document_byte_len(&document);
+                let (document, document_bytes) = match document.deleted {
+                    true => sent(document),
+                    false => (document, read_bytes),
+                };
+                if !changes.is_empty() && bytes + document_bytes > config.page_bytes_max {
+                    return ControlFlow::Break(());
+                }
+                scanned_bytes += read_bytes;
+                bytes += document_bytes;
+                cursor = document.seq;
+                changes.push(document);
+            }
         }
+        scanned += 1;
         ControlFlow::Continue(())
     })?;
+    let more = extent == Extent::Part && cursor < head.seq;
     if !more {
         cursor = head.seq;
     }
     let checksum = (!more && request.collections.is_none()).then_some(head.checksum);
     let snapshot = (after == 0 && more).then_some(head.seq);
     Ok(Page { changes, cursor, more, reset, checksum, snapshot })
+}
+
+/// A document as it is sent, and what it takes.
+fn sent(document: Document) -> (Document, usize) {
+    let document = document.for_clients();
+    let bytes = document_byte_len(&document);
+    (document, bytes)
 }
 
 /// Whether a reader misses nothing if it goes on after its cursor.

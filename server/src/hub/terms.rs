@@ -14,7 +14,7 @@ use super::batch::{Batch, Weighed, document_byte_len, result};
 use super::{DocumentKey, PushError, PushStore};
 
 /// The collection of receipts. It is part of a room's log, and no client sees it.
-const RECEIPTS: &str = "$receipts";
+pub(crate) const RECEIPTS: &str = "$receipts";
 
 /// The documents that one user's receipts in a room are spread over.
 const BOOKS: u8 = 64;

@@ -93,6 +93,11 @@ impl Ahead {
         Ok(())
     }
 
+    /// What the next [`sync`](Self::sync) makes durable, in bytes.
+    pub(crate) fn unsynced_bytes(&self) -> usize {
+        self.log.group_bytes()
+    }
+
     /// Whether the tables lack anything.
     pub(crate) fn is_ahead(&self) -> bool {
         !self.waiting.is_empty()

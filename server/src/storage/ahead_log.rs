@@ -20,6 +20,8 @@ const MARKER: [u8; 4] = [0xF5, 0xA4, 0xED, 1];
 const FRAME_HEADER_BYTES: usize = 20;
 /// Of the length before each commit.
 const LENGTH_BYTES: usize = size_of::<u32>();
+/// What the memory for a group keeps for the next one, in bytes: after a larger one it would be held for good.
+const GROUP_BYTES_KEPT: usize = 1 << 20;
 /// A file grows by multiples of this, in bytes: a write over blocks that exist needs no other sync than its own.
 const PREALLOCATION_BYTES: u64 = 1 << 20;
 
@@ -111,7 +113,13 @@ impl AheadLog {
         file.write(&self.group)?;
         file.last = self.next - 1;
         self.group.clear();
+        self.group.shrink_to(GROUP_BYTES_KEPT);
         Ok(())
+    }
+
+    /// What the group has that is not written yet, in bytes.
+    pub(super) fn group_bytes(&self) -> usize {
+        self.group.len()
     }
 
     /// Whether another file must be [begun](Self::begin_other): then the highest number in it, which the tables must

@@ -132,3 +132,15 @@ fn a_lost_file_is_not_passed_over() {
     std::fs::remove_file(folder.path().join(NAMES[0])).unwrap();
     assert!(matches!(AheadLog::open(folder.path(), 1 << 10, 0), Err(StorageError::Damaged { .. })));
 }
+
+#[test]
+fn the_memory_of_a_large_group_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(folder.path(), 0);
+    let large = Commit { owner: Some("x".repeat(4 * GROUP_BYTES_KEPT)), ..commit(1) };
+    log.append(&large).unwrap();
+    assert!(log.group_bytes() > 4 * GROUP_BYTES_KEPT);
+    log.sync().unwrap();
+    assert_eq!(log.group_bytes(), 0);
+    assert!(log.group.capacity() <= GROUP_BYTES_KEPT);
+}

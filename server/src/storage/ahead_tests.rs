@@ -8,7 +8,7 @@ use syncline_protocol::{Collection, DocumentId, Fields, HybridTime, Limits, Valu
 
 use super::*;
 use crate::config::HubConfig;
-use crate::hub::{self, Author, RoomStore};
+use crate::hub::{self, Author, Logged, RoomStore};
 use crate::storage::memory::MemoryStore;
 
 const ROOMS: [&str; 2] = ["list:1", "list:2"];
@@ -55,11 +55,13 @@ fn pushed<S: PushStore<Error: std::fmt::Debug>>(store: &S, push: &Push, author: 
 
 fn changes<S: RoomStore<Error: std::fmt::Debug>>(store: &S, room: &Room) -> Vec<Document> {
     let mut seen = Vec::new();
-    let mut visit = |document| {
-        seen.push(document);
+    let mut visit = |logged| {
+        if let Logged::Wanted(document) = logged {
+            seen.push(document);
+        }
         ControlFlow::Continue(())
     };
-    store.changes_after(room, 0, &mut visit).unwrap();
+    store.changes_after(room, 0, &|_| true, &mut visit).unwrap();
     seen
 }
 

@@ -11,17 +11,20 @@ use std::path::{Path, PathBuf};
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use syncline_protocol::Room;
 
 use super::ahead::Ahead;
-use super::tables::{Record, Tables, Walk};
+use super::tables::{REVOCATIONS, Record, Tables, Walk};
 use super::{StorageError, StorageLocation};
+use crate::auth::revocation;
 use crate::config::StorageConfig;
+use crate::https::{self, Trust, TrustError};
 
-/// The last byte is the format's version.
-const HEADING: [u8; 16] = *b"syncline-backup\x01";
+/// The format's version follows.
+const HEADING: [u8; 15] = *b"syncline-backup";
+const VERSION: u8 = 2;
+/// A file of this version has no revocations.
+const OLDEST_VERSION: u8 = 1;
 /// A block is written when it holds this much, in bytes.
 const BLOCK_BYTES: usize = 256 << 10;
 /// Longer blocks are none of ours, in bytes: a record is at most a chunk of a document.
@@ -54,6 +57,8 @@ pub enum BackupError {
     #[error("the server at {url} gave no backup: {reason}")]
     Refused { url: String, reason: String },
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
@@ -74,9 +79,21 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(crate) fn begin(file: File) -> Result<Self, StorageError> {
+    /// Begins a backup of the data in a folder.
+    pub(crate) fn begin(file: File, folder: &Path) -> Result<Self, StorageError> {
+        let mut export = Self::empty(file)?;
+        let revocations = revocation::kept_in(folder)?;
+        for (number, part) in (0_u32..).zip(revocations.chunks(BLOCK_BYTES)) {
+            let key = number.to_be_bytes().to_vec();
+            export.put(&Record { table: REVOCATIONS, key, value: part.to_vec() })?;
+        }
+        Ok(export)
+    }
+
+    fn empty(file: File) -> Result<Self, StorageError> {
         let mut output = BufWriter::new(file);
         output.write_all(&HEADING)?;
+        output.write_all(&[VERSION])?;
         Ok(Self { output, block: Vec::new(), records: 0, walk: Walk::default() })
     }
 
@@ -140,7 +157,7 @@ pub fn backup(folder: &Path, config: &StorageConfig, to: &Path) -> Result<Summar
     let mut rooms = open_data(folder, config)?;
     let tables = rooms.with_all()?;
     let partial = Partial::beside(to)?;
-    let mut export = Export::begin(partial.file()?)?;
+    let mut export = Export::begin(partial.file()?, folder)?;
     while export.step(tables, config.backup_step_bytes)?.is_none() {}
     partial.keep()
 }
@@ -153,8 +170,14 @@ pub(super) fn open_data(folder: &Path, config: &StorageConfig) -> Result<Ahead, 
     Ok(Ahead::open(folder, config)?)
 }
 
-/// Fetches a backup of a server that runs, with its admin token.
-pub async fn fetch(url: &str, token: &[u8], to: &Path) -> Result<Summary, BackupError> {
+/// Fetches a backup of a server that runs, with its admin token. At an `https:` address it is believed by the authorities in a
+/// file, or by the system's.
+pub async fn fetch(
+    url: &str,
+    ca_file: Option<&Path>,
+    token: &[u8],
+    to: &Path,
+) -> Result<Summary, BackupError> {
     let refused = |reason: String| BackupError::Refused { url: url.to_owned(), reason };
     let bearer =
         HeaderValue::from_bytes(&[b"Bearer ", token].concat()).map_err(|error| refused(error.to_string()))?;
@@ -162,8 +185,15 @@ pub async fn fetch(url: &str, token: &[u8], to: &Path) -> Result<Summary, Backup
         .header(header::AUTHORIZATION, bearer)
         .body(Empty::<Bytes>::new())
         .map_err(|error| refused(error.to_string()))?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.map_err(|error| refused(error.to_string()))?;
+    let trust = match (request.uri().scheme_str(), ca_file) {
+        (Some("https"), Some(path)) => Trust::File(path),
+        (Some("https"), None) => Trust::System,
+        (_, Some(_)) => return Err(refused("authorities are for an https:// address".to_owned())),
+        // There is nobody to believe; nor are the system's authorities needed.
+        (_, None) => Trust::Anybody,
+    };
+    let client = https::client(trust)?;
+    let response = client.request(request).await.map_err(|error| refused(https::reason(&error)))?;
     if response.status() != StatusCode::OK {
         return Err(refused(response.status().to_string()));
     }
@@ -202,7 +232,7 @@ impl Partial {
     fn keep(self) -> Result<Summary, BackupError> {
         let Self { temporary, to } = self;
         let io = |source| BackupError::Io { path: to.clone(), source };
-        let summary = read(temporary.path(), |_| Ok(())).map_err(|error| error.of(&to))?;
+        let Contents { summary, .. } = read(temporary.path(), |_| Ok(())).map_err(|error| error.of(&to))?;
         temporary.as_file().sync_all().map_err(io)?;
         temporary.persist_noclobber(&to).map_err(|error| io(error.error))?;
         File::open(parent_of(&to)).and_then(|folder| folder.sync_all()).map_err(io)?;
@@ -241,8 +271,9 @@ pub fn restore(from: &Path, folder: &Path, config: &StorageConfig) -> Result<Sum
     let partial = tempfile::Builder::new().prefix(".restoring").tempdir_in(parent).map_err(io)?;
     let summary = {
         let tables = Tables::open(partial.path(), config.cache_bytes, config.rejections_kept_max)?;
-        let summary = read(from, |records| Ok(tables.restore(records)?))?;
+        let Contents { summary, revocations } = read(from, |records| Ok(tables.restore(records)?))?;
         tables.flush()?;
+        revocation::keep_in(partial.path(), &revocations).map_err(io)?;
         summary
     };
     std::fs::rename(partial.keep(), folder).map_err(io)?;
@@ -266,41 +297,59 @@ pub fn fuzz_backup(bytes: &[u8]) {
         [&length[..], &crc32c::crc32c(block).to_le_bytes(), block].concat()
     };
     let Some(records) = records_in(bytes).filter(|records| !records.is_empty()) else {
-        drop(read(write(&[&HEADING[..], &sealed(bytes)].concat()).path(), |_| Ok(())));
+        drop(read(write(&[&HEADING[..], &[VERSION], &sealed(bytes)].concat()).path(), |_| Ok(())));
         return;
     };
     let file = write(b"");
-    let mut export = Export::begin(file.reopen().expect("it is there")).expect("there is room");
+    let mut export = Export::empty(file.reopen().expect("it is there")).expect("there is room");
     for record in &records {
         export.put(record).expect("there is room");
     }
     export.end().expect("there is room");
     let mut found = Vec::new();
-    let summary = read(file.path(), |records| {
+    let contents = read(file.path(), |records| {
         found.extend(records);
         Ok(())
     });
-    assert_eq!(summary.expect("what was written reads").records, records.len() as u64);
-    assert_eq!(found, records);
+    let contents = contents.expect("what was written reads");
+    assert_eq!(contents.summary.records, records.len() as u64);
+    let (revocations, tables): (Vec<_>, Vec<_>) = records.into_iter().partition(is_of_revocations);
+    assert_eq!(
+        contents.revocations,
+        revocations.into_iter().flat_map(|record| record.value).collect::<Vec<_>>()
+    );
+    assert_eq!(found, tables);
+}
+
+/// What was read of a backup, beside the records of its tables.
+pub(super) struct Contents {
+    pub(super) summary: Summary,
+    /// As [`revocation::keep_in`] takes them.
+    pub(super) revocations: Vec<u8>,
+}
+
+fn is_of_revocations(record: &Record) -> bool {
+    record.table == REVOCATIONS
 }
 
 /// Reads a backup to its end, a block at a time.
 pub(super) fn read(
     path: &Path,
     mut visit: impl FnMut(Vec<Record>) -> Result<(), BackupError>,
-) -> Result<Summary, BackupError> {
+) -> Result<Contents, BackupError> {
     let damaged = |reason| BackupError::Damaged { path: path.to_owned(), reason };
     let io = |source: std::io::Error| match source.kind() {
         ErrorKind::UnexpectedEof => damaged("it ends too early"),
         _ => BackupError::Io { path: path.to_owned(), source },
     };
     let mut input = BufReader::new(File::open(path).map_err(io)?);
-    let mut heading = [0; HEADING.len()];
-    let is_backup = input.read_exact(&mut heading).is_ok() && heading == HEADING;
-    if !is_backup {
+    let mut heading = [0; HEADING.len() + 1];
+    let is_backup = input.read_exact(&mut heading).is_ok() && heading.starts_with(&HEADING);
+    if !is_backup || !(OLDEST_VERSION..=VERSION).contains(&heading[HEADING.len()]) {
         return Err(BackupError::NotABackup { path: path.to_owned() });
     }
     let mut records = 0;
+    let mut revocations = Vec::new();
     loop {
         let mut header = [0; 8];
         input.read_exact(&mut header).map_err(io)?;
@@ -324,10 +373,12 @@ pub(super) fn read(
                 return Err(damaged("it goes on beyond its end"));
             }
             let bytes = input.stream_position().map_err(io)?;
-            return Ok(Summary { records, bytes });
+            return Ok(Contents { summary: Summary { records, bytes }, revocations });
         }
         let block = records_in(&block).ok_or_else(|| damaged("a block does not read"))?;
         records += block.len() as u64;
+        let (parts, block): (Vec<_>, Vec<_>) = block.into_iter().partition(is_of_revocations);
+        parts.iter().for_each(|part| revocations.extend_from_slice(&part.value));
         visit(block)?;
     }
 }

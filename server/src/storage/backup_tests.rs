@@ -6,7 +6,8 @@ use syncline_protocol::{
 };
 
 use super::*;
-use crate::config::HubConfig;
+use crate::auth::{Revocations, revocation};
+use crate::config::{HubConfig, SecurityConfig};
 use crate::hub::{self, Author, PageRequest, PushStore};
 
 fn author() -> Author {
@@ -150,4 +151,35 @@ fn data_in_use_or_missing_and_folders_with_something_in_them_are_refused() {
     assert!(matches!(taken, BackupError::Io { .. }), "{taken}");
     let not_empty = restore(&scene.path("file"), &scene.path("data"), &config).unwrap_err();
     assert!(matches!(not_empty, BackupError::NotEmpty { .. }), "{not_empty}");
+}
+
+#[test]
+fn a_restoration_knows_which_tokens_were_revoked_before_the_backup() {
+    let scene = Scene { folder: tempfile::tempdir().unwrap() };
+    drop(filled(&scene.path("data")));
+    let config = SecurityConfig { revocations_kept_max: 30_000, ..SecurityConfig::default() };
+    let revocations = Revocations::open(&scene.path("data"), &config).unwrap();
+    // More than a record holds.
+    let many = (0..20_000).map(|number| (format!("the user number {number}"), 1_000));
+    let told = serde_json::json!({"users": many.collect::<std::collections::BTreeMap<_, _>>()});
+    revocations.merge(&serde_json::from_value(told).unwrap(), 1_000).unwrap();
+    let kept = revocation::kept_in(&scene.path("data")).unwrap();
+    assert!(kept.len() > BLOCK_BYTES);
+    let summary = backup(&scene.path("data"), &StorageConfig::default(), &scene.path("file")).unwrap();
+    assert_eq!(scene.restore().unwrap(), summary);
+    assert_eq!(revocation::kept_in(&scene.path("restored")).unwrap(), kept);
+}
+
+#[test]
+fn a_backup_of_before_revocations_were_in_it_is_restored() {
+    let scene = Scene::backed_up();
+    let mut file = std::fs::read(scene.path("file")).unwrap();
+    for (version, is_read) in [(0, false), (VERSION + 1, false), (OLDEST_VERSION, true)] {
+        file[HEADING.len()] = version;
+        std::fs::write(scene.path("file"), &file).unwrap();
+        match scene.restore() {
+            Err(BackupError::NotABackup { .. }) => assert!(!is_read, "{version}"),
+            restored => assert!(is_read && restored.is_ok(), "{version}"),
+        }
+    }
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use syncline_protocol::{ClientId, Document, Room, WireError};
+use syncline_protocol::{ClientId, Collection, Document, Room, WireError};
 
-use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
+use crate::hub::{
+    Commit, Compaction, DocumentKey, Extent, Head, Logged, PushStore, RoomStore, Tombstone, Written,
+};
 
 /// A [`RoomStore`] that forgets everything with the process.
 #[derive(Debug, Clone)]
@@ -140,15 +142,20 @@ impl RoomStore for MemoryStore {
         &self,
         room: &Room,
         seq: u64,
-        visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
-    ) -> Result<(), Infallible> {
-        let Some(room) = self.rooms.get(room) else { return Ok(()) };
+        is_wanted: &dyn Fn(&Collection) -> bool,
+        visit: &mut dyn FnMut(Logged) -> ControlFlow<()>,
+    ) -> Result<Extent, Infallible> {
+        let Some(room) = self.rooms.get(room) else { return Ok(Extent::Whole) };
         let newer = room.log.range((std::ops::Bound::Excluded(seq), std::ops::Bound::Unbounded));
         for document in newer.filter_map(|(_, key)| room.documents.get(key)) {
-            if visit(document.clone()).is_break() {
-                break;
+            let logged = match is_wanted(&document.collection) {
+                true => Logged::Wanted(document.clone()),
+                false => Logged::Unwanted { seq: document.seq },
+            };
+            if visit(logged).is_break() {
+                return Ok(Extent::Part);
             }
         }
-        Ok(())
+        Ok(Extent::Whole)
     }
 }

@@ -103,7 +103,8 @@ pub struct ListRequest {
     pub collection: Collection,
     /// Begins after this one.
     pub after: Option<DocumentId>,
-    /// Documents to look at, deleted ones included; `hub.page_scan_max` and `hub.page_bytes_max` apply as well.
+    /// Documents to look at, deleted ones included; `hub.page_scan_max`, `hub.page_scan_bytes_max` and `hub.page_bytes_max`
+    /// apply as well.
     pub limit: usize,
 }
 

@@ -67,6 +67,7 @@ impl SledStorage {
             on_commit,
             healthy: Arc::clone(&healthy),
             group_jobs_max: config.group_jobs_max.max(1),
+            group_bytes_max: config.group_bytes_max,
             ahead_delay: Duration::from_millis(config.ahead_delay_ms),
             folder: path.to_owned(),
             backup: None,
@@ -139,6 +140,7 @@ struct Worker {
     on_commit: OnCommit,
     healthy: Arc<AtomicBool>,
     group_jobs_max: usize,
+    group_bytes_max: usize,
     ahead_delay: Duration,
     timer: tokio::runtime::Runtime,
     folder: PathBuf,
@@ -182,6 +184,7 @@ impl Worker {
                 Err(_) => {}
             }
             while group.finishes.len() < self.group_jobs_max
+                && self.rooms.unsynced_bytes() < self.group_bytes_max
                 && self.held.len() < self.held_max
                 && group.closing.is_none()
                 && let Ok(job) = waiting.try_recv()
@@ -283,10 +286,7 @@ impl Worker {
                 let rooms = self.rooms.with_all().and_then(|tables| tables.rooms(after.as_ref(), limit));
                 group.answer(answer, self.told(rooms));
             }
-            Job::Backup { answer } => {
-                let begun = self.begin_backup(answer);
-                self.told(begun).unwrap_or_default();
-            }
+            Job::Backup { answer } => self.begin_backup(answer),
             Job::Close { answer } => group.closing = Some(answer),
         }
     }
@@ -334,19 +334,24 @@ impl Worker {
         Ok(pushed.answer)
     }
 
-    /// Begins a copy, unless there is one under way.
-    fn begin_backup(&mut self, answer: Answer<std::fs::File>) -> Result<(), StorageError> {
-        if self.backup.is_some() {
-            let error = WireError::new(ErrorCode::Conflict, "a backup is under way");
-            let _ = answer.send(Err(error));
+    /// Begins a copy, unless there is one under way. One that cannot begin concerns nobody else.
+    fn begin_backup(&mut self, answer: Answer<std::fs::File>) {
+        let begun = if self.backup.is_some() {
+            Err(WireError::new(ErrorCode::Conflict, "a backup is under way"))
         } else if self.healthy.load(Ordering::Relaxed) {
             // On the disk that has the data: a backup is as large.
-            let file = tempfile::tempfile_in(&self.folder)?;
-            self.backup = Some((Export::begin(file)?, answer));
+            let file = tempfile::tempfile_in(&self.folder).map_err(StorageError::from);
+            let begun = file.and_then(|file| Export::begin(file, &self.folder));
+            begun.map_err(|error| failed_backup(&error))
         } else {
-            let _ = answer.send(Err(unavailable()));
+            Err(unavailable())
+        };
+        match begun {
+            Ok(export) => self.backup = Some((export, answer)),
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
         }
-        Ok(())
     }
 
     /// Copies a step more; to the end of the room if too many pushes wait for that, and no further if the storage closes. A
@@ -364,8 +369,7 @@ impl Worker {
                 let _ = answer.send(Ok(file));
             }
             Err(error) => {
-                tracing::error!(%error, "a backup failed");
-                let _ = answer.send(Err(error.to_wire()));
+                let _ = answer.send(Err(failed_backup(&error)));
             }
         }
     }
@@ -379,6 +383,11 @@ impl Worker {
     fn let_go(&mut self, group: &mut Group) {
         if self.held.first().is_some_and(|(push, ..)| !self.is_copied(&push.room)) {
             for (push, author, answer) in std::mem::take(&mut self.held) {
+                if self.rooms.unsynced_bytes() >= self.group_bytes_max {
+                    let closing = group.closing.take();
+                    self.finish(std::mem::take(group));
+                    group.closing = closing;
+                }
                 let done = self.push(push, &author, group);
                 group.answer(answer, done);
             }
@@ -425,6 +434,12 @@ impl Group {
             let _ = answer.send(outcome.and(result));
         }));
     }
+}
+
+/// Why there is no backup, as whoever asked for it is told.
+fn failed_backup(error: &StorageError) -> WireError {
+    tracing::error!(%error, "a backup failed");
+    error.to_wire()
 }
 
 /// Purges one step's worth of a room's deletions; whether there were any.

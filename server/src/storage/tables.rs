@@ -24,11 +24,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 use sled::{Batch, Db, Tree};
-use syncline_protocol::{Checksum, ClientId, Document, Room, WireError};
+use syncline_protocol::{Checksum, ClientId, Collection, Document, Room, WireError};
 
 #[cfg(feature = "postgres")]
 pub(crate) use self::copy::moved_on;
-pub(crate) use self::copy::{Record, Walk};
+pub(crate) use self::copy::{REVOCATIONS, Record, Walk};
 #[cfg(feature = "postgres")]
 pub(crate) use self::rows::{DocumentRow, Row, Rows};
 use super::StorageError;
@@ -37,7 +37,9 @@ use super::codec::{
     read_room, rejection_key, room_end, split,
 };
 use super::opening::{is_locked, open_unlocked};
-use crate::hub::{Commit, Compaction, DocumentKey, Head, PushStore, RoomStore, Tombstone, Written};
+use crate::hub::{
+    Commit, Compaction, DocumentKey, Extent, Head, Logged, PushStore, RoomStore, Tombstone, Written,
+};
 
 /// sled's log, which [`Tables::flush`] syncs itself.
 const LOG_FILE: &str = "db";
@@ -372,21 +374,28 @@ impl RoomStore for Tables {
         &self,
         room: &Room,
         seq: u64,
-        visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
-    ) -> Result<(), StorageError> {
+        is_wanted: &dyn Fn(&Collection) -> bool,
+        visit: &mut dyn FnMut(Logged) -> ControlFlow<()>,
+    ) -> Result<Extent, StorageError> {
         let after = Bound::Excluded(log_key(room, seq));
         let last = Bound::Included(log_key(room, u64::MAX));
         for entry in self.log.range((after, last)) {
-            let (_, bytes) = entry?;
-            let Some(document) = self.document_named(room, decode("log", &bytes)?)? else {
-                let reason = "it names a document that is missing".to_owned();
-                return Err(StorageError::Damaged { tree: "log", reason });
+            let (place, bytes) = entry?;
+            let key: DocumentKey = decode("log", &bytes)?;
+            let logged = if is_wanted(&key.0) {
+                let Some(document) = self.document(room, &key)? else {
+                    let reason = "it names a document that is missing".to_owned();
+                    return Err(StorageError::Damaged { tree: "log", reason });
+                };
+                Logged::Wanted(document)
+            } else {
+                Logged::Unwanted { seq: read_last_number("log", &place)? }
             };
-            if visit(document).is_break() {
-                break;
+            if visit(logged).is_break() {
+                return Ok(Extent::Part);
             }
         }
-        Ok(())
+        Ok(Extent::Whole)
     }
 }
 

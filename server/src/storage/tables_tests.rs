@@ -4,7 +4,9 @@ use syncline_protocol::value::Fields;
 use syncline_protocol::{Collection, DocumentId, ErrorCode, HybridTime, Stamp, Stamps, Value, VersionVector};
 
 use super::*;
+use crate::config::HubConfig;
 use crate::hub::Replaced;
+use crate::storage::ListRequest;
 
 fn apply(tables: &Tables, commit: &Commit) -> Result<(), StorageError> {
     tables.apply(commit, 0)
@@ -58,11 +60,12 @@ fn written((seq, document): (Option<u64>, Document)) -> Written {
 
 fn log(tables: &Tables) -> Vec<(String, u64)> {
     let mut seen = Vec::new();
-    let mut visit = |document: Document| {
+    let mut visit = |logged| {
+        let Logged::Wanted(document) = logged else { panic!("all are wanted") };
         seen.push((document.id.as_str().to_owned(), document.seq));
         ControlFlow::Continue(())
     };
-    tables.changes_after(&room(), 0, &mut visit).unwrap();
+    tables.changes_after(&room(), 0, &|_| true, &mut visit).unwrap();
     seen
 }
 
@@ -151,6 +154,44 @@ fn a_damaged_record_is_reported_not_served() {
     }
     tables.documents.insert(&chunk, bytes).unwrap();
     assert!(matches!(tables.document(&room(), &key("a")), Err(StorageError::Damaged { .. })));
+}
+
+#[test]
+fn what_is_not_wanted_of_a_log_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = open(folder.path());
+    apply(&tables, &commit(2, vec![(None, document("a", 1, 1)), (None, document("b", 2, 1))])).unwrap();
+    tables.documents.insert(chunk_key(&room(), ["c", "a"], 0), b"damaged").unwrap();
+    let mut seen = Vec::new();
+    let mut visit = |logged| {
+        seen.push(logged);
+        ControlFlow::Continue(())
+    };
+    let extent = tables.changes_after(&room(), 0, &|_| false, &mut visit).unwrap();
+    assert_eq!(extent, Extent::Whole);
+    assert_eq!(seen, [Logged::Unwanted { seq: 1 }, Logged::Unwanted { seq: 2 }]);
+    assert!(tables.changes_after(&room(), 0, &|_| true, &mut |_| ControlFlow::Continue(())).is_err());
+}
+
+#[test]
+fn a_list_of_large_deletions_is_read_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = open(folder.path());
+    let documents = (1..=8).map(|seq| Document { deleted: true, ..document(&format!("d{seq}"), seq, 9_000) });
+    apply(&tables, &commit(8, documents.map(|document| (None, document)).collect())).unwrap();
+    let hub = HubConfig { page_scan_bytes_max: 20_000, ..HubConfig::default() };
+    let (mut after, mut looked_at) = (None, Vec::new());
+    loop {
+        let request = ListRequest { room: room(), collection: key("d").0, after, limit: 100 };
+        let listing = tables.list(&request, &hub).unwrap();
+        assert_eq!(listing.documents, []);
+        looked_at.push(listing.looked_at);
+        after = listing.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(looked_at, [3, 3, 2]);
 }
 
 #[test]

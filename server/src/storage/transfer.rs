@@ -4,10 +4,11 @@ use std::path::Path;
 
 use tokio::sync::mpsc;
 
-use super::backup::{self, BackupError, Summary};
+use super::backup::{self, BackupError, Contents, Summary};
 use super::postgres::Import;
 use super::tables::{Record, Walk, moved_on};
 use super::{DatabaseUrl, StorageLocation};
+use crate::auth::revocation;
 use crate::config::{PostgresConfig, StorageConfig};
 
 /// What is read of the embedded database at a time, in bytes.
@@ -43,18 +44,23 @@ pub async fn migrate(
     transfer(&storage.location, postgres, |head| head, read).await
 }
 
-/// Puts a backup into a database without rooms; as with [`backup::restore`], every client reads its rooms anew.
+/// Puts a backup into a database without rooms; as with [`backup::restore`], every client reads its rooms anew. What it holds
+/// of revoked tokens is kept in a folder of data.
 pub async fn restore(
     from: &Path,
+    folder: &Path,
     storage: &StorageConfig,
     postgres: &PostgresConfig,
 ) -> Result<Summary, BackupError> {
-    let file = from.to_owned();
+    let (file, folder) = (from.to_owned(), folder.to_owned());
     let read = move |parts: &Parts| {
-        backup::read(&file, |records| {
+        let Contents { summary, revocations } = backup::read(&file, |records| {
             // When nobody takes it, whoever should have tells why.
             parts.blocking_send(records).map_err(|_| BackupError::ReaderFailed)
-        })
+        })?;
+        revocation::keep_in(&folder, &revocations)
+            .map_err(|source| BackupError::Io { path: folder, source })?;
+        Ok(summary)
     };
     transfer(&storage.location, postgres, moved_on, read).await
 }

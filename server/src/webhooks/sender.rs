@@ -54,9 +54,13 @@ pub(super) struct Sender<'a> {
     telling: JoinSet<(Room, Result<Told, Failure>)>,
     busy: BTreeSet<Room>,
     failing: BTreeMap<Room, Failing>,
+    /// Whether the room that was tried last is one of them.
+    tried_failing: bool,
     /// Failures since the last success.
     failures: u32,
-    /// The endpoint seems to be down: until then nobody is told, and then one room first.
+    /// The rooms that these were of; no more than make the endpoint seem to be down.
+    failed: BTreeSet<Room>,
+    /// The endpoint seems to be down: until then nobody is told, and then one room at a time.
     down_until: Option<Instant>,
     search: Search,
 }
@@ -86,7 +90,9 @@ impl<'a> Sender<'a> {
             telling: JoinSet::new(),
             busy: BTreeSet::new(),
             failing: BTreeMap::new(),
+            tried_failing: false,
             failures: 0,
+            failed: BTreeSet::new(),
             down_until: None,
             search: Search::After(None),
         }
@@ -135,7 +141,7 @@ impl<'a> Sender<'a> {
     }
 
     fn capacity(&self) -> usize {
-        // After a failure one room is tried first.
+        // One that is told shows that the endpoint is there again.
         if self.down_until.is_some() { 1 } else { self.config.rooms_at_once_max.max(1) }
     }
 
@@ -170,12 +176,24 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn next_room(&self, now: Instant) -> Option<Room> {
-        let due =
-            self.failing.iter().find(|(room, failing)| failing.due <= now && !self.busy.contains(*room));
-        if let Some((room, _)) = due {
-            return Some(room.clone());
-        }
+    /// Rooms that failed and those that wait take turns, so that neither holds up the other.
+    fn next_room(&mut self, now: Instant) -> Option<Room> {
+        let next = match self.tried_failing {
+            true => self.next_waiting().or_else(|| self.next_failing(now)),
+            false => self.next_failing(now).or_else(|| self.next_waiting()),
+        };
+        self.tried_failing = next.as_ref().is_some_and(|room| self.failing.contains_key(room));
+        next
+    }
+
+    /// The room that is due for the longest time.
+    fn next_failing(&self, now: Instant) -> Option<Room> {
+        let waits = self.failing.iter().filter(|(room, _)| !self.busy.contains(*room));
+        let (room, failing) = waits.min_by_key(|(_, failing)| failing.due)?;
+        (failing.due <= now).then(|| room.clone())
+    }
+
+    fn next_waiting(&self) -> Option<Room> {
         let mut waiting = self.endpoint.waiting();
         // A failing room is told when it is due, of all there is then.
         if !self.failing.is_empty() {
@@ -194,6 +212,7 @@ impl<'a> Sender<'a> {
                     tracing::info!(endpoint = self.endpoint.name, "a webhook arrives again");
                 }
                 self.failures = 0;
+                self.failed.clear();
                 self.failing.remove(&room);
                 if let Told::More = told {
                     self.endpoint.note(&room);
@@ -213,10 +232,15 @@ impl<'a> Sender<'a> {
         let longest = Duration::from_millis(self.config.retry_ms_max);
         let wait = jittered(self.backoff(attempts)).max(asked.min(longest));
         tracing::warn!(endpoint = self.endpoint.name, %room, attempts, %failure, "a webhook did not arrive");
+        // A few rooms that are refused again and again say nothing of the others.
+        let down_at = self.config.rooms_at_once_max.max(1);
+        if self.failed.len() < down_at {
+            self.failed.insert(room.clone());
+        }
         if self.failing.len() < self.config.rooms_waiting_max || self.failing.contains_key(&room) {
             self.failing.insert(room, Failing { attempts, due: Instant::now() + wait });
         }
-        if self.failures as usize >= self.config.rooms_at_once_max.max(1) {
+        if self.failed.len() >= down_at {
             let wait = jittered(self.backoff(self.failures)).max(asked.min(longest));
             self.down_until = Some(Instant::now() + wait);
         }

@@ -41,6 +41,7 @@ fn the_kubernetes_manifest_has_a_cluster_whose_nodes_have_the_time_to_drain() {
     let settings = in_force(Some(&lines.collect::<Vec<_>>().join("\n")), &[]);
     assert_eq!(settings["cluster"]["url"].as_str(), Some("redis://redis:6379"));
     assert!(settings["storage"]["location"].as_str().unwrap().starts_with("postgres://"));
+    assert_eq!(settings["door"]["proxies"].as_integer(), Some(1), "its ingress");
     assert!(number(&manifest, "replicas: ") >= 3 && manifest.contains("kind: PodDisruptionBudget"));
 
     let pause_s = number(&manifest, r#"command: ["sleep", ""#);

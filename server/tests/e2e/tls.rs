@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 use serde_json::json;
 use syncline_server::{Config, Mode, Server, ServerError};
 
-use crate::support::{Agent, EmbeddedServer, SECRET, STEP_TIMEOUT, token};
+use crate::support::{Agent, EmbeddedServer, SECRET, STEP_TIMEOUT, command, token};
 
 /// How long the server gets to take a certificate that cannot be used: many times as long as it looks for.
 const UNUSABLE_FOR: Duration = Duration::from_millis(400);
@@ -133,4 +133,38 @@ async fn a_certificate_without_a_key_is_refused_at_the_start() {
         let refused = Server::bind(config).await.map(drop);
         assert!(matches!(&refused, Err(error @ ServerError::Tls(_)) if error.is_usage()), "{refused:?}");
     }
+}
+
+#[test]
+fn the_command_asks_a_server_with_a_certificate_by_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    renew(folder.path());
+    std::fs::write(at("admin-token"), "the admin token, which is long enough").unwrap();
+    let mut config = config(folder.path());
+    config.operations.admin_token_file = Some(at("admin-token").into());
+    let server = EmbeddedServer::start(config);
+    let listen = server.url.strip_prefix("https://").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = command(&folder.path().join("none"), listen);
+        for (name, file) in [
+            ("door.tls_cert_file", "cert.pem"),
+            ("door.tls_key_file", "key.pem"),
+            ("operations.admin_token_file", "admin-token"),
+        ] {
+            command.args(["--set", &format!("{name}={}", at(file))]);
+        }
+        let output = command.args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run(&["ready"]), (Some(0), String::new()));
+
+    let (_, port) = listen.rsplit_once(':').unwrap();
+    let (url, file, authority) = (format!("https://localhost:{port}"), at("backup"), at("cert.pem"));
+    let backup = ["backup", "--to", &file, "--server", &url];
+    let (code, reason) = run(&backup);
+    assert_eq!((code, reason.contains("certificate")), (Some(1), true), "{reason}");
+    assert!(!Path::new(&file).exists(), "no token is told to who is not believed");
+    assert_eq!(run(&[&backup[..], &["--ca-file", &authority]].concat()), (Some(0), String::new()));
+    assert!(Path::new(&file).exists());
 }

@@ -47,6 +47,8 @@ impl Heard {
 
 struct State {
     mood: Mood,
+    /// Messages of rooms whose names begin so are refused.
+    refused: Option<&'static str>,
     heard: Vec<Heard>,
 }
 
@@ -62,7 +64,10 @@ impl Receiver {
     fn start(address: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new((Mutex::new(State { mood: Mood::Takes, heard: Vec::new() }), Condvar::new()));
+        let state = Arc::new((
+            Mutex::new(State { mood: Mood::Takes, refused: None, heard: Vec::new() }),
+            Condvar::new(),
+        ));
         let stop = Arc::new(AtomicBool::new(false));
         let (heard_by, stopped) = (Arc::clone(&state), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -83,6 +88,10 @@ impl Receiver {
 
     fn set(&self, mood: Mood) {
         self.state.0.lock().unwrap().mood = mood;
+    }
+
+    fn refuse(&self, rooms: &'static str) {
+        self.state.0.lock().unwrap().refused = Some(rooms);
     }
 
     /// Waits until what was heard is as it should be.
@@ -135,9 +144,16 @@ fn hear(stream: TcpStream, state: &(Mutex<State>, Condvar)) {
     if reader.read_exact(&mut body).is_err() {
         return;
     }
-    let mood = state.0.lock().unwrap().mood;
-    let heard = Heard { headers, body: String::from_utf8(body).unwrap(), taken: mood == Mood::Takes };
-    state.0.lock().unwrap().heard.push(heard);
+    let mut heard = Heard { headers, body: String::from_utf8(body).unwrap(), taken: false };
+    let mood = {
+        let mut state = state.0.lock().unwrap();
+        let room = heard.data()["room"].as_str().unwrap().to_owned();
+        let is_refused = state.refused.is_some_and(|rooms| room.starts_with(rooms));
+        let mood = if is_refused { Mood::Fails } else { state.mood };
+        heard.taken = mood == Mood::Takes;
+        state.heard.push(heard);
+        mood
+    };
     state.1.notify_all();
     let mut stream = reader.into_inner();
     let answer = match mood {
@@ -299,6 +315,50 @@ fn a_receiver_that_takes_nothing_holds_up_no_write_and_another_receiver_neither(
     let last = (1..=50).map(|n| put(&server, &format!("d{n}"), n)).max().unwrap();
     live.wait_for(last);
     assert!(taken(&dead.wait("it is tried", |heard| !heard.is_empty())).is_empty());
+}
+
+/// Rooms are told of although others are refused again and again, with so many told of at once.
+fn refused_rooms_hold_up_no_other(rooms_at_once_max: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start("127.0.0.1:0");
+    receiver.refuse("list:refused");
+    let flag = format!("webhooks.rooms_at_once_max={rooms_at_once_max}");
+    let file = settings(folder.path(), &receiver, "");
+    let server = ServerProcess::start_with(folder.path(), &["--config", &file, "--set", &flag]);
+    let ann = Http::with(&server.url, Some(token("ann", &["list:*"])));
+    let put = |room: &str| {
+        let answer = ann.put(&format!("/v1/rooms/{room}/collections/todos/documents/a"), json!({}));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    let rooms_of = |heard: &[Heard], taken: bool| -> Vec<String> {
+        let messages = heard.iter().filter(|heard| heard.taken == taken);
+        messages.map(|heard| heard.data()["room"].as_str().unwrap().to_owned()).collect()
+    };
+    for number in 1..=3 {
+        put(&format!("list:refused-{number}"));
+    }
+    receiver.wait("they are tried again and again", |heard| {
+        let refused = rooms_of(heard, false);
+        (1..=3).all(|number| {
+            let name = format!("list:refused-{number}");
+            refused.iter().filter(|room| **room == name).count() >= 4
+        })
+    });
+    for number in 1..=3 {
+        let room = format!("list:taken-{number}");
+        put(&room);
+        receiver.wait("it is held up", |heard| rooms_of(heard, true).contains(&room));
+    }
+}
+
+#[test]
+fn rooms_that_are_refused_again_and_again_hold_up_no_other() {
+    refused_rooms_hold_up_no_other(8);
+}
+
+#[test]
+fn rooms_take_turns_while_so_many_are_refused_that_the_receiver_seems_to_be_down() {
+    refused_rooms_hold_up_no_other(2);
 }
 
 #[test]

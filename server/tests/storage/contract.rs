@@ -17,7 +17,8 @@ use crate::support::{
 pub(crate) use crate::requests::{
     a_collection_is_listed_in_the_order_of_ids, a_write_on_terms_is_answered_again_by_its_receipt,
     documents_are_read_by_their_names, lists_and_reads_by_name_are_bounded_in_bytes,
-    of_writes_upon_one_place_at_once_one_is_made, rooms_are_listed_in_the_order_of_their_names,
+    of_writes_upon_one_place_at_once_one_is_made, pages_of_any_size_pass_over_receipts,
+    rooms_are_listed_in_the_order_of_their_names,
 };
 
 use MutationStatus::{Applied, Conflict, Duplicate, Rejected};
@@ -198,6 +199,30 @@ pub(crate) async fn a_narrowed_page_passes_over_other_collections(mut fixture: F
     }
     assert_eq!(seen, [(notes.clone(), 10)], "the newest change of the one note");
     assert_eq!((cursor, pages), (10, 3), "four looked at for each page");
+}
+
+pub(crate) async fn deletions_of_large_documents_are_read_in_parts(mut fixture: Fixture) {
+    const COUNT: u64 = 8;
+    // Two of the documents, and a part of a third one.
+    fixture.config.hub.page_scan_bytes_max = 20_000;
+    let storage = fixture.open().await;
+    let ids: Vec<String> = (1..=COUNT).map(|number| format!("d{number}")).collect();
+    for (seq, id) in (1..).zip(&ids) {
+        push(&*storage, 1, vec![large(seq, id, 9_000)]).await;
+    }
+    push(&*storage, 1, (COUNT + 1..).zip(&ids).map(|(seq, id)| delete(seq, id)).collect()).await;
+    let (mut cursor, mut told) = (0, Vec::new());
+    loop {
+        let page = page(&*storage, cursor, 100).await;
+        assert!((1..=3).contains(&page.changes.len()), "{} at once", page.changes.len());
+        assert!(page.changes.iter().all(|document| document.deleted && document.fields.is_empty()));
+        told.extend(places(&page).into_iter().map(|(id, _)| id));
+        cursor = page.cursor;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!((told, cursor), (ids, 2 * COUNT));
 }
 
 pub(crate) async fn heads_tell_where_each_log_ends(fixture: Fixture) {

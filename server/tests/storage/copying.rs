@@ -1,8 +1,9 @@
-//! A backup of the embedded database while it serves: a room that is copied in steps holds up nobody in other rooms, and is in the
-//! copy as it was at one time.
+//! The embedded database's one thread: a room that is copied in steps, while it serves, holds up nobody in other rooms, and is in
+//! the copy as it was at one time; writes that wait share a sync, up to a bound.
 
 use std::fs::File;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
@@ -147,4 +148,53 @@ fn a_storage_that_closes_during_a_copy_makes_the_writes_that_wait_and_no_copy() 
         let again = fixture.open().await;
         assert_eq!(again.heads(vec![named(LARGE)]).await.unwrap(), [(named(LARGE), DOCUMENTS + 1)]);
     });
+}
+
+#[test]
+fn a_copy_that_cannot_begin_concerns_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, away) = (folder.path().join("data"), folder.path().join("away"));
+    let fixture = Fixture::new(&data, StorageLocation::Sled);
+    run(async {
+        let storage = fixture.open().await;
+        push_to(&*storage, &named(OTHER), 1, vec![create(1, "x")]).await.unwrap();
+        // The files stay open; there is no place for another one.
+        std::fs::rename(&data, &away).unwrap();
+        assert_eq!(storage.backup().await.unwrap_err().code, ErrorCode::Unavailable);
+        std::fs::rename(&away, &data).unwrap();
+        assert!(storage.is_healthy());
+        push_to(&*storage, &named(OTHER), 1, vec![create(2, "y")]).await.unwrap();
+        assert!(storage.backup().await.unwrap().metadata().unwrap().len() > 0);
+    });
+}
+
+/// Groups of commits in the log of a folder, each of which was synced by itself.
+fn groups(folder: &Path) -> usize {
+    const MARKER: [u8; 4] = [0xF5, 0xA4, 0xED, 1];
+    let log = std::fs::read(folder.join("ahead-0")).unwrap();
+    log.windows(MARKER.len()).filter(|window| **window == MARKER).count()
+}
+
+#[test]
+fn writes_that_wait_share_a_sync_until_they_are_too_much() {
+    const WRITES: u64 = 10;
+    for (group_bytes_max, expected) in [(1 << 20, 1), (1, WRITES as usize)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fixture = Fixture::new(folder.path(), StorageLocation::Sled);
+        fixture.config.storage.group_bytes_max = group_bytes_max;
+        run(async {
+            let scene = Scene::start(&mut fixture).await;
+            let first = scene.push(OTHER, create(1, "d1"));
+            scene.stopped_in(OTHER);
+            let before = groups(folder.path());
+            let waiting: Vec<_> =
+                (2..2 + WRITES).map(|seq| scene.push(OTHER, create(seq, &format!("d{seq}")))).collect();
+            (0..=WRITES).for_each(|_| scene.let_on());
+            first.await.unwrap();
+            for push in waiting {
+                push.await.unwrap();
+            }
+            assert_eq!(groups(folder.path()) - before, expected, "{group_bytes_max} bytes");
+        });
+    }
 }

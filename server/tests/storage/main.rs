@@ -44,6 +44,8 @@ on_each_storage!(
         lists_and_reads_by_name_are_bounded_in_bytes,
         rooms_are_listed_in_the_order_of_their_names,
         a_write_on_terms_is_answered_again_by_its_receipt,
+        pages_of_any_size_pass_over_receipts,
+        deletions_of_large_documents_are_read_in_parts,
         rooms_are_apart,
         deletions_beyond_the_bound_are_purged_and_readers_below_the_floor_start_over,
         deletions_past_their_retention_are_purged_in_the_background,

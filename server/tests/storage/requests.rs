@@ -137,6 +137,38 @@ pub(crate) async fn a_write_on_terms_is_answered_again_by_its_receipt(fixture: F
     assert_eq!(page.changes[0].fields["n"], Value::Int(1));
 }
 
+pub(crate) async fn pages_of_any_size_pass_over_receipts(fixture: Fixture) {
+    const RECEIPTS: u8 = 5;
+    let storage = fixture.open().await;
+    push(&*storage, 1, vec![create(1, "a"), create(2, "b")]).await;
+    for key in 1..=RECEIPTS {
+        let receipt = Receipt { key: [key; 32], ..receipt(1) };
+        ask(&*storage, Some(receipt), Condition::Always).await.unwrap();
+    }
+    push(&*storage, 1, vec![create(3, "c")]).await;
+    let whole = page(&*storage, 0, 100).await;
+    let (end, places) = (whole.cursor, whole.changes.iter().map(|document| document.seq).collect::<Vec<_>>());
+    assert_eq!((end, places.len()), (3 + 2 * u64::from(RECEIPTS), 3));
+    for limit in 1..=4 {
+        for from in 0..=end {
+            let (mut cursor, mut seen, mut pages) = (from, Vec::new(), 0);
+            loop {
+                let page = page(&*storage, cursor, limit).await;
+                assert!(!page.reset && page.changes.len() <= limit as usize);
+                assert!(page.cursor > cursor || cursor == end, "each page brings the reader further");
+                seen.extend(page.changes.iter().map(|document| document.seq));
+                cursor = page.cursor;
+                pages += 1;
+                if !page.more {
+                    break;
+                }
+            }
+            assert!(seen.iter().eq(places.iter().filter(|seq| **seq > from)), "after {from}: {seen:?}");
+            assert!(cursor == end && pages <= end, "{pages} pages");
+        }
+    }
+}
+
 pub(crate) async fn of_writes_upon_one_place_at_once_one_is_made(fixture: Fixture) {
     let storage = fixture.open().await;
     push(&*storage, 1, vec![create(1, "a")]).await;

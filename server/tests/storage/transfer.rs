@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use syncline_protocol::message::{MutationStatus, Page};
 use syncline_protocol::{ErrorCode, Room};
+use syncline_server::Config;
 use syncline_server::hub::PageRequest;
 use syncline_server::storage::backup::{self, BackupError, Summary};
 use syncline_server::storage::postgres::PostgresError;
@@ -191,17 +192,24 @@ fn a_backup_is_restored_into_a_database_whole_or_not_at_all_and_every_reader_sta
         let (data, file) = (folder.path().join("data"), folder.path().join("file"));
         let source = fill(&data).await;
         let target = with_bounds_of(&target, &source);
+        let revocations = r#"{"users":{"ann":1000},"tokens":{"t":1001},"everybody_s":0}"#;
+        std::fs::write(data.join("revocations.json"), revocations).unwrap();
+        let kept = target.config.data_dir.join("revocations.json");
         let summary = backup::backup(&data, &source.config.storage, &file).unwrap();
         let whole = std::fs::read(&file).unwrap();
         std::fs::write(&file, &whole[..whole.len() - 20]).unwrap();
-        let restore =
-            async || transfer::restore(&file, &target.config.storage, &target.config.postgres).await;
+        let restore = async || {
+            let Config { data_dir, storage, postgres, .. } = &target.config;
+            transfer::restore(&file, data_dir, storage, postgres).await
+        };
         let torn = restore().await.unwrap_err();
         assert!(matches!(torn, BackupError::Damaged { .. }), "{torn}");
         assert!(target.open().await.rooms(None, 1).await.unwrap().is_empty());
+        assert!(!kept.exists());
 
         std::fs::write(&file, &whole).unwrap();
         assert_eq!(restore().await.unwrap(), summary);
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), revocations);
         let (before, after) = (source.open().await, target.open().await);
         for name in ROOMS {
             let request = |cursor| PageRequest { room: named(name), ..request(cursor, 1_000) };

@@ -54,7 +54,7 @@ async fn a_backup_under_load_has_every_write_answered_before_and_clients_go_on_f
             number
         }
     });
-    let summary = backup::fetch(&server.url(), ADMIN_TOKEN.as_bytes(), &at("backup")).await.unwrap();
+    let summary = backup::fetch(&server.url(), None, ADMIN_TOKEN.as_bytes(), &at("backup")).await.unwrap();
     is_over.store(true, Ordering::Relaxed);
     let written = load.await.unwrap();
     assert!(summary.records > 200);

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use syncline_protocol::message::Page;
-use syncline_protocol::value::Fields;
-use syncline_protocol::{ClientId, Document, HybridTime, Room, Stamp, Stamps, VersionVector};
+use syncline_protocol::{ClientId, Document, Room};
 use tokio_postgres::Row;
 
 use super::connections::{Connections, Lease};
@@ -12,10 +11,10 @@ use super::snapshot::{Log, NotRead, Snapshot};
 use super::statements::{self, Parameter};
 use super::{PostgresError, Settings};
 use crate::config::HubConfig;
-use crate::hub::{self, DocumentKey, PageRequest};
+use crate::hub::{self, DocumentKey, Logged, PageRequest};
 use crate::storage::{ListRequest, Listing, StorageError};
 
-/// How often a page is read again, from another place or with more.
+/// How often a page is read again, from another place.
 const READS_MAX: usize = 8;
 
 pub(super) async fn page(
@@ -33,13 +32,12 @@ pub(super) async fn page(
                 return Ok(page);
             }
             Err(NotRead::LogAfter(seq)) => stretch.after = seq,
-            Err(NotRead::LogFurther | NotRead::Document) => {
-                stretch.bytes_max = stretch.bytes_max.saturating_mul(2);
-            }
+            // No page asks for a document by its name.
+            Err(NotRead::Document) => break,
         }
     }
     lease.done();
-    Err(PostgresError::Failed("a page was never read whole".to_owned()).into())
+    Err(PostgresError::Failed("the place where a page begins was never found".to_owned()).into())
 }
 
 pub(super) async fn heads(
@@ -168,7 +166,7 @@ pub(super) async fn owner(
     row.map(|row| row.try_get(1).map_err(StorageError::from)).transpose()
 }
 
-/// Which part of a log to read.
+/// Which part of a log to read. A page ends with it, if not before.
 struct Stretch {
     after: u64,
     count_max: usize,
@@ -181,8 +179,7 @@ impl Stretch {
         let scan_max = settings.hub.page_scan_max;
         let asked = request.limit.clamp(1, settings.limits.page_count_max.max(1)) as usize;
         let count_max = if request.collections.is_some() { scan_max } else { scan_max.min(asked) };
-        // A document takes less there than what it is counted with here.
-        let bytes_max = settings.hub.page_bytes_max.max(1).saturating_mul(2);
+        let bytes_max = settings.hub.page_scan_bytes_max.max(1);
         Self { after: request.cursor, count_max: count_max.saturating_add(1), bytes_max }
     }
 }
@@ -200,7 +197,7 @@ async fn read(lease: &Lease, request: &PageRequest, stretch: &Stretch) -> Result
         .collections
         .as_ref()
         .map(|collections| collections.iter().map(|collection| collection.as_str()).collect());
-    let of_room: [Parameter<'_>; 5] = [&room, &after, &count_max, &collections, &bytes_max];
+    let of_room: [Parameter<'_>; 6] = [&room, &after, &count_max, &collections, &bytes_max, &hub::RECEIPTS];
     let ((), head, rows, ()) = tokio::try_join!(
         biased;
         client.batch_execute(statements::BEGIN_READ),
@@ -209,27 +206,17 @@ async fn read(lease: &Lease, request: &PageRequest, stretch: &Stretch) -> Result
         client.batch_execute(statements::COMMIT),
     )?;
     let head = head.map(|row| statements::head(&row)).transpose()?.unwrap_or_default();
-    let found = rows.first().map_or(Ok(0), |row| statements::number(row, 5))?;
+    let found = rows.first().map_or(Ok(0), |row| statements::number(row, 2))?;
     let is_whole = found == rows.len() as u64 && found < stretch.count_max as u64;
-    let documents = rows.iter().map(change).collect::<Result<_, _>>()?;
-    let log = Log { after: stretch.after, documents, is_whole };
+    let entries = rows.iter().map(logged).collect::<Result<_, _>>()?;
+    let log = Log { after: stretch.after, entries, is_whole };
     Ok(Snapshot { head, log, ..Snapshot::default() })
 }
 
-/// A change of the log. Of a document that is not wanted only its name and place are told.
-fn change(row: &Row) -> Result<Document, StorageError> {
-    if let Some(document) = statements::document(row, 4)? {
-        return Ok(document);
+/// An entry of the log. Of a document that is not wanted only its place is told.
+fn logged(row: &Row) -> Result<Logged, StorageError> {
+    match statements::document(row, 1)? {
+        Some(document) => Ok(Logged::Wanted(document)),
+        None => Ok(Logged::Unwanted { seq: statements::number(row, 0)? }),
     }
-    let (collection, id) = statements::key(row, 1)?;
-    let never = Stamp { time: HybridTime { wall_ms: 0, counter: 0 }, writer: ClientId::from_bytes([0; 16]) };
-    Ok(Document {
-        collection,
-        id,
-        fields: Fields::new(),
-        seq: statements::number(row, 0)?,
-        version: VersionVector::default(),
-        stamps: Stamps::new(never),
-        deleted: false,
-    })
 }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use syncline_protocol::{ClientId, Document, Room, WireError};
+use syncline_protocol::{ClientId, Collection, Document, Room, WireError};
 
-use crate::hub::{Commit, DocumentKey, Head, PushStore, RoomStore, Tombstone};
+use crate::hub::{Commit, DocumentKey, Extent, Head, Logged, PushStore, RoomStore, Tombstone};
 
 /// A part of one room as it was at one moment, and what pushes made of it since.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(super) struct ClientState {
 pub(super) struct Log {
     /// The place after which it begins.
     pub(super) after: u64,
-    pub(super) documents: Vec<Document>,
+    pub(super) entries: Vec<Logged>,
     /// Whether it goes to the end.
     pub(super) is_whole: bool,
 }
@@ -46,8 +46,6 @@ pub(super) enum NotRead {
     Document,
     /// The log from another place on.
     LogAfter(u64),
-    /// More of the log.
-    LogFurther,
 }
 
 impl Snapshot {
@@ -108,17 +106,19 @@ impl RoomStore for Snapshot {
         &self,
         _: &Room,
         seq: u64,
-        visit: &mut dyn FnMut(Document) -> ControlFlow<()>,
-    ) -> Result<(), NotRead> {
+        // Whoever read the stretch left out what is not wanted.
+        _: &dyn Fn(&Collection) -> bool,
+        visit: &mut dyn FnMut(Logged) -> ControlFlow<()>,
+    ) -> Result<Extent, NotRead> {
         if seq != self.log.after {
             return Err(NotRead::LogAfter(seq));
         }
-        for document in &self.log.documents {
-            if visit(document.clone()).is_break() {
-                return Ok(());
+        for logged in &self.log.entries {
+            if visit(logged.clone()).is_break() {
+                return Ok(Extent::Part);
             }
         }
-        if self.log.is_whole { Ok(()) } else { Err(NotRead::LogFurther) }
+        Ok(if self.log.is_whole { Extent::Whole } else { Extent::Part })
     }
 
     fn tombstones(

@@ -57,17 +57,19 @@ pub(super) const DOCUMENTS: &str = "SELECT collection, id, CASE WHEN bytes_befor
        JOIN syncline_documents USING (collection, id) WHERE room = $1
      ) AS found";
 
-/// So many changes after a place, up to so many bytes, at least one; of other collections than those wanted, only
-/// the place. Each row tells how many there were without the bound of bytes.
-pub(super) const LOG: &str = "SELECT seq, collection, id, wanted, CASE WHEN wanted THEN document END, total
+/// So many changes after a place, up to so many bytes, at least one; of other collections than those wanted, and of the
+/// hidden one, only the place. A deleted document weighs all that is kept of it. Each row tells how many there were without
+/// the bound of bytes.
+pub(super) const LOG: &str = "SELECT seq, CASE WHEN wanted THEN document END, total
      FROM (
-       SELECT seq, collection, id, wanted, document, count(*) OVER () AS total,
+       SELECT seq, wanted, document, count(*) OVER () AS total,
          sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before
        FROM (
-         SELECT seq, collection, id, document, wanted,
+         SELECT seq, document, wanted,
            CASE WHEN wanted THEN octet_length(document) ELSE 0 END AS bytes
          FROM (
-           SELECT seq, collection, id, document, ($4::text[] IS NULL OR collection = ANY($4)) AS wanted
+           SELECT seq, document,
+             (collection <> $6 AND ($4::text[] IS NULL OR collection = ANY($4))) AS wanted
            FROM syncline_documents WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3
          ) AS newer
        ) AS weighed

@@ -24,6 +24,8 @@ pub(super) const TOMBSTONES: u8 = 4;
 pub(super) const OWNERS: u8 = 5;
 pub(super) const CLIENTS: u8 = 6;
 pub(super) const REJECTIONS: u8 = 7;
+/// What is known of revoked tokens, in parts, in their order: only in backups, and in no table.
+pub(crate) const REVOCATIONS: u8 = 8;
 
 /// The tables that hold more of a room than its head, in the order of backups.
 const OF_A_ROOM: [u8; 5] = [DOCUMENTS, LOG, TOMBSTONES, CLIENTS, REJECTIONS];

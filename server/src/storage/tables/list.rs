@@ -20,22 +20,25 @@ impl Tables {
             None => collection_prefix(room, collection),
         };
         let count_max = (*limit).min(hub.page_scan_max).max(1);
-        let mut bytes = 0;
+        let (mut bytes, mut read_bytes) = (0, 0);
         let mut last: Option<DocumentId> = None;
         for entry in self.documents.range(start..collection_end(room, collection)) {
             let (key, value) = entry?;
             if !is_first_chunk(&key) {
                 continue;
             }
-            if listing.looked_at >= count_max || bytes > hub.page_bytes_max {
+            let is_full = bytes > hub.page_bytes_max || read_bytes >= hub.page_scan_bytes_max;
+            if listing.looked_at >= count_max || (is_full && last.is_some()) {
                 listing.next = last;
                 break;
             }
             let document = self.document_at(&key, &value)?;
             listing.looked_at += 1;
             last = Some(document.id.clone());
+            let document_bytes = document_byte_len(&document);
+            read_bytes += document_bytes;
             if !document.deleted {
-                bytes += document_byte_len(&document);
+                bytes += document_bytes;
                 listing.documents.push(document);
             }
         }
