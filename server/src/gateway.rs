@@ -234,6 +234,8 @@ pub(crate) enum Readiness {
 pub(crate) struct Accepted {
     pub(crate) identity: Identity,
     pub(crate) client: Option<ClientId>,
+    /// Whether the storage knows whose client it is.
+    pub(crate) is_bound: bool,
     pub(crate) encoding: Encoding,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) waiting: Waiting,
@@ -357,11 +359,13 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     };
     let identity = shared.auth.verify(&token).await?;
     let service = shared.admit()?;
+    let mut is_bound = false;
     if let Some(client) = auth.client_id {
         if is_server_client(client) {
             return Err(WireError::new(ErrorCode::Invalid, "client ids of version 8 are the server's own"));
         }
         let owner = shared.storage.owner(client).await?;
+        is_bound = owner.is_some();
         if owner.is_some_and(|owner| owner != identity.user) {
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
         }
@@ -384,7 +388,7 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
         door.forget(session.as_str());
     });
     let (client, encoding) = (auth.client_id, auth.encoding);
-    let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, service };
+    let accepted = Accepted { identity, client, is_bound, encoding, inbox, waiting, gone, left, service };
     socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
     Ok(())
 }

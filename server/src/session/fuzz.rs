@@ -297,6 +297,7 @@ impl World {
             line,
             identity: watch::channel(Arc::new(identity)).0,
             client: Some(client),
+            is_bound: false,
             encoding: Encoding::Plain,
             mailbox,
             membership,
