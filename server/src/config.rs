@@ -107,6 +107,8 @@ impl std::fmt::Debug for Mode {
 pub struct ConnectionConfig {
     /// Connections at a time.
     pub connections_max: usize,
+    /// The same, of one user; beyond it a handshake is refused as `unavailable`.
+    pub connections_per_user_max: usize,
     /// How often to ping clients, in milliseconds.
     pub ping_interval_ms: u64,
     /// How long a client may take to answer a ping, in milliseconds.
@@ -150,6 +152,7 @@ impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_per_user_max: 1_000,
             ping_interval_ms: 25_000,
             ping_timeout_ms: 20_000,
             connect_timeout_ms: 10_000,

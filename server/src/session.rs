@@ -40,6 +40,7 @@ const SEND_RETRY_MS: u64 = 10;
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
     let Accepted {
         identity,
+        known: _known,
         client,
         is_bound,
         encoding,

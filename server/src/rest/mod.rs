@@ -41,7 +41,7 @@ use self::error::RestError;
 #[cfg(fuzzing)]
 pub use self::fuzz::{fuzz_patch, fuzz_request};
 use crate::config::{Rate, RestConfig};
-use crate::door::{Keyed, WhenFull};
+use crate::door::{self, Keyed, WhenFull};
 use crate::gateway::Shared;
 
 /// Where the OpenAPI document is served.
@@ -103,7 +103,10 @@ async fn bounded(State(rest): State<Rest>, request: Request, next: Next) -> Resp
 /// Serves a request. One that shows no token that holds takes no place of those that do, and its body is not read.
 async fn admitted(rest: &Rest, mut request: Request, next: Next) -> Response {
     let mut caller = Caller::of(request.headers(), rest).await;
-    caller = caller.and_then(|caller| caller.paced(rest));
+    if caller.is_ok() {
+        door::welcome(request.extensions());
+        caller = caller.and_then(|caller| caller.paced(rest));
+    }
     let _permit = match &caller {
         Ok(_) => match rest.at_once.try_acquire() {
             Ok(permit) => Some(permit),
