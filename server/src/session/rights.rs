@@ -44,6 +44,7 @@ pub(super) async fn ended(
 pub(super) fn withhold_documents(answer: &mut PushAnswer) {
     for result in &mut answer.results {
         result.document = None;
+        result.fields = None;
     }
 }
 

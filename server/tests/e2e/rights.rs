@@ -57,7 +57,7 @@ fn a_rule_gives_each_right_alone_and_in_its_own_rooms_only() {
 }
 
 #[test]
-fn who_may_write_and_not_read_is_not_shown_the_document_in_a_conflict() {
+fn who_may_write_and_not_read_is_shown_nothing_of_the_document_in_a_conflict() {
     let folder = tempfile::tempdir().unwrap();
     let server = EmbeddedServer::start(config(&folder));
     let agent = Agent::start();
@@ -75,6 +75,11 @@ fn who_may_write_and_not_read_is_not_shown_the_document_in_a_conflict() {
             assert_eq!((&result["status"], &result["document"]), (&json!("conflict"), &Value::Null));
         }
     }
+    let deletion = json!({
+        "client_seq": 3, "collection": "todos", "id": "d", "write": "delete", "time": late["time"], "base": {},
+    });
+    let result = agent.ask("letterbox", "sync:push", push(ROOM, None, &[deletion]))["results"][0].clone();
+    assert_eq!((&result["status"], &result["fields"]), (&json!("conflict"), &Value::Null));
 }
 
 #[test]
