@@ -250,7 +250,7 @@ impl Session {
         self.grants.insert(room.clone(), rights);
         self.line.join(&room);
         self.membership.joined.insert(room.clone());
-        self.membership.enter(&room);
+        self.membership.enter(&room, rights);
         Ok(Done { ok: true })
     }
 
@@ -276,7 +276,7 @@ impl Session {
         let interest = if collections.is_none() { Interest::Whole } else { Interest::Selected };
         self.shared.fanout.subscribe(self.membership.id, &room, interest);
         self.membership.subscribed.insert(room.clone(), collections.clone());
-        self.membership.enter(&room);
+        self.membership.enter(&room, rights);
         if let Some(cluster) = &self.shared.cluster {
             cluster.until_heard(&room).await;
         }
@@ -345,7 +345,7 @@ impl Session {
         let rights = self.admit_presence(&presence.room).await?;
         bound(&self.membership.present, &presence.room, self.shared.limits.rooms_max)?;
         self.bind().await?;
-        let members = self.membership.show(&presence)?;
+        let members = self.membership.show(&presence, rights)?;
         self.grants.insert(presence.room.clone(), rights);
         Ok(Members { members })
     }
@@ -411,6 +411,7 @@ impl Session {
                         }
                         None => return Ok(()),
                     },
+                    News::Online(_) | News::Offline(_) if !self.sees_anybody() => return Ok(()),
                     News::Presence(diff) if !self.membership.present.contains(&diff.room) => return Ok(()),
                     News::Presence(_) | News::Online(_) | News::Offline(_) => live.body(self.encoding),
                 };

@@ -72,6 +72,11 @@ impl Session {
         self.grants.get(room).is_some_and(|rights| rights.contains(right))
     }
 
+    /// Whether it may see in any of its rooms who else is there.
+    pub(super) fn sees_anybody(&self) -> bool {
+        self.grants.values().any(|rights| rights.contains(Right::Presence))
+    }
+
     /// Looks at the rights in all rooms again, and takes away what is no longer allowed.
     pub(super) async fn recheck(&mut self) -> Running {
         let rooms: Vec<Room> = self.grants.keys().cloned().collect();
@@ -119,7 +124,10 @@ impl Session {
             lost.push(Right::Join);
         }
         if let Some(granted) = self.grants.get_mut(room) {
-            *granted = rights;
+            let before = std::mem::replace(granted, rights);
+            if before.contains(Right::Presence) != rights.contains(Right::Presence) {
+                self.membership.enter(room, rights);
+            }
         }
         lost
     }

@@ -83,6 +83,33 @@ fn who_may_write_and_not_read_is_shown_nothing_of_the_document_in_a_conflict() {
 }
 
 #[test]
+fn who_may_not_be_present_neither_hears_who_else_is_there_nor_is_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = EmbeddedServer::start(config(&folder));
+    let agent = Agent::start();
+    let all = ["read", "presence"];
+    connect(&agent, &server.url, "ann", 1, "acme", &all);
+    connect(&agent, &server.url, "reader", 2, "acme", &["read"]);
+    connect(&agent, &server.url, "bob", 3, "acme", &all);
+    for client in ["ann", "reader", "bob"] {
+        agent.ask(client, "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
+    }
+    let heard = |client: &str, event: &str| agent.next(client, event)["value"]["userId"].clone();
+    assert_eq!(heard("ann", "user:online"), "bob");
+    let early = agent.begin("next", json!({"name": "reader", "event": "user:online"}));
+    agent.ask("reader", "presence:ping", json!({}));
+    assert!(agent.try_finish(early, std::time::Duration::from_millis(200)).is_none());
+    // With the right it comes into sight and sees; without it, no longer.
+    agent.ask("reader", "auth:refresh", json!({"token": token("reader", "acme", &all)}));
+    assert_eq!(heard("ann", "user:online"), "reader");
+    connect(&agent, &server.url, "cid", 4, "acme", &all);
+    agent.ask("cid", "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
+    assert_eq!(agent.finish(early)["value"]["userId"], "cid");
+    agent.ask("reader", "auth:refresh", json!({"token": token("reader", "acme", &["read"])}));
+    assert_eq!(heard("ann", "user:offline"), "reader");
+}
+
+#[test]
 fn a_refreshed_token_takes_away_what_it_no_longer_allows_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let server = EmbeddedServer::start(config(&folder));
