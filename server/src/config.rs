@@ -134,7 +134,7 @@ pub struct ConnectionConfig {
     pub events_queued_max: usize,
     /// The same, in bytes.
     pub events_queued_bytes_max: usize,
-    /// Packets handed to the transport and not yet written.
+    /// Packets handed to the transport and not yet written, each of which may hold a page (`hub.page_bytes_max`).
     pub packets_queued_max: usize,
     /// How long a full transport may stay full, in milliseconds.
     pub send_timeout_ms: u64,

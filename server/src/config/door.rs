@@ -31,6 +31,8 @@ pub struct DoorConfig {
     pub request_head_bytes_max: usize,
     /// How long the head of an HTTP request, or a TLS handshake, may take, in milliseconds.
     pub request_head_timeout_ms: u64,
+    /// How long a connection may take nothing of what is written to it, in milliseconds; then it is closed.
+    pub write_timeout_ms: u64,
     /// Socket.IO handshakes of all addresses together: what a node takes when all clients come back at once. Others are told
     /// when to come, one after the other.
     #[serde(deserialize_with = "handshakes")]
@@ -108,6 +110,7 @@ impl Default for DoorConfig {
             stranger_bytes_max: 64 << 10,
             request_head_bytes_max: 32 << 10,
             request_head_timeout_ms: 30_000,
+            write_timeout_ms: 60_000,
             handshakes: HANDSHAKES,
             handshake_wait_ms_max: 60_000,
             handshakes_per_address: HANDSHAKES_PER_ADDRESS,
