@@ -107,6 +107,8 @@ impl std::fmt::Debug for Mode {
 pub struct ConnectionConfig {
     /// Connections at a time.
     pub connections_max: usize,
+    /// The same, of one user; beyond it a handshake is refused as `unavailable`.
+    pub connections_per_user_max: usize,
     /// How often to ping clients, in milliseconds.
     pub ping_interval_ms: u64,
     /// How long a client may take to answer a ping, in milliseconds.
@@ -132,7 +134,7 @@ pub struct ConnectionConfig {
     pub events_queued_max: usize,
     /// The same, in bytes.
     pub events_queued_bytes_max: usize,
-    /// Packets handed to the transport and not yet written.
+    /// Packets handed to the transport and not yet written, each of which may hold a page (`hub.page_bytes_max`).
     pub packets_queued_max: usize,
     /// How long a full transport may stay full, in milliseconds.
     pub send_timeout_ms: u64,
@@ -150,6 +152,7 @@ impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_per_user_max: 1_000,
             ping_interval_ms: 25_000,
             ping_timeout_ms: 20_000,
             connect_timeout_ms: 10_000,

@@ -22,7 +22,7 @@ use crate::access::{Access, Identity};
 use crate::auth::{Authenticator, Revocation};
 use crate::cluster::Cluster;
 use crate::config::ConnectionConfig;
-use crate::door::{Door, UserRates, Visitor};
+use crate::door::{self, Door, Known, UserRates};
 use crate::fanout::LocalFanout;
 use crate::inbox::{Enqueue, Inbox, Waiting};
 use crate::operate::Operate;
@@ -233,7 +233,10 @@ pub(crate) enum Readiness {
 /// An accepted handshake, on its way to its session.
 pub(crate) struct Accepted {
     pub(crate) identity: Identity,
+    pub(crate) known: Known,
     pub(crate) client: Option<ClientId>,
+    /// Whether the storage knows whose client it is.
+    pub(crate) is_bound: bool,
     pub(crate) encoding: Encoding,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) waiting: Waiting,
@@ -357,34 +360,40 @@ async fn accept(shared: &Arc<Shared>, socket: &SocketRef, auth: Option<&Value>) 
     };
     let identity = shared.auth.verify(&token).await?;
     let service = shared.admit()?;
+    let mut is_bound = false;
     if let Some(client) = auth.client_id {
         if is_server_client(client) {
             return Err(WireError::new(ErrorCode::Invalid, "client ids of version 8 are the server's own"));
         }
         let owner = shared.storage.owner(client).await?;
+        is_bound = owner.is_some();
         if owner.is_some_and(|owner| owner != identity.user) {
             return Err(WireError::new(ErrorCode::Forbidden, "the client id is another user's"));
         }
     }
-    shared.door.accept(socket.id.as_str());
-    if let Some(visitor) = socket.req_parts().extensions.get::<Arc<Visitor>>() {
-        visitor.welcome();
-    }
-    let user_rates = UserRates::new(&identity.user, &shared.door);
+    let user: Arc<str> = identity.user.as_str().into();
+    let per_user_max = shared.connection.connections_per_user_max;
+    let Some(known) = shared.door.accept(socket.id.as_str(), &user, per_user_max) else {
+        return Err(WireError::new(
+            ErrorCode::Unavailable,
+            "the user has all the connections that one may have",
+        ));
+    };
+    door::welcome(&socket.req_parts().extensions);
+    let user_rates = UserRates::new(user, &shared.door);
     let (inbox, waiting) = Inbox::new(&shared.connection, user_rates);
     // All of them: a handler for each event would take memory of every connection.
     socket.on_fallback(Enqueue { inbox: Arc::clone(&inbox) });
     let gone = Arc::new(Notify::new());
     let left = Arc::new(AtomicBool::new(false));
     let (gone_later, left_later) = (Arc::clone(&gone), Arc::clone(&left));
-    let (door, session) = (Arc::clone(&shared.door), socket.id);
     socket.on_disconnect(async move |reason: DisconnectReason| {
         left_later.store(reason == DisconnectReason::ClientNSDisconnect, Ordering::Relaxed);
         gone_later.notify_one();
-        door.forget(session.as_str());
     });
     let (client, encoding) = (auth.client_id, auth.encoding);
-    let accepted = Accepted { identity, client, encoding, inbox, waiting, gone, left, service };
+    let accepted =
+        Accepted { identity, known, client, is_bound, encoding, inbox, waiting, gone, left, service };
     socket.extensions.insert(Handover(Arc::new(Mutex::new(Some(accepted)))));
     Ok(())
 }

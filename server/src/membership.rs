@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use syncline_protocol::message::{Member, Presence};
 use syncline_protocol::{ClientId, Collection, Room, WireError};
 
+use crate::access::{Right, Rights};
 use crate::fanout::Mailbox;
 use crate::gateway::Shared;
 use crate::presence::ConnectionId;
@@ -45,8 +46,12 @@ impl Membership {
         }
     }
 
-    pub(crate) fn enter(&self, room: &Room) {
-        self.shared.change_roster(|roster, _| roster.enter(self.id, room));
+    /// Is in a room from now on, and seen there if it may be present.
+    pub(crate) fn enter(&self, room: &Room, rights: Rights) {
+        self.shared.change_roster(|roster, _| match rights.contains(Right::Presence) {
+            true => roster.enter(self.id, room),
+            false => roster.enter_unseen(self.id, room),
+        });
     }
 
     pub(crate) fn uses(&self, room: &Room) -> bool {
@@ -60,10 +65,10 @@ impl Membership {
     }
 
     /// Shows the client's state in a room, and tells the others there. Answers who is there.
-    pub(crate) fn show(&mut self, presence: &Presence) -> Result<Vec<Member>, WireError> {
+    pub(crate) fn show(&mut self, presence: &Presence, rights: Rights) -> Result<Vec<Member>, WireError> {
         let room = &presence.room;
         let is_new = self.present.insert(room.clone());
-        self.enter(room);
+        self.enter(room, rights);
         let mut answer = Ok(Vec::new());
         self.shared.change_roster(|roster, now_ms| {
             let joined = roster.join(self.id, presence, now_ms);

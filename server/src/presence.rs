@@ -80,12 +80,19 @@ struct Connection {
     home: Option<Home>,
     client: Option<ClientId>,
     rooms: BTreeSet<Room>,
+    /// Those in which it may not be present: there it is neither seen nor sees anybody.
+    unseen: BTreeSet<Room>,
     /// Rooms in which this connection holds its client's place.
     present: BTreeMap<Room, ClientId>,
     lease: Lease,
 }
 
 impl Connection {
+    /// Whether others in a room see its user there.
+    fn is_seen_in(&self, room: &Room) -> bool {
+        self.rooms.contains(room) && !self.unseen.contains(room)
+    }
+
     /// Whether it can be told anything, here.
     fn hears(&self) -> bool {
         self.home.is_none() && !self.lease.is_lost()
@@ -116,6 +123,7 @@ impl Roster {
             home: None,
             client,
             rooms: BTreeSet::new(),
+            unseen: BTreeSet::new(),
             present: BTreeMap::new(),
             lease: Lease::default(),
         };
@@ -162,7 +170,7 @@ impl Roster {
         self.end_members(id);
         self.deadlines.clear(id, self.connections.get(&id).map(|connection| &connection.lease));
         let rooms = self.connections.get_mut(&id).map(|connection| std::mem::take(&mut connection.rooms));
-        let rooms = rooms.unwrap_or_default();
+        let mut rooms = rooms.unwrap_or_default();
         for room in &rooms {
             self.note_outside(id, room, on_purpose);
             self.remove_from_room(id, room);
@@ -171,6 +179,7 @@ impl Roster {
         if let Some(home) = connection.home {
             self.forget_home(home);
         }
+        rooms.retain(|room| !connection.unseen.contains(room));
         if let Some(client) = connection.client {
             self.clients.remove(&(client, id));
         }

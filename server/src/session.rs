@@ -1,5 +1,6 @@
 //! One socket: its requests served strictly in order, its live events sent in between.
 
+mod binding;
 mod line;
 mod rare;
 mod rights;
@@ -37,7 +38,18 @@ const SEND_RETRY_MS: u64 = 10;
 
 /// Serves a connection until it ends.
 pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accepted) {
-    let Accepted { identity, client, encoding, inbox, mut waiting, gone, left, service } = accepted;
+    let Accepted {
+        identity,
+        known: _known,
+        client,
+        is_bound,
+        encoding,
+        inbox,
+        mut waiting,
+        gone,
+        left,
+        service,
+    } = accepted;
     let (identity, identities) = watch::channel(Arc::new(identity));
     let (address, visitor) = (operate::address_of(&socket), operate::visitor_of(&socket));
     let line: Arc<dyn Line> = Arc::new(socket);
@@ -66,6 +78,7 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
         line,
         identity,
         client,
+        is_bound,
         encoding,
         mailbox,
         membership,
@@ -124,6 +137,8 @@ struct Session {
     line: Arc<dyn Line>,
     identity: watch::Sender<Arc<Identity>>,
     client: Option<ClientId>,
+    /// Whether the storage knows whose client it is.
+    is_bound: bool,
     /// Of live events.
     encoding: Encoding,
     mailbox: Arc<Mailbox>,
@@ -235,7 +250,7 @@ impl Session {
         self.grants.insert(room.clone(), rights);
         self.line.join(&room);
         self.membership.joined.insert(room.clone());
-        self.membership.enter(&room);
+        self.membership.enter(&room, rights);
         Ok(Done { ok: true })
     }
 
@@ -261,7 +276,7 @@ impl Session {
         let interest = if collections.is_none() { Interest::Whole } else { Interest::Selected };
         self.shared.fanout.subscribe(self.membership.id, &room, interest);
         self.membership.subscribed.insert(room.clone(), collections.clone());
-        self.membership.enter(&room);
+        self.membership.enter(&room, rights);
         if let Some(cluster) = &self.shared.cluster {
             cluster.until_heard(&room).await;
         }
@@ -329,7 +344,8 @@ impl Session {
     async fn presence_join(&mut self, presence: Presence) -> Result<Members, WireError> {
         let rights = self.admit_presence(&presence.room).await?;
         bound(&self.membership.present, &presence.room, self.shared.limits.rooms_max)?;
-        let members = self.membership.show(&presence)?;
+        self.bind().await?;
+        let members = self.membership.show(&presence, rights)?;
         self.grants.insert(presence.room.clone(), rights);
         Ok(Members { members })
     }
@@ -356,6 +372,15 @@ impl Session {
     async fn admit_presence(&mut self, room: &Room) -> Result<Rights, WireError> {
         let rights = self.check(Right::Presence, room).await?;
         if self.presence_rate.take(Instant::now()) { Ok(rights) } else { Err(inbox::too_often()) }
+    }
+
+    /// Makes the client id the user's, if it is nobody's yet: what is shown of a client names it.
+    async fn bind(&mut self) -> Result<(), WireError> {
+        if !self.is_bound {
+            binding::bind(&*self.shared.storage, &self.who().user, self.client()?).await?;
+            self.is_bound = true;
+        }
+        Ok(())
     }
 
     fn client(&self) -> Result<ClientId, WireError> {
@@ -386,6 +411,7 @@ impl Session {
                         }
                         None => return Ok(()),
                     },
+                    News::Online(_) | News::Offline(_) if !self.sees_anybody() => return Ok(()),
                     News::Presence(diff) if !self.membership.present.contains(&diff.room) => return Ok(()),
                     News::Presence(_) | News::Online(_) | News::Offline(_) => live.body(self.encoding),
                 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What strangers may do, and TLS.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,14 +31,19 @@ pub struct DoorConfig {
     pub request_head_bytes_max: usize,
     /// How long the head of an HTTP request, or a TLS handshake, may take, in milliseconds.
     pub request_head_timeout_ms: u64,
+    /// How long a connection may take nothing of what is written to it, in milliseconds; then it is closed.
+    pub write_timeout_ms: u64,
     /// Socket.IO handshakes of all addresses together: what a node takes when all clients come back at once. Others are told
     /// when to come, one after the other.
+    #[serde(deserialize_with = "handshakes")]
     pub handshakes: Rate,
     /// The latest that any of them is told to come, in milliseconds.
     pub handshake_wait_ms_max: u64,
     /// Socket.IO handshakes of one address.
+    #[serde(deserialize_with = "handshakes_per_address")]
     pub handshakes_per_address: Rate,
     /// Requests of one user, over all of its connections.
+    #[serde(deserialize_with = "requests_per_user")]
     pub requests_per_user: Rate,
     /// Requests of one user for one event, such as `sync:push`; unlimited by this unless listed.
     pub events: BTreeMap<String, Rate>,
@@ -63,6 +68,36 @@ pub struct Rate {
     pub burst: u32,
 }
 
+const HANDSHAKES: Rate = Rate { per_s: 2_000, burst: 10_000 };
+const HANDSHAKES_PER_ADDRESS: Rate = Rate { per_s: 50, burst: 500 };
+const REQUESTS_PER_USER: Rate = Rate { per_s: 5_000, burst: 10_000 };
+
+fn handshakes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
+    Rate::over(HANDSHAKES, deserializer)
+}
+
+fn handshakes_per_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
+    Rate::over(HANDSHAKES_PER_ADDRESS, deserializer)
+}
+
+fn requests_per_user<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
+    Rate::over(REQUESTS_PER_USER, deserializer)
+}
+
+impl Rate {
+    /// Reads a rate of which each part that is not given is as in another one.
+    fn over<'de, D: Deserializer<'de>>(default: Self, deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Given {
+            per_s: Option<u32>,
+            burst: Option<u32>,
+        }
+        let Given { per_s, burst } = Given::deserialize(deserializer)?;
+        Ok(Self { per_s: per_s.unwrap_or(default.per_s), burst: burst.unwrap_or(default.burst) })
+    }
+}
+
 impl Default for DoorConfig {
     fn default() -> Self {
         Self {
@@ -75,10 +110,11 @@ impl Default for DoorConfig {
             stranger_bytes_max: 64 << 10,
             request_head_bytes_max: 32 << 10,
             request_head_timeout_ms: 30_000,
-            handshakes: Rate { per_s: 2_000, burst: 10_000 },
+            write_timeout_ms: 60_000,
+            handshakes: HANDSHAKES,
             handshake_wait_ms_max: 60_000,
-            handshakes_per_address: Rate { per_s: 50, burst: 500 },
-            requests_per_user: Rate { per_s: 5_000, burst: 10_000 },
+            handshakes_per_address: HANDSHAKES_PER_ADDRESS,
+            requests_per_user: REQUESTS_PER_USER,
             events: BTreeMap::new(),
             rates_kept_max: 100_000,
             tls_cert_file: None,

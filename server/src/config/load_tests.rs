@@ -113,3 +113,34 @@ fn what_is_printed_is_a_file_that_gives_the_same_settings() {
     let again = load(&given(&printed, &[], &[]).sources).expect("settings");
     assert_eq!(effective(&again).expect("printed"), printed);
 }
+
+#[test]
+fn every_setting_of_the_page_can_be_given_alone() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/server-settings.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let (_, tables) = page.split_once("## Settings\n").expect("the page has its tables");
+    let defaults = effective(&load(&given("", &[], &[]).sources).expect("settings")).expect("printed");
+    let mut count = 0;
+    for row in tables.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (key, rest) = row.split_once('`').expect("a name");
+        let default = rest.split('|').nth(1).expect("a default").trim().trim_matches('`');
+        if default == "none" {
+            continue;
+        }
+        let given = given("", &[], &[&format!("{key}={default}")]);
+        let loaded = load(&given.sources).unwrap_or_else(|error| panic!("{key} alone: {error}"));
+        assert_eq!(effective(&loaded).expect("printed"), defaults, "{key}");
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn of_a_rate_each_part_keeps_its_default_where_only_the_other_is_given() {
+    let flags = ["door.handshakes.per_s=7", "door.requests_per_user.burst=8"];
+    let door = load(&given("", &[], &flags).sources).expect("settings").config.door;
+    assert_eq!((door.handshakes.per_s, door.handshakes.burst), (7, 10_000));
+    assert_eq!((door.requests_per_user.per_s, door.requests_per_user.burst), (5_000, 8));
+    let refused = given("", &[], &["door.handshakes.per_m=7"]).refused();
+    assert!(refused.contains("door.handshakes") && refused.contains("per_m"), "{refused}");
+}

@@ -24,7 +24,7 @@ pub struct RestConfig {
     pub query_scan_max: usize,
     /// How long a request may take, from its first byte to its answer, in milliseconds.
     pub timeout_ms: u64,
-    /// Requests served at once; others are answered `unavailable`.
+    /// Requests served at once, of those whose token holds; more of them are answered `unavailable`.
     pub requests_at_once_max: usize,
     /// Requests of one user per second, after a first burst.
     pub requests_per_s_max: u32,

@@ -1,11 +1,15 @@
-//! A stream whose other end may send little as long as it is a stranger, and that the server can end.
+//! A stream whose other end may send little as long as it is a stranger and must take what is written, and that the server can
+//! end.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::Visitor;
 use super::round_trip::Heartbeat;
@@ -17,16 +21,33 @@ pub(super) struct Guarded<S> {
     cut: Cut,
     /// Once it is a WebSocket.
     heartbeat: Option<Box<Heartbeat>>,
+    /// The end of its patience, while the other end takes nothing of what is written.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Guarded<S> {
     pub(super) fn new(stream: S, visitor: Arc<Visitor>) -> Self {
-        Self { stream, visitor, cut: Cut::default(), heartbeat: None }
+        Self { stream, visitor, cut: Cut::default(), heartbeat: None, stalled: None }
     }
 
     /// What ends it.
     pub(super) fn cut(&self) -> Cut {
         self.cut.clone()
+    }
+
+    /// Gives up when the other end has taken nothing for too long.
+    fn patient<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timeout = Duration::from_millis(self.visitor.door.config.write_timeout_ms);
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        if stalled.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        tracing::debug!("a connection was closed that does not read");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// So many bytes of these were written.
@@ -73,11 +94,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if let Poll::Ready(Ok(count)) = written {
             self.wrote([bytes], count);
         }
-        written
+        self.patient(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.patient(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -93,10 +115,49 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if let Poll::Ready(Ok(count)) = written {
             self.wrote(slices.iter().map(|slice| &**slice), count);
         }
-        written
+        self.patient(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use futures_util::poll;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::super::Door;
+    use super::*;
+    use crate::config::DoorConfig;
+
+    /// A stream that takes a byte at a time, and its other end.
+    fn guarded(write_timeout_ms: u64) -> (Guarded<DuplexStream>, DuplexStream) {
+        let door = Door::new(&DoorConfig { write_timeout_ms, ..DoorConfig::default() });
+        let visitor = door.admit("192.0.2.1:1".parse().unwrap()).unwrap();
+        let (stream, other_end) = tokio::io::duplex(1);
+        (Guarded::new(stream, visitor), other_end)
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_what_is_written_is_given_up() {
+        let (mut guarded, _other_end) = guarded(1);
+        let error = guarded.write_all(&[0; 2]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_takes_little_is_waited_for_anew() {
+        let (mut guarded, mut other_end) = guarded(3_600_000);
+        guarded.write_all(&[0]).await.unwrap();
+        for _ in 0..2 {
+            assert!(poll!(Box::pin(guarded.write(&[0]))).is_pending());
+            assert!(guarded.stalled.is_some());
+            other_end.read_u8().await.unwrap();
+            assert_eq!(guarded.write(&[0]).await.unwrap(), 1);
+            assert!(guarded.stalled.is_none());
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -60,12 +60,14 @@ async fn enter(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     }
     // The limits of its route hold for what it sends.
     visitor.allow(usize::MAX);
-    let shows_credentials = request.headers().contains_key(header::AUTHORIZATION);
-    let response = next.run(request).await;
-    if shows_credentials && response.status().is_success() {
+    next.run(request).await
+}
+
+/// A request showed a token that holds: whoever sent it is a stranger no longer.
+pub(crate) fn welcome(request: &Extensions) {
+    if let Some(visitor) = request.get::<Arc<Visitor>>() {
         visitor.welcome();
     }
-    response
 }
 
 /// By the route, not by the path: an app's own may begin alike.

@@ -1,7 +1,7 @@
 //! What happens before anybody knows who it is: connections counted and bounded, TLS, the heads of requests, origins.
 //!
 //! A connection begins as a *stranger*: few of them, with little to say. It is one no longer when its Socket.IO
-//! session is accepted, or a request with credentials was answered.
+//! session is accepted, or a request showed a token that holds.
 
 mod admission;
 mod guard;
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use self::admission::Admission;
-pub(crate) use self::layer::{layer, refused};
+pub(crate) use self::layer::{layer, refused, welcome};
 pub(crate) use self::rates::{Keyed, Rates, UserRates, WhenFull, whole_ms};
 use self::round_trip::RoundTrip;
 pub(crate) use self::serve::{Listening, listen, serve};
@@ -41,8 +41,18 @@ struct Inner {
     strangers_of: HashMap<IpAddr, usize>,
     /// Socket.IO sessions that were accepted.
     sessions: HashSet<String>,
+    /// How many of them each user has.
+    sessions_of: HashMap<Arc<str>, usize>,
     /// Strangers that say they belong to a session which is not accepted yet: it may have several connections.
     waiting: HashMap<String, Vec<Weak<Visitor>>>,
+}
+
+/// A Socket.IO session that was accepted. It is over when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Known {
+    door: Arc<Door>,
+    session: String,
+    user: Arc<str>,
 }
 
 /// One TCP connection.
@@ -95,21 +105,27 @@ impl Door {
         }))
     }
 
-    /// A Socket.IO session was accepted.
-    pub(crate) fn accept(&self, session: &str) {
+    /// Accepts a Socket.IO session, unless its user has as many as one user may have.
+    pub(crate) fn accept(
+        self: &Arc<Self>,
+        session: &str,
+        user: &Arc<str>,
+        per_user_max: usize,
+    ) -> Option<Known> {
         let waiting = {
             let mut inner = self.inner();
+            let count = inner.sessions_of.get(user).copied().unwrap_or_default();
+            if count >= per_user_max {
+                return None;
+            }
+            inner.sessions_of.insert(Arc::clone(user), count + 1);
             inner.sessions.insert(session.to_owned());
             inner.waiting.remove(session).unwrap_or_default()
         };
         for visitor in waiting.iter().filter_map(Weak::upgrade) {
             visitor.welcome();
         }
-    }
-
-    /// It is over.
-    pub(crate) fn forget(&self, session: &str) {
-        self.inner().sessions.remove(session);
+        Some(Known { door: Arc::clone(self), session: session.to_owned(), user: Arc::clone(user) })
     }
 
     /// Whether the limits per address hold for it.
@@ -199,6 +215,19 @@ impl Visitor {
         let own = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(session) = own {
             inner.wait_no_longer(&session, self);
+        }
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        let mut inner = self.door.inner();
+        inner.sessions.remove(&self.session);
+        if let Some(count) = inner.sessions_of.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                inner.sessions_of.remove(&self.user);
+            }
         }
     }
 }

@@ -60,8 +60,8 @@ pub(crate) struct UserRates {
 }
 
 impl UserRates {
-    pub(crate) fn new(user: &str, door: &Arc<Door>) -> Self {
-        Self { user: user.into(), door: Arc::clone(door) }
+    pub(crate) fn new(user: Arc<str>, door: &Arc<Door>) -> Self {
+        Self { user, door: Arc::clone(door) }
     }
 
     /// Answers how long to wait, if it is too often.

@@ -16,6 +16,11 @@ fn peer(text: &str) -> SocketAddr {
     SocketAddr::new(text.parse().unwrap(), 1)
 }
 
+/// A session of ann, who may have two.
+fn accept(door: &Arc<Door>, session: &str) -> Option<Known> {
+    door.accept(session, &"ann".into(), 2)
+}
+
 #[test]
 fn strangers_are_bounded_per_address_and_in_total_until_they_are_known_or_gone() {
     let door = door();
@@ -49,12 +54,12 @@ fn a_stranger_may_send_little_until_its_session_is_accepted() {
     assert!(!visitor.sent(60));
     visitor.claim("s");
     assert!(!visitor.sent(60));
-    door.accept("s");
+    let known = accept(&door, "s").unwrap();
     assert!(visitor.sent(1_000_000));
     let later = door.admit(peer("192.0.2.1")).unwrap();
     later.claim("s");
     assert!(later.sent(1_000_000), "a connection of a session that is known");
-    door.forget("s");
+    drop(known);
     let impostor = door.admit(peer("192.0.2.1")).unwrap();
     impostor.claim("s");
     assert!(!impostor.sent(1_000_000));
@@ -73,7 +78,21 @@ fn all_connections_of_a_session_are_known_once_it_is_accepted() {
         visitor.claim("s");
     }
     drop(gone);
-    door.accept("s");
+    let _known = accept(&door, "s");
     assert!(polling.sent(1_000_000) && socket.sent(1_000_000));
     assert!(door.inner().waiting.is_empty());
+}
+
+#[test]
+fn a_user_has_so_many_sessions_and_others_have_theirs() {
+    let door = door();
+    let (first, second) = (accept(&door, "a"), accept(&door, "b"));
+    assert!(first.is_some() && second.is_some());
+    assert!(accept(&door, "c").is_none());
+    assert!(door.accept("d", &"bob".into(), 2).is_some());
+    drop(first);
+    assert!(accept(&door, "c").is_some());
+    drop(second);
+    let inner = door.inner();
+    assert!(inner.sessions.is_empty() && inner.sessions_of.is_empty());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -24,6 +24,7 @@ use super::token::AdminToken;
 use crate::auth::Revocation;
 use crate::cluster::ClusterHealth;
 use crate::config::OperationsConfig;
+use crate::door;
 use crate::error::ServerError;
 use crate::gateway::{Readiness, Shared};
 use crate::http::HttpState;
@@ -119,8 +120,12 @@ async fn harden(mut response: Response) -> Response {
 }
 
 impl Operating {
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        self.token.as_ref().is_some_and(|token| token.is_in(headers))
+    fn admits(&self, request: &Request) -> bool {
+        let admits = self.token.as_ref().is_some_and(|token| token.is_in(request.headers()));
+        if admits {
+            door::welcome(request.extensions());
+        }
+        admits
     }
 }
 
@@ -129,7 +134,7 @@ fn without_token() -> Response {
 }
 
 async fn only_with_token(State(state): State<Operating>, request: Request, next: Next) -> Response {
-    if state.admits(request.headers()) { next.run(request).await } else { without_token() }
+    if state.admits(&request) { next.run(request).await } else { without_token() }
 }
 
 /// `/health` and `/ready`, which everybody may ask.
@@ -210,8 +215,8 @@ fn now(shared: &Shared) -> Now {
     }
 }
 
-async fn metrics(State(state): State<Operating>, headers: HeaderMap) -> Response {
-    if !state.metrics_open && !state.admits(&headers) {
+async fn metrics(State(state): State<Operating>, request: Request) -> Response {
+    if !state.metrics_open && !state.admits(&request) {
         return without_token();
     }
     match state.shared.operate.metrics.text(&now(&state.shared)) {

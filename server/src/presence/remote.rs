@@ -270,7 +270,7 @@ impl Roster {
     }
 
     fn report(&self, id: ConnectionId, room: &Room, now_ms: u64) -> Option<Report> {
-        let connection = self.connections.get(&id).filter(|connection| connection.rooms.contains(room))?;
+        let connection = self.connections.get(&id).filter(|connection| connection.is_seen_in(room))?;
         let held = connection.present.get(room).copied();
         let member = held.and_then(|client| {
             let present = self.members.get(room)?.get(&client)?;

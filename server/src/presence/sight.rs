@@ -28,11 +28,10 @@ impl Inside {
         self.all
     }
 
-    fn enter(&mut self, id: ConnectionId, hears: bool, watchers_max: usize) {
-        self.all.insert(id);
-        if hears && self.watching.len() < watchers_max {
+    fn watch(&mut self, id: ConnectionId, watchers_max: usize) {
+        if self.watching.len() < watchers_max {
             self.watching.insert(id);
-        } else if hears {
+        } else {
             self.waiting.insert(id);
         }
     }
@@ -54,22 +53,54 @@ impl Inside {
 impl Roster {
     /// Puts a connection into a room; its user comes online to those who did not see it.
     pub fn enter(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
-        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
-        if connection.rooms.contains(room) {
+        self.put_into(id, room);
+        self.come_into_sight(id, room)
+    }
+
+    /// Puts a connection that may not be present into a room: it is not seen there and sees nobody, any longer either.
+    pub fn enter_unseen(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
+        let (was_seen, user) = (connection.is_seen_in(room), connection.user.clone());
+        connection.unseen.insert(room.clone());
+        self.put_into(id, room);
+        if !was_seen {
             return Vec::new();
         }
-        let (user, is_local, hears) =
-            (connection.user.clone(), connection.home.is_none(), connection.hears());
-        let new_to_room = !self.is_inside(&user, room);
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.rooms.insert(room.clone());
+        self.note_outside(id, room, true);
+        if let Some(inside) = self.rooms.get_mut(room) {
+            inside.watch_no_longer(id);
         }
+        self.tell_lost_sight(&user, &BTreeSet::from([room.clone()]))
+    }
+
+    /// Puts a connection into a room, where nobody sees it yet.
+    fn put_into(&mut self, id: ConnectionId, room: &Room) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let is_local = connection.home.is_none();
+        if !connection.rooms.insert(room.clone()) {
+            return;
+        }
+        connection.unseen.insert(room.clone());
+        self.rooms.entry(room.clone()).or_default().all.insert(id);
         if is_local {
             self.open_room(room);
         }
+    }
+
+    fn come_into_sight(&mut self, id: ConnectionId, room: &Room) -> Vec<Notice> {
+        let Some(connection) = self.connections.get(&id).filter(|found| !found.is_seen_in(room)) else {
+            return Vec::new();
+        };
+        let (user, hears) = (connection.user.clone(), connection.hears());
+        let new_to_room = !self.is_inside(&user, room);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.unseen.remove(room);
+        }
         self.note(id, room);
         let watchers_max = self.config.watchers_max;
-        self.rooms.entry(room.clone()).or_default().enter(id, hears, watchers_max);
+        if hears && let Some(inside) = self.rooms.get_mut(room) {
+            inside.watch(id, watchers_max);
+        }
         if !new_to_room {
             return Vec::new();
         }
@@ -88,16 +119,17 @@ impl Roster {
         self.leave(id, room);
         let mut leaving = self.ghosts_of(&user, client);
         leaving.push(id);
-        let mut was_there = false;
+        let mut was_seen = false;
         for id in leaving {
-            let connection = self.connections.get_mut(&id);
-            if connection.is_some_and(|connection| connection.rooms.remove(room)) {
-                was_there = true;
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            was_seen |= connection.is_seen_in(room);
+            connection.unseen.remove(room);
+            if connection.rooms.remove(room) {
                 self.note_outside(id, room, true);
                 self.remove_from_room(id, room);
             }
         }
-        if !was_there {
+        if !was_seen {
             return Vec::new();
         }
         self.tell_lost_sight(&user, &BTreeSet::from([room.clone()]))
@@ -160,20 +192,19 @@ impl Roster {
         watching.copied().filter(move |id| self.connections.get(id).is_some_and(|other| other.user != user))
     }
 
-    /// Whether a user is in a room, by any connection. They are asked one after the other: of a user with thousands, the first
+    /// Whether a user is seen in a room, by any connection. They are asked one after the other: of a user with thousands, the first
     /// ones tell.
     fn is_inside(&self, user: &str, room: &Room) -> bool {
         let mut connections = self.users.get(user).into_iter().flatten();
-        connections
-            .any(|id| self.connections.get(id).is_some_and(|connection| connection.rooms.contains(room)))
+        connections.any(|id| self.connections.get(id).is_some_and(|connection| connection.is_seen_in(room)))
     }
 
-    /// The rooms a user is in, by any connection.
+    /// The rooms a user is seen in, by any connection.
     fn users_rooms(&self, user: &str) -> BTreeSet<Room> {
         let connections = self.users.get(user).into_iter().flatten();
         connections
             .filter_map(|id| self.connections.get(id))
-            .flat_map(|connection| connection.rooms.iter().cloned())
+            .flat_map(|connection| connection.rooms.difference(&connection.unseen).cloned())
             .collect()
     }
 }

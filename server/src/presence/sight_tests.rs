@@ -48,6 +48,41 @@ fn whoever_leaves_a_large_room_or_is_lost_makes_way_for_one_of_the_others() {
 }
 
 #[test]
+fn who_may_not_be_present_is_neither_seen_nor_sees_anybody() {
+    let (mut roster, r, unseen) = (roster(9), room("r"), ConnectionId(2));
+    come(&mut roster, 1);
+    roster.connect(unseen, "u2", None, 0);
+    assert_eq!(roster.enter_unseen(unseen, &r), []);
+    assert_eq!(hearers(&come(&mut roster, 3)), [1]);
+    assert_eq!(hearers(&roster.enter(unseen, &r)), [1, 3]);
+    assert_eq!(hearers(&come(&mut roster, 4)), [1, 2, 3]);
+    assert_eq!(hearers(&roster.enter_unseen(unseen, &r)), [1, 3, 4]);
+    assert_eq!(hearers(&come(&mut roster, 5)), [1, 3, 4]);
+    assert_eq!(roster.exit(unseen, &r), []);
+    roster.enter_unseen(unseen, &r);
+    assert_eq!(roster.lose(unseen, 0), []);
+    assert_eq!(roster.expire(u64::MAX), []);
+}
+
+#[test]
+fn other_nodes_hear_of_who_may_be_present_alone() {
+    let (mut roster, r, id) = (roster(9), room("r"), ConnectionId(1));
+    roster.share();
+    roster.connect(id, "u1", None, 0);
+    roster.enter_unseen(id, &r);
+    assert_eq!(roster.take_effects(0), [Effect::Opened(r.clone())]);
+    assert_eq!(roster.reports(&r, 0), []);
+    let is_inside = |roster: &mut Roster| match roster.take_effects(0).as_slice() {
+        [Effect::Report(report)] => matches!(report.place, Place::Inside { .. }),
+        other => panic!("{other:?}"),
+    };
+    roster.enter(id, &r);
+    assert!(is_inside(&mut roster));
+    roster.enter_unseen(id, &r);
+    assert!(!is_inside(&mut roster));
+}
+
+#[test]
 fn thousands_who_come_at_once_are_told_to_few() {
     let mut roster = Roster::new(PresenceConfig::default(), Limits::default());
     let told: usize = (1..=5_000).map(|number| hearers(&come(&mut roster, number)).len()).sum();

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
@@ -34,13 +34,14 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::access::{Caller, Shown};
 pub use self::aliases::AliasError;
 pub(crate) use self::aliases::Aliases;
 use self::error::RestError;
 #[cfg(fuzzing)]
 pub use self::fuzz::{fuzz_patch, fuzz_request};
 use crate::config::{Rate, RestConfig};
-use crate::door::{Keyed, WhenFull};
+use crate::door::{self, Keyed, WhenFull};
 use crate::gateway::Shared;
 
 /// Where the OpenAPI document is served.
@@ -92,15 +93,36 @@ pub(crate) fn router(shared: &Arc<Shared>, config: &RestConfig, aliases: Aliases
 
 /// Bounds how many requests are served at once, and how long each takes.
 async fn bounded(State(rest): State<Rest>, request: Request, next: Next) -> Response {
-    let unavailable = |message: &str| RestError::from(WireError::new(ErrorCode::Unavailable, message));
-    let Ok(_permit) = rest.at_once.try_acquire() else {
-        return unavailable("the server has all the requests it takes").into_response();
-    };
     let limit = Duration::from_millis(rest.config.timeout_ms);
-    match tokio::time::timeout(limit, next.run(request)).await {
+    match tokio::time::timeout(limit, admitted(&rest, request, next)).await {
         Ok(response) => response,
         Err(_) => unavailable("the request took too long").into_response(),
     }
+}
+
+/// Serves a request. One that shows no token that holds takes no place of those that do, and its body is not read.
+async fn admitted(rest: &Rest, mut request: Request, next: Next) -> Response {
+    let mut caller = Caller::of(request.headers(), rest).await;
+    if caller.is_ok() {
+        door::welcome(request.extensions());
+        caller = caller.and_then(|caller| caller.paced(rest));
+    }
+    let _permit = match &caller {
+        Ok(_) => match rest.at_once.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(_) => return unavailable("the server has all the requests it takes").into_response(),
+        },
+        Err(_) => {
+            *request.body_mut() = Body::empty();
+            None
+        }
+    };
+    request.extensions_mut().insert(Shown(caller));
+    next.run(request).await
+}
+
+fn unavailable(message: &str) -> RestError {
+    WireError::new(ErrorCode::Unavailable, message).into()
 }
 
 /// Gives a refusal that the framework made the shape of ours.

@@ -297,6 +297,7 @@ impl World {
             line,
             identity: watch::channel(Arc::new(identity)).0,
             client: Some(client),
+            is_bound: false,
             encoding: Encoding::Plain,
             mailbox,
             membership,
@@ -409,6 +410,7 @@ impl World {
                 event::USER_ONLINE | event::USER_OFFLINE => {
                     let user = body["userId"].as_str().unwrap();
                     assert!(user.starts_with(client.tenant), "{} hears of {user}", client.user);
+                    assert!(client.may.contains(&Right::Presence), "{} hears of {user}", client.user);
                 }
                 event::ACCESS_LOST => self.seen.lost += 1,
                 other => panic!("{other}"),

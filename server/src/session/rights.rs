@@ -44,6 +44,7 @@ pub(super) async fn ended(
 pub(super) fn withhold_documents(answer: &mut PushAnswer) {
     for result in &mut answer.results {
         result.document = None;
+        result.fields = None;
     }
 }
 
@@ -69,6 +70,11 @@ impl Session {
     /// Whether a right was there when it was last looked at.
     pub(super) fn holds(&self, right: Right, room: &Room) -> bool {
         self.grants.get(room).is_some_and(|rights| rights.contains(right))
+    }
+
+    /// Whether it may see in any of its rooms who else is there.
+    pub(super) fn sees_anybody(&self) -> bool {
+        self.grants.values().any(|rights| rights.contains(Right::Presence))
     }
 
     /// Looks at the rights in all rooms again, and takes away what is no longer allowed.
@@ -118,7 +124,10 @@ impl Session {
             lost.push(Right::Join);
         }
         if let Some(granted) = self.grants.get_mut(room) {
-            *granted = rights;
+            let before = std::mem::replace(granted, rights);
+            if before.contains(Right::Presence) != rights.contains(Right::Presence) {
+                self.membership.enter(room, rights);
+            }
         }
         lost
     }

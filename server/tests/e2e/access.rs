@@ -86,6 +86,32 @@ fn another_users_client_id_is_refused() {
 }
 
 #[test]
+fn a_client_id_that_others_are_shown_is_its_users_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path());
+    let agent = Agent::start();
+    let auth = |user: &str| json!({"token": token(user, &["list:1"]), "client_id": client_id(1)});
+    agent.connect("early", &server.url, auth("eve"));
+    agent.connect("a", &server.url, auth("ann"));
+    let joined = agent.ask("a", "presence:join", json!({"room": "list:1", "state": {}}));
+    assert_eq!(joined["members"][0]["client_id"], client_id(1));
+    let refused = agent.ask("early", "presence:join", json!({"room": "list:1", "state": {}}));
+    assert_eq!(refused["error"]["code"], "forbidden");
+    let refused = agent.ask("early", "sync:push", push("list:1", None, &[create(1, "d", 1)]));
+    assert_eq!(refused["error"]["code"], "forbidden");
+    let refusal = "forbidden: the client id is another user's";
+    assert_eq!(agent.connect("beside", &server.url, auth("eve"))["message"], refusal);
+    // Also while its user is away, and the server was.
+    agent.call("disconnect", json!({"name": "a"}));
+    server.kill();
+    let server = ServerProcess::start(folder.path());
+    assert_eq!(agent.connect("later", &server.url, auth("eve"))["message"], refusal);
+    assert_eq!(agent.connect("b", &server.url, auth("ann"))["connected"], true);
+    let pushed = agent.ask("b", "sync:push", push("list:1", None, &[create(1, "d", 0)]));
+    assert_eq!(pushed["results"][0]["status"], "applied");
+}
+
+#[test]
 fn without_a_client_id_one_may_read_but_not_write() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(folder.path());

@@ -195,3 +195,53 @@ fn a_page_of_an_origin_that_is_not_listed_is_refused() {
     let agent = Agent::start();
     assert_eq!(agent.connect("a", &server.url, json!({"token": token("ann", &[])}))["connected"], true);
 }
+
+/// Sends a request on a connection that goes on; answers the status.
+fn ask(mut stream: &TcpStream, path: &str, token: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n").unwrap();
+    let mut answer = [0; 4096];
+    let count = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..count]).chars().skip(9).take(3).collect()
+}
+
+#[test]
+fn only_a_token_that_holds_makes_a_stranger_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.door.strangers_per_address_max = 2;
+    let server = EmbeddedServer::start(config);
+    let document = "/v1/rooms/user:ann/collections/todos/documents/none";
+    let connect = |path: &str, token: &str| {
+        let stream = open(&server);
+        let status = ask(&stream, path, token);
+        (stream, status)
+    };
+    let known = [(); 3].map(|()| connect(document, &token("ann", &[])));
+    assert!(known.iter().all(|(_, status)| status == "404"));
+    let strangers = [(); 2].map(|()| connect("/health", "x"));
+    assert!(strangers.iter().all(|(_, status)| status == "200"));
+    assert!(is_closed(&open(&server), STEP_TIMEOUT), "a third stranger is turned away");
+}
+
+#[test]
+fn a_user_has_so_many_connections_and_is_told_to_come_later_with_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.connection.connections_per_user_max = 2;
+    let server = EmbeddedServer::start(config);
+    let agent = Agent::start();
+    let connect = |name: &str, user: &str| {
+        let auth = json!({"token": token(user, &[])});
+        let connect = json!({"name": name, "url": server.url, "auth": auth, "transports": ["websocket"]});
+        agent.call("connect", connect)
+    };
+    for name in ["a", "b"] {
+        assert_eq!(connect(name, "ann")["connected"], true, "{name}");
+    }
+    let refusal = connect("c", "ann")["message"].clone();
+    assert_eq!(refusal, "unavailable: the user has all the connections that one may have");
+    assert_eq!(connect("d", "bob")["connected"], true);
+    agent.call("disconnect", json!({"name": "a"}));
+    // The server learns of it a moment later.
+    assert!((0..1000).any(|_| connect("e", "ann")["connected"] == true));
+}

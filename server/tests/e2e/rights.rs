@@ -57,7 +57,7 @@ fn a_rule_gives_each_right_alone_and_in_its_own_rooms_only() {
 }
 
 #[test]
-fn who_may_write_and_not_read_is_not_shown_the_document_in_a_conflict() {
+fn who_may_write_and_not_read_is_shown_nothing_of_the_document_in_a_conflict() {
     let folder = tempfile::tempdir().unwrap();
     let server = EmbeddedServer::start(config(&folder));
     let agent = Agent::start();
@@ -75,6 +75,38 @@ fn who_may_write_and_not_read_is_not_shown_the_document_in_a_conflict() {
             assert_eq!((&result["status"], &result["document"]), (&json!("conflict"), &Value::Null));
         }
     }
+    let deletion = json!({
+        "client_seq": 3, "collection": "todos", "id": "d", "write": "delete", "time": late["time"], "base": {},
+    });
+    let result = agent.ask("letterbox", "sync:push", push(ROOM, None, &[deletion]))["results"][0].clone();
+    assert_eq!((&result["status"], &result["fields"]), (&json!("conflict"), &Value::Null));
+}
+
+#[test]
+fn who_may_not_be_present_neither_hears_who_else_is_there_nor_is_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = EmbeddedServer::start(config(&folder));
+    let agent = Agent::start();
+    let all = ["read", "presence"];
+    connect(&agent, &server.url, "ann", 1, "acme", &all);
+    connect(&agent, &server.url, "reader", 2, "acme", &["read"]);
+    connect(&agent, &server.url, "bob", 3, "acme", &all);
+    for client in ["ann", "reader", "bob"] {
+        agent.ask(client, "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
+    }
+    let heard = |client: &str, event: &str| agent.next(client, event)["value"]["userId"].clone();
+    assert_eq!(heard("ann", "user:online"), "bob");
+    let early = agent.begin("next", json!({"name": "reader", "event": "user:online"}));
+    agent.ask("reader", "presence:ping", json!({}));
+    assert!(agent.try_finish(early, std::time::Duration::from_millis(200)).is_none());
+    // With the right it comes into sight and sees; without it, no longer.
+    agent.ask("reader", "auth:refresh", json!({"token": token("reader", "acme", &all)}));
+    assert_eq!(heard("ann", "user:online"), "reader");
+    connect(&agent, &server.url, "cid", 4, "acme", &all);
+    agent.ask("cid", "sync:subscribe", json!({"room": ROOM, "cursor": 0}));
+    assert_eq!(agent.finish(early)["value"]["userId"], "cid");
+    agent.ask("reader", "auth:refresh", json!({"token": token("reader", "acme", &["read"])}));
+    assert_eq!(heard("ann", "user:offline"), "reader");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! What one request, and one user, may take.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 use syncline_server::{Config, Mode};
 
 use crate::client::{Http, ROOM, at};
-use crate::support::{EmbeddedServer, SECRET};
+use crate::support::{EmbeddedServer, SECRET, STEP_TIMEOUT};
 
 fn served(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> EmbeddedServer {
     let mode = Mode::Production { jwt_secret: SECRET.as_bytes().to_vec() };
@@ -114,4 +117,28 @@ fn the_interface_can_be_left_out() {
     let http = Http::ann(&server.url);
     assert_eq!(http.ask("GET", "/health", &[], None).status, 200);
     assert_eq!(http.ask_text("GET", "/v1/openapi.json", &[], None).status, 404);
+}
+
+#[test]
+fn who_shows_no_token_that_holds_is_answered_unread_and_takes_no_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = served(&folder, |config| config.rest.requests_at_once_max = 1);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let document = at("a");
+    for (method, path, token, status) in [
+        ("PUT", document.as_str(), None, 401),
+        ("PUT", document.as_str(), Some("x"), 401),
+        ("PUT", "/nowhere", None, 404),
+        ("POST", document.as_str(), None, 405),
+    ] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(STEP_TIMEOUT)).unwrap();
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        // A body that never comes.
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: a\r\n{token}content-length: 9\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(String::from_utf8_lossy(&head), format!("HTTP/1.1 {status}"), "{method} {path}");
+    }
+    assert_eq!(Http::ann(&server.url).put(&at("a"), json!({"text": "x"})).status, 200);
 }
