@@ -1,10 +1,8 @@
 import type { Channel } from './channel.ts';
 import type {
-  Category,
   DeadLetter,
   Enqueued,
   JobCommand,
-  JobError,
   JobEvent,
   JobInfo,
   JobKind,
@@ -14,22 +12,10 @@ import type {
   ProcessReport,
   QueueStatus,
 } from './contract.ts';
-import { SynclineError } from './error.ts';
+import { type JobHandler, JobHandlers } from './job-handlers.ts';
 import { JobList } from './job-list.ts';
 import { encodeWork } from './job-values.ts';
 import { combine, type Observable, Store, type Unsubscribe } from './observable.ts';
-import { portable } from './portable.ts';
-
-/** What a handler is told besides its payload. */
-export interface HandlerContext {
-  readonly job: number;
-  /** The same in every attempt: pass it on, so that the backend recognizes a repetition. */
-  readonly idempotencyKey: string;
-  /** Attempts used up before. */
-  readonly attempts: number;
-}
-
-export type JobHandler = (payload: unknown, context: HandlerContext) => Promise<unknown>;
 
 /** How a job ended. */
 export type JobEnd =
@@ -37,25 +23,6 @@ export type JobEnd =
   | { readonly type: 'dead'; readonly letter: DeadLetter }
   /** The app dropped it, or cleared the queue. */
   | { readonly type: 'dropped' };
-
-/** Thrown by a handler to say what its failure means. */
-export class JobFailure extends Error {
-  readonly category: Category;
-  readonly code: string;
-  readonly retryAfterMs: number | undefined;
-
-  constructor(
-    category: Category,
-    message: string,
-    { code = '', retryAfterMs }: { readonly code?: string; readonly retryAfterMs?: number } = {},
-  ) {
-    super(message);
-    this.name = 'JobFailure';
-    this.category = category;
-    this.code = code;
-    this.retryAfterMs = retryAfterMs;
-  }
-}
 
 /** What the documents of many backends call a queued request. */
 export interface QueuedRequest {
@@ -86,7 +53,7 @@ export class JobQueue implements Observable<QueueStatus> {
   readonly #status: Observable<QueueStatus>;
   readonly #jobs: JobList;
   readonly #deadLetters = new Store<readonly DeadLetter[]>([]);
-  readonly #handlers = new Map<string, JobHandler>();
+  readonly #handlers = new JobHandlers((command) => this.#call(command));
   readonly #waiting = new Map<number, (end: JobEnd) => void>();
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
@@ -227,9 +194,15 @@ export class JobQueue implements Observable<QueueStatus> {
     await this.#call({ type: 'setAuto', enabled: false });
   }
 
-  /** Runs jobs of this key from now on, until the returned function is called. The last function of a key counts. */
+  /**
+   * Runs jobs of this key from now on, until the returned function is called. The last function of a key counts; when it
+   * ends, the one before it does.
+   */
   handle(key: string, handler: JobHandler): Unsubscribe {
-    this.#handlers.set(key, handler);
+    const end = this.#handlers.add(key, handler, () => {
+      // What ends opens no client: somebody else may have taken the files over.
+      if (this.#attached) this.#register(this.#attached);
+    });
     // A client that cannot be opened says so elsewhere; opening it registers again.
     this.#open().then(
       (channel) => {
@@ -237,18 +210,13 @@ export class JobQueue implements Observable<QueueStatus> {
       },
       () => undefined,
     );
-    return () => {
-      if (this.#handlers.get(key) !== handler) return;
-      this.#handlers.delete(key);
-      // What ends opens no client: somebody else may have taken the files over.
-      if (this.#attached) this.#register(this.#attached);
-    };
+    return end;
   }
 
   /** The client is open. */
   attach(channel: Channel): void {
     this.#attached = channel;
-    if (this.#handlers.size > 0) this.#register(channel);
+    if (this.#handlers.keys.length > 0) this.#register(channel);
     this.#refreshLetters().catch(() => undefined);
     this.#jobs.refresh();
   }
@@ -261,7 +229,7 @@ export class JobQueue implements Observable<QueueStatus> {
   handleEvent(event: JobEvent): void {
     switch (event.type) {
       case 'leased':
-        void this.#run(event);
+        void this.#handlers.run(event);
         break;
       case 'done':
         this.#end(event.outcome.job, { type: 'done', outcome: event.outcome });
@@ -278,25 +246,6 @@ export class JobQueue implements Observable<QueueStatus> {
   #handleDead(letter: DeadLetter): void {
     this.#deadLetters.set([...this.#deadLetters.get().filter(({ job }) => job !== letter.job), letter]);
     this.#end(letter.job, { type: 'dead', letter });
-  }
-
-  async #run(lease: Extract<JobEvent, { type: 'leased' }>): Promise<void> {
-    const { job, lease: number, key, payload, idempotencyKey, attempts, leaseMs } = lease;
-    const holder = { job, lease: number };
-    const extending = setInterval(() => {
-      this.#call({ type: 'extendLease', ...holder }).catch(() => undefined);
-    }, leaseMs / 2);
-    try {
-      const handler = this.#handlers.get(key);
-      if (!handler) throw new JobFailure('NETWORK', 'the handler is not registered any more');
-      const result = await handler(payload, { job, idempotencyKey, attempts });
-      await this.#call({ type: 'complete', ...holder, result: portable(result, 'the result') });
-    } catch (error) {
-      // When the lease is over, somebody else has the job.
-      await this.#call({ type: 'fail', ...holder, ...failureOf(error) }).catch(() => undefined);
-    } finally {
-      clearInterval(extending);
-    }
   }
 
   #await(job: number, onEnd: (end: JobEnd) => void): void {
@@ -321,7 +270,7 @@ export class JobQueue implements Observable<QueueStatus> {
   }
 
   #register(channel: Channel): void {
-    const command: JobCommand = { type: 'registerHandlers', keys: [...this.#handlers.keys()] };
+    const command: JobCommand = { type: 'registerHandlers', keys: this.#handlers.keys };
     channel.call({ type: 'jobs', command }).catch(() => undefined);
   }
 
@@ -363,28 +312,4 @@ export function requestWork({ endpoint, method = 'POST', data, headers }: Queued
       ...(data !== undefined && { body: data }),
     },
   };
-}
-
-/** What a handler's error means: what it says itself, by an HTTP status, or as `fetch` fails without a network. */
-function failureOf(error: unknown): Omit<Extract<JobCommand, { type: 'fail' }>, 'type' | 'job' | 'lease'> {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof JobFailure) {
-    const { category, code, retryAfterMs } = error;
-    return { category, code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) };
-  }
-  // A result that cannot be kept: another attempt would do it all once more, and end as this one.
-  if (error instanceof SynclineError && error.code === 'invalid') {
-    return { category: 'VALIDATION', code: error.code, message };
-  }
-  const status = (error as { status?: unknown } | null)?.status;
-  if (typeof status === 'number') return { category: categoryOf(status), code: String(status), message };
-  return { category: error instanceof TypeError ? 'NETWORK' : 'UNKNOWN', message };
-}
-
-function categoryOf(status: number): JobError['category'] {
-  if (status === 401) return 'AUTH';
-  if (status === 408) return 'NETWORK';
-  if (status === 409) return 'CONFLICT';
-  if (status === 425 || status === 429 || status >= 500) return 'SERVER';
-  return status >= 300 ? 'VALIDATION' : 'UNKNOWN';
 }
