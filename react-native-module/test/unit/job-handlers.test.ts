@@ -27,7 +27,13 @@ test.each([
   [new JobFailure('SERVER', 'busy', { retryAfterMs: 5 }), { category: 'SERVER', retryAfterMs: 5 }],
   [Object.assign(new Error('no'), { status: 422 }), { category: 'VALIDATION', code: '422' }],
   [Object.assign(new Error('no'), { status: 401 }), { category: 'AUTH' }],
+  [Object.assign(new Error('no'), { status: 407 }), { category: 'NETWORK' }],
+  [Object.assign(new Error('no'), { status: 429 }), { category: 'SERVER' }],
   [new TypeError('Network request failed'), { category: 'NETWORK' }],
+  [new TypeError('NetworkError when attempting to fetch resource.'), { category: 'NETWORK' }],
+  [new Error('fetch failed: the host has no address'), { category: 'NETWORK' }],
+  [new Error('fetch failed: The operation was aborted.'), { category: 'UNKNOWN' }],
+  [new TypeError("Cannot read properties of undefined (reading 'id')"), { category: 'UNKNOWN' }],
   ['odd', { category: 'UNKNOWN', message: 'odd' }],
 ])('a handler that throws %p fails its job', async (thrown, expected) => {
   const { queue, sent } = scripted(() => ({}));
