@@ -263,6 +263,7 @@ export class JobQueue implements Observable<QueueStatus> {
 
   #end(job: number, end: JobEnd): void {
     this.#jobs.handleEnd(job);
+    this.#handlers.forget(job);
     if (this.#enqueuing > 0) this.#early.set(job, end);
     const waiting = this.#waiting.get(job);
     this.#waiting.delete(job);

@@ -1,6 +1,6 @@
 import type { JobEvent } from '../../src/contract.ts';
-import { JobFailure } from '../../src/index.ts';
-import { turn } from '../support/scripted-host.ts';
+import { JobFailure, SynclineError } from '../../src/index.ts';
+import { deferred, turn } from '../support/scripted-host.ts';
 import { scripted } from '../support/scripted-queue.ts';
 
 const leased: JobEvent = {
@@ -90,4 +90,60 @@ test('of several functions of a key the last does the jobs, and the others when 
   expect(sent('registerHandlers').at(-1)).toEqual({ type: 'registerHandlers', keys: ['upload'] });
   ends[1]?.();
   expect(sent('registerHandlers').at(-1)).toEqual({ type: 'registerHandlers', keys: [] });
+});
+
+const over = () => new SynclineError({ code: 'conflict', message: 'the lease is over', retry: 'never' });
+
+test('a handler that outlives its lease is not run again, and completes its job under the next one', async () => {
+  const result = deferred<string>();
+  const run = jest.fn(() => result.promise);
+  const { queue, sent } = scripted(() => ({}));
+  queue.handle('upload', run);
+  queue.handleEvent(leased);
+  queue.handleEvent({ ...leased, lease: 8 });
+  result.resolve('done');
+  await turn();
+  expect(run).toHaveBeenCalledTimes(1);
+  expect(sent('complete')).toEqual([{ type: 'complete', job: 1, lease: 8, result: 'done' }]);
+
+  // Done, and offered once more: that is another attempt.
+  queue.handleEvent({ ...leased, lease: 9 });
+  await turn();
+  expect(run).toHaveBeenCalledTimes(2);
+});
+
+test.each(['before', 'after'])(
+  'what a handler did is kept when its lease ended with it, %s the next lease is told',
+  async (order) => {
+    const run = jest.fn(() => Promise.resolve('done'));
+    const { queue, sent } = scripted((command) => {
+      if (command.type !== 'complete' || command.lease !== 7) return {};
+      if (order === 'after') queue.handleEvent({ ...leased, lease: 8 });
+      return Promise.reject(over());
+    });
+    queue.handle('upload', run);
+    queue.handleEvent(leased);
+    await turn();
+    if (order === 'before') queue.handleEvent({ ...leased, lease: 8 });
+    await turn();
+    expect(run).toHaveBeenCalledTimes(1);
+    expect(sent('complete')).toMatchObject([{ lease: 7 }, { lease: 8, result: 'done' }]);
+    expect(sent('fail')).toEqual([]);
+  },
+);
+
+test('a job that does other work is run for it, also while the work before it goes on', async () => {
+  const result = deferred<string>();
+  const files: unknown[] = [];
+  const { queue, sent } = scripted(() => ({}));
+  queue.handle('upload', (payload) => {
+    files.push(payload);
+    return result.promise;
+  });
+  queue.handleEvent(leased);
+  queue.handleEvent({ ...leased, lease: 8, idempotencyKey: 'other', payload: { file: 'b' } });
+  expect(files).toEqual([{ file: 'a' }, { file: 'b' }]);
+  result.resolve('done');
+  await turn();
+  expect(sent('complete')).toMatchObject([{ lease: 7 }, { lease: 8 }]);
 });
