@@ -12,6 +12,7 @@ import type {
   ProcessReport,
   QueueStatus,
 } from './contract.ts';
+import { complain, guarded, type Report } from './guard.ts';
 import { type JobHandler, JobHandlers } from './job-handlers.ts';
 import { JobList } from './job-list.ts';
 import { encodeWork } from './job-values.ts';
@@ -52,9 +53,10 @@ export class JobQueue implements Observable<QueueStatus> {
   readonly #open: () => Promise<Channel>;
   readonly #status: Observable<QueueStatus>;
   readonly #jobs: JobList;
-  readonly #deadLetters = new Store<readonly DeadLetter[]>([]);
+  readonly #deadLetters: Store<readonly DeadLetter[]>;
+  readonly #report: Report;
   readonly #handlers = new JobHandlers((command) => this.#call(command));
-  readonly #waiting = new Map<number, (end: JobEnd) => void>();
+  readonly #waiting = new Map<number, ((end: JobEnd) => void)[]>();
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
   #enqueuing = 0;
@@ -63,14 +65,16 @@ export class JobQueue implements Observable<QueueStatus> {
   /** The open channel. */
   #attached: Channel | null = null;
 
-  constructor(open: () => Promise<Channel>, status: Observable<QueueStatus>) {
+  constructor(open: () => Promise<Channel>, status: Observable<QueueStatus>, report: Report = complain) {
     this.#open = open;
+    this.#report = report;
+    this.#deadLetters = new Store<readonly DeadLetter[]>([], report);
     this.#status = status;
     // Writes are no jobs.
     const figures = combine([status], ({ events, requests, handlers, processing }: QueueStatus) =>
       [events, requests, handlers, processing].join(),
     );
-    this.#jobs = new JobList(() => this.list(), figures);
+    this.#jobs = new JobList(() => this.list(), figures, report);
   }
 
   readonly get = (): QueueStatus => this.#status.get();
@@ -95,7 +99,7 @@ export class JobQueue implements Observable<QueueStatus> {
     // One that is being queued belongs to whoever queues it.
     if (this.#enqueuing > 0 || this.#waiting.has(job)) return false;
     if (!this.#jobs.get().some((known) => known.job === job)) return false;
-    this.#waiting.set(job, onEnd);
+    this.#waiting.set(job, [onEnd]);
     return true;
   }
 
@@ -213,6 +217,11 @@ export class JobQueue implements Observable<QueueStatus> {
     return end;
   }
 
+  /** Calls a callback of the app: what it throws is an `error` event of the client. */
+  readonly attempt = (call: () => void): void => {
+    guarded(call, this.#report);
+  };
+
   /** The client is open. */
   attach(channel: Channel): void {
     this.#attached = channel;
@@ -251,23 +260,25 @@ export class JobQueue implements Observable<QueueStatus> {
   #await(job: number, onEnd: (end: JobEnd) => void): void {
     const early = this.#early.get(job);
     if (early) {
-      onEnd(early);
+      this.attempt(() => {
+        onEnd(early);
+      });
       return;
     }
-    const others = this.#waiting.get(job);
-    this.#waiting.set(job, (end) => {
-      others?.(end);
-      onEnd(end);
-    });
+    this.#waiting.set(job, [...(this.#waiting.get(job) ?? []), onEnd]);
   }
 
   #end(job: number, end: JobEnd): void {
     this.#jobs.handleEnd(job);
     this.#handlers.forget(job);
     if (this.#enqueuing > 0) this.#early.set(job, end);
-    const waiting = this.#waiting.get(job);
+    const waiting = this.#waiting.get(job) ?? [];
     this.#waiting.delete(job);
-    waiting?.(end);
+    for (const onEnd of waiting) {
+      this.attempt(() => {
+        onEnd(end);
+      });
+    }
   }
 
   #register(channel: Channel): void {

@@ -141,3 +141,28 @@ it('does mutations of one scope in their order, whatever their endpoints', async
   });
   await until(ada.queue, ({ count }) => count === 0);
 });
+
+it('is settled once, and goes on, when its callbacks fail', async () => {
+  const ada = await device();
+  const errors: string[] = [];
+  ada.on('error', ({ error }) => errors.push(error.message));
+  const fail = (name: string) => () => {
+    throw new Error(name);
+  };
+  const { result } = await renderHook(
+    () =>
+      useOfflineMutation<unknown>({
+        endpoint: '/orders',
+        onSuccess: fail('success'),
+        onError: fail('error'),
+        onSettled: fail('settled'),
+      }),
+    { wrapper: strictlyWithin(ada) },
+  );
+  await expect(result.current.mutateAsync(new Date(0))).rejects.toMatchObject({ code: 'invalid' });
+  await result.current.mutateAsync({ item: 'tea' });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ status: 'success', pending: 0 });
+  });
+  expect(errors).toEqual(['error', 'settled', 'success', 'settled']);
+});

@@ -90,14 +90,14 @@ export function useOfflineMutation<Variables, Context = unknown>(
       const left = ended.get().pending - 1;
       if ('error' in outcome) {
         ended.set({ pending: left, last: 'error', error: outcome.error });
-        onError?.(outcome.error, variables, context);
+        queue.attempt(() => onError?.(outcome.error, variables, context));
       } else {
         ended.set({ pending: left, last: 'success', error: null });
-        onSuccess?.(outcome.result, variables, context);
+        queue.attempt(() => onSuccess?.(outcome.result, variables, context));
       }
-      onSettled?.(variables, context);
+      queue.attempt(() => onSettled?.(variables, context));
     },
-    [ended],
+    [queue, ended],
   );
 
   const mutateAsync = useCallback(
@@ -154,7 +154,9 @@ export function useOfflineMutation<Variables, Context = unknown>(
       });
       if (!isNew) continue;
       begin();
-      restored.context = latest.current.onRestore?.(variables);
+      queue.attempt(() => {
+        restored.context = latest.current.onRestore?.(variables);
+      });
     }
   }, [queue, waiting, begin, settle]);
 
