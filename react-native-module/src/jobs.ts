@@ -25,6 +25,20 @@ export type JobEnd =
   /** The app dropped it, or cleared the queue. */
   | { readonly type: 'dropped' };
 
+/** Who waits for ends of jobs, and may be gone before they come. */
+export interface JobWaiter {
+  /** Only one of the same kind takes over from one that is gone. */
+  readonly kind: string;
+  readonly isGone: () => boolean;
+  /** Another one waits for one of its jobs. */
+  readonly onTaken: () => void;
+}
+
+interface Waiting {
+  readonly onEnd: (end: JobEnd) => void;
+  readonly waiter: JobWaiter | undefined;
+}
+
 /** What the documents of many backends call a queued request. */
 export interface QueuedRequest {
   readonly endpoint: string;
@@ -56,7 +70,7 @@ export class JobQueue implements Observable<QueueStatus> {
   readonly #deadLetters: Store<readonly DeadLetter[]>;
   readonly #report: Report;
   readonly #handlers = new JobHandlers((command) => this.#call(command));
-  readonly #waiting = new Map<number, ((end: JobEnd) => void)[]>();
+  readonly #waiting = new Map<number, readonly Waiting[]>();
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
   #enqueuing = 0;
@@ -93,18 +107,22 @@ export class JobQueue implements Observable<QueueStatus> {
 
   /**
    * Hears of the end of a job that was queued earlier, as before a restart, and is among `jobs`. False when it is not, or
-   * when somebody hears of it already.
+   * when somebody hears of it already who is not gone.
    */
-  adopt(job: number, onEnd: (end: JobEnd) => void): boolean {
+  adopt(job: number, onEnd: (end: JobEnd) => void, waiter?: JobWaiter): boolean {
     // One that is being queued belongs to whoever queues it.
-    if (this.#enqueuing > 0 || this.#waiting.has(job)) return false;
+    if (this.#enqueuing > 0) return false;
+    const before = this.#waiting.get(job) ?? [];
+    const isLeft = (one: JobWaiter | undefined) => one?.kind === waiter?.kind && one?.isGone() === true;
+    if (!before.every((one) => isLeft(one.waiter))) return false;
     if (!this.#jobs.get().some((known) => known.job === job)) return false;
-    this.#waiting.set(job, [onEnd]);
+    this.#waiting.set(job, [{ onEnd, waiter }]);
+    for (const one of before) one.waiter?.onTaken();
     return true;
   }
 
   /** Resolves when the job is on disk, connected or not. `onEnd` hears of its end while this client is open. */
-  async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void): Promise<Enqueued> {
+  async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void, waiter?: JobWaiter): Promise<Enqueued> {
     this.#enqueuing += 1;
     try {
       const jobs = [{ ...job, work: encodeWork(job.work) }];
@@ -112,7 +130,7 @@ export class JobQueue implements Observable<QueueStatus> {
       this.#lastSent = sent.catch(() => undefined);
       const { enqueued } = await sent;
       const [accepted] = enqueued as [Enqueued];
-      if (onEnd) this.#await(accepted.job, onEnd);
+      if (onEnd) this.#await(accepted.job, { onEnd, waiter });
       this.#jobs.refresh();
       return accepted;
     } finally {
@@ -257,15 +275,15 @@ export class JobQueue implements Observable<QueueStatus> {
     this.#end(letter.job, { type: 'dead', letter });
   }
 
-  #await(job: number, onEnd: (end: JobEnd) => void): void {
+  #await(job: number, waiting: Waiting): void {
     const early = this.#early.get(job);
     if (early) {
       this.attempt(() => {
-        onEnd(early);
+        waiting.onEnd(early);
       });
       return;
     }
-    this.#waiting.set(job, [...(this.#waiting.get(job) ?? []), onEnd]);
+    this.#waiting.set(job, [...(this.#waiting.get(job) ?? []), waiting]);
   }
 
   #end(job: number, end: JobEnd): void {
@@ -274,7 +292,7 @@ export class JobQueue implements Observable<QueueStatus> {
     if (this.#enqueuing > 0) this.#early.set(job, end);
     const waiting = this.#waiting.get(job) ?? [];
     this.#waiting.delete(job);
-    for (const onEnd of waiting) {
+    for (const { onEnd } of waiting) {
       this.attempt(() => {
         onEnd(end);
       });

@@ -104,3 +104,32 @@ it('queues jobs in the order in which they were asked for, one after the other',
     { jobs: [{ work: { event: { name: 'b' } } }] },
   ]);
 });
+
+test('one who is gone leaves its jobs to the next of its kind, and one who comes back keeps them', async () => {
+  const work = { event: { name: 'a', args: [] } };
+  const { queue } = scripted(({ type }) =>
+    type === 'enqueue'
+      ? { enqueued: [{ job: 1, duplicate: false }] }
+      : { jobs: [{ job: 1, work }], more: false },
+  );
+  queue.jobs.subscribe(() => undefined);
+  const told: string[] = [];
+  const waiter = (name: string, kind: string, isGone: () => boolean) =>
+    [
+      ({ type }: { type: string }) => told.push(`${name} ${type}`),
+      { kind, isGone, onTaken: () => told.push(`${name} taken`) },
+    ] as const;
+  let isGone = false;
+  await queue.enqueue({ work }, ...waiter('first', 'orders', () => isGone));
+  await turn();
+  const second = waiter('second', 'orders', () => false);
+  expect(queue.adopt(1, ...second)).toBe(false);
+  isGone = true;
+  expect(queue.adopt(1, ...waiter('other', 'others', () => false))).toBe(false);
+  expect(queue.adopt(1, () => undefined)).toBe(false);
+  expect(queue.adopt(1, ...second)).toBe(true);
+  isGone = false;
+  expect(queue.adopt(1, ...waiter('first', 'orders', () => false))).toBe(false);
+  queue.handleEvent(done);
+  expect(told).toEqual(['first taken', 'second done']);
+});
