@@ -1,22 +1,28 @@
 import type { Channel } from './channel.ts';
 import type { Event, ParkedWrite, RejectedWrite } from './contract.ts';
-import { asSynclineError, type SynclineError } from './error.ts';
+import { asSynclineError } from './error.ts';
+import type { Report } from './guard.ts';
 import { EMPTY_QUEUE, IDLE_CONNECTION, IDLE_PROGRESS } from './idle.ts';
 import { KeptWrites } from './kept-writes.ts';
 import { readInto, Store } from './observable.ts';
 
 /** What is known of a client as a whole: read when it opens, and kept up to date by the core's events. */
 export class ClientState {
-  readonly connection = new Store(IDLE_CONNECTION);
-  readonly queue = new Store(EMPTY_QUEUE);
-  readonly progress = new Store(IDLE_PROGRESS);
-  readonly outcomes = new KeptWrites<RejectedWrite>();
-  readonly conflicts = new KeptWrites<ParkedWrite>();
-  readonly #report: (error: SynclineError) => void;
+  readonly connection;
+  readonly queue;
+  readonly progress;
+  readonly outcomes;
+  readonly conflicts;
+  readonly #report: Report;
   #channel: Channel | null = null;
 
-  constructor(report: (error: SynclineError) => void) {
+  constructor(report: Report) {
     this.#report = report;
+    this.connection = new Store(IDLE_CONNECTION, report);
+    this.queue = new Store(EMPTY_QUEUE, report);
+    this.progress = new Store(IDLE_PROGRESS, report);
+    this.outcomes = new KeptWrites<RejectedWrite>(report);
+    this.conflicts = new KeptWrites<ParkedWrite>(report);
   }
 
   /** The client is about to open. */

@@ -15,8 +15,8 @@ import { SocketHub } from './socket-hub.ts';
 /** A client of the sync core with all that it can do: documents, jobs, presence, and the app's own events. */
 export class SyncClient extends CoreClient {
   /** What waits to be done: an observable status, and everything an app can do about it. */
-  readonly queue = new JobQueue(this.channel, this.queueStatus);
-  readonly presences = new Presences(this.channel);
+  readonly queue = new JobQueue(this.channel, this.queueStatus, this.report);
+  readonly presences = new Presences(this.channel, this.report);
   readonly #host: () => Host;
   readonly #hub: SocketHub;
   /** The app's own events over the connection; `createSocket` types them. */

@@ -16,6 +16,7 @@ import type {
   Write,
 } from './contract.ts';
 import { asSynclineError, closed, type SynclineError } from './error.ts';
+import { complain, guarded } from './guard.ts';
 import type { Host } from './host.ts';
 import { IDLE_CONNECTION } from './idle.ts';
 import { toFields } from './json.ts';
@@ -105,7 +106,7 @@ export class CoreClient {
     this.#before = before;
     this.name = this.#options.name;
     const { validate } = this.#options;
-    this.#watches = new Watches(() => this.#open(), admissionTo(validate, this.report));
+    this.#watches = new Watches(() => this.#open(), admissionTo(validate, this.report), this.report);
     this.#auth = this.#options.auth;
     this.#background = this.#options.config.background ?? null;
     this.#token = fixedToken(this.#auth);
@@ -445,10 +446,22 @@ export class CoreClient {
 
   #handle(events: Event[]): void {
     for (const event of events) {
-      this.apply(event);
-      for (const listener of this.#listeners.get(event.type) ?? []) listener(event);
+      guarded(() => {
+        this.apply(event);
+      }, this.report);
+      this.#tell(event);
     }
     this.#watches.publish();
+  }
+
+  #tell(event: Event): void {
+    // One that listens to errors and fails would hear of itself.
+    const report = event.type === 'error' ? complain : this.report;
+    for (const listener of this.#listeners.get(event.type) ?? []) {
+      guarded(() => {
+        listener(event);
+      }, report);
+    }
   }
 
   protected apply(event: Event): void {
@@ -469,6 +482,6 @@ export class CoreClient {
 
   /** What went wrong outside of any call goes to those who listen to errors. */
   protected readonly report = (error: SynclineError): void => {
-    this.#handle([{ type: 'error', error: error.body }]);
+    this.#tell({ type: 'error', error: error.body });
   };
 }

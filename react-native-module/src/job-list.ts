@@ -1,10 +1,11 @@
 import type { JobInfo } from './contract.ts';
+import { complain, type Report } from './guard.ts';
 import { Audience, type Observable, Store, type Unsubscribe } from './observable.ts';
 import { share } from './share.ts';
 
 /** The jobs that have not ended, read anew whenever the queue changes, while somebody looks. */
 export class JobList implements Observable<readonly JobInfo[]> {
-  readonly #store = new Store<readonly JobInfo[]>([]);
+  readonly #store: Store<readonly JobInfo[]>;
   readonly #read: () => Promise<JobInfo[]>;
   readonly #changes: Observable<unknown>;
   readonly #audience = new Audience(() => {
@@ -22,7 +23,8 @@ export class JobList implements Observable<readonly JobInfo[]> {
   readonly #ended = new Set<number>();
 
   /** `changes` tells when the list is to be read anew. */
-  constructor(read: () => Promise<JobInfo[]>, changes: Observable<unknown>) {
+  constructor(read: () => Promise<JobInfo[]>, changes: Observable<unknown>, report: Report = complain) {
+    this.#store = new Store<readonly JobInfo[]>([], report);
     this.#read = read;
     this.#changes = changes;
   }

@@ -1,10 +1,8 @@
 import type { Channel } from './channel.ts';
 import type {
-  Category,
   DeadLetter,
   Enqueued,
   JobCommand,
-  JobError,
   JobEvent,
   JobInfo,
   JobKind,
@@ -14,22 +12,11 @@ import type {
   ProcessReport,
   QueueStatus,
 } from './contract.ts';
-import { SynclineError } from './error.ts';
+import { complain, guarded, type Report } from './guard.ts';
+import { type JobHandler, JobHandlers } from './job-handlers.ts';
 import { JobList } from './job-list.ts';
 import { encodeWork } from './job-values.ts';
 import { combine, type Observable, Store, type Unsubscribe } from './observable.ts';
-import { portable } from './portable.ts';
-
-/** What a handler is told besides its payload. */
-export interface HandlerContext {
-  readonly job: number;
-  /** The same in every attempt: pass it on, so that the backend recognizes a repetition. */
-  readonly idempotencyKey: string;
-  /** Attempts used up before. */
-  readonly attempts: number;
-}
-
-export type JobHandler = (payload: unknown, context: HandlerContext) => Promise<unknown>;
 
 /** How a job ended. */
 export type JobEnd =
@@ -38,23 +25,18 @@ export type JobEnd =
   /** The app dropped it, or cleared the queue. */
   | { readonly type: 'dropped' };
 
-/** Thrown by a handler to say what its failure means. */
-export class JobFailure extends Error {
-  readonly category: Category;
-  readonly code: string;
-  readonly retryAfterMs: number | undefined;
+/** Who waits for ends of jobs, and may be gone before they come. */
+export interface JobWaiter {
+  /** Only one of the same kind takes over from one that is gone. */
+  readonly kind: string;
+  readonly isGone: () => boolean;
+  /** Another one waits for one of its jobs. */
+  readonly onTaken: () => void;
+}
 
-  constructor(
-    category: Category,
-    message: string,
-    { code = '', retryAfterMs }: { readonly code?: string; readonly retryAfterMs?: number } = {},
-  ) {
-    super(message);
-    this.name = 'JobFailure';
-    this.category = category;
-    this.code = code;
-    this.retryAfterMs = retryAfterMs;
-  }
+interface Waiting {
+  readonly onEnd: (end: JobEnd) => void;
+  readonly waiter: JobWaiter | undefined;
 }
 
 /** What the documents of many backends call a queued request. */
@@ -85,9 +67,10 @@ export class JobQueue implements Observable<QueueStatus> {
   readonly #open: () => Promise<Channel>;
   readonly #status: Observable<QueueStatus>;
   readonly #jobs: JobList;
-  readonly #deadLetters = new Store<readonly DeadLetter[]>([]);
-  readonly #handlers = new Map<string, JobHandler>();
-  readonly #waiting = new Map<number, (end: JobEnd) => void>();
+  readonly #deadLetters: Store<readonly DeadLetter[]>;
+  readonly #report: Report;
+  readonly #handlers = new JobHandlers((command) => this.#call(command));
+  readonly #waiting = new Map<number, readonly Waiting[]>();
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
   #enqueuing = 0;
@@ -96,14 +79,16 @@ export class JobQueue implements Observable<QueueStatus> {
   /** The open channel. */
   #attached: Channel | null = null;
 
-  constructor(open: () => Promise<Channel>, status: Observable<QueueStatus>) {
+  constructor(open: () => Promise<Channel>, status: Observable<QueueStatus>, report: Report = complain) {
     this.#open = open;
+    this.#report = report;
+    this.#deadLetters = new Store<readonly DeadLetter[]>([], report);
     this.#status = status;
     // Writes are no jobs.
     const figures = combine([status], ({ events, requests, handlers, processing }: QueueStatus) =>
       [events, requests, handlers, processing].join(),
     );
-    this.#jobs = new JobList(() => this.list(), figures);
+    this.#jobs = new JobList(() => this.list(), figures, report);
   }
 
   readonly get = (): QueueStatus => this.#status.get();
@@ -122,18 +107,22 @@ export class JobQueue implements Observable<QueueStatus> {
 
   /**
    * Hears of the end of a job that was queued earlier, as before a restart, and is among `jobs`. False when it is not, or
-   * when somebody hears of it already.
+   * when somebody hears of it already who is not gone.
    */
-  adopt(job: number, onEnd: (end: JobEnd) => void): boolean {
+  adopt(job: number, onEnd: (end: JobEnd) => void, waiter?: JobWaiter): boolean {
     // One that is being queued belongs to whoever queues it.
-    if (this.#enqueuing > 0 || this.#waiting.has(job)) return false;
+    if (this.#enqueuing > 0) return false;
+    const before = this.#waiting.get(job) ?? [];
+    const isLeft = (one: JobWaiter | undefined) => one?.kind === waiter?.kind && one?.isGone() === true;
+    if (!before.every((one) => isLeft(one.waiter))) return false;
     if (!this.#jobs.get().some((known) => known.job === job)) return false;
-    this.#waiting.set(job, onEnd);
+    this.#waiting.set(job, [{ onEnd, waiter }]);
+    for (const one of before) one.waiter?.onTaken();
     return true;
   }
 
   /** Resolves when the job is on disk, connected or not. `onEnd` hears of its end while this client is open. */
-  async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void): Promise<Enqueued> {
+  async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void, waiter?: JobWaiter): Promise<Enqueued> {
     this.#enqueuing += 1;
     try {
       const jobs = [{ ...job, work: encodeWork(job.work) }];
@@ -141,7 +130,7 @@ export class JobQueue implements Observable<QueueStatus> {
       this.#lastSent = sent.catch(() => undefined);
       const { enqueued } = await sent;
       const [accepted] = enqueued as [Enqueued];
-      if (onEnd) this.#await(accepted.job, onEnd);
+      if (onEnd) this.#await(accepted.job, { onEnd, waiter });
       this.#jobs.refresh();
       return accepted;
     } finally {
@@ -227,9 +216,15 @@ export class JobQueue implements Observable<QueueStatus> {
     await this.#call({ type: 'setAuto', enabled: false });
   }
 
-  /** Runs jobs of this key from now on, until the returned function is called. The last function of a key counts. */
+  /**
+   * Runs jobs of this key from now on, until the returned function is called. The last function of a key counts; when it
+   * ends, the one before it does.
+   */
   handle(key: string, handler: JobHandler): Unsubscribe {
-    this.#handlers.set(key, handler);
+    const end = this.#handlers.add(key, handler, () => {
+      // What ends opens no client: somebody else may have taken the files over.
+      if (this.#attached) this.#register(this.#attached);
+    });
     // A client that cannot be opened says so elsewhere; opening it registers again.
     this.#open().then(
       (channel) => {
@@ -237,18 +232,18 @@ export class JobQueue implements Observable<QueueStatus> {
       },
       () => undefined,
     );
-    return () => {
-      if (this.#handlers.get(key) !== handler) return;
-      this.#handlers.delete(key);
-      // What ends opens no client: somebody else may have taken the files over.
-      if (this.#attached) this.#register(this.#attached);
-    };
+    return end;
   }
+
+  /** Calls a callback of the app: what it throws is an `error` event of the client. */
+  readonly attempt = (call: () => void): void => {
+    guarded(call, this.#report);
+  };
 
   /** The client is open. */
   attach(channel: Channel): void {
     this.#attached = channel;
-    if (this.#handlers.size > 0) this.#register(channel);
+    if (this.#handlers.keys.length > 0) this.#register(channel);
     this.#refreshLetters().catch(() => undefined);
     this.#jobs.refresh();
   }
@@ -261,7 +256,7 @@ export class JobQueue implements Observable<QueueStatus> {
   handleEvent(event: JobEvent): void {
     switch (event.type) {
       case 'leased':
-        void this.#run(event);
+        void this.#handlers.run(event);
         break;
       case 'done':
         this.#end(event.outcome.job, { type: 'done', outcome: event.outcome });
@@ -280,48 +275,32 @@ export class JobQueue implements Observable<QueueStatus> {
     this.#end(letter.job, { type: 'dead', letter });
   }
 
-  async #run(lease: Extract<JobEvent, { type: 'leased' }>): Promise<void> {
-    const { job, lease: number, key, payload, idempotencyKey, attempts, leaseMs } = lease;
-    const holder = { job, lease: number };
-    const extending = setInterval(() => {
-      this.#call({ type: 'extendLease', ...holder }).catch(() => undefined);
-    }, leaseMs / 2);
-    try {
-      const handler = this.#handlers.get(key);
-      if (!handler) throw new JobFailure('NETWORK', 'the handler is not registered any more');
-      const result = await handler(payload, { job, idempotencyKey, attempts });
-      await this.#call({ type: 'complete', ...holder, result: portable(result, 'the result') });
-    } catch (error) {
-      // When the lease is over, somebody else has the job.
-      await this.#call({ type: 'fail', ...holder, ...failureOf(error) }).catch(() => undefined);
-    } finally {
-      clearInterval(extending);
-    }
-  }
-
-  #await(job: number, onEnd: (end: JobEnd) => void): void {
+  #await(job: number, waiting: Waiting): void {
     const early = this.#early.get(job);
     if (early) {
-      onEnd(early);
+      this.attempt(() => {
+        waiting.onEnd(early);
+      });
       return;
     }
-    const others = this.#waiting.get(job);
-    this.#waiting.set(job, (end) => {
-      others?.(end);
-      onEnd(end);
-    });
+    this.#waiting.set(job, [...(this.#waiting.get(job) ?? []), waiting]);
   }
 
   #end(job: number, end: JobEnd): void {
     this.#jobs.handleEnd(job);
+    this.#handlers.forget(job);
     if (this.#enqueuing > 0) this.#early.set(job, end);
-    const waiting = this.#waiting.get(job);
+    const waiting = this.#waiting.get(job) ?? [];
     this.#waiting.delete(job);
-    waiting?.(end);
+    for (const { onEnd } of waiting) {
+      this.attempt(() => {
+        onEnd(end);
+      });
+    }
   }
 
   #register(channel: Channel): void {
-    const command: JobCommand = { type: 'registerHandlers', keys: [...this.#handlers.keys()] };
+    const command: JobCommand = { type: 'registerHandlers', keys: this.#handlers.keys };
     channel.call({ type: 'jobs', command }).catch(() => undefined);
   }
 
@@ -363,28 +342,4 @@ export function requestWork({ endpoint, method = 'POST', data, headers }: Queued
       ...(data !== undefined && { body: data }),
     },
   };
-}
-
-/** What a handler's error means: what it says itself, by an HTTP status, or as `fetch` fails without a network. */
-function failureOf(error: unknown): Omit<Extract<JobCommand, { type: 'fail' }>, 'type' | 'job' | 'lease'> {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof JobFailure) {
-    const { category, code, retryAfterMs } = error;
-    return { category, code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) };
-  }
-  // A result that cannot be kept: another attempt would do it all once more, and end as this one.
-  if (error instanceof SynclineError && error.code === 'invalid') {
-    return { category: 'VALIDATION', code: error.code, message };
-  }
-  const status = (error as { status?: unknown } | null)?.status;
-  if (typeof status === 'number') return { category: categoryOf(status), code: String(status), message };
-  return { category: error instanceof TypeError ? 'NETWORK' : 'UNKNOWN', message };
-}
-
-function categoryOf(status: number): JobError['category'] {
-  if (status === 401) return 'AUTH';
-  if (status === 408) return 'NETWORK';
-  if (status === 409) return 'CONFLICT';
-  if (status === 425 || status === 429 || status >= 500) return 'SERVER';
-  return status >= 300 ? 'VALIDATION' : 'UNKNOWN';
 }

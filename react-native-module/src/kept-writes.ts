@@ -1,3 +1,4 @@
+import { complain, type Report } from './guard.ts';
 import { type Observable, Store } from './observable.ts';
 
 interface KeptWrite {
@@ -9,9 +10,13 @@ interface KeptWrite {
  * one once: either may come first, or both tell of the same.
  */
 export class KeptWrites<T extends KeptWrite> {
-  readonly #store = new Store<readonly T[]>([]);
+  readonly #store: Store<readonly T[]>;
   /** While a list is awaited: what it may not know yet. */
   #news: { told: readonly T[]; done: Set<number> } | null = null;
+
+  constructor(report: Report = complain) {
+    this.#store = new Store<readonly T[]>([], report);
+  }
 
   get observable(): Observable<readonly T[]> {
     return this.#store;

@@ -1,5 +1,6 @@
 import type { LogLevel, LogLine } from './contract.ts';
 import { invalid, SynclineError } from './error.ts';
+import { complain, guarded } from './guard.ts';
 import type { Host } from './host.ts';
 import { once, type Unsubscribe } from './observable.ts';
 
@@ -45,7 +46,12 @@ function apply(host: Host, { entries }: HostLog): void {
   );
   const deliver = (lines: string) => {
     for (const line of JSON.parse(lines) as LogLine[]) {
-      for (const entry of [...entries]) if (reaches(line.level, entry.level)) entry.logger(line);
+      for (const entry of [...entries]) {
+        if (!reaches(line.level, entry.level)) continue;
+        guarded(() => {
+          entry.logger(line);
+        }, complain);
+      }
     }
   };
   const reply = JSON.parse(host.setLogSink(level, entries.size > 0 ? deliver : null)) as object;

@@ -1,6 +1,7 @@
 import type { DeadLetter, JobError, JobInfo, JobWork, NewJob } from './contract.ts';
 import { invalid } from './error.ts';
-import { type HandlerContext, type JobEnd, type JobOptions, requestWork } from './jobs.ts';
+import type { HandlerContext } from './job-handlers.ts';
+import { type JobEnd, type JobOptions, requestWork } from './jobs.ts';
 
 /** What a mutation does with its variables, whenever that can be done. */
 export interface MutationWork<Variables> {

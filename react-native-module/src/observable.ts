@@ -1,4 +1,5 @@
-import { asSynclineError, type SynclineError } from './error.ts';
+import { asSynclineError } from './error.ts';
+import { complain, guarded, type Report } from './guard.ts';
 
 export type Unsubscribe = () => void;
 
@@ -48,9 +49,12 @@ export class Store<T> implements Observable<T> {
   #value: T;
   #version = 0;
   readonly #listeners = new Set<() => void>();
+  readonly #report: Report;
 
-  constructor(value: T) {
+  /** `report` hears of listeners that fail. */
+  constructor(value: T, report: Report = complain) {
     this.#value = value;
+    this.#report = report;
   }
 
   /** Grows with every `set`, also with one that changes nothing: tells whether news came while waiting. */
@@ -73,7 +77,7 @@ export class Store<T> implements Observable<T> {
     this.#version += 1;
     if (Object.is(value, this.#value)) return;
     this.#value = value;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) guarded(listener, this.#report);
   }
 }
 
@@ -101,11 +105,7 @@ export function combine<Parts extends readonly unknown[], T>(
 }
 
 /** Reads a first value, unless an event brings a newer one meanwhile. */
-export async function readInto<T>(
-  store: Store<T>,
-  read: () => Promise<T>,
-  report: (error: SynclineError) => void,
-): Promise<void> {
+export async function readInto<T>(store: Store<T>, read: () => Promise<T>, report: Report): Promise<void> {
   const { version } = store;
   try {
     const value = await read();

@@ -1,3 +1,4 @@
+import { complain, type Report } from './guard.ts';
 import { type Observable, Store } from './observable.ts';
 
 /** Users remembered; of more, those told of longest ago are forgotten. */
@@ -5,7 +6,11 @@ const USERS_MAX = 10_000;
 
 /** Who the server said is online. What it said on an earlier connection is forgotten. */
 export class OnlineUsers {
-  readonly #known = new Store<ReadonlyMap<string, boolean>>(new Map());
+  readonly #known: Store<ReadonlyMap<string, boolean>>;
+
+  constructor(report: Report = complain) {
+    this.#known = new Store<ReadonlyMap<string, boolean>>(new Map(), report);
+  }
 
   observe(userId: string): Observable<boolean | null> {
     return {

@@ -80,7 +80,8 @@ export class Pages implements Observable<AnySnapshot> {
     this.#store.set({
       ...next,
       data: share(shown.data, data),
-      hasMore: next.count > data.length,
+      // Not by what is shown: a document that is not valid is counted, and is in no page.
+      hasMore: next.count > this.#limit,
       isLoadingMore: false,
     });
   };

@@ -1,6 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { Command, ErrorBody, Event, PresentMember, PresentUser } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
+import { complain, type Report } from './guard.ts';
 import { type Observable, once, Store, type Unsubscribe } from './observable.ts';
 import { toFields } from './json.ts';
 import { OnlineUsers } from './online-users.ts';
@@ -50,13 +51,17 @@ export class Presences {
   readonly #channel: () => Promise<Channel>;
   /** Those that somebody holds or watches, or that are not done with. */
   readonly #rooms = new Map<string, Room>();
-  readonly #online = new OnlineUsers();
-  readonly #held = new Store<readonly string[]>([]);
+  readonly #online: OnlineUsers;
+  readonly #held: Store<readonly string[]>;
+  readonly #report: Report;
   /** Counts closings: what was to be told before one is void after it. */
   #era = 0;
 
-  constructor(channel: () => Promise<Channel>) {
+  constructor(channel: () => Promise<Channel>, report: Report = complain) {
     this.#channel = channel;
+    this.#report = report;
+    this.#online = new OnlineUsers(report);
+    this.#held = new Store<readonly string[]>([], report);
   }
 
   /** The rooms that this client is in, or on its way into. */
@@ -158,7 +163,7 @@ export class Presences {
   #room(name: string): Room {
     let entry = this.#rooms.get(name);
     if (!entry) {
-      const store = new Store(NOBODY);
+      const store = new Store(NOBODY, this.#report);
       entry = {
         name,
         store,

@@ -38,13 +38,17 @@ export interface CollectionState<T extends object> {
   readonly count: number;
   readonly status: DataStatus;
   readonly pendingIds: readonly string[];
-  /** Why the last write was taken back, or why the rows cannot be had. */
+  /** Why the last write was taken back, until the next one or `clearError`. */
+  readonly writeError: ErrorBody | null;
+  /** Why the rows cannot be had. */
+  readonly rowsError: ErrorBody | null;
+  /** The first of the two that there is. */
   readonly error: ErrorBody | null;
 }
 
 type Received<T extends object> = Pick<
   CollectionState<T>,
-  'rows' | 'count' | 'status' | 'pendingIds' | 'error'
+  'rows' | 'count' | 'status' | 'pendingIds' | 'rowsError'
 >;
 
 type AnyState = CollectionState<Fields>;
@@ -63,10 +67,16 @@ export function createCollectionSlice<T extends object = Fields, Name extends st
     count: 0,
     status: 'loading',
     pendingIds: [],
+    writeError: null,
+    rowsError: null,
     error: null,
   };
-  const drafted = (state: { drafts: unknown[] }, { payload }: PayloadAction<Requested>) => {
-    state.drafts.push(payload);
+  const setWriteError = (
+    state: Record<'writeError' | 'rowsError' | 'error', ErrorBody | null>,
+    error: ErrorBody | null,
+  ) => {
+    state.writeError = error;
+    state.error = error ?? state.rowsError;
   };
   const slice = createSlice({
     name,
@@ -75,6 +85,7 @@ export function createCollectionSlice<T extends object = Fields, Name extends st
       received: (state, { payload }: PayloadAction<Received<Fields>>) => ({
         ...(state as AnyState),
         ...payload,
+        error: state.writeError ?? payload.rowsError,
       }),
       /** The rows show what the core made of the write. */
       applied: (state, { payload }: PayloadAction<{ requestId: string }>) => {
@@ -82,9 +93,15 @@ export function createCollectionSlice<T extends object = Fields, Name extends st
       },
       refused: (state, { payload }: PayloadAction<{ requestId: string; error: ErrorBody }>) => {
         state.drafts = state.drafts.filter(({ requestId }) => requestId !== payload.requestId);
-        state.error = payload.error;
+        setWriteError(state, payload.error);
       },
-      drafted,
+      drafted: (state, { payload }: PayloadAction<Requested>) => {
+        (state.drafts as unknown[]).push(payload);
+        setWriteError(state, null);
+      },
+      clearError: (state) => {
+        setWriteError(state, null);
+      },
     },
   });
   const { actions } = slice;
@@ -143,6 +160,8 @@ export function createCollectionSlice<T extends object = Fields, Name extends st
       insert: (fields: T, id: string = nanoid()) => request({ type: 'insert', id, fields }),
       update: (id: string, fields: Partial<T>) => request({ type: 'update', id, fields }),
       remove: (id: string) => request({ type: 'remove', id }),
+      /** The refusal of the last write was seen. */
+      clearError: () => actions.clearError(),
     },
     selectAll,
     listen,
@@ -150,7 +169,7 @@ export function createCollectionSlice<T extends object = Fields, Name extends st
 }
 
 function received({ data, count, status, pendingIds, error }: CollectionSnapshot<Fields>): Received<Fields> {
-  return { rows: data, count, status, pendingIds: [...pendingIds], error: error?.body ?? null };
+  return { rows: data, count, status, pendingIds: [...pendingIds], rowsError: error?.body ?? null };
 }
 
 function withDraft(rows: readonly Document<Fields>[], draft: Requested): readonly Document<Fields>[] {

@@ -1,7 +1,7 @@
 import type { CoreClient } from './core-client.ts';
 import { SynclineError } from './error.ts';
 import type { Host } from './host.ts';
-import type { SyncOptions } from './options.ts';
+import type { Auth, SyncOptions } from './options.ts';
 
 /** A remount, as by Fast Refresh or StrictMode, comes within this time. */
 const LINGER_MS = 50;
@@ -11,6 +11,15 @@ const leases = new Map<string, Lease<CoreClient>>();
 
 /** Per name, the one lease that may have the files open. */
 const owners = new Map<string, Lease<CoreClient>>();
+
+/** Of the clients that are made here, and not given by the app. */
+const leaseOf = new WeakMap<CoreClient, Lease<CoreClient>>();
+
+/** One holder's part: both may be called again and again. */
+export interface Hold {
+  readonly begin: () => void;
+  readonly end: () => void;
+}
 
 /** What a client is made by. */
 export type ClientClass<Client extends CoreClient> = new (
@@ -22,6 +31,8 @@ export type ClientClass<Client extends CoreClient> = new (
 /** A client that lives as long as someone holds it, and a little longer. */
 export class Lease<Client extends CoreClient> {
   readonly client: Client;
+  /** Of the last render. */
+  auth: Auth | null = null;
   readonly #name: string;
   #holders = 0;
   #linger: ReturnType<typeof setTimeout> | null = null;
@@ -36,19 +47,39 @@ export class Lease<Client extends CoreClient> {
     });
   }
 
-  hold(): void {
-    this.#holders += 1;
-    this.#stopLingering();
-    this.#open();
+  newHold(): Hold {
+    let isHeld = false;
+    return {
+      begin: () => {
+        if (isHeld) return;
+        isHeld = true;
+        this.#holders += 1;
+        this.#stopLingering();
+        this.#open();
+      },
+      end: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        this.#holders -= 1;
+        if (this.#holders === 0) this.#closeAfter(LINGER_MS);
+      },
+    };
   }
 
-  release(): void {
-    this.#holders -= 1;
+  /** Opens the client for who cannot hold it yet, and closes it again unless it is held by then. */
+  wake(lingerMs: number): void {
     if (this.#holders > 0) return;
+    this.client.setAuth(this.auth);
+    this.#stopLingering();
+    this.#open();
+    this.#closeAfter(lingerMs);
+  }
+
+  #closeAfter(ms: number): void {
     this.#linger = setTimeout(() => {
       void this.client.close();
       this.#openRefused();
-    }, LINGER_MS);
+    }, ms);
   }
 
   #open(): void {
@@ -100,8 +131,18 @@ export function lease<Client extends CoreClient>(
   const key = JSON.stringify([name, fingerprint]);
   const known = leases.get(key);
   // One that can do more will do, too.
-  if (known?.client instanceof made) return known as Lease<Client>;
-  const lease = new Lease(made, name, options, host);
+  const lease =
+    known?.client instanceof made ? (known as Lease<Client>) : new Lease(made, name, options, host);
+  lease.auth = options.auth ?? null;
   leases.set(key, lease);
+  leaseOf.set(lease.client, lease);
   return lease;
+}
+
+/**
+ * A component that is suspended before it is shown needs this client for so long at least: its provider may be suspended
+ * with it, and hold nothing. One that the app gave is the app's to open.
+ */
+export function wake(client: CoreClient, ms: number): void {
+  leaseOf.get(client)?.wake(ms);
 }

@@ -1,6 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { SocketMessage } from './contract.ts';
-import { asSynclineError, type SynclineError } from './error.ts';
+import { asSynclineError } from './error.ts';
+import { guarded, type Report } from './guard.ts';
 import type { Unsubscribe } from './observable.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -27,7 +28,7 @@ export function isPattern(event: string): boolean {
 /** The events of the server for the whole client: each topic is asked of the core once, for all who listen. */
 export class SocketHub {
   readonly #channel: () => Promise<Channel>;
-  readonly #report: (error: SynclineError) => void;
+  readonly #report: Report;
   /** What the client's own namespace is called by the core. */
   readonly #main: string;
   readonly #topics: Subscriptions;
@@ -35,11 +36,7 @@ export class SocketHub {
   /** Joined, by whatever view, and joined again when the client is opened again. */
   readonly #rooms = new Map<string, JoinedRoom>();
 
-  constructor(
-    channel: () => Promise<Channel>,
-    report: (error: SynclineError) => void,
-    main: string | undefined,
-  ) {
+  constructor(channel: () => Promise<Channel>, report: Report, main: string | undefined) {
     this.#channel = channel;
     this.#report = report;
     this.#main = main ?? '/';
@@ -75,12 +72,9 @@ export class SocketHub {
     for (const [key, listeners] of [...this.#listeners]) {
       if (!this.#matches(parseTopic(key), message)) continue;
       for (const listener of [...listeners]) {
-        try {
+        guarded(() => {
           listener(message);
-        } catch (error) {
-          // One listener's mistake is not the others'.
-          this.#report(asSynclineError(error));
-        }
+        }, this.#report);
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { NamespaceStatus, SocketMessage } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
+import { guarded, type Report } from './guard.ts';
 import type { Unsubscribe } from './observable.ts';
 import { toPortable } from './portable.ts';
 import { checkText } from './refs.ts';
@@ -64,7 +65,7 @@ const PLAIN: Modifiers = { volatile: false, timeoutMs: null };
 export interface SocketHost {
   readonly hub: SocketHub;
   readonly channel: () => Promise<Channel>;
-  readonly report: (error: SynclineError) => void;
+  readonly report: Report;
 }
 
 /** The app's own events over the client's connection, typed by two maps of events. */
@@ -148,9 +149,17 @@ export class Socket<In extends EventsMap = ListenEvents, Out extends EventsMap =
   on<Topic extends TopicOf<In>>(event: Topic, listener: ListenerOf<In, Topic>): Unsubscribe {
     checkText(event, 'event');
     const call = listener as (...args: unknown[]) => void;
-    const end = this.#host.hub.listen({ namespace: this.namespace, event }, (message) => {
-      this.#deliver(event, message, call);
+    // What is checked while the listener goes is not delivered to it.
+    let isOver = false;
+    const unlisten = this.#host.hub.listen({ namespace: this.namespace, event }, (message) => {
+      this.#deliver(event, message, (...args) => {
+        if (!isOver) call(...args);
+      });
     });
+    const end = () => {
+      isOver = true;
+      unlisten();
+    };
     const ends = this.#ends.get(event) ?? [];
     this.#ends.set(event, ends);
     const entry: [unknown, Unsubscribe] = [listener, end];
@@ -232,7 +241,9 @@ export class Socket<In extends EventsMap = ListenEvents, Out extends EventsMap =
     if (!(value instanceof Promise)) deliver([value]);
     else {
       value.then((valid) => {
-        deliver([valid]);
+        guarded(() => {
+          deliver([valid]);
+        }, this.#host.report);
       }, refuse);
     }
   }

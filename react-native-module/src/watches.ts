@@ -1,6 +1,7 @@
 import type { Channel } from './channel.ts';
 import type { Event, RoomStatus, Row } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
+import { complain, type Report } from './guard.ts';
 import { type Observable, Store, type Unsubscribe } from './observable.ts';
 import type { Document } from './ops.ts';
 import type { CoreSelection } from './queries.ts';
@@ -66,7 +67,7 @@ export function reorder(
 /** The rows of one watch, shared by all of its subscribers. */
 class Source {
   readonly ref: CoreQuery;
-  readonly store = new Store<Snapshot>(LOADING);
+  readonly store: Store<Snapshot>;
   subscribers = 0;
   linger: ReturnType<typeof setTimeout> | null = null;
   /** The core's number for this watch, while there is one. */
@@ -87,7 +88,8 @@ class Source {
   #room: RoomStatus | null = null;
   #failure: SynclineError | null = null;
 
-  constructor(ref: CoreQuery, admit: Admission | null) {
+  constructor(ref: CoreQuery, admit: Admission | null, report: Report) {
+    this.store = new Store(LOADING, report);
     this.ref = ref;
     this.#admit = admit;
     const { filter, orderBy, limit, after } = ref;
@@ -209,7 +211,8 @@ export class Watches {
   readonly #channel: () => Promise<Channel>;
   readonly #admission: (collection: string) => Admission | null;
   readonly #sources = new Map<string, Source>();
-  readonly #queries = new Store<readonly CoreQuery[]>([]);
+  readonly #queries: Store<readonly CoreQuery[]>;
+  readonly #report: Report;
   readonly #byWatch = new Map<number, Source>();
   readonly #dirty = new Set<Source>();
   /** Events for watches whose reply is still on its way. */
@@ -219,7 +222,10 @@ export class Watches {
   constructor(
     channel: () => Promise<Channel>,
     admission: (collection: string) => Admission | null = () => null,
+    report: Report = complain,
   ) {
+    this.#report = report;
+    this.#queries = new Store<readonly CoreQuery[]>([], report);
     this.#channel = channel;
     this.#admission = admission;
   }
@@ -292,7 +298,7 @@ export class Watches {
   #subscribe(key: string, ref: CoreQuery, listener: () => void): Unsubscribe {
     let source = this.#sources.get(key);
     if (!source) {
-      source = new Source(ref, this.#admission(ref.collection));
+      source = new Source(ref, this.#admission(ref.collection), this.#report);
       this.#sources.set(key, source);
       this.#tellQueries();
       void this.#start(source);

@@ -141,3 +141,60 @@ it('does mutations of one scope in their order, whatever their endpoints', async
   });
   await until(ada.queue, ({ count }) => count === 0);
 });
+
+it('is settled once, and goes on, when its callbacks fail', async () => {
+  const ada = await device();
+  const errors: string[] = [];
+  ada.on('error', ({ error }) => errors.push(error.message));
+  const fail = (name: string) => () => {
+    throw new Error(name);
+  };
+  const { result } = await renderHook(
+    () =>
+      useOfflineMutation<unknown>({
+        endpoint: '/orders',
+        onSuccess: fail('success'),
+        onError: fail('error'),
+        onSettled: fail('settled'),
+      }),
+    { wrapper: strictlyWithin(ada) },
+  );
+  await expect(result.current.mutateAsync(new Date(0))).rejects.toMatchObject({ code: 'invalid' });
+  await result.current.mutateAsync({ item: 'tea' });
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ status: 'success', pending: 0 });
+  });
+  expect(errors).toEqual(['error', 'settled', 'success', 'settled']);
+});
+
+it('goes on in a component that is mounted again, and otherwise tells the callbacks of the one that is gone', async () => {
+  const ada = await device({ settings: { jobAuto: false } });
+  const told: unknown[] = [];
+  const useMutation = ({ name }: { name: string }) =>
+    useOfflineMutation<{ item: string }, string>({
+      endpoint: '/orders',
+      onMutate: () => 'queued',
+      onRestore: () => 'restored',
+      onSuccess: (_, { item }, context) => told.push([name, item, context]),
+    });
+  const wrapper = strictlyWithin(ada);
+  const first = await renderHook(useMutation, { wrapper, initialProps: { name: 'first' } });
+  await first.result.current.mutateAsync({ item: 'tea' });
+  await first.unmount();
+
+  const second = await renderHook(useMutation, { wrapper, initialProps: { name: 'second' } });
+  await waitFor(() => {
+    expect(second.result.current).toMatchObject({ status: 'pending', pending: 1 });
+  });
+  await ada.queue.process();
+  await waitFor(() => {
+    expect(second.result.current).toMatchObject({ status: 'success', pending: 0 });
+  });
+  expect(told).toEqual([['second', 'tea', 'restored']]);
+
+  await second.result.current.mutateAsync({ item: 'milk' });
+  await second.unmount();
+  await ada.queue.process();
+  await until(ada.queue, ({ count }) => count === 0);
+  expect(told.slice(1)).toEqual([['second', 'milk', 'queued']]);
+});

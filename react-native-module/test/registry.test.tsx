@@ -1,8 +1,13 @@
 import { render, screen, waitFor } from '@testing-library/react-native';
-import { startTransition, StrictMode, Suspense, use, useEffect, useState } from 'react';
+import { type ReactNode, startTransition, StrictMode, Suspense, use, useEffect, useState } from 'react';
 import { Text } from 'react-native';
 
-import { SynclineProvider, type SyncOptions, useSocketConnection } from '../src/index.ts';
+import {
+  SynclineProvider,
+  type SyncOptions,
+  useSocketConnection,
+  useSuspenseCollection,
+} from '../src/index.ts';
 import { unique } from './support/devices.ts';
 import { deferred, ScriptedHost } from './support/scripted-host.ts';
 
@@ -124,3 +129,82 @@ it('leaves the client alone when a render with other options is abandoned', asyn
     expect(journal(host)).toEqual(['open /a/', 'close /a/']);
   });
 });
+
+/** Longer than a client outlives its provider. */
+const LATE_MS = 200;
+
+/** A core whose rooms load at once, but for `late`. */
+function loading(late?: string): ScriptedHost {
+  return new ScriptedHost((command) => {
+    if (command.type !== 'watch') return undefined;
+    const { room } = command;
+    const rows = [{ id: 'a', fields: { title: `of ${room}` }, seq: 1, pending: false }];
+    const answer = { watch: 1, rows, count: 1, room: { room, state: 'live', complete: true, error: null } };
+    return room === late ? new Promise((resolve) => setTimeout(resolve, LATE_MS, answer)) : answer;
+  });
+}
+
+function Titles({ room }: { room: string }) {
+  const { data } = useSuspenseCollection<{ title: string }>({ room, collection: 'tasks' });
+  return <Text>{data.map(({ title }) => title).join()}</Text>;
+}
+
+it('keeps the client open while a boundary above the provider shows its fallback', async () => {
+  const host = loading('b');
+  const options = variants()('/a/');
+  const app = (room: string) => (
+    <StrictMode>
+      <Suspense fallback={<Text>fallback</Text>}>
+        <SynclineProvider options={options} host={host}>
+          <Titles room={room} />
+        </SynclineProvider>
+      </Suspense>
+    </StrictMode>
+  );
+  const view = await render(app('a'));
+  await screen.findByText('of a');
+
+  await view.rerender(app('b'));
+  await screen.findByText('fallback');
+  await screen.findByText('of b');
+  expect(journal(host)).toEqual(['open /a/']);
+
+  await view.unmount();
+  await waitFor(() => {
+    expect(journal(host)).toEqual(['open /a/', 'close /a/']);
+  });
+});
+
+it.each(['above', 'below'])(
+  'opens the client again for a component that suspends, with the boundary %s the provider',
+  async (place) => {
+    const host = loading();
+    const options = variants()('/a/');
+    const app = (room: string) => {
+      const titles = <Titles room={room} />;
+      const provided = (children: ReactNode) => (
+        <SynclineProvider options={options} host={host}>
+          {children}
+        </SynclineProvider>
+      );
+      return place === 'above' ? (
+        <Suspense fallback={null}>{provided(titles)}</Suspense>
+      ) : (
+        provided(<Suspense fallback={null}>{titles}</Suspense>)
+      );
+    };
+    const view = await render(app('a'));
+    await screen.findByText('of a');
+    await view.unmount();
+    await waitFor(() => {
+      expect(journal(host)).toEqual(['open /a/', 'close /a/']);
+    });
+
+    const again = await render(app('b'));
+    await screen.findByText('of b');
+    await again.unmount();
+    await waitFor(() => {
+      expect(journal(host)).toEqual(['open /a/', 'close /a/', 'open /a/', 'close /a/']);
+    });
+  },
+);

@@ -1,10 +1,10 @@
-import { type ReactNode, useLayoutEffect, useState } from 'react';
+import { type ReactNode, useEffect, useInsertionEffect, useLayoutEffect, useMemo, useState } from 'react';
 
 import type { CoreClient } from '../core-client.ts';
 import type { Host } from '../host.ts';
 import { nativeHost } from '../native.ts';
 import { checkOptions, type SyncOptions } from '../options.ts';
-import { type ClientClass, lease } from '../registry.ts';
+import { type ClientClass, type Lease, lease } from '../registry.ts';
 import { type QueryInvalidator, QueryInvalidatorContext, SynclineContext } from './context.ts';
 
 interface CommonProps {
@@ -57,13 +57,23 @@ function NamedClient({ of, options, host, children }: NamedClientProps): ReactNo
     held.client.setAuth(auth);
   });
 
-  // Before the effects of the hooks below, which use the client: one that was closed must be open to them.
-  useLayoutEffect(() => {
-    held.hold();
-    return () => {
-      held.release();
-    };
-  }, [held]);
+  useHold(held);
 
   return <SynclineContext value={held.client}>{children}</SynclineContext>;
+}
+
+/** Holds a client from the mounting of the component to its end, also while a Suspense boundary above shows its fallback. */
+function useHold(held: Lease<CoreClient>): void {
+  const hold = useMemo(() => held.newHold(), [held]);
+  // Ends before the effects of what comes in its place; hiding undoes an effect of layout, and not this one.
+  useInsertionEffect(() => hold.end, [hold]);
+  // Before the effects of the hooks below, which use the client: one that was closed must be open to them.
+  useLayoutEffect(() => {
+    hold.begin();
+  }, [hold]);
+  // React may leave the first effect alone when it takes away what is hidden; StrictMode and Activity undo this one only.
+  useEffect(() => {
+    hold.begin();
+    return hold.end;
+  }, [hold]);
 }

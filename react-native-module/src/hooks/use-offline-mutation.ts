@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
 import type { DeadLetter, Enqueued, JobError, JobInfo } from '../contract.ts';
-import type { JobEnd } from '../jobs.ts';
+import type { JobEnd, JobWaiter } from '../jobs.ts';
 import {
   belongs,
   deadJob,
@@ -19,7 +19,10 @@ import { all, useObservable } from './use-observable.ts';
 export interface OfflineMutationOptions<Variables, Context = unknown> extends MutationWork<Variables> {
   /** Runs before it is queued; what it returns is passed to the other callbacks. */
   readonly onMutate?: (variables: Variables) => Context | Promise<Context>;
-  /** Runs for one that was queued before the app was restarted; what it returns is passed to the other callbacks. */
+  /**
+   * Runs for one that was queued before the app was restarted, or by a component that is gone; what it returns is passed to
+   * the other callbacks.
+   */
   readonly onRestore?: (variables: Variables) => Context;
   /** It was given up or dropped, or could not be queued. */
   readonly onError?: (error: JobError | Error, variables: Variables, context: Context | undefined) => void;
@@ -80,9 +83,12 @@ export function useOfflineMutation<Variables, Context = unknown>(
     });
   }, [queue, mutationKey, handled]);
 
-  const begin = useCallback(() => {
-    ended.set({ ...ended.get(), pending: ended.get().pending + 1 });
-  }, [ended]);
+  const change = useCallback(
+    (by: number) => {
+      ended.set({ ...ended.get(), pending: ended.get().pending + by });
+    },
+    [ended],
+  );
   const settle = useCallback(
     (end: JobEnd | Error, variables: Variables, context: Context | undefined) => {
       const { onSuccess, onError, onSettled } = latest.current;
@@ -90,38 +96,14 @@ export function useOfflineMutation<Variables, Context = unknown>(
       const left = ended.get().pending - 1;
       if ('error' in outcome) {
         ended.set({ pending: left, last: 'error', error: outcome.error });
-        onError?.(outcome.error, variables, context);
+        queue.attempt(() => onError?.(outcome.error, variables, context));
       } else {
         ended.set({ pending: left, last: 'success', error: null });
-        onSuccess?.(outcome.result, variables, context);
+        queue.attempt(() => onSuccess?.(outcome.result, variables, context));
       }
-      onSettled?.(variables, context);
+      queue.attempt(() => onSettled?.(variables, context));
     },
-    [ended],
-  );
-
-  const mutateAsync = useCallback(
-    async (variables: Variables): Promise<Enqueued> => {
-      let context: Context | undefined;
-      begin();
-      try {
-        const job = jobOf(latest.current, variables);
-        context = await latest.current.onMutate?.(variables);
-        return await queue.enqueue(job, (end) => {
-          settle(end, variables, context);
-        });
-      } catch (failure) {
-        settle(failure instanceof Error ? failure : new Error(String(failure)), variables, context);
-        throw failure;
-      }
-    },
-    [queue, begin, settle],
-  );
-  const mutate = useCallback(
-    (variables: Variables) => {
-      mutateAsync(variables).catch(() => undefined);
-    },
-    [mutateAsync],
+    [queue, ended],
   );
 
   // What tells its jobs from others, in a form that equals itself from render to render.
@@ -132,6 +114,49 @@ export function useOfflineMutation<Variables, Context = unknown>(
     const mine = { mutationFn, mutationKey, endpoint: url, method, scope };
     return (job: Pick<JobInfo, 'work' | 'lane'>) => belongs(mine, job);
   }, [handled, mutationKey, url, method, scope]);
+  const isGone = useRef(false);
+  useEffect(() => {
+    isGone.current = false;
+    return () => {
+      isGone.current = true;
+    };
+  }, []);
+  const waiter = useMemo(
+    (): JobWaiter => ({
+      kind: JSON.stringify([handled, mutationKey, url, method, scope]),
+      isGone: () => isGone.current,
+      onTaken: () => {
+        change(-1);
+      },
+    }),
+    [handled, mutationKey, url, method, scope, change],
+  );
+
+  const mutateAsync = useCallback(
+    async (variables: Variables): Promise<Enqueued> => {
+      let context: Context | undefined;
+      change(1);
+      try {
+        const job = jobOf(latest.current, variables);
+        context = await latest.current.onMutate?.(variables);
+        const onEnd = (end: JobEnd) => {
+          settle(end, variables, context);
+        };
+        return await queue.enqueue(job, onEnd, waiter);
+      } catch (failure) {
+        settle(failure instanceof Error ? failure : new Error(String(failure)), variables, context);
+        throw failure;
+      }
+    },
+    [queue, waiter, change, settle],
+  );
+  const mutate = useCallback(
+    (variables: Variables) => {
+      mutateAsync(variables).catch(() => undefined);
+    },
+    [mutateAsync],
+  );
+
   const mineOf = useMemo(
     () =>
       <T extends Pick<JobInfo, 'work' | 'lane'>>(jobs: readonly T[]) =>
@@ -145,18 +170,20 @@ export function useOfflineMutation<Variables, Context = unknown>(
     [waiting, dead],
   );
 
-  // Those that were queued before a restart, or that were given up and are retried.
+  // Those that were queued before a restart, or by a component that is gone, or that were given up and are retried.
   useEffect(() => {
     for (const { job, variables } of waiting.map(waitingJob<Variables>)) {
       const restored: { context?: Context | undefined } = {};
-      const isNew = queue.adopt(job, (end) => {
+      const onEnd = (end: JobEnd) => {
         settle(end, variables, restored.context);
+      };
+      if (!queue.adopt(job, onEnd, waiter)) continue;
+      change(1);
+      queue.attempt(() => {
+        restored.context = latest.current.onRestore?.(variables);
       });
-      if (!isNew) continue;
-      begin();
-      restored.context = latest.current.onRestore?.(variables);
     }
-  }, [queue, waiting, begin, settle]);
+  }, [queue, waiting, waiter, change, settle]);
 
   const retry = useCallback(
     async (job?: number) => {

@@ -6,6 +6,7 @@ import type { Observable } from '../observable.ts';
 import type { Fields } from '../ops.ts';
 import { toCoreSelection } from '../queries.ts';
 import type { CollectionName, DocumentOf, Known, UndeclaredFields } from '../register.ts';
+import { wake } from '../registry.ts';
 import type { CollectionSnapshot, DataStatus } from '../watches.ts';
 import { useCoreClient } from './context.ts';
 import { type CollectionQuery, type UseCollection, useSelected } from './use-collection.ts';
@@ -87,6 +88,7 @@ function useWait(
     throw new SynclineError({ code: 'unavailable', message, retry: 'never' });
   }
   if (status === 'error' && error && hasNothing) throw error;
+  if (status === 'loading') wake(client, WAIT_MS + HOLD_MS);
   // Called in any case, and with the same promise: a render that is repeated must be like the one that was suspended.
   const waiting = waits.get(client) ?? new Map<string, Wait>();
   waits.set(client, waiting);

@@ -44,7 +44,8 @@ const fetchOfNode: typeof fetch = async (url, { method, headers, body } = {}) =>
   sent.end(body);
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   const text = Buffer.concat(await response.toArray()).toString();
-  return { ok: response.statusCode === 200, json: () => JSON.parse(text) as unknown } as unknown as Response;
+  const { statusCode: status } = response;
+  return { ok: status === 200, status, json: () => JSON.parse(text) as unknown } as unknown as Response;
 };
 
 /** The provider, with the core in this process. */

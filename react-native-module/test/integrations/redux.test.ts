@@ -77,5 +77,16 @@ it('takes back a write alone that the core refuses, and says why', async () => {
   await until(titles, () => store.getState().tasks.drafts.length === 0);
   expect(titles.get()).toBe('small');
   expect(store.getState().tasks.rows.map(({ id }) => id)).toEqual(['small']);
+
+  // Rows that change do not take the reason away.
+  await ada.update({ ...ref, id: 'small' }, { title: 'smaller' });
+  await until(titles, (text) => text === 'smaller');
+  expect(store.getState().tasks).toMatchObject({ error: { code: 'too_large' }, rowsError: null });
+  store.dispatch(tasks.actions.clearError());
+  expect(store.getState().tasks).toMatchObject({ error: null, writeError: null });
+  store.dispatch(tasks.actions.insert({ title: 'x'.repeat(2 << 20), done: false }, 'big'));
+  await until(titles, () => store.getState().tasks.error !== null);
+  store.dispatch(tasks.actions.update('small', { done: true }));
+  expect(store.getState().tasks.error).toBeNull();
   end();
 });

@@ -1,34 +1,6 @@
-import type { Channel } from '../../src/channel.ts';
-import type { Command, DeadLetter, JobCommand, JobEvent } from '../../src/contract.ts';
-import { EMPTY_QUEUE } from '../../src/idle.ts';
-import { JobFailure, JobQueue } from '../../src/jobs.ts';
-import { Store } from '../../src/observable.ts';
+import type { DeadLetter, JobEvent } from '../../src/contract.ts';
 import { turn } from '../support/scripted-host.ts';
-
-/** A core that answers what the test says, and notes what it was asked. */
-function scripted(answer: (command: JobCommand) => unknown) {
-  const asked: JobCommand[] = [];
-  const call = (command: Command): Promise<unknown> => {
-    if (command.type !== 'jobs') throw new Error(command.type);
-    asked.push(command.command);
-    return Promise.resolve(answer(command.command));
-  };
-  const channel = { call } as unknown as Channel;
-  const queue = new JobQueue(() => Promise.resolve(channel), new Store(EMPTY_QUEUE));
-  const sent = (type: JobCommand['type']) => asked.filter((command) => command.type === type);
-  return { queue, sent, channel };
-}
-
-const leased: JobEvent = {
-  type: 'leased',
-  job: 1,
-  lease: 7,
-  leaseMs: 60_000,
-  key: 'upload',
-  payload: { file: 'a' },
-  idempotencyKey: 'k',
-  attempts: 0,
-};
+import { scripted } from '../support/scripted-queue.ts';
 
 const done: JobEvent = {
   type: 'done',
@@ -45,54 +17,6 @@ const deadLetter = (job: number): DeadLetter => ({
   holdsLane: false,
   queuedAtMs: 0,
   diedAtMs: 0,
-});
-
-const flush = () => new Promise((resolve) => setImmediate(resolve));
-
-test('a handler runs what is leased to it and completes it with its result', async () => {
-  const { queue, sent } = scripted(() => ({}));
-  queue.handle('upload', (payload, { idempotencyKey }) => Promise.resolve([payload, idempotencyKey]));
-  queue.handleEvent(leased);
-  await flush();
-  expect(sent('registerHandlers')).toEqual([{ type: 'registerHandlers', keys: ['upload'] }]);
-  expect(sent('complete')).toEqual([{ type: 'complete', job: 1, lease: 7, result: [{ file: 'a' }, 'k'] }]);
-});
-
-test.each([
-  [new JobFailure('SERVER', 'busy', { retryAfterMs: 5 }), { category: 'SERVER', retryAfterMs: 5 }],
-  [Object.assign(new Error('no'), { status: 422 }), { category: 'VALIDATION', code: '422' }],
-  [Object.assign(new Error('no'), { status: 401 }), { category: 'AUTH' }],
-  [new TypeError('Network request failed'), { category: 'NETWORK' }],
-  ['odd', { category: 'UNKNOWN', message: 'odd' }],
-])('a handler that throws %p fails its job', async (thrown, expected) => {
-  const { queue, sent } = scripted(() => ({}));
-  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what JavaScript code does
-  queue.handle('upload', () => Promise.reject(thrown));
-  queue.handleEvent(leased);
-  await flush();
-  expect(sent('fail')).toMatchObject([{ job: 1, lease: 7, ...expected }]);
-});
-
-test('a function that is taken away before the client is open is not registered, and opens none', async () => {
-  const { queue, sent, channel } = scripted(() => ({ deadLetters: [] }));
-  queue.handle('upload', () => Promise.resolve())();
-  await flush();
-  expect(sent('registerHandlers')).toEqual([{ type: 'registerHandlers', keys: [] }]);
-  queue.attach(channel);
-  const end = queue.handle('upload', () => Promise.resolve());
-  await flush();
-  queue.detach();
-  end();
-  await flush();
-  expect(sent('registerHandlers').slice(1)).toEqual([{ type: 'registerHandlers', keys: ['upload'] }]);
-});
-
-test('a handler whose result cannot be kept is not run again', async () => {
-  const { queue, sent } = scripted(() => ({}));
-  queue.handle('upload', () => Promise.resolve(() => 'a function'));
-  queue.handleEvent(leased);
-  await flush();
-  expect(sent('fail')).toMatchObject([{ job: 1, lease: 7, category: 'VALIDATION', code: 'invalid' }]);
 });
 
 test('the end of a job is heard of, also when it comes before the answer to its enqueueing', async () => {
@@ -179,4 +103,33 @@ it('queues jobs in the order in which they were asked for, one after the other',
     { jobs: [{ work: { event: { name: 'a' } } }] },
     { jobs: [{ work: { event: { name: 'b' } } }] },
   ]);
+});
+
+test('one who is gone leaves its jobs to the next of its kind, and one who comes back keeps them', async () => {
+  const work = { event: { name: 'a', args: [] } };
+  const { queue } = scripted(({ type }) =>
+    type === 'enqueue'
+      ? { enqueued: [{ job: 1, duplicate: false }] }
+      : { jobs: [{ job: 1, work }], more: false },
+  );
+  queue.jobs.subscribe(() => undefined);
+  const told: string[] = [];
+  const waiter = (name: string, kind: string, isGone: () => boolean) =>
+    [
+      ({ type }: { type: string }) => told.push(`${name} ${type}`),
+      { kind, isGone, onTaken: () => told.push(`${name} taken`) },
+    ] as const;
+  let isGone = false;
+  await queue.enqueue({ work }, ...waiter('first', 'orders', () => isGone));
+  await turn();
+  const second = waiter('second', 'orders', () => false);
+  expect(queue.adopt(1, ...second)).toBe(false);
+  isGone = true;
+  expect(queue.adopt(1, ...waiter('other', 'others', () => false))).toBe(false);
+  expect(queue.adopt(1, () => undefined)).toBe(false);
+  expect(queue.adopt(1, ...second)).toBe(true);
+  isGone = false;
+  expect(queue.adopt(1, ...waiter('first', 'orders', () => false))).toBe(false);
+  queue.handleEvent(done);
+  expect(told).toEqual(['first taken', 'second done']);
 });

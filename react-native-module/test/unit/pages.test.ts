@@ -39,6 +39,17 @@ it('keeps the smaller window until the larger one is there', () => {
   end();
 });
 
+it('has no more when what is counted and not shown is not valid', () => {
+  const { pages, tell } = windows();
+  const end = pages.subscribe(() => undefined);
+  tell(2, shown(3, 'a'));
+  expect(pages.get().hasMore).toBe(true);
+  pages.loadMore();
+  tell(4, shown(3, 'a', 'b'));
+  expect(pages.get()).toMatchObject({ hasMore: false, count: 3 });
+  end();
+});
+
 it('asks for one page at a time, and for none where there is none', () => {
   const { pages, tell, made } = windows();
   pages.loadMore();

@@ -180,6 +180,38 @@ it('does not show a listener what is not valid', async () => {
   expect(errors).toEqual(['the payload of n is not valid: not a number']);
 });
 
+it('delivers nothing that is still being checked to a listener that is gone, and an event once to `once`', async () => {
+  const { client, say } = setUp();
+  const errors: string[] = [];
+  client.on('error', ({ error }) => errors.push(error.message));
+  const schema = {
+    '~standard': {
+      version: 1 as const,
+      vendor: 'test',
+      validate: (value: unknown) => Promise.resolve({ value }),
+    },
+  };
+  const heard: unknown[] = [];
+  const socket = createSocket(client, { validate: { n: schema } });
+  socket.once('n', (...args) => heard.push(['once', ...args]));
+  const end = socket.on('n', (...args) => heard.push(['gone', ...args]));
+  socket.on('n', (n) => {
+    heard.push(['on', n]);
+    throw new Error('mine');
+  });
+  await turn();
+  say('n', [1]);
+  say('n', [2]);
+  end();
+  await turn();
+  expect(heard).toEqual([
+    ['once', 1],
+    ['on', 1],
+    ['on', 2],
+  ]);
+  expect(errors).toEqual(['mine', 'mine']);
+});
+
 it('does not take a mistake of one listener for one of the others', async () => {
   const { client, say } = setUp();
   const heard: unknown[] = [];
