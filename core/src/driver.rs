@@ -38,6 +38,8 @@ use crate::transport::{
 const COMMANDS_PER_TURN_MAX: usize = 1024;
 /// Socket events taken in one turn.
 const SOCKET_EVENTS_PER_TURN_MAX: usize = 64;
+/// Turns in a row in which what is due waits for what has come already: it may be just what was waited for.
+const TURNS_BEFORE_TICK_MAX: u32 = 16;
 
 /// The runtime of one client, for the driver's thread.
 pub(crate) fn runtime() -> Result<Runtime, Error> {
@@ -218,6 +220,8 @@ struct Inputs {
     exchanges: Vec<Result<Exchange, tokio::task::JoinError>>,
     /// The alarm has gone off.
     is_due: bool,
+    /// Turns since then that were full of socket events.
+    turns_due: u32,
     /// Nobody holds the client any more.
     is_abandoned: bool,
 }
@@ -277,6 +281,7 @@ impl Running {
 
     fn take(&mut self, inputs: &mut Inputs) {
         self.now = read_clocks(self.started);
+        let is_full = inputs.socket.len() == SOCKET_EVENTS_PER_TURN_MAX;
         // What came on the connection that there is now, before a call may end it.
         for event in inputs.socket.drain(..) {
             self.take_socket_event(event);
@@ -290,6 +295,11 @@ impl Running {
         if std::mem::take(&mut inputs.is_abandoned) {
             self.take_command(Command::Close);
         }
+        if inputs.is_due && is_full && inputs.turns_due < TURNS_BEFORE_TICK_MAX {
+            inputs.turns_due += 1;
+            return;
+        }
+        inputs.turns_due = 0;
         if std::mem::take(&mut inputs.is_due) && self.deadline() <= Instant::now() {
             self.take_movement();
             self.handle(Input::Tick);
