@@ -172,17 +172,21 @@ export function useOfflineMutation<Variables, Context = unknown>(
 
   // Those that were queued before a restart, or by a component that is gone, or that were given up and are retried.
   useEffect(() => {
-    for (const { job, variables } of waiting.map(waitingJob<Variables>)) {
-      const restored: { context?: Context | undefined } = {};
-      const onEnd = (end: JobEnd) => {
-        settle(end, variables, restored.context);
-      };
-      if (!queue.adopt(job, onEnd, waiter)) continue;
-      change(1);
-      queue.attempt(() => {
-        restored.context = latest.current.onRestore?.(variables);
-      });
-    }
+    const adopt = () => {
+      for (const { job, variables } of waiting.map(waitingJob<Variables>)) {
+        const restored: { context?: Context | undefined } = {};
+        const onEnd = (end: JobEnd) => {
+          settle(end, variables, restored.context);
+        };
+        if (!queue.adopt(job, onEnd, waiter)) continue;
+        change(1);
+        queue.attempt(() => {
+          restored.context = latest.current.onRestore?.(variables);
+        });
+      }
+    };
+    adopt();
+    return queue.enqueued.subscribe(adopt);
   }, [queue, waiting, waiter, change, settle]);
 
   const retry = useCallback(
