@@ -1,6 +1,7 @@
 import { renderHook, waitFor } from '@testing-library/react-native';
+import { useLayoutEffect } from 'react';
 
-import type { JobInfo } from '../src/contract.ts';
+import type { Event, JobInfo } from '../src/contract.ts';
 import { createSyncClient, type SyncClient, type SyncOptions, useOfflineMutation } from '../src/index.ts';
 import { Backend } from './support/backend.ts';
 import { until } from './support/devices.ts';
@@ -235,5 +236,30 @@ it('goes on with what was queued before a restart also when another job was on i
   await waitFor(() => {
     expect(result.current).toMatchObject({ status: 'pending', pending: 1 });
   });
+  await client.close();
+});
+
+it('does not count a mutation as done whose function was just taken away', async () => {
+  const event = { type: 'leased', job: 1, lease: 1, leaseMs: 60_000, key: 'upload', payload: 1 } as const;
+  const leased: Event = { type: 'job', event: { ...event, idempotencyKey: 'k', attempts: 0 } };
+  const host = new ScriptedHost();
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory' }, host);
+  await client.open();
+  const { rerender } = await renderHook(
+    ({ isThere }: { isThere: boolean }) => {
+      const mutationFn = isThere ? () => Promise.resolve('done') : undefined;
+      useOfflineMutation<number>({ mutationKey: 'upload', mutationFn });
+      useLayoutEffect(() => {
+        if (!isThere) host.emit(1, leased);
+      });
+    },
+    { initialProps: { isThere: true }, wrapper: strictlyWithin(client) },
+  );
+  await rerender({ isThere: false });
+  const told = () => host.told('jobs').map((command) => (command.type === 'jobs' ? command.command : null));
+  await waitFor(() => {
+    expect(told()).toContainEqual(expect.objectContaining({ type: 'fail', category: 'NETWORK' }));
+  });
+  expect(told().filter((command) => command?.type === 'complete')).toEqual([]);
   await client.close();
 });
