@@ -74,6 +74,7 @@ export class JobQueue implements Observable<QueueStatus> {
   /** Ends that were told while the numbers of new jobs were on their way. */
   readonly #early = new Map<number, JobEnd>();
   #enqueuing = 0;
+  readonly #enqueued: Store<number>;
   /** Keeps jobs in the order in which they were asked for, as hosts may reorder concurrent calls. */
   #lastSent: Promise<unknown> = Promise.resolve();
   /** The open channel. */
@@ -83,6 +84,7 @@ export class JobQueue implements Observable<QueueStatus> {
     this.#open = open;
     this.#report = report;
     this.#deadLetters = new Store<readonly DeadLetter[]>([], report);
+    this.#enqueued = new Store(0, report);
     this.#status = status;
     // Writes are no jobs.
     const figures = combine([status], ({ events, requests, handlers, processing }: QueueStatus) =>
@@ -121,6 +123,11 @@ export class JobQueue implements Observable<QueueStatus> {
     return true;
   }
 
+  /** Changes whenever no job is on its way into the queue any more: `adopt`, which refuses then, may be tried again. */
+  get enqueued(): Observable<number> {
+    return this.#enqueued;
+  }
+
   /** Resolves when the job is on disk, connected or not. `onEnd` hears of its end while this client is open. */
   async enqueue(job: NewJob, onEnd?: (end: JobEnd) => void, waiter?: JobWaiter): Promise<Enqueued> {
     this.#enqueuing += 1;
@@ -135,7 +142,10 @@ export class JobQueue implements Observable<QueueStatus> {
       return accepted;
     } finally {
       this.#enqueuing -= 1;
-      if (this.#enqueuing === 0) this.#early.clear();
+      if (this.#enqueuing === 0) {
+        this.#early.clear();
+        this.#enqueued.set(this.#enqueued.get() + 1);
+      }
     }
   }
 

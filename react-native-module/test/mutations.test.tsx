@@ -1,9 +1,12 @@
 import { renderHook, waitFor } from '@testing-library/react-native';
+import { useLayoutEffect } from 'react';
 
-import { type SyncClient, type SyncOptions, useOfflineMutation } from '../src/index.ts';
+import type { Event, JobInfo } from '../src/contract.ts';
+import { createSyncClient, type SyncClient, type SyncOptions, useOfflineMutation } from '../src/index.ts';
 import { Backend } from './support/backend.ts';
 import { until } from './support/devices.ts';
 import { strictlyWithin } from './support/render.tsx';
+import { deferred, ScriptedHost } from './support/scripted-host.ts';
 import { worldFor } from './support/world.ts';
 
 const world = worldFor('file');
@@ -197,4 +200,66 @@ it('goes on in a component that is mounted again, and otherwise tells the callba
   await ada.queue.process();
   await until(ada.queue, ({ count }) => count === 0);
   expect(told.slice(1)).toEqual([['second', 'milk', 'queued']]);
+});
+
+it('goes on with what was queued before a restart also when another job was on its way into the queue', async () => {
+  const queued: JobInfo = {
+    job: 1,
+    work: { request: { method: 'POST', url: '/orders', body: { item: 'tea' } } },
+    lane: 'request:/orders',
+    state: 'waiting',
+    priority: 0,
+    after: [],
+    attempts: 0,
+    attemptsMax: 3,
+    queuedAtMs: 0,
+    expiresAtMs: null,
+    idempotencyKey: 'k',
+    error: null,
+  };
+  const accepted = deferred<object>();
+  const host = new ScriptedHost((command) => {
+    if (command.type !== 'jobs') return undefined;
+    if (command.command.type === 'list') return { jobs: [queued], more: false };
+    return command.command.type === 'enqueue' ? accepted.promise : undefined;
+  });
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory' }, host);
+  const other = client.queue.emit('seen');
+  const { result } = await renderHook(() => useOfflineMutation<{ item: string }>({ endpoint: '/orders' }), {
+    wrapper: strictlyWithin(client),
+  });
+  await waitFor(() => {
+    expect(result.current.jobs).toMatchObject([{ job: 1 }]);
+  });
+  accepted.resolve({ enqueued: [{ job: 2, duplicate: false }] });
+  await other;
+  await waitFor(() => {
+    expect(result.current).toMatchObject({ status: 'pending', pending: 1 });
+  });
+  await client.close();
+});
+
+it('does not count a mutation as done whose function was just taken away', async () => {
+  const event = { type: 'leased', job: 1, lease: 1, leaseMs: 60_000, key: 'upload', payload: 1 } as const;
+  const leased: Event = { type: 'job', event: { ...event, idempotencyKey: 'k', attempts: 0 } };
+  const host = new ScriptedHost();
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory' }, host);
+  await client.open();
+  const { rerender } = await renderHook(
+    ({ isThere }: { isThere: boolean }) => {
+      const mutationFn = isThere ? () => Promise.resolve('done') : undefined;
+      useOfflineMutation<number>({ mutationKey: 'upload', mutationFn });
+      useLayoutEffect(() => {
+        if (!isThere) host.emit(1, leased);
+      });
+    },
+    { initialProps: { isThere: true }, wrapper: strictlyWithin(client) },
+  );
+  await rerender({ isThere: false });
+  const told = () => host.told('jobs').map((command) => (command.type === 'jobs' ? command.command : null));
+  await waitFor(() => {
+    expect(told()).toContainEqual(expect.objectContaining({ type: 'fail', category: 'NETWORK' }));
+  });
+  expect(told().filter((command) => command?.type === 'complete')).toEqual([]);
+  await client.close();
 });

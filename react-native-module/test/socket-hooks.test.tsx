@@ -60,6 +60,23 @@ it('calls the handler of the last render while mounted, and makes queries stale'
   await screen.unmount();
 });
 
+it('makes queries stale also when the handler fails', async () => {
+  const host = new ScriptedHost();
+  const stale: unknown[] = [];
+  const queryClient = { invalidateQueries: (filters: object) => stale.push(filters) };
+  const Listener = () => {
+    const fail = () => {
+      throw new Error('mine');
+    };
+    useSocketEvent('news', fail, { queryClient, invalidateQueries: [['news']] });
+    return null;
+  };
+  const screen = await show(host, <Listener />);
+  await say(host, 'news', 7);
+  expect(stale).toEqual([{ queryKey: ['news'] }]);
+  await screen.unmount();
+});
+
 it('tells what becomes of entities while mounted', async () => {
   const host = new ScriptedHost();
   const heard: unknown[] = [];

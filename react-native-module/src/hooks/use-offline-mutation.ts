@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
 import type { DeadLetter, Enqueued, JobError, JobInfo } from '../contract.ts';
+import { JobFailure } from '../job-failure.ts';
 import type { JobEnd, JobWaiter } from '../jobs.ts';
 import {
   belongs,
@@ -77,9 +78,11 @@ export function useOfflineMutation<Variables, Context = unknown>(
 
   useEffect(() => {
     if (mutationKey === undefined || !handled) return undefined;
-    return queue.handle(mutationKey, (payload, context) => {
+    return queue.handle(mutationKey, async (payload, context) => {
       const { mutationFn } = latest.current;
-      return mutationFn ? mutationFn(payload as Variables, context) : Promise.resolve(null);
+      // Taken away in this moment: the job waits for a function, as it will from the next effect on.
+      if (!mutationFn) throw new JobFailure('NETWORK', 'the function is not there any more');
+      return mutationFn(payload as Variables, context);
     });
   }, [queue, mutationKey, handled]);
 
@@ -172,17 +175,21 @@ export function useOfflineMutation<Variables, Context = unknown>(
 
   // Those that were queued before a restart, or by a component that is gone, or that were given up and are retried.
   useEffect(() => {
-    for (const { job, variables } of waiting.map(waitingJob<Variables>)) {
-      const restored: { context?: Context | undefined } = {};
-      const onEnd = (end: JobEnd) => {
-        settle(end, variables, restored.context);
-      };
-      if (!queue.adopt(job, onEnd, waiter)) continue;
-      change(1);
-      queue.attempt(() => {
-        restored.context = latest.current.onRestore?.(variables);
-      });
-    }
+    const adopt = () => {
+      for (const { job, variables } of waiting.map(waitingJob<Variables>)) {
+        const restored: { context?: Context | undefined } = {};
+        const onEnd = (end: JobEnd) => {
+          settle(end, variables, restored.context);
+        };
+        if (!queue.adopt(job, onEnd, waiter)) continue;
+        change(1);
+        queue.attempt(() => {
+          restored.context = latest.current.onRestore?.(variables);
+        });
+      }
+    };
+    adopt();
+    return queue.enqueued.subscribe(adopt);
   }, [queue, waiting, waiter, change, settle]);
 
   const retry = useCallback(

@@ -74,9 +74,13 @@ export function useSocketEvent(first: string | object, handler: unknown = null, 
     if (!enabled) return undefined;
     return socket.on(event, (...args) => {
       const { onEvent, invalidateQueries: keys, queryClient = latest.current.provided } = latest.current.spec;
-      onEvent?.(...args);
-      for (const queryKey of (typeof keys === 'function' ? keys(...args) : keys) ?? []) {
-        void queryClient?.invalidateQueries({ queryKey });
+      try {
+        onEvent?.(...args);
+      } finally {
+        // The server's news make them stale whether or not the handler fails.
+        for (const queryKey of (typeof keys === 'function' ? keys(...args) : keys) ?? []) {
+          void queryClient?.invalidateQueries({ queryKey });
+        }
       }
     });
   }, [socket, event, enabled]);
