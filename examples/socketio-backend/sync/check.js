@@ -17,7 +17,8 @@ export const LIMITS = {
 
 const NAME_BYTES_MAX = { room: 128, collection: 64, id: 128 };
 const VALUE_DEPTH_MAX = 64;
-const COUNTER_MAX = 2 ** 32 - 1;
+/** The counter of a time has 32 bits. */
+export const COUNTER_MAX = 2 ** 32 - 1;
 /** npm's MessagePack parser garbles whole numbers from here on. */
 const WHOLE_NUMBER_END = 2 ** 63;
 const CLIENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

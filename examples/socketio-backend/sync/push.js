@@ -1,6 +1,13 @@
 // What becomes of a push: each mutation exactly once, in order. Knows no socket and no database.
 
-import { LIMITS, checkFields, fieldsByteLength, metadataByteLength, writeByteLength } from './check.js';
+import {
+  COUNTER_MAX,
+  LIMITS,
+  checkFields,
+  fieldsByteLength,
+  metadataByteLength,
+  writeByteLength,
+} from './check.js';
 import { replaceIn } from './checksum.js';
 import { fieldsInConflict } from './conflict.js';
 import { merge } from './merge.js';
@@ -13,7 +20,6 @@ const DRIFT_MS_MAX = 5 * 60_000;
 const TRANSACTION_BYTES_MAX = 8 << 20;
 /** What one `sync:changes` holds; of more it says only that it is there. */
 const CHANGES_BYTES_MAX = 1 << 20;
-const COUNTER_MAX = 2 ** 32 - 1;
 
 /**
  * Applies a checked push within a transaction that is alone in its room. Resolves to the answer, and to what the
@@ -102,7 +108,7 @@ function merged(current, mutation, { client, objection, nowMs }) {
   const reason = objection(mutation);
   if (reason !== undefined) throw new Refusal('forbidden', reason);
   if (writeByteLength(mutation.write) > LIMITS.document_bytes_max) throw tooLarge('over document_bytes_max');
-  const time = capped(mutation, nowMs + DRIFT_MS_MAX);
+  const time = capped(mutation, nowMs);
   const document = merge(current, { ...mutation, time }, client, nowMs);
   if (document === null) throw new Refusal('not_found', 'the document does not exist');
   // Operations that fit alone can add up to what does not.
@@ -113,7 +119,8 @@ function merged(current, mutation, { client, objection, nowMs }) {
 }
 
 /** A clock that runs ahead may not win for years. What falls together keeps the order of its numbers. */
-function capped({ time, client_seq }, wallMsMax) {
+export function capped({ time, client_seq }, nowMs) {
+  const wallMsMax = nowMs + DRIFT_MS_MAX;
   return time[0] < wallMsMax ? time : [wallMsMax, Math.min(client_seq, COUNTER_MAX)];
 }
 

@@ -2,9 +2,17 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { LIMITS, checkCursor, checkMutation, checkPush, checkRoom, isClientId } from './check.js';
+import {
+  COUNTER_MAX,
+  LIMITS,
+  checkCursor,
+  checkMutation,
+  checkPush,
+  checkRoom,
+  isClientId,
+} from './check.js';
 import { addPresence } from './presence.js';
-import { applyPush, forClients } from './push.js';
+import { applyPush, capped, forClients } from './push.js';
 import { Refusal, invalid } from './refusal.js';
 
 const PROTOCOL = 1;
@@ -34,10 +42,12 @@ export function addSync(io, options) {
   const presence = addPresence(io, { userOf, allowed, graceMs });
 
   async function push(request, author) {
-    const { answer, changes } = await store.transaction(request.room, (tx) =>
-      applyPush(tx, request, author, Date.now()),
-    );
-    for (const { time } of request.mutations) clock.observe(time);
+    const { answer, changes } = await store.transaction(request.room, (tx) => {
+      const nowMs = Date.now();
+      // As the merge takes them: a client's clock may not lead this one's away.
+      for (const mutation of request.mutations) clock.observe(capped(mutation, nowMs));
+      return applyPush(tx, request, author, nowMs);
+    });
     if (changes !== null) {
       io.to(SUBSCRIBERS + request.room).emit('sync:changes', changes);
       onChanges(request.room, changes.changes, author.user);
@@ -186,7 +196,8 @@ function serverClock() {
       if (isLater(time, last)) last = time;
     },
     tick(nowMs) {
-      last = nowMs > last[0] ? [nowMs, 0] : [last[0], last[1] + 1];
+      if (nowMs > last[0]) last = [nowMs, 0];
+      else last = last[1] < COUNTER_MAX ? [last[0], last[1] + 1] : [last[0] + 1, 0];
       return last;
     },
   };

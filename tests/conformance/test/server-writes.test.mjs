@@ -1,0 +1,32 @@
+// What the server itself writes, by `sync.write`, beside what its clients do.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+
+import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
+import { OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
+
+for (const kind of STORES) {
+  test(`${kind.name}: a client's time that is far ahead leaves the server's own writes alone`, async (context) => {
+    const room = randomUUID();
+    const { added, peer } = await startHost(context, kind, (io, store) =>
+      addSync(io, { store, ...OPEN_DOOR }),
+    );
+    const ada = await peer({ user: 'ada', client_id: randomUUID() });
+    const far = mutation({ time: [Number.MAX_SAFE_INTEGER, 2 ** 32 - 1] });
+    // The highest number of a time that is not ahead, where the counter has no room above it.
+    const full = mutation({ client_seq: 2, time: [Date.now() + 60_000, 2 ** 32 - 1] });
+    for (const sent of [full, { ...far, client_seq: 3 }, { ...far, client_seq: 2 ** 40 }]) {
+      const { results } = await ada.emitWithAck('sync:push', { room, mutations: [sent] });
+      assert.equal(results[0].status, 'applied');
+      await added.write(room, [
+        { collection: 'tasks', id: 't1', write: { update: { by: { set: 'server' } } } },
+      ]);
+    }
+    const { changes } = await ada.emitWithAck('sync:pull', { room, cursor: 0 });
+    assert.equal(changes[0].fields.by, 'server');
+    const [wallMs] = changes[0].stamps.fields.by;
+    assert.ok(wallMs <= Date.now() + 300_000, `${wallMs} is more than five minutes ahead`);
+  });
+}
