@@ -41,16 +41,18 @@ export function addSync(io, options) {
   const clock = serverClock();
   const presence = addPresence(io, { userOf, allowed, graceMs });
 
-  async function push(request, author) {
-    const { answer, changes } = await store.transaction(request.room, (tx) => {
+  /** Applies what `mutationsIn(tx, nowMs)` resolves to, once the room is this transaction's alone. */
+  async function push(room, mutationsIn, author) {
+    const { answer, changes } = await store.transaction(room, async (tx) => {
       const nowMs = Date.now();
+      const mutations = await mutationsIn(tx, nowMs);
       // As the merge takes them: a client's clock may not lead this one's away.
-      for (const mutation of request.mutations) clock.observe(capped(mutation, nowMs));
-      return applyPush(tx, request, author, nowMs);
+      for (const mutation of mutations) clock.observe(capped(mutation, nowMs));
+      return applyPush(tx, { room, mutations }, author, nowMs);
     });
     if (changes !== null) {
-      io.to(SUBSCRIBERS + request.room).emit('sync:changes', changes);
-      onChanges(request.room, changes.changes, author.user);
+      io.to(SUBSCRIBERS + room).emit('sync:changes', changes);
+      onChanges(room, changes.changes, author.user);
     }
     return answer;
   }
@@ -96,10 +98,8 @@ export function addSync(io, options) {
         throw new Refusal('out_of_order', 'the push before this one did not succeed');
       }
       const user = userOf(socket);
-      const answer = await push(
-        { room, mutations },
-        { user, client, objection: (mutation) => objection(room, mutation, user) },
-      );
+      const author = { user, client, objection: (mutation) => objection(room, mutation, user) };
+      const answer = await push(room, () => mutations, author);
       if (answer.error === null) pushed.set(room, mutations.at(-1).client_seq);
       return answer;
     },
@@ -133,14 +133,16 @@ export function addSync(io, options) {
   });
 
   const self = { user: 'server', client: randomUUID(), objection: () => {} };
-  let lastNumber = 0;
   return {
     async write(room, writes) {
-      const mutations = writes.map((write) => {
-        lastNumber += 1;
-        return checkMutation({ ...write, client_seq: lastNumber, time: clock.tick(Date.now()) });
-      });
-      const { results, error } = await push({ room, mutations }, self);
+      // Writes that run at once wait for the room in any order: whoever has it takes the next numbers.
+      const numbered = async (tx, nowMs) => {
+        const last = await tx.lastNumber(self.client);
+        return writes.map((write, at) =>
+          checkMutation({ ...write, client_seq: last + 1 + at, time: clock.tick(nowMs) }),
+        );
+      };
+      const { results, error } = await push(room, numbered, self);
       const refused = error ?? results.find((result) => result.error)?.error;
       if (refused) throw new Refusal(refused.code, refused.message);
     },

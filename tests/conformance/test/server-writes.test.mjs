@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
 import { OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
 
+const WRITES_AT_ONCE = 100;
+
 for (const kind of STORES) {
   test(`${kind.name}: a client's time that is far ahead leaves the server's own writes alone`, async (context) => {
     const room = randomUUID();
@@ -28,5 +30,19 @@ for (const kind of STORES) {
     assert.equal(changes[0].fields.by, 'server');
     const [wallMs] = changes[0].stamps.fields.by;
     assert.ok(wallMs <= Date.now() + 300_000, `${wallMs} is more than five minutes ahead`);
+  });
+
+  test(`${kind.name}: of the server's writes that run at once, none is lost`, async (context) => {
+    const room = randomUUID();
+    const { added, store } = await startHost(context, kind, (io, store) =>
+      addSync(io, { store, ...OPEN_DOOR }),
+    );
+    await added.write(room, [{ collection: 'tasks', id: 't1', write: { create: { n: 0 } } }]);
+    const add = () =>
+      added.write(room, [{ collection: 'tasks', id: 't1', write: { update: { n: { increment: 1 } } } }]);
+    await Promise.all(Array.from({ length: WRITES_AT_ONCE }, add));
+    const { head, changes } = await store.page(room, 0, 10, 1 << 20);
+    assert.equal(changes[0].fields.n, WRITES_AT_ONCE);
+    assert.equal(head.seq, 1 + WRITES_AT_ONCE);
   });
 }
