@@ -51,10 +51,12 @@ export function addBackend(io, { secret, store, graceMs }) {
     userOf,
     allows,
     graceMs,
-    objection(room, { collection, write }, user) {
+    objection(room, { collection, write }, user, document) {
       if (collection !== 'messages') return undefined;
       const { from, text } = write.create ?? {};
-      return from === user && isText(text) ? undefined : 'a message is created, by who says it';
+      // A document that exists takes what a second `create` says into its fields.
+      const isOwn = from === user && (document === null || document.fields.from === user);
+      return isOwn && isText(text) ? undefined : 'a message is created, by who says it';
     },
     onChanges(room, documents) {
       for (const { collection, id, fields } of documents) {

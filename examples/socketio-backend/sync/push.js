@@ -105,7 +105,7 @@ async function duplicate({ tx, client }, { client_seq }, document) {
 }
 
 function merged(current, mutation, { client, objection, nowMs }) {
-  const reason = objection(mutation);
+  const reason = objection(mutation, current);
   if (reason !== undefined) throw new Refusal('forbidden', reason);
   if (writeByteLength(mutation.write) > LIMITS.document_bytes_max) throw tooLarge('over document_bytes_max');
   const time = capped(mutation, nowMs);

@@ -30,7 +30,8 @@ const SUBSCRIBERS = '\u0001sync:';
  * - `store`: where the logs are, a `MemoryStore` or a `PostgresStore`.
  * - `userOf(socket)`: who it is, as the server's own middleware found out.
  * - `allows(socket, room)`: whether that user may read and write the room; may be a promise.
- * - `objection(room, mutation, user)`: why a mutation is never to be applied, undefined for none.
+ * - `objection(room, mutation, user, document)`: why a mutation is never to be applied, undefined for none. `document` is
+ *   what is stored, also when it is deleted; null for none. It is only read.
  * - `onChanges(room, documents, user)`: called with what was written, once it is durable.
  * - `graceMs`: how long a client whose connection broke is away, rather than gone; 15 s if not given.
  *
@@ -98,7 +99,8 @@ export function addSync(io, options) {
         throw new Refusal('out_of_order', 'the push before this one did not succeed');
       }
       const user = userOf(socket);
-      const author = { user, client, objection: (mutation) => objection(room, mutation, user) };
+      const objectionOf = (mutation, document) => objection(room, mutation, user, document);
+      const author = { user, client, objection: objectionOf };
       const answer = await push(room, () => mutations, author);
       if (answer.error === null) pushed.set(room, mutations.at(-1).client_seq);
       return answer;

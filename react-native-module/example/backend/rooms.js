@@ -23,9 +23,12 @@ export function addRooms(io, { secret, store }) {
     store,
     userOf,
     allows: (socket, room) => SHARED_ROOMS.has(room) || room === `user:${userOf(socket)}`,
-    objection(_room, { collection, write }, user) {
+    objection(_room, { collection, write }, user, document) {
       const field = AUTHOR_FIELD[collection];
-      if (field === undefined || user === 'server' || write.create?.[field] === user) return undefined;
+      if (field === undefined) return undefined;
+      // A document that exists takes what a second `create` says into its fields.
+      const isFree = document === null || document.fields[field] === user;
+      if (isFree && (user === 'server' || write.create?.[field] === user)) return undefined;
       return 'it is created once, by its author';
     },
   });

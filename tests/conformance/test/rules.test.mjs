@@ -1,0 +1,61 @@
+// Who may write what, in the example backend and in that of the example app.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+
+import { sign } from '../../../examples/socketio-backend/auth.js';
+import { addBackend } from '../../../examples/socketio-backend/backend.js';
+import { addRooms } from '../../../react-native-module/example/backend/rooms.js';
+import { STORES, mutation, startHost } from '../support/host.mjs';
+
+const SECRET = 'a secret of the tests';
+const TOKEN_S = 3600;
+
+const token = (sub, rooms) => sign({ sub, rooms, exp: Math.floor(Date.now() / 1000) + TOKEN_S }, SECRET);
+
+const BACKENDS = [
+  { name: 'the example backend', add: addBackend, room: () => randomUUID() },
+  { name: "the example app's backend", add: addRooms, room: () => 'chat:lobby' },
+];
+
+/** A device of a user: `push` sends one mutation, and resolves to its result. */
+async function device({ peer }, user, room) {
+  const socket = await peer({ token: token(user, [room]), client_id: randomUUID() });
+  let client_seq = 0;
+  return {
+    push: async (parts) => {
+      client_seq += 1;
+      const mutations = [mutation({ client_seq, collection: 'messages', ...parts })];
+      const { results } = await socket.emitWithAck('sync:push', { room, mutations });
+      return results[0];
+    },
+    pull: async (id) => {
+      const { changes } = await socket.emitWithAck('sync:pull', { room, cursor: 0 });
+      return changes.find((document) => document.id === id).fields;
+    },
+  };
+}
+
+for (const kind of STORES) {
+  for (const { name, add, room: newRoom } of BACKENDS) {
+    test(`${kind.name}: ${name} lets nobody overwrite the message of another`, async (context) => {
+      const host = await startHost(context, kind, (io, store) => add(io, { secret: SECRET, store }));
+      const [room, id] = [newRoom(), randomUUID()];
+      const [ada, bob] = [await device(host, 'ada', room), await device(host, 'bob', room)];
+      const said = { from: 'ada', text: 'Hello' };
+      assert.equal((await ada.push({ id, write: { create: said } })).status, 'applied');
+      for (const write of [
+        { create: { from: 'bob', text: 'I owe you' } },
+        { update: { text: { set: 'x' } } },
+        'delete',
+      ]) {
+        const { status, error } = await bob.push({ id, write });
+        assert.deepEqual([status, error?.code], ['rejected', 'forbidden'], JSON.stringify(write));
+      }
+      assert.deepEqual(await bob.pull(id), said);
+      const own = { from: 'bob', text: 'Hi' };
+      assert.equal((await bob.push({ id: randomUUID(), write: { create: own } })).status, 'applied');
+    });
+  }
+}
