@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { sign } from '../../../examples/socketio-backend/auth.js';
 import { addBackend } from '../../../examples/socketio-backend/backend.js';
 import { addRooms } from '../../../react-native-module/example/backend/rooms.js';
-import { STORES, mutation, startHost } from '../support/host.mjs';
+import { IN_MEMORY, STORES, mutation, startHost } from '../support/host.mjs';
 
 const SECRET = 'a secret of the tests';
 const TOKEN_S = 3600;
@@ -59,3 +59,15 @@ for (const kind of STORES) {
     });
   }
 }
+
+test('who signs in to the example app under the name of the server may do no more than others', async (context) => {
+  const host = await startHost(context, IN_MEMORY, (io, store) => addRooms(io, { secret: SECRET, store }));
+  const room = 'chat:lobby';
+  const [ada, server] = [await device(host, 'ada', room), await device(host, 'server', room)];
+  await ada.push({ id: 'm1', write: { create: { from: 'ada', text: 'Hello' } } });
+  for (const [id, write] of Object.entries({ m1: 'delete', m2: { create: { from: 'bob', text: 'x' } } })) {
+    assert.equal((await server.push({ id, write })).error?.code, 'forbidden', id);
+  }
+  // What the server writes is not asked about.
+  await host.added.write(room, [{ collection: 'messages', id: 'm1', write: 'delete' }]);
+});
