@@ -1,0 +1,51 @@
+// Who is present by the rules of the protocol: what is refused, and who is gone.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+
+import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
+import { IN_MEMORY, OPEN_DOOR, startHost } from '../support/host.mjs';
+
+const room = 'list:1';
+const NONSENSE = [
+  { state: 7 },
+  { state: {}, status: 'busy' },
+  { state: {}, status: null },
+  { state: { a: 1 }, expires_ms: { a: 'soon' } },
+  { state: { a: 1 }, expires_ms: { a: -1 } },
+  { state: { a: 1 }, expires_ms: { a: 0.5 } },
+  { state: { a: 1 }, expires_ms: { a: null } },
+  { state: { a: 1 }, expires_ms: { b: 1 } },
+  { state: {}, expires_ms: 7 },
+  { state: {}, background_lease_ms: 'long' },
+  { state: {}, background_lease_ms: -1 },
+  { state: {}, background_lease_ms: 1.5 },
+];
+
+const start = (context, options = {}) =>
+  startHost(context, IN_MEMORY, (io, store) => addSync(io, { store, ...OPEN_DOOR, ...options }));
+
+test('a presence that the other members could not read is refused, and told to nobody', async (context) => {
+  const { peer } = await start(context);
+  const [ada, bob] = [
+    await peer({ user: 'ada', client_id: randomUUID() }),
+    await peer({ user: 'bob', client_id: randomUUID() }),
+  ];
+  await ada.emitWithAck('presence:join', { room, state: { n: 1 } });
+  const told = [];
+  ada.on('presence:diff', (diff) => told.push(diff));
+  for (const event of ['presence:join', 'presence:update']) {
+    for (const nonsense of NONSENSE) {
+      const { error } = await bob.emitWithAck(event, { room, ...nonsense });
+      assert.equal(error?.code, 'invalid', `${event}: ${JSON.stringify(nonsense)}`);
+    }
+    // From here on bob is there, and what he updates is looked at.
+    await bob.emitWithAck('presence:join', { room, state: {}, status: 'away', expires_ms: {} });
+  }
+  await ada.emitWithAck('presence:update', { room, state: {} });
+  assert.deepEqual(
+    told.flatMap(({ joined, updated }) => [...joined, ...updated]).map(({ status }) => status),
+    ['away', 'away'],
+  );
+});
