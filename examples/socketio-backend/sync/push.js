@@ -68,6 +68,8 @@ async function applyMutation(batch, mutation) {
     return { client_seq, status: 'conflict', document: forClients(slot.document), fields: conflict };
   }
   try {
+    const reason = await batch.objection(mutation, slot.document);
+    if (reason !== undefined) throw new Refusal('forbidden', reason);
     const document = merged(slot.document, mutation, batch);
     document.seq = batch.head.seq + 1;
     batch.head = { seq: document.seq, checksum: replaceIn(batch.head.checksum, slot.document, document) };
@@ -104,9 +106,7 @@ async function duplicate({ tx, client }, { client_seq }, document) {
   return { ...answer, error: invalid('refused before; the reason is no longer kept').toWire() };
 }
 
-function merged(current, mutation, { client, objection, nowMs }) {
-  const reason = objection(mutation, current);
-  if (reason !== undefined) throw new Refusal('forbidden', reason);
+function merged(current, mutation, { client, nowMs }) {
   if (writeByteLength(mutation.write) > LIMITS.document_bytes_max) throw tooLarge('over document_bytes_max');
   const time = capped(mutation, nowMs);
   const document = merge(current, { ...mutation, time }, client, nowMs);

@@ -31,7 +31,7 @@ const SUBSCRIBERS = '\u0001sync:';
  * - `userOf(socket)`: who it is, as the server's own middleware found out.
  * - `allows(socket, room)`: whether that user may read and write the room; may be a promise.
  * - `objection(room, mutation, user, document)`: why a mutation is never to be applied, undefined for none. `document` is
- *   what is stored, also when it is deleted; null for none. It is only read.
+ *   what is stored, also when it is deleted; null for none. It is only read. The room waits for a promise.
  * - `onChanges(room, documents, user)`: called with what was written, once it is durable.
  * - `graceMs`: how long a client whose connection broke is away, rather than gone; 15 s if not given.
  *

@@ -6,8 +6,9 @@ import { test } from 'node:test';
 
 import { sign } from '../../../examples/socketio-backend/auth.js';
 import { addBackend } from '../../../examples/socketio-backend/backend.js';
+import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
 import { addRooms } from '../../../react-native-module/example/backend/rooms.js';
-import { IN_MEMORY, STORES, mutation, startHost } from '../support/host.mjs';
+import { IN_MEMORY, OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
 
 const SECRET = 'a secret of the tests';
 const TOKEN_S = 3600;
@@ -21,7 +22,7 @@ const BACKENDS = [
 
 /** A device of a user: `push` sends one mutation, and resolves to its result. */
 async function device({ peer }, user, room) {
-  const socket = await peer({ token: token(user, [room]), client_id: randomUUID() });
+  const socket = await peer({ user, token: token(user, [room]), client_id: randomUUID() });
   let client_seq = 0;
   return {
     push: async (parts) => {
@@ -58,6 +59,41 @@ for (const kind of STORES) {
       assert.equal((await bob.push({ id: randomUUID(), write: { create: own } })).status, 'applied');
     });
   }
+}
+
+/** As docs/recipes/counters.md has it, and a promise. */
+async function objectionToTaking(room, { collection, write }, user, document) {
+  if (collection !== 'stock') return undefined;
+  const operations = Object.entries(write.update ?? {});
+  const amount = write.update?.left?.increment;
+  if (operations.length !== 1 || !(amount < 0)) return 'of the stock one only takes';
+  return (document?.fields.left ?? 0) + amount < 0 ? 'there is not so much left' : undefined;
+}
+
+for (const kind of STORES) {
+  test(`${kind.name}: an objection may be a promise, and sees what is stored while nobody else writes`, async (context) => {
+    const options = { ...OPEN_DOOR, objection: objectionToTaking };
+    const host = await startHost(context, kind, (io, store) => addSync(io, { store, ...options }));
+    const [room, collection, id] = [randomUUID(), 'stock', 'tea'];
+    await host.added.write(room, [{ collection, id, write: { create: { left: 3 } } }]);
+    const devices = await Promise.all(Array.from({ length: 5 }, (_, at) => device(host, `user-${at}`, room)));
+    const take = { collection, id, write: { update: { left: { increment: -1 } } } };
+    const taken = await Promise.all(devices.map(({ push }) => push(take)));
+    const refused = taken.filter(({ status }) => status === 'rejected');
+    assert.deepEqual(
+      refused.map(({ error }) => [error.code, error.message]),
+      Array(2).fill(['forbidden', 'there is not so much left']),
+    );
+    const [ada] = devices;
+    for (const write of [{ update: { left: { set: 9 } } }, { create: { left: 9 } }, 'delete']) {
+      assert.equal(
+        (await ada.push({ collection, id, write })).error?.code,
+        'forbidden',
+        JSON.stringify(write),
+      );
+    }
+    assert.equal((await ada.pull(id)).left, 0);
+  });
 }
 
 test('who signs in to the example app under the name of the server may do no more than others', async (context) => {
