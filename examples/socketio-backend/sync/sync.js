@@ -32,7 +32,8 @@ const SUBSCRIBERS = '\u0001sync:';
  * - `allows(socket, room)`: whether that user may read and write the room; may be a promise.
  * - `objection(room, mutation, user, document)`: why a mutation is never to be applied, undefined for none. `document` is
  *   what is stored, also when it is deleted; null for none. It is only read. The room waits for a promise.
- * - `onChanges(room, documents, user)`: called with what was written, once it is durable.
+ * - `onChanges(room, documents, user)`: called with what was written, once it is durable. Nobody waits for a promise; a
+ *   failure is logged.
  * - `graceMs`: how long a client whose connection broke is away, rather than gone; 15 s if not given.
  *
  * Returns `write(room, writes)`, for writes of the server's own: each `{ collection, id, write }`.
@@ -53,9 +54,18 @@ export function addSync(io, options) {
     });
     if (changes !== null) {
       io.to(SUBSCRIBERS + room).emit('sync:changes', changes);
-      onChanges(room, changes.changes, author.user);
+      tellChanges(room, changes.changes, author.user);
     }
     return answer;
+  }
+
+  /** What was written is durable: a failure of whoever is told of it changes no answer. */
+  async function tellChanges(room, documents, user) {
+    try {
+      await onChanges(room, documents, user);
+    } catch (error) {
+      console.error('onChanges:', error);
+    }
   }
 
   async function page(room, cursor, limit) {

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
 import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
-import { OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
+import { IN_MEMORY, OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
 
 const WRITES_AT_ONCE = 100;
 
@@ -44,5 +44,36 @@ for (const kind of STORES) {
     const { head, changes } = await store.page(room, 0, 10, 1 << 20);
     assert.equal(changes[0].fields.n, WRITES_AT_ONCE);
     assert.equal(head.seq, 1 + WRITES_AT_ONCE);
+  });
+}
+
+const FAILURES = {
+  throws: () => {
+    throw new Error('the index is away');
+  },
+  rejects: () => Promise.reject(new Error('the index is away')),
+};
+for (const [how, onChanges] of Object.entries(FAILURES)) {
+  test(`what is written stands, and is answered so, when onChanges ${how}`, async (context) => {
+    const logged = context.mock.method(console, 'error', () => {});
+    const room = randomUUID();
+    const options = { ...OPEN_DOOR, onChanges };
+    const { added, peer } = await startHost(context, IN_MEMORY, (io, store) =>
+      addSync(io, { store, ...options }),
+    );
+    const ada = await peer({ user: 'ada', client_id: randomUUID() });
+    const { error, results } = await ada.emitWithAck('sync:push', { room, mutations: [mutation()] });
+    assert.deepEqual([error, results?.[0].status], [null, 'applied']);
+    const next = await ada.emitWithAck('sync:push', {
+      room,
+      after: 1,
+      mutations: [mutation({ client_seq: 2 })],
+    });
+    assert.equal(next.error, null, 'the chain holds');
+    await added.write(room, [{ collection: 'tasks', id: 't2', write: { create: {} } }]);
+    assert.deepEqual(
+      logged.mock.calls.map(({ arguments: [where, reason] }) => [where, reason.message]),
+      Array(3).fill(['onChanges:', 'the index is away']),
+    );
   });
 }
