@@ -123,8 +123,10 @@ export function addSync(io, options) {
   };
 
   async function allowed(socket, room) {
-    if (await allows(socket, room)) return room;
-    throw new Refusal('forbidden', `${room} is not allowed`);
+    if (!(await allows(socket, room))) throw new Refusal('forbidden', `${room} is not allowed`);
+    // Whoever went while `allows` looked it up has left its rooms: nobody would take it out of another.
+    if (!socket.connected) throw new Refusal('unavailable', 'the connection has ended');
+    return room;
   }
 
   io.use((socket, next) => {

@@ -2,10 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
 import { IN_MEMORY, OPEN_DOOR, startHost } from '../support/host.mjs';
+import { until } from '../support/until.mjs';
 
 const room = 'list:1';
 const NONSENSE = [
@@ -48,4 +51,29 @@ test('a presence that the other members could not read is refused, and told to n
     told.flatMap(({ joined, updated }) => [...joined, ...updated]).map(({ status }) => status),
     ['away', 'away'],
   );
+});
+
+test('who goes while it is looked up whether they may be there is not there', async (context) => {
+  const asked = new Map();
+  const allows = (socket) => {
+    if (socket.handshake.auth.user === 'ada') return true;
+    return new Promise((resolve) => asked.set(socket, resolve));
+  };
+  const { server, peer } = await start(context, { allows });
+  const ada = await peer({ user: 'ada', client_id: randomUUID() });
+  const bob = await peer({ user: 'bob', client_id: randomUUID() });
+  bob.emit('presence:join', { room, state: {} }, () => {});
+  await until(() => asked.size === 1);
+  const [[socket, answer]] = asked;
+  const ended = once(socket, 'disconnect');
+  bob.disconnect();
+  await ended;
+  answer(true);
+  await setImmediate();
+  const { members } = await ada.emitWithAck('presence:join', { room, state: {} });
+  assert.deepEqual(
+    members.map(({ user_id }) => user_id),
+    ['ada'],
+  );
+  assert.equal(server.of('/').adapter.sids.has(socket.id), false, 'no room keeps who has gone');
 });
