@@ -11,7 +11,10 @@ const BACKGROUND_LEASE_MS_MAX = 15 * 60_000;
 /** Begins the Socket.IO rooms of those that are present. */
 const PRESENT = '\u0001presence:';
 
-/** The handlers of the events, and `lose` for a connection that ended. A dead one is found by Socket.IO's heartbeat. */
+/**
+ * The handlers of the events, `leave` for who may be there no longer, and `lose` for a connection that ended. A dead one is
+ * found by Socket.IO's heartbeat.
+ */
 export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
   /** Room -> client id -> who is there. */
   const rooms = new Map();
@@ -69,14 +72,18 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
     },
 
     'presence:leave': (session, request) => {
-      const room = checkRoom(request);
-      const seen = find(session, room);
-      session.socket.leave(PRESENT + room);
-      session.present.delete(room);
-      if (seen !== undefined) remove(room, seen);
+      leave(session, checkRoom(request));
       return { ok: true };
     },
   };
+
+  /** Whether the session was there. */
+  function leave(session, room) {
+    const seen = find(session, room);
+    session.socket.leave(PRESENT + room);
+    if (seen !== undefined) remove(room, seen);
+    return session.present.delete(room);
+  }
 
   /** The client said goodbye, or may come back. */
   function lose(session, reason) {
@@ -94,7 +101,7 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
     }
   }
 
-  return { handlers, lose };
+  return { handlers, leave, lose };
 }
 
 /** A state with what a request changes in it: null removes a field, and some fields vanish by themselves. */

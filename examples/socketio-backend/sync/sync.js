@@ -36,11 +36,14 @@ const SUBSCRIBERS = '\u0001sync:';
  *   failure is logged.
  * - `graceMs`: how long a client whose connection broke is away, rather than gone; 15 s if not given.
  *
- * Returns `write(room, writes)`, for writes of the server's own: each `{ collection, id, write }`.
+ * Returns `write(room, writes)`, for writes of the server's own: each `{ collection, id, write }`; and
+ * `revoke(socket, room)`, for who is connected here and may use the room no longer, once `allows` says so.
  */
 export function addSync(io, options) {
   const { store, userOf, allows, objection = () => {}, onChanges = () => {}, graceMs } = options;
   const clock = serverClock();
+  /** Of the connections of this process. */
+  const sessions = new WeakMap();
   const presence = addPresence(io, { userOf, allowed, graceMs });
 
   /** Applies what `mutationsIn(tx, nowMs)` resolves to, once the room is this transaction's alone. */
@@ -140,6 +143,7 @@ export function addSync(io, options) {
   io.on('connection', (socket) => {
     const client = socket.handshake.auth.client_id ?? null;
     const session = { socket, client, pushed: new Map(), present: new Set() };
+    sessions.set(socket, session);
     serve(handlers, session);
     socket.on('disconnect', (reason) => presence.lose(session, reason));
     const hello = { protocol: PROTOCOL, encoding: 'plain', limits: LIMITS, server_time_ms: Date.now() };
@@ -159,6 +163,18 @@ export function addSync(io, options) {
       const { results, error } = await push(room, numbered, self);
       const refused = error ?? results.find((result) => result.error)?.error;
       if (refused) throw new Refusal(refused.code, refused.message);
+    },
+
+    revoke(socket, room) {
+      const session = sessions.get(socket);
+      if (session === undefined) throw new Error('the socket is not one of this process');
+      const lost = [];
+      if (socket.rooms.has(SUBSCRIBERS + room)) lost.push('read');
+      socket.leave(SUBSCRIBERS + room);
+      if (presence.leave(session, room)) lost.push('presence');
+      if (lost.length === 0) return;
+      const error = new Refusal('forbidden', `${room} is not allowed`).toWire();
+      socket.emit('access:lost', { room, lost, error });
     },
   };
 }

@@ -77,3 +77,36 @@ test('who goes while it is looked up whether they may be there is not there', as
   );
   assert.equal(server.of('/').adapter.sids.has(socket.id), false, 'no room keeps who has gone');
 });
+
+test('a room that is taken away is neither read nor shown there any longer, and the client is told', async (context) => {
+  const denied = new Set();
+  const allows = (socket) => !denied.has(socket.handshake.auth.user);
+  const { server, added, peer } = await start(context, { allows });
+  const [ada, bob] = [
+    await peer({ user: 'ada', client_id: randomUUID() }),
+    await peer({ user: 'bob', client_id: randomUUID() }),
+  ];
+  const heard = { ada: [], bob: [] };
+  for (const [name, socket] of Object.entries({ ada, bob })) {
+    await socket.emitWithAck('sync:subscribe', { room, cursor: 0 });
+    await socket.emitWithAck('presence:join', { room, state: {} });
+    socket.onAny((event, message) => heard[name].push([event, message]));
+  }
+  denied.add('bob');
+  const [socket] = (await server.fetchSockets()).filter(({ handshake }) => handshake.auth.user === 'bob');
+  added.revoke(socket, room);
+  added.revoke(socket, room);
+  await added.write(room, [{ collection: 'tasks', id: 't1', write: { create: {} } }]);
+  await ada.emitWithAck('presence:update', { room, state: { n: 1 } });
+  const again = await bob.emitWithAck('sync:subscribe', { room, cursor: 0 });
+  assert.equal(again.error.code, 'forbidden');
+  assert.deepEqual(heard.bob, [['access:lost', { room, lost: ['read', 'presence'], error: again.error }]]);
+  assert.deepEqual(
+    heard.ada.map(([event, { left }]) => [event, left?.length]),
+    [
+      ['presence:diff', 0],
+      ['presence:diff', 1],
+      ['sync:changes', undefined],
+    ],
+  );
+});
