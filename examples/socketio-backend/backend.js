@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { verify } from './auth.js';
+import { endWithToken, verify } from './auth.js';
 import { onceByKey } from './once.js';
 import { addSync } from './sync/sync.js';
 
@@ -25,6 +25,7 @@ export function addBackend(io, { secret, store, graceMs }) {
   const once = onceByKey();
 
   io.on('connection', (socket) => {
+    endWithToken(socket, socket.data.claims);
     on(socket, 'room:join', ({ room }) => {
       if (!allows(socket, room)) return { error: { code: 'forbidden', message: `${room} is not allowed` } };
       socket.join(room);

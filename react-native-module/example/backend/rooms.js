@@ -1,6 +1,6 @@
 // Who may do what, over the socket. Sync itself is the backend's in examples/socketio-backend.
 
-import { verify } from '../../../examples/socketio-backend/auth.js';
+import { endWithToken, verify } from '../../../examples/socketio-backend/auth.js';
 import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
 
 /** Rooms that everybody is in, beside their own. */
@@ -12,13 +12,14 @@ const AUTHOR_FIELD = { activities: 'author', messages: 'from' };
 export function addRooms(io, { secret, store }) {
   io.use((socket, next) => {
     try {
-      socket.data.user = verify(socket.handshake.auth.token, secret).sub;
+      socket.data.claims = verify(socket.handshake.auth.token, secret);
       next();
     } catch (error) {
       next(new Error(`unauthorized: ${error.message}`));
     }
   });
-  const userOf = (socket) => socket.data.user;
+  io.on('connection', (socket) => endWithToken(socket, socket.data.claims));
+  const userOf = (socket) => socket.data.claims.sub;
   return addSync(io, {
     store,
     userOf,

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { test } from 'node:test';
 
 import { sign } from '../../../examples/socketio-backend/auth.js';
@@ -13,7 +14,8 @@ import { IN_MEMORY, OPEN_DOOR, STORES, mutation, startHost } from '../support/ho
 const SECRET = 'a secret of the tests';
 const TOKEN_S = 3600;
 
-const token = (sub, rooms) => sign({ sub, rooms, exp: Math.floor(Date.now() / 1000) + TOKEN_S }, SECRET);
+const token = (sub, rooms, seconds = TOKEN_S) =>
+  sign({ sub, rooms, exp: Math.floor(Date.now() / 1000) + seconds }, SECRET);
 
 const BACKENDS = [
   { name: 'the example backend', add: addBackend, room: () => randomUUID() },
@@ -107,3 +109,19 @@ test('who signs in to the example app under the name of the server may do no mor
   // What the server writes is not asked about.
   await host.added.write(room, [{ collection: 'messages', id: 'm1', write: 'delete' }]);
 });
+
+for (const { name, add } of BACKENDS) {
+  test(`${name} ends a connection with its token`, async (context) => {
+    const host = await startHost(context, IN_MEMORY, (io, store) => add(io, { secret: SECRET, store }));
+    const timers = context.mock.method(globalThis, 'setTimeout');
+    const ada = await host.peer({ token: token('ada', [], 10) });
+    const ended = once(ada, 'disconnect');
+    // The only timer of about the token's 10 s and the 30 s after it.
+    const given = timers.mock.calls.map(({ arguments: [call, ms] }) => ({ call, ms }));
+    const [{ call }, ...more] = given.filter(({ ms }) => ms > 35_000 && ms <= 40_000);
+    assert.deepEqual(more, []);
+    context.mock.timers.enable({ apis: ['Date'], now: Date.now() + 40_000 });
+    call();
+    assert.equal((await ended)[0], 'io server disconnect');
+  });
+}
