@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { endWithToken, verify } from './auth.js';
-import { onceByKey } from './once.js';
+import { isKey, onceByKey } from './once.js';
 import { addSync } from './sync/sync.js';
 
 const TEXT_LENGTH_MAX = 4000;
@@ -42,7 +42,8 @@ export function addBackend(io, { secret, store, graceMs }) {
       if (!allows(socket, room)) return { error: { code: 'forbidden', message: `${room} is not allowed` } };
       const message = { from: userOf(socket), text, at: Date.now() };
       const { idempotencyKey = randomUUID() } = key ?? {};
-      return once(`${userOf(socket)} ${idempotencyKey}`, () => send(room, message));
+      if (!isKey(idempotencyKey)) return { error: { code: 'invalid', message: 'the key is no short text' } };
+      return once(userOf(socket), idempotencyKey, () => send(room, message));
     });
   });
 

@@ -125,3 +125,19 @@ for (const { name, add } of BACKENDS) {
     assert.equal((await ended)[0], 'io server disconnect');
   });
 }
+
+test('a message whose key is too large to be remembered is refused', async (context) => {
+  const host = await startHost(context, IN_MEMORY, (io, store) => addBackend(io, { secret: SECRET, store }));
+  const room = randomUUID();
+  const ada = await host.peer({ token: token('ada', [room]) });
+  for (const idempotencyKey of ['x'.repeat(129), 7, null, { large: 'x' }]) {
+    const { error } = await ada.emitWithAck('chat:send', { room, text: 'Hi' }, { idempotencyKey });
+    assert.equal(error?.code, 'invalid', JSON.stringify(idempotencyKey));
+  }
+  const { ok } = await ada.emitWithAck(
+    'chat:send',
+    { room, text: 'Hi' },
+    { idempotencyKey: 'x'.repeat(128) },
+  );
+  assert.equal(ok, true);
+});
