@@ -25,8 +25,8 @@ const CHANGES_BYTES_MAX = 1 << 20;
  * Applies a checked push within a transaction that is alone in its room. Resolves to the answer, and to what the
  * room's subscribers are told once the transaction is durable (null for nothing).
  */
-export async function applyPush(tx, { room, mutations }, { user, client, objection }, nowMs) {
-  if (!(await tx.claim(client, user))) throw new Refusal('forbidden', "the client id is another user's");
+export async function applyPush(tx, { room, mutations }, { owner, client, objection }, nowMs) {
+  if (!(await tx.claim(client, owner))) throw new Refusal('forbidden', "the client id is another user's");
   const batch = {
     tx,
     client,

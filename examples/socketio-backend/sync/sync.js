@@ -23,6 +23,8 @@ const RETRY_AFTER_MS = 1000;
 
 /** Begins the Socket.IO rooms of subscribers. Names hold no control character, so it begins no other room. */
 const SUBSCRIBERS = '\u0001sync:';
+/** Owns the client ids of the servers themselves, which everybody sees in what they write; no user has this name. */
+const SERVER = '\u0001server';
 
 /**
  * Adds sync to a Socket.IO server.
@@ -113,7 +115,7 @@ export function addSync(io, options) {
       }
       const user = userOf(socket);
       const objectionOf = (mutation, document) => objection(room, mutation, user, document);
-      const author = { user, client, objection: objectionOf };
+      const author = { user, owner: user, client, objection: objectionOf };
       const answer = await push(room, () => mutations, author);
       if (answer.error === null) pushed.set(room, mutations.at(-1).client_seq);
       return answer;
@@ -150,7 +152,7 @@ export function addSync(io, options) {
     socket.emit('sync:hello', { ...hello, user_id: userOf(socket) });
   });
 
-  const self = { user: 'server', client: randomUUID(), objection: () => {} };
+  const self = { user: 'server', owner: SERVER, client: randomUUID(), objection: () => {} };
   return {
     async write(room, writes) {
       // Writes that run at once wait for the room in any order: whoever has it takes the next numbers.

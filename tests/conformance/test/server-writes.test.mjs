@@ -45,6 +45,23 @@ for (const kind of STORES) {
     assert.equal(changes[0].fields.n, WRITES_AT_ONCE);
     assert.equal(head.seq, 1 + WRITES_AT_ONCE);
   });
+
+  test(`${kind.name}: nobody pushes as the server, whatever their name`, async (context) => {
+    const room = randomUUID();
+    const { added, peer } = await startHost(context, kind, (io, store) =>
+      addSync(io, { store, ...OPEN_DOOR }),
+    );
+    const write = () => added.write(room, [{ collection: 'tasks', id: 't1', write: { create: {} } }]);
+    await write();
+    const ada = await peer({ user: 'ada' });
+    const { changes } = await ada.emitWithAck('sync:pull', { room, cursor: 0 });
+    const [client_id] = Object.keys(changes[0].version);
+    const thief = await peer({ user: 'server', client_id });
+    const last = mutation({ client_seq: Number.MAX_SAFE_INTEGER });
+    const { error } = await thief.emitWithAck('sync:push', { room, mutations: [last] });
+    assert.equal(error?.code, 'forbidden');
+    await write();
+  });
 }
 
 const FAILURES = {
