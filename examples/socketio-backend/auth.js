@@ -2,6 +2,10 @@
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
+/** A connection may stay so long after its token's end: the client has asked for another one meanwhile. */
+const LEEWAY_MS = 30_000;
+/** Node takes a longer time for 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 const HEADER = Buffer.from(JSON.stringify({ alg: 'HS256', typ: 'JWT' })).toString('base64url');
 
 function signature(text, secret) {
@@ -28,4 +32,17 @@ export function verify(token, secret) {
   const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
   if (!(claims.exp * 1000 > Date.now())) throw new Error('the token has expired');
   return claims;
+}
+
+/** Ends a connection some time after its token: without it, who connected once would stay for ever. */
+export function endWithToken(socket, { exp }) {
+  const endsAt = exp * 1000 + LEEWAY_MS;
+  let timer;
+  const look = () => {
+    const leftMs = endsAt - Date.now();
+    if (leftMs <= 0) socket.disconnect(true);
+    else timer = setTimeout(look, Math.min(leftMs, TIMER_MS_MAX)).unref();
+  };
+  socket.once('disconnect', () => clearTimeout(timer));
+  look();
 }

@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { verify } from './auth.js';
-import { onceByKey } from './once.js';
+import { endWithToken, verify } from './auth.js';
+import { isKey, onceByKey } from './once.js';
 import { addSync } from './sync/sync.js';
 
 const TEXT_LENGTH_MAX = 4000;
@@ -25,6 +25,7 @@ export function addBackend(io, { secret, store, graceMs }) {
   const once = onceByKey();
 
   io.on('connection', (socket) => {
+    endWithToken(socket, socket.data.claims);
     on(socket, 'room:join', ({ room }) => {
       if (!allows(socket, room)) return { error: { code: 'forbidden', message: `${room} is not allowed` } };
       socket.join(room);
@@ -41,7 +42,8 @@ export function addBackend(io, { secret, store, graceMs }) {
       if (!allows(socket, room)) return { error: { code: 'forbidden', message: `${room} is not allowed` } };
       const message = { from: userOf(socket), text, at: Date.now() };
       const { idempotencyKey = randomUUID() } = key ?? {};
-      return once(`${userOf(socket)} ${idempotencyKey}`, () => send(room, message));
+      if (!isKey(idempotencyKey)) return { error: { code: 'invalid', message: 'the key is no short text' } };
+      return once(userOf(socket), idempotencyKey, () => send(room, message));
     });
   });
 
@@ -51,10 +53,12 @@ export function addBackend(io, { secret, store, graceMs }) {
     userOf,
     allows,
     graceMs,
-    objection(room, { collection, write }, user) {
+    objection(room, { collection, write }, user, document) {
       if (collection !== 'messages') return undefined;
       const { from, text } = write.create ?? {};
-      return from === user && isText(text) ? undefined : 'a message is created, by who says it';
+      // A document that exists takes what a second `create` says into its fields.
+      const isOwn = from === user && (document === null || document.fields.from === user);
+      return isOwn && isText(text) ? undefined : 'a message is created, by who says it';
     },
     onChanges(room, documents) {
       for (const { collection, id, fields } of documents) {

@@ -16,8 +16,10 @@ export const LIMITS = {
 };
 
 const NAME_BYTES_MAX = { room: 128, collection: 64, id: 128 };
+const STATUSES = ['active', 'away'];
 const VALUE_DEPTH_MAX = 64;
-const COUNTER_MAX = 2 ** 32 - 1;
+/** The counter of a time has 32 bits. */
+export const COUNTER_MAX = 2 ** 32 - 1;
 /** npm's MessagePack parser garbles whole numbers from here on. */
 const WHOLE_NUMBER_END = 2 ** 63;
 const CLIENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -65,6 +67,19 @@ export function checkMutation(mutation) {
   }
   checkWrite(write);
   return { client_seq, collection, id, write, time, base };
+}
+
+/** What `presence:join` and `presence:update` say: a client that is sent what it cannot read ends its connection. */
+export function checkPresence(request) {
+  const { state, status = 'active', expires_ms = {}, background_lease_ms = null } = request;
+  checkFields(state);
+  if (!STATUSES.includes(status)) throw invalid('a status is active or away');
+  for (const [name, ms] of Object.entries(checkMap(expires_ms, 'expires_ms'))) {
+    if (!Object.hasOwn(state, name)) throw invalid('a field expires, and is not set');
+    checkWhole(ms, 0, 'a time in expires_ms');
+  }
+  if (background_lease_ms !== null) checkWhole(background_lease_ms, 0, 'background_lease_ms');
+  return { state, status, expires_ms, background_lease_ms };
 }
 
 function checkWrite(write) {

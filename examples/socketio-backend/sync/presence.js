@@ -1,7 +1,7 @@
 // Who is present in a room: the section "Presence" of docs/protocol.md, in the memory of this process.
 
-import { LIMITS, checkFields, checkRoom, fieldsByteLength } from './check.js';
-import { Refusal, invalid, tooLarge } from './refusal.js';
+import { LIMITS, checkPresence, checkRoom, fieldsByteLength } from './check.js';
+import { Refusal, tooLarge } from './refusal.js';
 
 /** How long a client whose connection broke is away, rather than gone. */
 const GRACE_MS = 15_000;
@@ -11,7 +11,10 @@ const BACKGROUND_LEASE_MS_MAX = 15 * 60_000;
 /** Begins the Socket.IO rooms of those that are present. */
 const PRESENT = '\u0001presence:';
 
-/** The handlers of the events, and `lose` for a connection that ended. A dead one is found by Socket.IO's heartbeat. */
+/**
+ * The handlers of the events, `leave` for who may be there no longer, and `lose` for a connection that ended. A dead one is
+ * found by Socket.IO's heartbeat.
+ */
 export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
   /** Room -> client id -> who is there. */
   const rooms = new Map();
@@ -35,9 +38,7 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
     tell(room, socket, { left: [client] });
   }
 
-  function show(session, request, state) {
-    const { status = 'active', background_lease_ms = null } = request;
-    const { socket, client } = session;
+  function show({ socket, client }, { status, background_lease_ms }, state) {
     const now = Date.now();
     const active = status === 'active' ? now : (state.activeAt ?? now);
     return { ...state, socket, client, user: userOf(socket), status, background_lease_ms, activeAt: active };
@@ -47,7 +48,8 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
     'presence:join': async (session, request) => {
       const room = await allowed(session.socket, checkRoom(request));
       if (session.client === null) throw new Refusal('forbidden', 'a connection without a client id');
-      const seen = show(session, request, merge({}, request));
+      const shown = checkPresence(request);
+      const seen = show(session, shown, merge({}, shown));
       const members = rooms.get(room) ?? rooms.set(room, new Map()).get(room);
       const before = members.get(session.client);
       clearTimeout(before?.timer);
@@ -62,21 +64,26 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
       const room = await allowed(session.socket, checkRoom(request));
       const before = find(session, room);
       if (before === undefined) throw new Refusal('not_found', 'it is not present there');
-      const seen = show(session, request, merge(before, request));
+      const shown = checkPresence(request);
+      const seen = show(session, shown, merge(before, shown));
       rooms.get(room).set(session.client, seen);
       tell(room, session.socket, { updated: [describe(seen)] });
       return { ok: true };
     },
 
     'presence:leave': (session, request) => {
-      const room = checkRoom(request);
-      const seen = find(session, room);
-      session.socket.leave(PRESENT + room);
-      session.present.delete(room);
-      if (seen !== undefined) remove(room, seen);
+      leave(session, checkRoom(request));
       return { ok: true };
     },
   };
+
+  /** Whether the session was there. */
+  function leave(session, room) {
+    const seen = find(session, room);
+    session.socket.leave(PRESENT + room);
+    if (seen !== undefined) remove(room, seen);
+    return session.present.delete(room);
+  }
 
   /** The client said goodbye, or may come back. */
   function lose(session, reason) {
@@ -94,22 +101,18 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
     }
   }
 
-  return { handlers, lose };
+  return { handlers, leave, lose };
 }
 
 /** A state with what a request changes in it: null removes a field, and some fields vanish by themselves. */
-function merge({ fields = {}, endsAt = {}, activeAt }, { state, expires_ms = {} }) {
-  checkFields(state);
-  if (Object.keys(expires_ms).some((name) => !Object.hasOwn(state, name))) {
-    throw invalid('a field expires, and is not set');
-  }
+function merge({ fields = {}, endsAt = {}, activeAt }, { state, expires_ms }) {
   const now = Date.now();
   const standing = Object.entries(fields).filter(([name]) => !(endsAt[name] <= now));
   const merged = Object.entries({ ...Object.fromEntries(standing), ...state });
   const left = Object.fromEntries(merged.filter(([, value]) => value !== null));
   if (fieldsByteLength(left) > LIMITS.presence_state_bytes_max) throw tooLarge('the presence state');
   const kept = Object.entries(endsAt).filter(([name]) => !Object.hasOwn(state, name));
-  const set = Object.entries(expires_ms).map(([name, ms]) => [name, now + Number(ms)]);
+  const set = Object.entries(expires_ms).map(([name, ms]) => [name, now + ms]);
   return { fields: left, endsAt: Object.fromEntries([...kept, ...set]), activeAt };
 }
 

@@ -1,6 +1,13 @@
 // What becomes of a push: each mutation exactly once, in order. Knows no socket and no database.
 
-import { LIMITS, checkFields, fieldsByteLength, metadataByteLength, writeByteLength } from './check.js';
+import {
+  COUNTER_MAX,
+  LIMITS,
+  checkFields,
+  fieldsByteLength,
+  metadataByteLength,
+  writeByteLength,
+} from './check.js';
 import { replaceIn } from './checksum.js';
 import { fieldsInConflict } from './conflict.js';
 import { merge } from './merge.js';
@@ -13,14 +20,13 @@ const DRIFT_MS_MAX = 5 * 60_000;
 const TRANSACTION_BYTES_MAX = 8 << 20;
 /** What one `sync:changes` holds; of more it says only that it is there. */
 const CHANGES_BYTES_MAX = 1 << 20;
-const COUNTER_MAX = 2 ** 32 - 1;
 
 /**
  * Applies a checked push within a transaction that is alone in its room. Resolves to the answer, and to what the
  * room's subscribers are told once the transaction is durable (null for nothing).
  */
-export async function applyPush(tx, { room, mutations }, { user, client, objection }, nowMs) {
-  if (!(await tx.claim(client, user))) throw new Refusal('forbidden', "the client id is another user's");
+export async function applyPush(tx, { room, mutations }, { owner, client, objection }, nowMs) {
+  if (!(await tx.claim(client, owner))) throw new Refusal('forbidden', "the client id is another user's");
   const batch = {
     tx,
     client,
@@ -62,6 +68,8 @@ async function applyMutation(batch, mutation) {
     return { client_seq, status: 'conflict', document: forClients(slot.document), fields: conflict };
   }
   try {
+    const reason = await batch.objection(mutation, slot.document);
+    if (reason !== undefined) throw new Refusal('forbidden', reason);
     const document = merged(slot.document, mutation, batch);
     document.seq = batch.head.seq + 1;
     batch.head = { seq: document.seq, checksum: replaceIn(batch.head.checksum, slot.document, document) };
@@ -98,11 +106,9 @@ async function duplicate({ tx, client }, { client_seq }, document) {
   return { ...answer, error: invalid('refused before; the reason is no longer kept').toWire() };
 }
 
-function merged(current, mutation, { client, objection, nowMs }) {
-  const reason = objection(mutation);
-  if (reason !== undefined) throw new Refusal('forbidden', reason);
+function merged(current, mutation, { client, nowMs }) {
   if (writeByteLength(mutation.write) > LIMITS.document_bytes_max) throw tooLarge('over document_bytes_max');
-  const time = capped(mutation, nowMs + DRIFT_MS_MAX);
+  const time = capped(mutation, nowMs);
   const document = merge(current, { ...mutation, time }, client, nowMs);
   if (document === null) throw new Refusal('not_found', 'the document does not exist');
   // Operations that fit alone can add up to what does not.
@@ -113,7 +119,8 @@ function merged(current, mutation, { client, objection, nowMs }) {
 }
 
 /** A clock that runs ahead may not win for years. What falls together keeps the order of its numbers. */
-function capped({ time, client_seq }, wallMsMax) {
+export function capped({ time, client_seq }, nowMs) {
+  const wallMsMax = nowMs + DRIFT_MS_MAX;
   return time[0] < wallMsMax ? time : [wallMsMax, Math.min(client_seq, COUNTER_MAX)];
 }
 

@@ -2,9 +2,17 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { LIMITS, checkCursor, checkMutation, checkPush, checkRoom, isClientId } from './check.js';
+import {
+  COUNTER_MAX,
+  LIMITS,
+  checkCursor,
+  checkMutation,
+  checkPush,
+  checkRoom,
+  isClientId,
+} from './check.js';
 import { addPresence } from './presence.js';
-import { applyPush, forClients } from './push.js';
+import { applyPush, capped, forClients } from './push.js';
 import { Refusal, invalid } from './refusal.js';
 
 const PROTOCOL = 1;
@@ -15,6 +23,8 @@ const RETRY_AFTER_MS = 1000;
 
 /** Begins the Socket.IO rooms of subscribers. Names hold no control character, so it begins no other room. */
 const SUBSCRIBERS = '\u0001sync:';
+/** Owns the client ids of the servers themselves, which everybody sees in what they write; no user has this name. */
+const SERVER = '\u0001server';
 
 /**
  * Adds sync to a Socket.IO server.
@@ -22,27 +32,45 @@ const SUBSCRIBERS = '\u0001sync:';
  * - `store`: where the logs are, a `MemoryStore` or a `PostgresStore`.
  * - `userOf(socket)`: who it is, as the server's own middleware found out.
  * - `allows(socket, room)`: whether that user may read and write the room; may be a promise.
- * - `objection(room, mutation, user)`: why a mutation is never to be applied, undefined for none.
- * - `onChanges(room, documents, user)`: called with what was written, once it is durable.
+ * - `objection(room, mutation, user, document)`: why a mutation is never to be applied, undefined for none. `document` is
+ *   what is stored, also when it is deleted; null for none. It is only read. The room waits for a promise.
+ * - `onChanges(room, documents, user)`: called with what was written, once it is durable. Nobody waits for a promise; a
+ *   failure is logged.
  * - `graceMs`: how long a client whose connection broke is away, rather than gone; 15 s if not given.
  *
- * Returns `write(room, writes)`, for writes of the server's own: each `{ collection, id, write }`.
+ * Returns `write(room, writes)`, for writes of the server's own: each `{ collection, id, write }`; and
+ * `revoke(socket, room)`, for who is connected here and may use the room no longer, once `allows` says so.
  */
 export function addSync(io, options) {
   const { store, userOf, allows, objection = () => {}, onChanges = () => {}, graceMs } = options;
   const clock = serverClock();
+  /** Of the connections of this process. */
+  const sessions = new WeakMap();
   const presence = addPresence(io, { userOf, allowed, graceMs });
 
-  async function push(request, author) {
-    const { answer, changes } = await store.transaction(request.room, (tx) =>
-      applyPush(tx, request, author, Date.now()),
-    );
-    for (const { time } of request.mutations) clock.observe(time);
+  /** Applies what `mutationsIn(tx, nowMs)` resolves to, once the room is this transaction's alone. */
+  async function push(room, mutationsIn, author) {
+    const { answer, changes } = await store.transaction(room, async (tx) => {
+      const nowMs = Date.now();
+      const mutations = await mutationsIn(tx, nowMs);
+      // As the merge takes them: a client's clock may not lead this one's away.
+      for (const mutation of mutations) clock.observe(capped(mutation, nowMs));
+      return applyPush(tx, { room, mutations }, author, nowMs);
+    });
     if (changes !== null) {
-      io.to(SUBSCRIBERS + request.room).emit('sync:changes', changes);
-      onChanges(request.room, changes.changes, author.user);
+      io.to(SUBSCRIBERS + room).emit('sync:changes', changes);
+      tellChanges(room, changes.changes, author.user);
     }
     return answer;
+  }
+
+  /** What was written is durable: a failure of whoever is told of it changes no answer. */
+  async function tellChanges(room, documents, user) {
+    try {
+      await onChanges(room, documents, user);
+    } catch (error) {
+      console.error('onChanges:', error);
+    }
   }
 
   async function page(room, cursor, limit) {
@@ -86,10 +114,9 @@ export function addSync(io, options) {
         throw new Refusal('out_of_order', 'the push before this one did not succeed');
       }
       const user = userOf(socket);
-      const answer = await push(
-        { room, mutations },
-        { user, client, objection: (mutation) => objection(room, mutation, user) },
-      );
+      const objectionOf = (mutation, document) => objection(room, mutation, user, document);
+      const author = { user, owner: user, client, objection: objectionOf };
+      const answer = await push(room, () => mutations, author);
       if (answer.error === null) pushed.set(room, mutations.at(-1).client_seq);
       return answer;
     },
@@ -101,8 +128,10 @@ export function addSync(io, options) {
   };
 
   async function allowed(socket, room) {
-    if (await allows(socket, room)) return room;
-    throw new Refusal('forbidden', `${room} is not allowed`);
+    if (!(await allows(socket, room))) throw new Refusal('forbidden', `${room} is not allowed`);
+    // Whoever went while `allows` looked it up has left its rooms: nobody would take it out of another.
+    if (!socket.connected) throw new Refusal('unavailable', 'the connection has ended');
+    return room;
   }
 
   io.use((socket, next) => {
@@ -116,23 +145,38 @@ export function addSync(io, options) {
   io.on('connection', (socket) => {
     const client = socket.handshake.auth.client_id ?? null;
     const session = { socket, client, pushed: new Map(), present: new Set() };
+    sessions.set(socket, session);
     serve(handlers, session);
     socket.on('disconnect', (reason) => presence.lose(session, reason));
     const hello = { protocol: PROTOCOL, encoding: 'plain', limits: LIMITS, server_time_ms: Date.now() };
     socket.emit('sync:hello', { ...hello, user_id: userOf(socket) });
   });
 
-  const self = { user: 'server', client: randomUUID(), objection: () => {} };
-  let lastNumber = 0;
+  const self = { user: 'server', owner: SERVER, client: randomUUID(), objection: () => {} };
   return {
     async write(room, writes) {
-      const mutations = writes.map((write) => {
-        lastNumber += 1;
-        return checkMutation({ ...write, client_seq: lastNumber, time: clock.tick(Date.now()) });
-      });
-      const { results, error } = await push({ room, mutations }, self);
+      // Writes that run at once wait for the room in any order: whoever has it takes the next numbers.
+      const numbered = async (tx, nowMs) => {
+        const last = await tx.lastNumber(self.client);
+        return writes.map((write, at) =>
+          checkMutation({ ...write, client_seq: last + 1 + at, time: clock.tick(nowMs) }),
+        );
+      };
+      const { results, error } = await push(room, numbered, self);
       const refused = error ?? results.find((result) => result.error)?.error;
       if (refused) throw new Refusal(refused.code, refused.message);
+    },
+
+    revoke(socket, room) {
+      const session = sessions.get(socket);
+      if (session === undefined) throw new Error('the socket is not one of this process');
+      const lost = [];
+      if (socket.rooms.has(SUBSCRIBERS + room)) lost.push('read');
+      socket.leave(SUBSCRIBERS + room);
+      if (presence.leave(session, room)) lost.push('presence');
+      if (lost.length === 0) return;
+      const error = new Refusal('forbidden', `${room} is not allowed`).toWire();
+      socket.emit('access:lost', { room, lost, error });
     },
   };
 }
@@ -186,7 +230,8 @@ function serverClock() {
       if (isLater(time, last)) last = time;
     },
     tick(nowMs) {
-      last = nowMs > last[0] ? [nowMs, 0] : [last[0], last[1] + 1];
+      if (nowMs > last[0]) last = [nowMs, 0];
+      else last = last[1] < COUNTER_MAX ? [last[0], last[1] + 1] : [last[0] + 1, 0];
       return last;
     },
   };

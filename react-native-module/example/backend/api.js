@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { sign, verify } from '../../../examples/socketio-backend/auth.js';
-import { onceByKey } from '../../../examples/socketio-backend/once.js';
+import { isKey, onceByKey } from '../../../examples/socketio-backend/once.js';
 
 const TOKEN_S = 3600;
 const BODY_BYTES_MAX = 64 << 10;
@@ -26,7 +26,9 @@ export function addApi(http, { secret, sync }) {
     if (!SUBJECT_PATTERN.test(id)) throw notFound();
     const write = { collection: 'activities', id, write: { update: { likes: { increment: 1 } } } };
     // An app that hears no answer asks again, with the same key: it counts once.
-    return once(`${user} ${request.headers['idempotency-key'] ?? randomUUID()}`, async () => {
+    const key = request.headers['idempotency-key'] ?? randomUUID();
+    if (!isKey(key)) throw new Refused(422, 'invalid', 'the key is no short text');
+    return once(user, key, async () => {
       try {
         await sync.write('feed', [write]);
         return { ok: true };
