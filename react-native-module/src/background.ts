@@ -21,7 +21,7 @@ const DEADLINE_MS_DEFAULT = 25_000;
 
 /**
  * From now on the system wakes the app up for a round of synchronization, without JavaScript. It holds until
- * `unregisterBackgroundSync`, or until a start of the app that does not ask for it: call it where the client is made.
+ * `unregisterBackgroundSync`, or until a client of that name is opened without it: call it where the client is made.
  * Where nothing can wake the app up, as in Expo Go and on Node, it changes nothing and says `Restricted`.
  */
 export async function registerBackgroundSync(

@@ -14,7 +14,7 @@ MANIFEST = """<manifest xmlns:android="http://schemas.android.com/apk/res/androi
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("out", "classes", "jni", "rules", "pom"):
+    for name in ("out", "classes", "jni", "rules", "licences", "pom"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--version", required=True)
     arguments = parser.parse_args()
@@ -22,6 +22,7 @@ def main():
         "AndroidManifest.xml": MANIFEST,
         "classes.jar": arguments.classes.read_bytes(),
         "proguard.txt": arguments.rules.read_bytes(),
+        arguments.licences.name: arguments.licences.read_bytes(),
         # Required, and empty: there are no resources.
         "R.txt": b"",
     }

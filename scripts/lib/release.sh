@@ -49,6 +49,7 @@ pack_npm() {
   cp -r "$android/kotlin/." "$stage/android/src/main/java/"
   cp -r "$ios/Frameworks" "$stage/ios/"
   cp "$ios/swift/Syncline.swift" "$stage/ios/"
+  cp "$(third_party)" "$stage/"
   # The registry compares it with where the provenance says that the package was built.
   if [[ -n "${GITHUB_REPOSITORY-}" ]]; then
     (cd "$stage" && npm pkg set repository.type=git "repository.url=git+https://github.com/$GITHUB_REPOSITORY.git")
@@ -58,9 +59,16 @@ pack_npm() {
   for wanted in build/index.js plugin/build/index.js devtools/dist/index.html ios/Syncline.swift \
     ios/Frameworks/SynclineFFI.xcframework/Info.plist ios/PrivacyInfo.xcprivacy \
     android/src/main/jniLibs/arm64-v8a/libsyncline_ffi.so android/src/main/java/dev/syncline/core/syncline_ffi.kt \
-    android/proguard-rules.pro LICENSE-MIT; do
+    android/proguard-rules.pro LICENSE-MIT LICENSE-THIRD-PARTY; do
     tar -tzf "$packed" "package/$wanted" >/dev/null || fail "the npm package lacks $wanted"
   done
+}
+
+# third_party: the file with the licences of what is linked into the libraries, which go wherever these go.
+third_party() {
+  local file="$root/target/LICENSE-THIRD-PARTY"
+  python3 "$root/scripts/lib/licences.py" "$file"
+  echo "$file"
 }
 
 # holds ZIP FILE...: ends the script when the archive lacks one of them.
@@ -84,7 +92,7 @@ pack_maven() {
   holds "$stage/maven/classes.jar" dev/syncline/core/SynclineClient.class dev/syncline/SyncClient.class
   python3 "$root/scripts/lib/aar.py" --out "$folder/syncline-core-$version.aar" --classes "$stage/maven/classes.jar" \
     --jni "$android/jniLibs" --rules "$root/react-native-module/android/proguard-rules.pro" \
-    --pom "$root/bindings/kotlin/aar/artifact.pom" --version "$version"
+    --licences "$(third_party)" --pom "$root/bindings/kotlin/aar/artifact.pom" --version "$version"
 }
 
 # pack_swift OUT IOS: the framework, and a package that downloads it by checksum.
@@ -95,7 +103,7 @@ pack_swift() {
   rm -rf "$stage"
   mkdir -p "$stage/Sources/Syncline"
   cp "$ios/swift/Syncline.swift" "$root"/bindings/swift/Sources/*.swift "$stage/Sources/Syncline/"
-  cp "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$stage/"
+  cp "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$(third_party)" "$stage/"
   sed -e "s/@VERSION@/$version/" -e "s/@CHECKSUM@/$checksum/" \
     -e "s|@REPOSITORY@|${GITHUB_REPOSITORY:-syncline/syncline}|" "$root/scripts/phone/Package.swift.in" >"$stage/Package.swift"
   python3 "$root/scripts/lib/zip_tree.py" "$out/syncline-swift-$version.zip" "$stage" .

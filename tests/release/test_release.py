@@ -96,6 +96,22 @@ class Release(unittest.TestCase):
         self.assertIn("Sources/Syncline/SyncClient.swift", package)
         self.assertIn("SynclineFFI.xcframework/Info.plist", self.zipped(framework))
 
+    def test_whatever_holds_the_library_holds_the_licences_of_what_is_linked_into_it(self):
+        npm = self.packed(self.out / f"expo-syncline-{self.version}.tgz")
+        archive = f"maven/dev/syncline/syncline-core/{self.version}/syncline-core-{self.version}.aar"
+        swift = self.zipped((self.out / f"syncline-swift-{self.version}.zip").read_bytes())
+        licences = [
+            npm["package/LICENSE-THIRD-PARTY"],
+            self.zipped((self.out / archive).read_bytes())["LICENSE-THIRD-PARTY"],
+            swift["LICENSE-THIRD-PARTY"],
+        ]
+        self.assertEqual(len(set(licences)), 1)
+        text = licences[0].decode()
+        linked = set(re.findall(r"(?m)^([a-z0-9_-]+) [0-9][^ ]* \(", text))
+        self.assertTrue({"sled", "rustls", "ring", "tokio", "uniffi_core"} <= linked, linked)
+        self.assertFalse({"syncline", "proptest"} & linked)
+        self.assertIn("Permission is hereby granted", text)
+
     def test_the_crates_depend_on_each_other_by_version(self):
         found = set()
         for path in (self.out / "crates").iterdir():
