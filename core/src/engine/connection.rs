@@ -13,7 +13,7 @@ use super::socket::Greeting;
 use super::trace::TraceKind;
 use super::wire::Request;
 use crate::error::{Code, Error};
-use crate::transport::{Message, Packet};
+use crate::transport::{Message, Packet, Payload};
 
 impl Engine {
     pub(super) fn apply_step(&mut self, now: Now, step: Step, out: &mut Vec<Output>) {
@@ -111,6 +111,16 @@ impl Engine {
             self.session.handle_heartbeat(now);
         }
         self.wire.put_off(now, self.settings.request_timeout_ms, self.settings.transfer_timeout_ms);
+    }
+
+    /// An answer says how the link takes what was asked for, or pushed.
+    pub(super) fn note_transfer(&mut self, request: &Request, answer: &[Payload], took_us: u64) {
+        let bytes = match request {
+            Request::Page { .. } => answer.iter().map(|argument| argument.byte_len() as u64).sum(),
+            Request::Push(batch) => batch.bytes,
+            _ => return,
+        };
+        self.link.handle_done(bytes, took_us, self.settings.request_timeout_ms);
     }
 
     pub(super) fn reset_connection(&mut self, now: Now) {

@@ -6,6 +6,8 @@ const HALVINGS_MAX: u32 = 6;
 const SLOW_PART: u64 = 4;
 /// One that takes less than this part of it leaves room for larger ones.
 const FAST_PART: u64 = 16;
+/// What a transfer must have to say something of the link, in bytes, and less of it where less is put on it.
+const TELLING_BYTES: u64 = 32 << 10;
 
 /// Additive in its steps, multiplicative in sizes: each connection that ends over a transfer halves what the next one may hold,
 /// each transfer that goes quickly doubles it again.
@@ -22,9 +24,10 @@ impl Link {
         }
     }
 
-    /// A transfer took so long.
-    pub(super) fn handle_done(&mut self, took_us: u64, timeout_ms: u64) {
-        if took_us < timeout_ms.saturating_mul(1000) / FAST_PART {
+    /// A transfer of so many bytes took so long.
+    pub(super) fn handle_done(&mut self, bytes: u64, took_us: u64, timeout_ms: u64) {
+        let is_telling = bytes >= self.part_of(TELLING_BYTES);
+        if is_telling && took_us < timeout_ms.saturating_mul(1000) / FAST_PART {
             self.halvings = self.halvings.saturating_sub(1);
         }
     }
@@ -49,10 +52,11 @@ mod tests {
             link.handle_broken(20_000_000, 20_000);
         }
         assert_eq!((link.part_of(1_000), link.part_of(4)), (15, 1));
-        link.handle_done(5_000_000, 20_000);
+        link.handle_done(1 << 20, 5_000_000, 20_000);
+        link.handle_done(100, 1_000, 20_000);
         assert_eq!(link.part_of(1_000), 15);
         for _ in 0..HALVINGS_MAX {
-            link.handle_done(100_000, 20_000);
+            link.handle_done(TELLING_BYTES, 100_000, 20_000);
         }
         assert_eq!(link, Link::default());
     }

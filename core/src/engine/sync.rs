@@ -141,9 +141,7 @@ impl Engine {
         let Some((request, took_us)) = self.wire.take(id, now) else { return Ok(()) };
         self.counters.rtt_us.record(took_us);
         self.note_answer(now, &request, took_us);
-        if matches!(request, Request::Page { .. } | Request::Push(_)) {
-            self.link.handle_done(took_us, self.settings.request_timeout_ms);
-        }
+        self.note_transfer(&request, args, took_us);
         match request {
             Request::Page { room, asked } => match decode_answer::<Page>(args) {
                 Ok(page) => self.take_page(now, room, asked, page, store, out),

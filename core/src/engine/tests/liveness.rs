@@ -1,8 +1,10 @@
 //! How the engine finds out that a socket is dead, from a server that may answer no probe.
 
+use syncline_protocol::Write;
 use syncline_protocol::message::Page;
 
 use super::bench::*;
+use super::server_log::ServerLog;
 use crate::engine::io::{AppState, Command, ConnectionState, Input};
 use crate::transport::Message;
 
@@ -179,10 +181,13 @@ fn after_connections_that_broke_over_pages_smaller_ones_are_asked_for() {
     let more = |cursor| Page { more: true, ..page(vec![], cursor) };
     let (ack, _) = bench.expect_subscribe();
     bench.answer(ack, &more(1));
-    // Each page that comes quickly doubles the next one.
     let page_count_max = bench.settings.page_count_max;
     let (ack, pull) = bench.expect_pull();
-    assert_eq!(u64::from(pull.limit), page_count_max / 2);
-    bench.answer(ack, &more(2));
-    assert_eq!(u64::from(bench.expect_pull().1.limit), page_count_max);
+    assert_eq!(u64::from(pull.limit), page_count_max / 4);
+    // One that is large and comes quickly doubles the next one.
+    let text = "x".repeat(16 << 10);
+    let log = ServerLog::of(vec![write("a", Write::Create([("text".into(), text.as_str().into())].into()))]);
+    let large = log.page(0).changes;
+    bench.answer(ack, &Page { more: true, ..page(large, 2) });
+    assert_eq!(u64::from(bench.expect_pull().1.limit), page_count_max / 2);
 }
