@@ -253,7 +253,10 @@ impl Engine {
         let is_tick = matches!(input, Input::Tick);
         match input {
             Input::Command { request, command } => self.handle_command(now, request, command, store, out),
-            Input::SocketOpened(_) => {}
+            Input::SocketMoved { generation, received } if self.session.is_current(generation) => {
+                self.handle_moved(now, received);
+            }
+            Input::SocketOpened(_) | Input::SocketMoved { .. } => {}
             Input::SocketReceived(generation, message) => {
                 if self.session.is_current(generation) {
                     self.session.handle_heartbeat(now);
@@ -264,11 +267,6 @@ impl Engine {
                 if self.session.is_current(generation) {
                     let cause = DisconnectCause::of_socket(&error, self.session.is_open());
                     self.fail_session(now, error, cause, out);
-                }
-            }
-            Input::SocketMoved { generation, received } => {
-                if self.session.is_current(generation) {
-                    self.handle_moved(now, received);
                 }
             }
             Input::HttpDone { job, run, result } => self.handle_http_done(now, job, run, result, store),

@@ -51,7 +51,9 @@ fn page(rooms: &mut Ahead, room: &str, cursor: u64) -> syncline_protocol::messag
     let room = Room::new(room).unwrap();
     let request = PageRequest { room: room.clone(), cursor, limit: 1000, collections: None, snapshot: None };
     let tables = rooms.with_all_of(&room).unwrap();
-    hub::page(tables, &request, &Limits::default(), &HubConfig::default()).unwrap()
+    // All that a room here has, at once.
+    let config = HubConfig { page_bytes_max: 1 << 20, ..HubConfig::default() };
+    hub::page(tables, &request, &Limits::default(), &config).unwrap()
 }
 
 struct Scene {
