@@ -46,7 +46,7 @@ final class JobTests: BackendTestCase {
     let a = try await plain()
     var told = a.events().makeAsyncIterator()
     try await a.jobs.registerHandlers(["resize"])
-    let request = JobRequest(task: .handler(key: "resize", payload: try Parcel(1)))
+    let request = JobRequest(task: .handler(key: "resize", payload: try Parcel(1)), dedupeKey: "photo-1")
     try await a.jobs.enqueue(request)
     let same = try await a.jobs.enqueue(request)
     XCTAssertTrue(same.duplicate)

@@ -66,8 +66,9 @@ class JobTest : Fixture() {
     val a = open(plain("a"))
     val events = heard(a)
     a.jobs.registerHandlers(listOf("resize"))
-    val enqueued = a.jobs.enqueue(resize())
-    assertTrue(a.jobs.enqueue(resize()).duplicate)
+    val request = resize().copy(dedupeKey = "photo-1")
+    val enqueued = a.jobs.enqueue(request)
+    assertTrue(a.jobs.enqueue(request).duplicate)
     val first = events.until { it as? ClientEvent.JobLeased }
     assertEquals(enqueued.job, first.job)
     a.jobs.extendLease(first.job, first.lease)
