@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use syncline_protocol::error::Retry;
+use syncline_protocol::fnv::Fnv1a;
 use url::Url;
 
 use crate::argument::Argument;
@@ -194,8 +195,6 @@ fn validate_request(
 }
 
 /// A lane's name within its limit: what does not fit is told by its hash, so that nobody who queues must know the limit.
-///
-/// Source: Fowler, Noll and Vo's hash FNV-1a, in its 64-bit variant.
 fn shortened(lane: String) -> String {
     /// A tilde and the hash.
     const HASH_BYTES: usize = 17;
@@ -203,10 +202,9 @@ fn shortened(lane: String) -> String {
         return lane;
     }
     let kept = cut(&lane, NAME_BYTES_MAX - HASH_BYTES);
-    let rest = lane[kept.len()..].bytes();
-    let hash = rest
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{kept}~{hash:016x}")
+    let mut rest = Fnv1a::default();
+    rest.write(&lane.as_bytes()[kept.len()..]);
+    format!("{kept}~{:016x}", rest.hash())
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), Error> {

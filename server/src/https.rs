@@ -1,22 +1,29 @@
-//! HTTP clients of the command, for a server on this machine and for one elsewhere.
+//! HTTP clients, for `http:` and `https:`: those of the command, for a server on this machine and for one elsewhere, and what
+//! others are made of.
 
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Empty;
+use hyper::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
+};
 
-pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+use crate::authorities;
+
+pub(crate) type Connector = HttpsConnector<HttpConnector>;
+pub(crate) type HttpClient<B> = Client<Connector, B>;
 
 /// Who is believed to be the server at an `https:` address.
 #[derive(Debug, Clone, Copy)]
@@ -35,30 +42,53 @@ pub enum TrustError {
     #[error("{path} holds no authorities that a server could be believed by")]
     NoAuthorities { path: PathBuf },
     #[error("the system's authorities cannot be read: {0}")]
-    System(std::io::Error),
+    System(io::Error),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// A client for `http:` and `https:`.
-pub(crate) fn client(trust: Trust<'_>) -> Result<HttpClient, TrustError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let own = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let builder = match trust {
-        Trust::System => HttpsConnectorBuilder::new()
-            .with_provider_and_platform_verifier(provider)
-            .map_err(TrustError::System)?,
+/// A client of the command.
+pub(crate) fn client(trust: Trust<'_>) -> Result<HttpClient<Empty<Bytes>>, TrustError> {
+    let connector = match trust {
+        Trust::System => by_system().map_err(TrustError::System)?,
         Trust::File(path) => {
-            let tls = own()?.with_root_certificates(roots(path)?).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(tls)
+            let roots = authorities::read(path);
+            by_roots(roots.map_err(|_| TrustError::NoAuthorities { path: path.to_owned() })?)?
         }
         Trust::Anybody => {
-            let verifier = Arc::new(Unjudged(provider.clone()));
-            let tls = own()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(tls)
+            let verifier = Arc::new(Unjudged(provider()));
+            connector(tls()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
         }
     };
-    Ok(Client::builder(TokioExecutor::new()).build(builder.https_or_http().enable_http1().build()))
+    Ok(client_over(connector))
+}
+
+/// Over connections that are made so.
+pub(crate) fn client_over<B: Body<Data: Send> + Send>(connector: Connector) -> HttpClient<B> {
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+/// By the system's authorities.
+pub(crate) fn by_system() -> io::Result<Connector> {
+    let builder = HttpsConnectorBuilder::new().with_provider_and_platform_verifier(provider())?;
+    Ok(builder.https_or_http().enable_http1().build())
+}
+
+/// By these authorities.
+pub(crate) fn by_roots(roots: RootCertStore) -> Result<Connector, rustls::Error> {
+    Ok(connector(tls()?.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn connector(tls: ClientConfig) -> Connector {
+    HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build()
+}
+
+fn tls() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// An error with what it comes from: that of a client alone does not say why.
@@ -70,15 +100,6 @@ pub(crate) fn reason(error: &dyn Error) -> String {
         cause = error.source();
     }
     reason
-}
-
-fn roots(path: &Path) -> Result<RootCertStore, TrustError> {
-    let unusable = || TrustError::NoAuthorities { path: path.to_owned() };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|_| unusable())? {
-        roots.add(certificate.map_err(|_| unusable())?).map_err(|_| unusable())?;
-    }
-    if roots.is_empty() { Err(unusable()) } else { Ok(roots) }
 }
 
 /// Takes any certificate, of whoever has its key.

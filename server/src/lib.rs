@@ -28,6 +28,7 @@
 
 pub mod access;
 pub mod auth;
+mod authorities;
 mod cluster;
 pub mod config;
 mod current;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::fnv::Fnv1a;
 use crate::name::{Collection, DocumentId};
 use crate::patch::Path;
 use crate::stamp::Stamp;
@@ -53,7 +54,7 @@ impl Document {
             hash.write(&[NAME_END]);
         }
         hash.write(&self.seq.to_le_bytes());
-        Checksum(hash.finish())
+        Checksum(spread(hash.hash()))
     }
 }
 
@@ -129,29 +130,11 @@ impl<'de> Deserialize<'de> for Checksum {
 /// Ends a name in what is hashed: no UTF-8 text holds this byte.
 const NAME_END: u8 = 0xff;
 
-/// FNV-1a, 64 bit, with the finalizer of SplitMix64 so that sums of neighbours spread.
+/// The finalizer of SplitMix64, so that sums of neighbours spread.
 ///
-/// Sources: Fowler, Noll and Vo, draft-eastlake-fnv; Steele et al., "Fast Splittable Pseudorandom Number
-/// Generators", 2014.
-struct Fnv1a(u64);
-
-impl Default for Fnv1a {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv1a {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-
-    fn finish(self) -> u64 {
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
+/// Source: Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014.
+fn spread(hash: u64) -> u64 {
+    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -24,6 +24,7 @@ mod contract;
 pub mod document;
 pub mod error;
 pub mod field;
+pub mod fnv;
 pub mod gather;
 pub mod limits;
 pub mod measure;

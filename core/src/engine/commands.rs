@@ -74,7 +74,8 @@ impl Engine {
             Command::SetNetwork { network } => {
                 self.expect_network(&network);
                 self.trace(now, TraceKind::Network, format_args!("available: {}", network.available));
-                if self.drain.handle_network(&network, now.after_ms(self.settings.offline_probe_ms)) {
+                let probe_at_us = now.after_ms(self.settings.offline_probe_ms);
+                if self.drain.handle_network(self.session.network(), &network, probe_at_us) {
                     self.jobs.hurry();
                 }
                 if self.session.is_another_route(&network) {

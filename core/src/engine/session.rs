@@ -138,6 +138,11 @@ impl Session {
         self.app == AppState::Background
     }
 
+    /// As the system reported it last.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     pub fn is_network_available(&self) -> bool {
         self.network.available
     }

@@ -10,6 +10,10 @@ function setUp(answer?: ConstructorParameters<typeof ScriptedHost>[0]) {
   return { host, client, say, told: () => host.told('on', 'off') };
 }
 
+const schemaOf = <T>(validate: (value: unknown) => T) => ({
+  '~standard': { version: 1 as const, vendor: 'test', validate },
+});
+
 interface Server {
   news: (item: { id: number }, bytes: Uint8Array) => void;
   ask: (question: string, answer: (said: string) => void) => void;
@@ -162,14 +166,9 @@ it('does not show a listener what is not valid', async () => {
   const { client, say } = setUp();
   const errors: string[] = [];
   client.on('error', ({ error }) => errors.push(error.message));
-  const schema = {
-    '~standard': {
-      version: 1 as const,
-      vendor: 'test',
-      validate: (value: unknown) =>
-        typeof value === 'number' ? { value: value + 1 } : { issues: [{ message: 'not a number' }] },
-    },
-  };
+  const schema = schemaOf((value) =>
+    typeof value === 'number' ? { value: value + 1 } : { issues: [{ message: 'not a number' }] },
+  );
   const heard: unknown[] = [];
   const socket = createSocket(client, { validate: { n: schema } });
   socket.on('n', (...args) => heard.push(args));
@@ -184,13 +183,7 @@ it('delivers nothing that is still being checked to a listener that is gone, and
   const { client, say } = setUp();
   const errors: string[] = [];
   client.on('error', ({ error }) => errors.push(error.message));
-  const schema = {
-    '~standard': {
-      version: 1 as const,
-      vendor: 'test',
-      validate: (value: unknown) => Promise.resolve({ value }),
-    },
-  };
+  const schema = schemaOf((value) => Promise.resolve({ value }));
   const heard: unknown[] = [];
   const socket = createSocket(client, { validate: { n: schema } });
   socket.once('n', (...args) => heard.push(['once', ...args]));

@@ -8,19 +8,16 @@ use std::time::{Duration, Instant};
 use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::Header;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::RootCertStore;
 use syncline_protocol::{ErrorCode, WireError};
 use tokio::sync::Mutex;
 
 use super::KeyError;
 use super::keys::Key;
+use crate::authorities::{self, AuthoritiesError};
 use crate::config::AuthConfig;
+use crate::https::{self, HttpClient};
 
 /// The key set, as it was last fetched.
 pub(super) struct Jwks {
@@ -36,7 +33,7 @@ pub(super) struct Jwks {
 
 enum Source {
     File(PathBuf),
-    Address { uri: Uri, client: Box<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>> },
+    Address { uri: Uri, client: Box<HttpClient<Empty<Bytes>>> },
 }
 
 #[derive(Clone)]
@@ -137,16 +134,9 @@ impl Source {
         if !is_secure && !uri.host().is_some_and(is_loopback) {
             return Err(KeyError::NotSecure { address: place.to_owned() });
         }
-        let roots = if is_secure { roots(config)? } else { rustls::RootCertStore::empty() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|_| wrong())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls);
-        let connector = builder.https_or_http().enable_http1().build();
-        Ok(Self::Address { uri, client: Box::new(Client::builder(TokioExecutor::new()).build(connector)) })
+        let roots = if is_secure { roots(config)? } else { RootCertStore::empty() };
+        let connector = https::by_roots(roots).map_err(|_| wrong())?;
+        Ok(Self::Address { uri, client: Box::new(https::client_over(connector)) })
     }
 
     async fn read(&self, bytes_max: usize) -> Result<Bytes, FetchError> {
@@ -173,20 +163,14 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn roots(config: &AuthConfig) -> Result<rustls::RootCertStore, KeyError> {
-    let mut roots = rustls::RootCertStore::empty();
-    match &config.jwks_ca_file {
-        Some(path) => {
-            let unreadable = || KeyError::NotAuthorities { path: path.clone() };
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|_| unreadable())?;
-            for certificate in certificates {
-                roots.add(certificate.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
-            }
-        }
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(system.certs);
-        }
+fn roots(config: &AuthConfig) -> Result<RootCertStore, KeyError> {
+    if let Some(path) = &config.jwks_ca_file {
+        return authorities::read(path).map_err(|error| match error {
+            AuthoritiesError::Unreadable(_) => KeyError::NotAuthorities { path: path.clone() },
+            AuthoritiesError::None => KeyError::NoAuthorities,
+        });
     }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(KeyError::NoAuthorities) } else { Ok(roots) }
 }

@@ -1,16 +1,11 @@
 //! One message: what is told, and the request that tells it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use syncline_protocol::message::Page;
@@ -18,6 +13,7 @@ use syncline_protocol::{Document, Fields, Room};
 
 use super::endpoint::Endpoint;
 use super::signature::signature;
+use crate::https::{self, HttpClient};
 use crate::storage::sled::now_ms;
 
 /// What is read of an answer, in bytes, so that its connection can be used again.
@@ -82,17 +78,11 @@ pub(super) enum PostError {
 
 /// Sends messages.
 #[derive(Debug)]
-pub(super) struct Poster(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(super) struct Poster(HttpClient<Full<Bytes>>);
 
 impl Poster {
     pub(super) fn new() -> Result<Self, std::io::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_platform_verifier(provider)?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        Ok(Self(https::client_over(https::by_system()?)))
     }
 
     /// Sends a message; only an answer of success counts.

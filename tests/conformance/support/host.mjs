@@ -56,13 +56,3 @@ export async function startHost(test, { open }, add) {
 
 /** What a server without tokens of its own gives to `addSync`: everybody is who they say, and may use every room. */
 export const OPEN_DOOR = { userOf: (socket) => socket.handshake.auth.user, allows: () => true };
-
-/** A mutation of the collection `tasks`, with `parts` in it. */
-export const mutation = (parts = {}) => ({
-  client_seq: 1,
-  collection: 'tasks',
-  id: 't1',
-  write: { create: {} },
-  time: [Date.now(), 0],
-  ...parts,
-});

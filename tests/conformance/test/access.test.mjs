@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
 import { token } from '../support/backend.mjs';
+import { mutation } from '../support/mutation.mjs';
 import { until } from '../support/until.mjs';
 import { MEMORY, MSGPACK, POSTGRES, World, newRoom } from '../support/world.mjs';
 
@@ -66,14 +67,6 @@ test('another version of the protocol is refused with its code', async (context)
   await assert.rejects(world.peer('carol', { client_id: 'me' }), /^Error: invalid: /);
 });
 
-const mutation = (parts = {}) => ({
-  client_seq: 1,
-  collection: 'tasks',
-  id: 't1',
-  write: { create: {} },
-  time: [Date.now(), 0],
-  ...parts,
-});
 const nested = (depth) => (depth === 0 ? 1 : [nested(depth - 1)]);
 const NONSENSE = {
   'no message': [undefined, null, 7, 'x', [], true],

@@ -9,7 +9,8 @@ import { sign } from '../../../examples/socketio-backend/auth.js';
 import { addBackend } from '../../../examples/socketio-backend/backend.js';
 import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
 import { addRooms } from '../../../react-native-module/example/backend/rooms.js';
-import { IN_MEMORY, OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
+import { IN_MEMORY, OPEN_DOOR, STORES, startHost } from '../support/host.mjs';
+import { mutation } from '../support/mutation.mjs';
 
 const SECRET = 'a secret of the tests';
 const TOKEN_S = 3600;

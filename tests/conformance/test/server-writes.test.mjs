@@ -5,7 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
 import { addSync } from '../../../examples/socketio-backend/sync/sync.js';
-import { IN_MEMORY, OPEN_DOOR, STORES, mutation, startHost } from '../support/host.mjs';
+import { IN_MEMORY, OPEN_DOOR, STORES, startHost } from '../support/host.mjs';
+import { mutation } from '../support/mutation.mjs';
 
 const WRITES_AT_ONCE = 100;
 

@@ -42,8 +42,6 @@ pub(in crate::engine) struct Drain {
     ends: Vec<JobId>,
     /// When it is told.
     ends_due_us: Option<u64>,
-    /// What the system said last.
-    network: Network,
     /// While the system reports no network: when a request goes out all the same.
     pub(super) probe_at_us: u64,
     /// When time itself changes something: a time to live, or the next probe.
@@ -64,7 +62,6 @@ impl Drain {
             passes: Vec::new(),
             ends: Vec::new(),
             ends_due_us: None,
-            network: Network::default(),
             probe_at_us: 0,
             wake_at_us: None,
             clock: JobClock::default(),
@@ -114,8 +111,12 @@ impl Drain {
 
     /// Whether a report of the system is news that lets lanes go on: there is a network again, or another one. A system that
     /// repeats itself must neither defeat the backoff nor put off the next probe, which is at this time if the network is gone.
-    pub(in crate::engine) fn handle_network(&mut self, network: &Network, probe_at_us: u64) -> bool {
-        let was = std::mem::replace(&mut self.network, network.clone());
+    pub(in crate::engine) fn handle_network(
+        &mut self,
+        was: &Network,
+        network: &Network,
+        probe_at_us: u64,
+    ) -> bool {
         if was.available && !network.available {
             self.probe_at_us = probe_at_us;
         }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresError;
+use crate::authorities;
 use crate::config::{PostgresConfig, read_secret};
 use crate::storage::{DatabaseUrl, StorageError};
 
@@ -153,17 +152,8 @@ fn tls(config: &PostgresConfig) -> Result<MakeRustlsConnect, StorageError> {
     let builder = match &config.ca_file {
         None => builder.with_platform_verifier().map_err(|error| failed(error.to_string()))?,
         Some(path) => {
-            let unreadable = |reason: String| failed(format!("{}: {reason}", path.display()));
-            let mut roots = rustls::RootCertStore::empty();
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-                roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(unreadable("it holds no certificate".to_owned()));
-            }
+            let roots = authorities::read(path);
+            let roots = roots.map_err(|reason| failed(format!("{}: {reason}", path.display())))?;
             builder.with_root_certificates(roots)
         }
     };
