@@ -2,8 +2,11 @@
 # Sourced, after `set -euo pipefail`.
 # shellcheck shell=bash
 
-# What is called in $(...) stops at its first failing command too.
-shopt -s inherit_errexit
+# What is called in $(...) stops at its first failing command too. macOS has bash 3.2, which cannot be told so: what runs there
+# is written for it.
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)); then
+  shopt -s inherit_errexit
+fi
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 tools="$root/target/tools"

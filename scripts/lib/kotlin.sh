@@ -1,7 +1,7 @@
 # The Kotlin tests: the binding generated into target/kotlin, and Maven. Sourced, after build.sh.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -n "${tools-}" ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 kotlin_work="$root/target/kotlin"
 

@@ -2,7 +2,7 @@
 # after `set -euo pipefail`.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -n "${tools-}" ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly POSTGRES_START_ATTEMPTS=5
 

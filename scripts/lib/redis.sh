@@ -1,7 +1,7 @@
 # A Redis for tests: Debian's package, nothing kept on the disk, a free port on loopback. Sourced, after `set -euo pipefail`.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -n "${tools-}" ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly REDIS_START_ATTEMPTS=5
 readonly REDIS_START_SECONDS_MAX=10

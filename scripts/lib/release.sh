@@ -2,7 +2,7 @@
 # `set -euo pipefail`; `version` is set before a function is called.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -n "${tools-}" ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly PARSE_CHANGELOG_VERSION=0.6.18
 readonly CARGO_CYCLONEDX_VERSION=0.5.9

@@ -1,7 +1,7 @@
 # What the suites of the server build. Sourced, after `set -euo pipefail`.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -n "${tools-}" ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # All name the same packages, so that what those depend on is compiled once.
 # shellcheck disable=SC2034 # The suites read it.

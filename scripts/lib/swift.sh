@@ -1,7 +1,7 @@
 # A Swift tool chain: the system's, or Debian 13's in a tree of its own under target/. Sourced, after common.sh.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib/common.sh
-[[ -v tools ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[[ -n "${tools-}" ]] || source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 swift_tree="$root/target/swift-tree"
 swift_log="$root/target/swift-tree.log"
