@@ -6,6 +6,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 fast="$root/target/fast"
 server_binary="$fast/syncline-server"
+# What a shared library ends in here.
+shared_suffix=so
+[[ "$(uname)" != Darwin ]] || shared_suffix=dylib
 node_addon="$fast/syncline.node"
 
 # Named by all suites that compile the server or the client for this profile: cargo adds up the features that the packages named
@@ -18,7 +21,7 @@ build_fast() {
   say "building the servers and the Node addon"
   cargo build --manifest-path "$root/Cargo.toml" --locked --profile fast -p syncline-server "${shared_packages[@]}" >&2
   # Replaced by a rename: a running process may have the old one mapped.
-  cp "$fast/libsyncline_node.so" "$node_addon.new"
+  cp "$fast/libsyncline_node.$shared_suffix" "$node_addon.new"
   mv "$node_addon.new" "$node_addon"
   export SYNCLINE_SERVER_BIN="$server_binary"
   export SYNCLINE_BACKEND_BIN="$fast/contract-backend"
@@ -45,7 +48,7 @@ build_library() {
   say "building the UniFFI library and its generator"
   cargo rustc "${ffi_options[@]}" --profile "$profile" --lib --crate-type cdylib >&2
   build_bindgen
-  export SYNCLINE_LIBRARY="$root/target/$dir/libsyncline_ffi.so"
+  export SYNCLINE_LIBRARY="$root/target/$dir/libsyncline_ffi.$shared_suffix"
 }
 
 ffi_options=(--manifest-path "$root/Cargo.toml" --locked -p syncline-ffi --features bindgen)
