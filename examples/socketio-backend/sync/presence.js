@@ -50,8 +50,12 @@ export function addPresence(io, { userOf, allowed, graceMs = GRACE_MS }) {
       if (session.client === null) throw new Refusal('forbidden', 'a connection without a client id');
       const shown = checkPresence(request);
       const seen = show(session, shown, merge({}, shown));
+      const before = rooms.get(room)?.get(session.client);
+      // Every member sees the ids of the others.
+      if (before !== undefined && before.user !== seen.user) {
+        throw new Refusal('forbidden', "the client id is another user's");
+      }
       const members = rooms.get(room) ?? rooms.set(room, new Map()).get(room);
-      const before = members.get(session.client);
       clearTimeout(before?.timer);
       members.set(session.client, seen);
       session.socket.join(PRESENT + room);

@@ -53,6 +53,41 @@ test('a presence that the other members could not read is refused, and told to n
   );
 });
 
+test("another user's client id takes nobody's place, whether that user is there or away", async (context) => {
+  const { server, peer } = await start(context);
+  const ids = [randomUUID(), randomUUID()];
+  const [ada, bob] = [
+    await peer({ user: 'ada', client_id: ids[0] }),
+    await peer({ user: 'bob', client_id: ids[1] }),
+  ];
+  await ada.emitWithAck('presence:join', { room, state: { n: 1 } });
+  await bob.emitWithAck('presence:join', { room, state: {} });
+  const told = [];
+  ada.on('presence:diff', (diff) => told.push(diff));
+  const mallory = await peer({ user: 'mallory', client_id: ids[0] });
+  const join = () => mallory.emitWithAck('presence:join', { room, state: { n: 2 } });
+  assert.equal((await join()).error?.code, 'forbidden');
+
+  const away = once(bob, 'presence:diff');
+  const [socket] = (await server.fetchSockets()).filter(({ handshake }) => handshake.auth.user === 'ada');
+  socket.conn.close();
+  assert.equal((await away)[0].updated[0].status, 'away');
+  assert.equal((await join()).error?.code, 'forbidden');
+  const { members } = await bob.emitWithAck('presence:join', { room, state: {} });
+  assert.deepEqual(
+    members.map(({ user_id, state }) => [user_id, state]),
+    [
+      ['ada', { n: 1 }],
+      ['bob', {}],
+    ],
+  );
+  assert.deepEqual(told, []);
+
+  // The same user's newer connection takes the place over.
+  const again = await peer({ user: 'ada', client_id: ids[0] });
+  assert.equal((await again.emitWithAck('presence:join', { room, state: {} })).error, undefined);
+});
+
 test('who goes while it is looked up whether they may be there is not there', async (context) => {
   const asked = new Map();
   const allows = (socket) => {
