@@ -281,17 +281,19 @@ async fn execute(handle: u64, command: Parcel) -> Result<syncline::Reply, Error>
         return closed;
     }
     let client = find(handle)?;
+    let token = match &command {
+        Command::SetToken { token, .. } => token.clone(),
+        _ => None,
+    };
     // Before anything else: a token that was taken back must not be used again, however this call ends.
-    match &command {
-        Command::SetToken { token, .. } => {
-            keep(handle, |followed| followed.set_token(token.as_ref().map(Secret::expose)));
-        }
-        // Signed out: there is no other token to be had.
-        Command::TokenFailed { retryable: false, .. } => keep(handle, |followed| followed.set_token(None)),
-        _ => {}
+    if let Command::SetToken { token: None, .. } | Command::TokenFailed { retryable: false, .. } = &command {
+        keep(handle, |followed| followed.set_token(None));
     }
     let note = Note::of(&command);
     let reply = client.execute(command).await?;
+    if let Some(token) = token {
+        keep(handle, |followed| followed.set_token(Some(token.expose())));
+    }
     if let Some(note) = note {
         with_followed(handle, |followed| followed.take(note, &reply));
     }

@@ -162,7 +162,7 @@ impl Driver {
                         inputs.is_abandoned = count == 0;
                     })
                     .is_ready();
-                inputs.is_due = alarm.as_mut().poll(cx).is_ready();
+                inputs.is_due |= alarm.as_mut().poll(cx).is_ready();
                 is_ready |= inputs.is_due;
                 is_ready |= app.as_mut().as_pin_mut().is_some_and(|app| app.poll(cx).is_ready());
                 is_ready |= std::mem::take(&mut running.is_left_over);

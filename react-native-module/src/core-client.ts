@@ -93,7 +93,9 @@ export class CoreClient {
     (error) => {
       this.report(error);
     },
-    ({ message, retryable }) => {
+    ({ code, message, retryable: mayPass }) => {
+      // Only who has no token is signed out; one that cannot be sent, as a captive portal's page, says nothing of the next.
+      const retryable = code !== 'no_auth_token' || mayPass;
       // Whoever closed the client meanwhile needs no token.
       this.#attached?.call({ type: 'tokenFailed', message, retryable }).catch(() => undefined);
     },
@@ -186,8 +188,15 @@ export class CoreClient {
     token: string | null,
     { expiresAtMs }: { readonly expiresAtMs?: number } = {},
   ): Promise<void> {
+    const previous = this.#token;
     this.#token = token;
-    await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
+    try {
+      await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
+    } catch (error) {
+      // A token that was refused must not be in the way of the next opening; one that was taken back stays so.
+      if (token !== null && this.#token === token) this.#token = previous;
+      throw error;
+    }
   }
 
   /**

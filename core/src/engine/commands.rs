@@ -6,6 +6,7 @@ use uuid::Builder;
 
 use super::Engine;
 use super::io::{AppState, Command, ConnectionState, Now, Output, RejectedWrite, Reply, RequestId};
+use super::link::Link;
 use super::presence::Announcement;
 use super::query::{Query, Started, View};
 use super::tokens::check_token;
@@ -52,7 +53,11 @@ impl Engine {
                 self.apply_step(now, step, out);
             }
             Command::SetToken { token, expires_at_ms } => {
-                token.as_ref().map_or(Ok(()), |token| check_token(token.expose()))?;
+                if let Some(Err(error)) = token.as_ref().map(|token| check_token(token.expose())) {
+                    // As if none had been fetched: the next one may be whole.
+                    self.tokens.handle_failed(None, true, now);
+                    return Err(error);
+                }
                 self.expect_token(token.as_ref().map(Secret::expose));
                 self.drain.handle_token(self.session.token() != token.as_ref(), token.is_some());
                 self.tokens.handle_token(token.as_ref().map(Secret::expose), expires_at_ms, now);
@@ -78,11 +83,15 @@ impl Engine {
                 if self.drain.handle_network(self.session.network(), &network, probe_at_us) {
                     self.jobs.hurry();
                 }
-                if self.session.is_another_route(&network) {
+                let is_another_route = self.session.is_another_route(&network);
+                if is_another_route {
                     out.push(Output::ForgetHttpConnections);
                 }
                 let step = self.session.handle_network(network, now);
                 self.apply_step(now, step, out);
+                if is_another_route {
+                    self.link = Link::default();
+                }
             }
             Command::Subscribe { room } => self.subscribe(&room)?,
             Command::Unsubscribe { room } => self.unsubscribe(now, &room, out)?,

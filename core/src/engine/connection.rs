@@ -110,7 +110,8 @@ impl Engine {
         if received {
             self.session.handle_heartbeat(now);
         }
-        self.wire.put_off(now, self.settings.request_timeout_ms, self.settings.transfer_timeout_ms);
+        self.wire.put_off(now, self.settings.transfer_timeout_ms);
+        self.put_off_acks(now);
     }
 
     /// An answer says how the link takes what was asked for, or pushed.

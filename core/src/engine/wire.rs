@@ -52,6 +52,7 @@ pub(super) enum Request {
 struct Sent {
     request: Request,
     sent_us: u64,
+    timeout_ms: u64,
     deadline_us: u64,
     /// Ends with the answer, or with the connection.
     span: Span,
@@ -146,14 +147,13 @@ impl Wire {
         Some(now.mono_us.saturating_sub(sent_us))
     }
 
-    /// Whatever is due is awaited for another `timeout_ms`, but for `longest_ms` in all at most.
-    pub(super) fn put_off(&mut self, now: Now, timeout_ms: u64, longest_ms: u64) {
+    /// Whatever has a deadline is awaited for its time anew, but for `longest_ms` in all at most.
+    pub(super) fn put_off(&mut self, now: Now, longest_ms: u64) {
         let Self { sent, deadlines, .. } = self;
-        let later = deadlines.split_off(&(now.mono_us.saturating_add(1), 0));
-        for (_, id) in std::mem::replace(deadlines, later) {
+        for (_, id) in std::mem::take(deadlines) {
             let Some(sent) = sent.get_mut(&id) else { continue };
             let last_us = sent.sent_us.saturating_add(longest_ms.saturating_mul(1000));
-            sent.deadline_us = sent.deadline_us.max(now.after_ms(timeout_ms).min(last_us));
+            sent.deadline_us = sent.deadline_us.max(now.after_ms(sent.timeout_ms).min(last_us));
             deadlines.insert((sent.deadline_us, id));
         }
     }
@@ -211,7 +211,8 @@ impl Wire {
         self.check_size(&args)?;
         self.last_id += 1;
         let span = span_of(&request);
-        let sent = Sent { request, sent_us: now.mono_us, deadline_us: now.after_ms(timeout_ms), span };
+        let deadline_us = now.after_ms(timeout_ms);
+        let sent = Sent { request, sent_us: now.mono_us, timeout_ms, deadline_us, span };
         if sent.deadline_us < u64::MAX {
             self.deadlines.insert((sent.deadline_us, self.last_id));
         }

@@ -24,9 +24,9 @@ use crate::error::{Code, Error};
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const IDLE_PER_HOST_MAX: usize = 4;
 /// How often a connection that is shared is asked whether it lives while requests are under way on it, and how long it has to
-/// answer: it is never idle while requests keep coming, though it be dead.
+/// answer: it is never idle while requests keep coming, though it be dead. The question stands behind what is being uploaded.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest value of a response's header that is kept, in bytes.
 const HEADER_BYTES_MAX: usize = 1024;
 

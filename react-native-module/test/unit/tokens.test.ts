@@ -1,6 +1,7 @@
+import type { Command } from '../../src/contract.ts';
 import { createSyncClient, SynclineError } from '../../src/index.ts';
 import { FETCH_TIMEOUT_MS, TokenSource } from '../../src/tokens.ts';
-import { ScriptedHost } from '../support/scripted-host.ts';
+import { deferred, Refusal, ScriptedHost } from '../support/scripted-host.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -117,4 +118,24 @@ it('does not open a closed client with a token that came late', async () => {
   await connecting;
   await client.open();
   expect(host.configs.map(({ token }) => token)).toEqual([undefined]);
+});
+
+it('does not take a token that the core refuses for a sign-out, nor keeps it', async () => {
+  jest.useRealTimers();
+  const [code, message] = ['invalid' as const, 'a line break'];
+  const reason = { code, message, retry: 'never' as const, retryable: false };
+  const failed = deferred<Command>();
+  const host = new ScriptedHost((command) => {
+    if (command.type === 'setToken') throw new Refusal(reason);
+    if (command.type === 'tokenFailed') failed.resolve(command);
+    return undefined;
+  });
+  const auth = { getToken: () => Promise.resolve('a\nb') };
+  const client = createSyncClient({ url: 'http://127.0.0.1:1', store: 'memory', auth }, host);
+  await client.open();
+  host.emit(1, { type: 'tokenNeeded', request: 1, reason });
+  expect(await failed.promise).toMatchObject({ retryable: true });
+  await client.close();
+  await client.open();
+  expect(host.configs.map(({ token }) => token)).toEqual([undefined, undefined]);
 });

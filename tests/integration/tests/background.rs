@@ -183,6 +183,13 @@ async fn call(client: u64, command: Json) -> Json {
     reply["ok"].clone()
 }
 
+/// What a call is refused with.
+async fn refused(client: u64, command: Json) -> String {
+    let reply: Json =
+        serde_json::from_str(&json::call(client, command.to_string().into()).await.text).unwrap();
+    reply["error"]["code"].as_str().expect("it was not refused").to_owned()
+}
+
 fn create(id: &str) -> Json {
     let write = json!({"room": ROOM, "collection": "notes", "id": id, "write": {"create": {}}});
     json!({"type": "write", "writes": [write]})

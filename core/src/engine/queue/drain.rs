@@ -273,7 +273,8 @@ impl Engine {
             JobKind::Request => self.settings.http_timeout_ms.saturating_add(HTTP_GRACE_MS),
             JobKind::Handler => self.settings.job_lease_ms,
         };
-        let run = Run { number, deadline_us: now.after_ms(timeout_ms), ack: None };
+        let deadline_us = now.after_ms(timeout_ms);
+        let run = Run { number, began_us: now.mono_us, deadline_us, ack: None };
         let started = match job.kind() {
             JobKind::Event => self.emit_job(now, &job, out).map(|ack| Run { ack: Some(ack), ..run }),
             JobKind::Request => self.request_job(now, &job, number, out).map(|()| run),
@@ -371,6 +372,10 @@ impl Engine {
 
     pub(super) fn extend_lease(&mut self, now: Now, job: JobId, lease: u64) -> Result<JobReply, Error> {
         self.check_lease(job, lease)?;
+        let expires_at_ms = self.jobs.held(job).and_then(|held| held.job.expires_at_ms);
+        if expires_at_ms.is_some_and(|at_ms| at_ms <= self.drain.clock.now_ms(now)) {
+            return Err(Error::new(Code::Conflict, format!("the time to live of job {job} is over")));
+        }
         let lease_ms = self.settings.job_lease_ms;
         self.jobs.extend(job, now.after_ms(lease_ms));
         Ok(JobReply::Extended { lease_ms })
@@ -397,6 +402,10 @@ impl Engine {
         let goes_on = running.any(|held| is_meant(&held.job))
             || self.next_job(&kinds, |id| id <= through && self.is_wanted(id)).is_some();
         if goes_on {
+            return None;
+        }
+        // Not committed yet: it has not even begun.
+        if self.jobs.held(through).is_some_and(|held| !held.durable) {
             return None;
         }
         let stuck = self.jobs.all_held().find(|held| is_meant(&held.job));

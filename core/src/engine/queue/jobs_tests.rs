@@ -186,7 +186,7 @@ fn carry_out(step: Step, jobs: &mut Jobs, model: &mut Model) {
         }
         Step::Start => {
             let Some(id) = jobs.next_ready(&JobKind::ALL, LANES_MAX, |_| true) else { return };
-            jobs.start(id, Run { number: id, deadline_us: NO_DEADLINE_US, ack: None });
+            jobs.start(id, Run { number: id, began_us: 0, deadline_us: NO_DEADLINE_US, ack: None });
             model.held.get_mut(&id).unwrap().running = true;
         }
         Step::Fail { which, wait_us, can_be_hurried } => {

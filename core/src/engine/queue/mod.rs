@@ -63,6 +63,7 @@ impl Held {
 pub(super) struct Run {
     /// Tells this attempt from earlier ones. Of a handler's job, the lease.
     pub(super) number: u64,
+    pub(super) began_us: u64,
     /// When it counts as failed, on the monotonic clock.
     pub(super) deadline_us: u64,
     /// Of an event, the ack that answers it.

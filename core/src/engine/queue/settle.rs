@@ -60,6 +60,19 @@ impl Engine {
         }
     }
 
+    /// A message that is not whole yet is on its way: the acks of events may stand behind it.
+    pub(in crate::engine) fn put_off_acks(&mut self, now: Now) {
+        let until_us = now.after_ms(self.settings.job_ack_timeout_ms);
+        let longest_us = self.settings.transfer_timeout_ms.saturating_mul(1000);
+        let awaited = self.jobs.running().iter().filter(|(_, run)| run.ack.is_some());
+        let later = awaited.map(|(id, run)| {
+            (*id, run.deadline_us.max(until_us.min(run.began_us.saturating_add(longest_us))))
+        });
+        for (id, deadline_us) in later.collect::<Vec<_>>() {
+            self.jobs.extend(id, deadline_us);
+        }
+    }
+
     pub(super) fn handle_overdue(&mut self, now: Now, id: JobId, store: &mut dyn Store) {
         let Some(held) = self.jobs.held(id) else { return };
         let failure = match held.job.kind() {

@@ -1,9 +1,10 @@
 //! How long a job may wait, whatever the device's clock says meanwhile.
 
 use super::bench::*;
-use super::jobs::{dead_letters, enqueue, event, jobs};
+use super::jobs::{dead_letters, enqueue, event, handler, jobs, leases};
 use crate::engine::io::Input;
 use crate::engine::queue::command::{JobCommand, NewJob};
+use crate::error::Code;
 use crate::job::DeadReason;
 
 const YEARS_10_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
@@ -87,5 +88,20 @@ fn a_dead_letter_that_is_retried_has_its_whole_time_again() {
     bench.advance_ms(TTL_MS - 1);
     assert_eq!(dead_letters(&mut bench), []);
     bench.advance_ms(1);
+    assert_eq!(dead_letters(&mut bench), [(job, DeadReason::Expired)]);
+}
+
+#[test]
+fn a_lease_is_not_extended_beyond_the_time_to_live_of_its_job() {
+    let mut bench = Bench::new();
+    let job = enqueue(&mut bench, NewJob { ttl_ms: Some(Some(TTL_MS)), ..handler("upload", 1) });
+    jobs(&mut bench, JobCommand::RegisterHandlers { keys: vec!["upload".to_owned()] }).unwrap();
+    let [(_, lease)] = leases(&mut bench)[..] else { panic!("not leased") };
+    bench.advance_ms(TTL_MS - 1);
+    jobs(&mut bench, JobCommand::ExtendLease { job, lease }).unwrap();
+    bench.advance_ms(1);
+    let error = jobs(&mut bench, JobCommand::ExtendLease { job, lease }).unwrap_err();
+    assert_eq!(error.code, Code::Conflict);
+    bench.advance_ms(bench.settings.job_lease_ms);
     assert_eq!(dead_letters(&mut bench), [(job, DeadReason::Expired)]);
 }

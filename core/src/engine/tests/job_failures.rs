@@ -205,3 +205,31 @@ fn a_round_waits_for_a_lane_that_goes_on_before_its_deadline() {
     answer_event(&mut bench, &1);
     assert_eq!(round(&mut bench, request), Some((true, None)));
 }
+
+#[test]
+fn an_event_behind_a_page_that_still_comes_in_uses_up_no_attempt() {
+    let mut bench = Bench::opened();
+    let job = enqueue(&mut bench, event("a", 1));
+    let timeout_ms = bench.settings.job_ack_timeout_ms;
+    for _ in 0..4 {
+        bench.now.mono_us = bench.now.after_ms(timeout_ms);
+        let generation = bench.socket.expect("no socket");
+        bench.turn_of([Input::SocketMoved { generation, received: true }, Input::Tick]);
+        assert_eq!(attempts(&bench, job), 0);
+    }
+    answer_event(&mut bench, &1);
+    assert!(bench.engine.jobs.held(job).is_none());
+    assert!(bench.emitted.is_empty(), "it was emitted once");
+}
+
+#[test]
+fn a_round_waits_for_a_job_that_was_queued_in_the_same_turn() {
+    let mut bench = Bench::opened();
+    let command = JobCommand::Enqueue { jobs: vec![event("a", 1)] };
+    let (_, queued) = bench.command(Command::Jobs { command });
+    let (request, synced) = bench.command(Command::SyncOnce { deadline_ms: 25_000 });
+    bench.turn_of([queued, synced]);
+    assert_eq!(round(&mut bench, request), None);
+    answer_event(&mut bench, &1);
+    assert_eq!(round(&mut bench, request), Some((true, None)));
+}

@@ -5,7 +5,7 @@ use syncline_protocol::message::Page;
 
 use super::bench::*;
 use super::server_log::ServerLog;
-use crate::engine::io::{AppState, Command, ConnectionState, Input};
+use crate::engine::io::{AppState, Command, ConnectionState, Input, Network};
 use crate::transport::Message;
 
 const SILENCE_MS: u64 = PING_INTERVAL_MS + PING_TIMEOUT_MS;
@@ -155,6 +155,49 @@ fn a_page_of_which_nothing_comes_any_more_ends_the_connection() {
     assert_eq!(bench.state(), ConnectionState::Open);
     bench.advance_ms(1);
     assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn movement_that_was_seen_before_a_deadline_counts_for_all_that_is_awaited() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    bench.expect_subscribe();
+    let timeout_ms = bench.settings.request_timeout_ms;
+    move_some(&mut bench, true, timeout_ms - 1);
+    bench.advance_ms(timeout_ms - 1);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(1);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn a_request_is_put_off_by_its_own_time_and_not_by_that_of_others() {
+    let mut bench = Bench::opened();
+    let away_ms = bench.settings.foreground_check_ms;
+    bench.call(app(AppState::Background)).unwrap();
+    sleep_ms(&mut bench, away_ms);
+    bench.call(app(AppState::Active)).unwrap();
+    let probe_timeout_ms = bench.settings.probe_timeout_ms;
+    move_some(&mut bench, false, probe_timeout_ms);
+    assert_eq!(bench.state(), ConnectionState::Open);
+    bench.advance_ms(probe_timeout_ms);
+    assert_eq!(bench.state(), ConnectionState::Backoff);
+}
+
+#[test]
+fn another_route_is_not_taken_for_a_slow_one() {
+    let mut bench = Bench::opened();
+    bench.call(Command::Subscribe { room: room() }).unwrap();
+    bench.expect_subscribe();
+    bench.advance_ms(bench.settings.request_timeout_ms);
+    let network = |available| Network { available, expensive: false, kind: "wifi".to_owned() };
+    for available in [false, true] {
+        bench.call(Command::SetNetwork { network: network(available) }).unwrap();
+    }
+    bench.accept();
+    let (ack, _) = bench.expect_subscribe();
+    bench.answer(ack, &Page { more: true, ..page(vec![], 1) });
+    assert_eq!(u64::from(bench.expect_pull().1.limit), bench.settings.page_count_max);
 }
 
 #[test]

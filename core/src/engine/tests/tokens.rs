@@ -111,6 +111,19 @@ fn a_provider_that_failed_is_asked_again_later() {
 }
 
 #[test]
+fn a_token_that_cannot_be_sent_is_asked_for_again() {
+    let mut bench = Bench::new();
+    bench.start(Command::Connect);
+    refuse(&mut bench);
+    assert_eq!(requests(&bench).len(), 1);
+    let error = bench.call(set("<html>\n<h1>Welcome to our Wi-Fi</h1>")).unwrap_err();
+    assert_eq!(error.code, Code::Invalid);
+    bench.call(failed(false)).unwrap();
+    bench.advance_ms(bench.settings.token_retry_delay_ms);
+    assert_eq!(requests(&bench), [1, 2]);
+}
+
+#[test]
 fn a_late_failure_of_an_earlier_request_is_ignored() {
     let mut bench = Bench::new();
     bench.start(Command::Connect);

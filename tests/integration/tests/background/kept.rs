@@ -8,7 +8,7 @@ use syncline_ffi::json::{self, AppState};
 use syncline_integration::{PATIENCE, TestServer, token};
 use tempfile::TempDir;
 
-use crate::{Bench, ROOM, call, create, holds, open, other_device, round, silent};
+use crate::{Bench, ROOM, call, create, holds, open, other_device, refused, round, silent};
 
 #[tokio::test]
 async fn a_token_that_is_taken_back_is_forgotten_and_no_round_is_made_without_one() {
@@ -20,6 +20,8 @@ async fn a_token_that_is_taken_back_is_forgotten_and_no_round_is_made_without_on
     assert!(bench.phone.holds(old));
     call(client, json!({"type": "setToken", "token": "another"})).await;
     assert!(bench.phone.holds("another") && !bench.phone.holds(old));
+    assert_eq!(refused(client, json!({"type": "setToken", "token": "no\ntoken"})).await, "invalid");
+    assert!(bench.phone.holds("another"), "what the core refuses is not kept");
     call(client, json!({"type": "setToken", "token": null})).await;
     assert!(!bench.phone.holds("another"));
     json::close_all().await;

@@ -157,7 +157,16 @@ class SyncClient private constructor(private val core: SynclineClient, private v
       hub.turns.withLock {
         val isFirst = hub.join(room)
         joined = true
-        if (isFirst) calling { core.presenceJoin(room, state.toString()) }
+        if (isFirst) {
+          try {
+            calling { core.presenceJoin(room, state.toString()) }
+          } catch (failure: Throwable) {
+            // Before anybody else has their turn: the next who collects is the first, and announces.
+            joined = false
+            if (hub.leave(room)) quietly { core.presenceLeave(room) }
+            throw failure
+          }
+        }
       }
       emitAll(hub.membersOf(room).map { event -> event.error?.let { throw it.asException() } ?: event.members })
     } finally {
