@@ -13,7 +13,7 @@ prepare_kotlin() {
   mkdir -p "$kotlin_work/generated" "$kotlin_work/lib" "$kotlin_work/module"
   generate_bindings kotlin "$kotlin_work/generated"
   cp "$SYNCLINE_LIBRARY" "$kotlin_work/lib/"
-  cp "$module/EventRelay.kt" "$module/CoreOwner.kt" "$kotlin_work/module/"
+  cp "$module"/{EventRelay,CoreOwner,NetworkForwarder}.kt "$kotlin_work/module/"
 }
 
 # run_maven ARG...: in tests/kotlin. First without asking a registry: it is asked only for what is not here yet.

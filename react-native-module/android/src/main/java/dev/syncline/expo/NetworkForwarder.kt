@@ -16,14 +16,23 @@ internal class NetworkForwarder : ConnectivityManager.NetworkCallback() {
 
   fun start(context: Context) {
     val connectivity = context.getSystemService(ConnectivityManager::class.java) ?: return
-    // Without a network there is no callback until there is one.
-    if (connectivity.activeNetwork == null) setNetwork(false, false, "none")
-    connectivity.registerDefaultNetworkCallback(this)
-    this.connectivity = connectivity
+    try {
+      // Without a network there is no callback until there is one.
+      if (connectivity.activeNetwork == null) setNetwork(false, false, "none")
+      connectivity.registerDefaultNetworkCallback(this)
+      this.connectivity = connectivity
+    } catch (refused: RuntimeException) {
+      // To an app with too many callbacks, and at times on Android 11. Nobody would tell when there is a network.
+      setNetwork(true, false, "unknown")
+    }
   }
 
   fun stop() {
-    connectivity?.unregisterNetworkCallback(this)
+    try {
+      connectivity?.unregisterNetworkCallback(this)
+    } catch (refused: RuntimeException) {
+      // What ends with the module must end all the same.
+    }
     connectivity = null
   }
 
