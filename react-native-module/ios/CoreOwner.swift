@@ -13,9 +13,11 @@ final class CoreOwner: @unchecked Sendable {
   private var owner: ObjectIdentifier?
   private var closing: Task<Void, Never>?
 
+  /// Closes what another owner has open, whose events nobody would get any more.
   func take(_ relay: EventRelay) {
     lock.lock()
     defer { lock.unlock() }
+    if owner != nil && owner != ObjectIdentifier(relay) { close() }
     owner = ObjectIdentifier(relay)
   }
 
@@ -26,7 +28,15 @@ final class CoreOwner: @unchecked Sendable {
     guard owner == ObjectIdentifier(relay) else { return }
     owner = nil
     _ = jsonSetLogSink(level: "off", listener: nil)
-    closing = Task.detached { await jsonCloseAll() }
+    close()
+  }
+
+  /// Called under the lock.
+  private func close() {
+    closing = Task.detached { [before = closing] in
+      await before?.value
+      await jsonCloseAll()
+    }
   }
 
   /// Returns when what an earlier owner left behind is closed.

@@ -43,25 +43,41 @@ final class ModuleTests: XCTestCase {
     XCTAssertEqual(sent.all.count, before)
   }
 
-  func testAnOldModuleThatGoesLeavesAloneWhatTheNewOneUsesAndTheLastOneClosesEverything() async throws {
+  func testANewModuleClosesWhatTheOldOneHasOpenKeepsItsOwnWhenThatGoesAndIsClosedWhenItGoesItself() async throws {
     let (old, new) = (EventRelay(), EventRelay())
     CoreOwner.shared.take(old)
+    let left = try await openClient(old)
     CoreOwner.shared.take(new)
-    let reply = await jsonOpen(
-      config: #"{"url":"http://127.0.0.1:9","store":"memory","autoConnect":false}"#, listener: new)
-    guard case .number(let number)? = try Json.parse(reply)["ok"]?["client"] else { return XCTFail(reply) }
-    let queue = { await jsonCall(client: UInt64(number), command: Parcel(text: #"{"type":"queue"}"#, attachments: [])).text }
+    let client = try await openClient(new)
+    let ended = await queue(left)
+    XCTAssertTrue(ended.contains(#""closed""#), ended)
     CoreOwner.shared.leave(old)
     await CoreOwner.shared.whenClosed()
-    let open = await queue()
+    let open = await queue(client)
     XCTAssertTrue(open.hasPrefix(#"{"ok":"#), open)
 
     new.stop()
     CoreOwner.shared.leave(new)
     await CoreOwner.shared.whenClosed()
-    let closed = await queue()
+    let closed = await queue(client)
     XCTAssertTrue(closed.contains(#""closed""#), closed)
   }
+
+  private func openClient(_ relay: EventRelay) async throws -> UInt64 {
+    await CoreOwner.shared.whenClosed()
+    let reply = await jsonOpen(
+      config: #"{"url":"http://127.0.0.1:9","store":"memory","autoConnect":false}"#, listener: relay)
+    guard case .number(let number)? = try Json.parse(reply)["ok"]?["client"] else { throw NothingOpened(reply: reply) }
+    return UInt64(number)
+  }
+
+  private func queue(_ client: UInt64) async -> String {
+    await jsonCall(client: client, command: Parcel(text: #"{"type":"queue"}"#, attachments: [])).text
+  }
+}
+
+private struct NothingOpened: Error {
+  let reply: String
 }
 
 private final class Sent: @unchecked Sendable {

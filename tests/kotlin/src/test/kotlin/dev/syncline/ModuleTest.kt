@@ -81,24 +81,30 @@ class ModuleTest {
   }
 
   @Test
-  fun `an old module that goes leaves alone what the new one uses, and the last one closes everything`() = runBlocking {
+  fun `a new module closes what the old one has open, keeps its own when that goes, and is closed when it goes itself`() = runBlocking {
     val (old, new) = EventRelay() to EventRelay()
+    suspend fun open(relay: EventRelay): ULong {
+      CoreOwner.awaitClosed()
+      val reply = jsonOpen(CONFIG, relay)
+      return checkNotNull(Regex("\\d+").find(reply)) { reply }.value.toULong()
+    }
+    suspend fun queue(client: ULong) = jsonCall(client, Parcel("""{"type":"queue"}""", emptyList())).text
     CoreOwner.take(old)
+    val left = open(old)
     CoreOwner.take(new)
     val told = Channel<Unit>(Channel.UNLIMITED)
     new.start { _, _ -> told.trySend(Unit) }
-    val reply = jsonOpen(CONFIG, new)
-    val client = checkNotNull(Regex("\\d+").find(reply)) { reply }.value.toULong()
-    suspend fun queue() = jsonCall(client, Parcel("""{"type":"queue"}""", emptyList())).text
+    val client = open(new)
+    assertTrue("\"closed\"" in queue(left), queue(left))
     CoreOwner.leave(old)
     CoreOwner.awaitClosed()
-    assertTrue(queue().startsWith("""{"ok":"""), queue())
+    assertTrue(queue(client).startsWith("""{"ok":"""), queue(client))
     jsonCall(client, Parcel("""{"type":"watch","room":"list:1","collection":"tasks"}""", emptyList()))
     withTimeout(PATIENCE) { told.receive() }
 
     new.stop()
     CoreOwner.leave(new)
     CoreOwner.awaitClosed()
-    assertTrue("\"closed\"" in queue(), queue())
+    assertTrue("\"closed\"" in queue(client), queue(client))
   }
 }

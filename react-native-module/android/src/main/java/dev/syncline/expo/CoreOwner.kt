@@ -19,7 +19,9 @@ internal object CoreOwner {
   private var owner: EventRelay? = null
   private var closing: Job? = null
 
+  /** Closes what another owner has open, whose events nobody would get any more. */
   fun take(relay: EventRelay) = synchronized(lock) {
+    if (owner != null && owner !== relay) close()
     owner = relay
   }
 
@@ -28,7 +30,16 @@ internal object CoreOwner {
     if (owner !== relay) return@synchronized
     owner = null
     jsonSetLogSink("off", null)
-    closing = scope.launch { jsonCloseAll() }
+    close()
+  }
+
+  /** Called under the lock. */
+  private fun close() {
+    val before = closing
+    closing = scope.launch {
+      before?.join()
+      jsonCloseAll()
+    }
   }
 
   /** Returns when what an earlier owner left behind is closed. */
