@@ -19,6 +19,8 @@ interface JoinedRoom {
   readonly namespace: string | undefined;
   readonly room: string;
   joins: number;
+  /** Of these, those that the core has not answered: what is opened again does not repeat them. */
+  asked: number;
 }
 
 export function isPattern(event: string): boolean {
@@ -80,29 +82,46 @@ export class SocketHub {
   }
 
   async join(namespace: string | undefined, room: string): Promise<boolean> {
-    const { joined } = await (await this.#channel()).call({ type: 'joinRoom', room, ...named(namespace) });
     const key = JSON.stringify([namespace, room]);
-    const entry = this.#rooms.get(key) ?? { namespace, room, joins: 0 };
+    const channel = await this.#channel();
+    // Before the answer: a `leave` that comes meanwhile takes this one back.
+    const entry = this.#rooms.get(key) ?? { namespace, room, joins: 0, asked: 0 };
     this.#rooms.set(key, entry);
     entry.joins += 1;
-    return joined;
+    entry.asked += 1;
+    try {
+      return (await channel.call({ type: 'joinRoom', room, ...named(namespace) })).joined;
+    } catch (error) {
+      if (this.#rooms.get(key) === entry) this.#takeBack(key);
+      throw error;
+    } finally {
+      entry.asked -= 1;
+    }
   }
 
   async leave(namespace: string | undefined, room: string): Promise<void> {
-    const key = JSON.stringify([namespace, room]);
-    const entry = this.#rooms.get(key);
-    if (entry) {
-      entry.joins -= 1;
-      if (entry.joins === 0) this.#rooms.delete(key);
+    let channel: Channel;
+    try {
+      channel = await this.#channel();
+    } finally {
+      // After what was asked for before.
+      this.#takeBack(JSON.stringify([namespace, room]));
     }
-    await (await this.#channel()).call({ type: 'leaveRoom', room, ...named(namespace) });
+    await channel.call({ type: 'leaveRoom', room, ...named(namespace) });
+  }
+
+  #takeBack(key: string): void {
+    const entry = this.#rooms.get(key);
+    if (!entry) return;
+    entry.joins -= 1;
+    if (entry.joins === 0) this.#rooms.delete(key);
   }
 
   /** The client was opened: what is listened to and joined is asked for again. */
   attach(channel: Channel): void {
     this.#topics.attach();
-    for (const { namespace, room, joins } of this.#rooms.values()) {
-      for (let count = 0; count < joins; count += 1) {
+    for (const { namespace, room, joins, asked } of this.#rooms.values()) {
+      for (let count = asked; count < joins; count += 1) {
         channel.call({ type: 'joinRoom', room, ...named(namespace) }).catch((error: unknown) => {
           this.#report(asSynclineError(error));
         });

@@ -1,5 +1,5 @@
 import { createSocket, createSyncClient, onEntity } from '../../src/index.ts';
-import { deferred, ScriptedHost, turn } from '../support/scripted-host.ts';
+import { deferred, Refusal, ScriptedHost, turn } from '../support/scripted-host.ts';
 
 function setUp(answer?: ConstructorParameters<typeof ScriptedHost>[0]) {
   const host = new ScriptedHost(answer);
@@ -67,6 +67,38 @@ it('listens again when the client is opened again, and joins its rooms again', a
   const told = host.calls.filter(({ command }) => ['on', 'joinRoom'].includes(command.type));
   const each = told.map(({ client: number, command }) => `${number} ${command.type}`);
   expect(each.sort()).toEqual(['1 joinRoom', '1 on', '2 joinRoom', '2 on']);
+});
+
+it('joins no room again that was left before the core had answered, or was refused', async () => {
+  const refusal = { code: 'forbidden' as const, message: 'no', retry: 'never' as const };
+  const { client, host } = setUp((command) => {
+    if (command.type === 'joinRoom' && command.room === 'refused') throw new Refusal(refusal);
+    return undefined;
+  });
+  const refused = expect(client.socket.joinRoom('refused')).rejects.toMatchObject({ code: 'forbidden' });
+  await Promise.all([client.socket.joinRoom('r'), client.socket.leaveRoom('r'), refused]);
+  expect(host.told('joinRoom', 'leaveRoom')).toHaveLength(3);
+  await client.close();
+  await client.open();
+  await turn();
+  expect(host.told('joinRoom', 'leaveRoom')).toHaveLength(3);
+});
+
+it('does not repeat a join that failed as the client was closed', async () => {
+  const held = deferred<undefined>();
+  const { client, host } = setUp(async ({ type }, number) => {
+    if (type !== 'joinRoom' || number > 1) return undefined;
+    await held.promise;
+    throw new Refusal({ code: 'closed', message: 'closed', retry: 'never' });
+  });
+  const joining = expect(client.socket.joinRoom('r')).rejects.toMatchObject({ code: 'closed' });
+  await turn();
+  await client.close();
+  await client.open();
+  held.resolve(undefined);
+  await joining;
+  await turn();
+  expect(host.told('joinRoom')).toHaveLength(1);
 });
 
 it('hears an event once, by the beginning of its name, or until off', async () => {
