@@ -14,7 +14,7 @@ use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use syncline::engine::io::Network;
 use syncline::logging::{self, LogLevel, LogLine};
-use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event, Secret};
+use syncline::{Client, ClientConfig, Code, Command, Error, ErrorBody, Event};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::background::{self, Followed, Note, Record};

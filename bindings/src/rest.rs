@@ -11,8 +11,16 @@ use tokio::sync::watch;
 use crate::background;
 use crate::cancel::CancelHandle;
 
-/// The handles of those that have a connection, or try for one.
-static BUSY: Lazy<watch::Sender<BTreeSet<u64>>> = Lazy::new(watch::Sender::default);
+/// What clients need time for, by their handles.
+static BUSY: Lazy<watch::Sender<BTreeSet<(u64, Need)>>> = Lazy::new(watch::Sender::default);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// There is a connection, or it is tried for.
+    Connection,
+    /// A write or a job is under way, which may be a request that needs no such connection.
+    Queue,
+}
 
 /// What is known of one client; forgotten with it.
 pub(crate) struct Activity {
@@ -25,36 +33,41 @@ impl Activity {
     }
 
     pub(crate) fn note(&self, events: &[Event]) {
-        let states = events.iter().filter_map(|event| match event {
-            Event::Connection { status } => Some(status.state),
-            _ => None,
-        });
-        let Some(state) = states.last() else { return };
-        self.set_busy(match state {
-            ConnectionState::Connecting | ConnectionState::Open | ConnectionState::Backoff => true,
-            ConnectionState::Idle
-            | ConnectionState::Suspended
-            | ConnectionState::Offline
-            | ConnectionState::Unauthorized
-            | ConnectionState::Closed => false,
-        });
+        for event in events {
+            match event {
+                Event::Connection { status } => self.set_busy(Need::Connection, is_connected(status.state)),
+                Event::Queue { status } => self.set_busy(Need::Queue, status.processing),
+                _ => {}
+            }
+        }
     }
 
-    fn set_busy(&self, is_busy: bool) {
-        BUSY.send_if_modified(
-            |busy| if is_busy { busy.insert(self.client) } else { busy.remove(&self.client) },
-        );
+    fn set_busy(&self, need: Need, is_busy: bool) {
+        let entry = (self.client, need);
+        BUSY.send_if_modified(|busy| if is_busy { busy.insert(entry) } else { busy.remove(&entry) });
+    }
+}
+
+fn is_connected(state: ConnectionState) -> bool {
+    match state {
+        ConnectionState::Connecting | ConnectionState::Open | ConnectionState::Backoff => true,
+        ConnectionState::Idle
+        | ConnectionState::Suspended
+        | ConnectionState::Offline
+        | ConnectionState::Unauthorized
+        | ConnectionState::Closed => false,
     }
 }
 
 impl Drop for Activity {
     fn drop(&mut self) {
-        self.set_busy(false);
+        self.set_busy(Need::Connection, false);
+        self.set_busy(Need::Queue, false);
     }
 }
 
-/// Returns when no client of the façade has a connection or tries for one, as in the background after `backgroundGraceMs`, and
-/// the device keeps what rounds in the background need. Sooner if `cancel` is cancelled.
+/// Returns when no client of the façade has a connection or tries for one, as in the background after `backgroundGraceMs`, none
+/// has a write or a job under way, and the device keeps what rounds in the background need. Sooner if `cancel` is cancelled.
 #[uniffi::export]
 pub async fn json_at_rest(cancel: Arc<CancelHandle>) {
     background::settle();

@@ -42,11 +42,15 @@ enum BackgroundTask {
     guard isPermitted else {
       throw DeviceError.Failed(reason: "Info.plist does not permit the background task \(refresh)")
     }
-    for identifier in permitted {
-      let request = request(for: identifier)
-      request.earliestBeginDate = Date(timeIntervalSinceNow: seconds)
-      try BGTaskScheduler.shared.submit(request)
+    let results = permitted.map { identifier in
+      Result {
+        let request = request(for: identifier)
+        request.earliestBeginDate = Date(timeIntervalSinceNow: seconds)
+        try BGTaskScheduler.shared.submit(request)
+      }
     }
+    // One that the system does not take is not in the way of the others.
+    for result in results { try result.get() }
   }
 
   private static func request(for identifier: String) -> BGTaskRequest {

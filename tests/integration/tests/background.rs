@@ -295,6 +295,27 @@ async fn the_clients_are_at_rest_when_the_grace_in_the_background_is_over() {
 }
 
 #[tokio::test]
+async fn a_client_whose_request_is_under_way_is_not_at_rest_though_it_has_no_connection() {
+    let bench = Bench::new().await;
+    let (listener, url) = silent();
+    let mut options = bench.options(&url);
+    options["autoConnect"] = json!(false);
+    let client = open(&options).await;
+    let job = json!({"request": {"method": "POST", "url": "/photos"}});
+    call(client, json!({"type": "jobs", "command": {"type": "enqueue", "jobs": [{"work": job}]}})).await;
+    let (_listener, server) = until_dialed(listener).await;
+    let is_busy = async {
+        while json_at_rest(CancelHandle::new()).now_or_never().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_busy).await.expect("at rest while a request is under way");
+    drop(server);
+    json::close_all().await;
+    tokio::time::timeout(PATIENCE, json_at_rest(CancelHandle::new())).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_is_open_does_the_round_itself_and_stays_open() {
     let bench = Bench::new().await;
     let data = TempDir::new().unwrap();

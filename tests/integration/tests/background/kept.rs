@@ -45,6 +45,20 @@ async fn a_client_that_is_opened_without_the_option_is_forgotten() {
 }
 
 #[tokio::test]
+async fn rounds_that_the_system_did_not_take_are_asked_for_again_at_the_next_start() {
+    let bench = Bench::new().await;
+    let (_listener, url) = silent();
+    let options = bench.options(&url);
+    open(&options).await;
+    json::close_all().await;
+    // As where the user has switched them off, and on again.
+    *bench.phone.every_ms.lock().unwrap() = None;
+    open(&options).await;
+    assert_eq!(*bench.phone.every_ms.lock().unwrap(), Some(3_600_000));
+    json::close_all().await;
+}
+
+#[tokio::test]
 async fn a_start_whose_get_token_has_no_answer_keeps_the_token_and_the_rooms_of_the_rounds() {
     let bench = Bench::new().await;
     let (data, bobs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
