@@ -70,7 +70,7 @@ it('listens again when the client is opened again, and joins its rooms again', a
 });
 
 it('joins no room again that was left before the core had answered, or was refused', async () => {
-  const refusal = { code: 'forbidden' as const, message: 'no', retry: 'never' as const };
+  const refusal = { code: 'forbidden' as const, message: 'no', retryable: false, retry: 'never' as const };
   const { client, host } = setUp((command) => {
     if (command.type === 'joinRoom' && command.room === 'refused') throw new Refusal(refusal);
     return undefined;
@@ -89,7 +89,7 @@ it('does not repeat a join that failed as the client was closed', async () => {
   const { client, host } = setUp(async ({ type }, number) => {
     if (type !== 'joinRoom' || number > 1) return undefined;
     await held.promise;
-    throw new Refusal({ code: 'closed', message: 'closed', retry: 'never' });
+    throw new Refusal({ code: 'closed', message: 'closed', retryable: false, retry: 'never' });
   });
   const joining = expect(client.socket.joinRoom('r')).rejects.toMatchObject({ code: 'closed' });
   await turn();
