@@ -4,8 +4,9 @@ import Foundation
   import Syncline
 #endif
 
-let eventsName = "onEvents"
-let logName = "onLog"
+// Not the names of others: React Native passes an event to every module that declares one of its name.
+let eventsName = "onSynclineEvents"
+let logName = "onSynclineLog"
 
 extension Parcel {
   /// As JavaScript gets it, where `Data` is a `Uint8Array`.

@@ -16,7 +16,8 @@ export interface SynclineModule {
   defaultDirectory(name: string): string;
   isBackgroundPermitted(): boolean;
   setLogSink(level: string, isWanted: boolean): string;
-  addListener: Listen<'onEvents', { client: number } & Parcel> & Listen<'onLog', { lines: string }>;
+  addListener: Listen<'onSynclineEvents', { client: number } & Parcel> &
+    Listen<'onSynclineLog', { lines: string }>;
 }
 
 let host: Host | null = null;
@@ -48,13 +49,13 @@ function adapt(module: SynclineModule): Host {
       log?.remove();
       log =
         sink &&
-        module.addListener('onLog', ({ lines }) => {
+        module.addListener('onSynclineLog', ({ lines }) => {
           sink(lines);
         });
       return module.setLogSink(level, sink !== null);
     },
     addEventsListener(listener) {
-      const subscription = module.addListener('onEvents', ({ client, ...events }) => {
+      const subscription = module.addListener('onSynclineEvents', ({ client, ...events }) => {
         listener(client, events);
       });
       return () => {

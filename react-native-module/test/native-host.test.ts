@@ -24,11 +24,11 @@ beforeAll(() => {
     call: (client: number, text: string, attachments: Parcel['attachments']) =>
       world.devices.host.call(client, { text, attachments }),
     addListener(event: string, listener: (payload: object) => void) {
-      if (event === 'onLog') {
+      if (event === 'onSynclineLog') {
         toLog.add(listener);
         return { remove: () => toLog.delete(listener) };
       }
-      expect(event).toBe('onEvents');
+      expect(event).toBe('onSynclineEvents');
       return {
         remove: world.devices.host.addEventsListener((client, events) => {
           listener({ client, ...events });

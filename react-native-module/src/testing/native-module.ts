@@ -29,10 +29,10 @@ export const nativeModule: SynclineModule = {
   isBackgroundPermitted: () => false,
   setLogSink: () => fakeDevice.setLogSink(),
   addListener(
-    event: 'onEvents' | 'onLog',
+    event: 'onSynclineEvents' | 'onSynclineLog',
     listener: (payload: { client: number; lines: string } & Parcel) => void,
   ) {
-    if (event === 'onLog') return { remove: () => undefined };
+    if (event === 'onSynclineLog') return { remove: () => undefined };
     const remove = fakeDevice.addEventsListener((client, events) => {
       listener({ client, ...events, lines: '' });
     });

@@ -14,7 +14,7 @@ final class ModuleTests: XCTestCase {
     relay.onEvents(client: 7, events: Parcel(text: "[1]", attachments: [Data([0, 255])]))
     relay.onLines(lines: "[2]")
     let (event, body) = try XCTUnwrap(sent.all.first)
-    XCTAssertEqual(event, "onEvents")
+    XCTAssertEqual(event, "onSynclineEvents")
     XCTAssertEqual(body["client"] as? Int, 7)
     XCTAssertEqual(body["text"] as? String, "[1]")
     XCTAssertEqual(body["attachments"] as? [Data], [Data([0, 255])])

@@ -34,9 +34,9 @@ class ModuleTest {
     relay.onEvents(7uL, Parcel("[1]", listOf(byteArrayOf(0, -1))))
     relay.onLines("[2]")
     val (event, body) = sent.first()
-    assertEquals(listOf<Any?>("onEvents", 7.0, "[1]"), listOf(event, body["client"], body["text"]))
+    assertEquals(listOf<Any?>("onSynclineEvents", 7.0, "[1]"), listOf(event, body["client"], body["text"]))
     assertContentEquals(byteArrayOf(0, -1), (body.getValue("attachments") as List<*>).single() as ByteArray)
-    assertEquals<Any>("onLog" to mapOf("lines" to "[2]"), sent.last())
+    assertEquals<Any>("onSynclineLog" to mapOf("lines" to "[2]"), sent.last())
   }
 
   @Test

@@ -4,8 +4,9 @@ import dev.syncline.core.JsonListener
 import dev.syncline.core.JsonLogListener
 import dev.syncline.core.Parcel
 
-internal const val EVENTS = "onEvents"
-internal const val LOG = "onLog"
+// Not the names of others: React Native passes an event to every module that declares one of its name.
+internal const val EVENTS = "onSynclineEvents"
+internal const val LOG = "onSynclineLog"
 
 /** As JavaScript gets it, where a `ByteArray` is a `Uint8Array`. */
 internal val Parcel.body: Map<String, Any>
