@@ -14,13 +14,20 @@ final class EventHub: ClientListener, @unchecked Sendable {
   private let listeners = Followers<ClientEvent>()
   private var closed = false
 
+  /// What came before anybody listened, such as that a token is needed: for the first who does. Nil from then on.
+  private var early: [ClientEvent]? = []
+  private static let earlyMax = 256
+
   /// Watches that are beginning, and what came for watches nobody has claimed meanwhile.
   private var beginning = 0
   private var unclaimed: [ClientEvent] = []
 
   func onEvents(events: [ClientEvent]) {
-    lock.locked { events.forEach(take) }
-    events.forEach(listeners.yield)
+    let now = lock.locked { () -> [ClientEvent] in
+      events.forEach(take)
+      return events.filter { !keepEarly($0) }
+    }
+    now.forEach(listeners.yield)
   }
 
   private func take(_ event: ClientEvent) {
@@ -36,6 +43,19 @@ final class EventHub: ClientListener, @unchecked Sendable {
       keep(event)
     default: break
     }
+  }
+
+  /// Whether it waits for the first who listens; what a stream of its own shows does not.
+  private func keepEarly(_ event: ClientEvent) -> Bool {
+    guard var kept = early else { return false }
+    switch event {
+    case .connection, .queue, .progress, .presence, .rows, .room: return false
+    default: break
+    }
+    if kept.count == Self.earlyMax { kept.removeFirst() }
+    kept.append(event)
+    early = kept
+    return true
   }
 
   private func keep(_ event: ClientEvent) {
@@ -118,10 +138,14 @@ final class EventHub: ClientListener, @unchecked Sendable {
     }
   }
 
-  /// Everything that comes; who falls behind by more than `kept` misses the oldest.
+  /// Everything that comes, for the first also what came before; who falls behind by more than `kept` misses the oldest.
   func events(kept: Int) -> AsyncStream<ClientEvent> {
     AsyncStream(bufferingPolicy: .bufferingNewest(kept)) { continuation in
-      listeners.add(continuation)
+      lock.locked {
+        early?.forEach { continuation.yield($0) }
+        early = nil
+        listeners.add(continuation)
+      }
     }
   }
 

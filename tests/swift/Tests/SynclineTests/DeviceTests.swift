@@ -141,6 +141,14 @@ final class DeviceTests: ServerTestCase {
     try await a.close()
   }
 
+  func testATokenThatIsNeededWhileTheClientOpensIsToldToTheFirstWhoListens() async throws {
+    let options = ClientOptions(url: server.url, directory: nil, token: nil, autoConnect: true)
+    let a = try await SyncClient.open(options)
+    _ = try await first(of: a.connection) { $0.reason?.code == "no_auth_token" }
+    _ = try await first(of: a.events()) { if case .tokenNeeded = $0 { true } else { false } }
+    try await a.close()
+  }
+
   func testPresenceIsUpdatedAndEnds() async throws {
     let a = try await open("a")
     let b = try await open("b")

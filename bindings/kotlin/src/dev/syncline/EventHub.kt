@@ -12,10 +12,10 @@ import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
-import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.flow.emptyFlow
 import kotlinx.coroutines.flow.filterNotNull
 import kotlinx.coroutines.flow.mapNotNull
+import kotlinx.coroutines.flow.onSubscription
 import kotlinx.coroutines.flow.takeWhile
 import kotlinx.coroutines.sync.Mutex
 
@@ -29,7 +29,13 @@ internal class EventHub : ClientListener {
 
   /** Whoever falls behind by more than these misses the oldest; what lasts is in the states. */
   private val all = MutableSharedFlow<ClientEvent>(0, EVENTS_KEPT, BufferOverflow.DROP_OLDEST)
-  val events = all.asSharedFlow()
+
+  /** What came before anybody listened, such as that a token is needed: for the first who does. Null from then on. */
+  private var early: ArrayDeque<ClientEvent>? = ArrayDeque()
+  val events = all.onSubscription {
+    val missed = synchronized(lock) { early.also { early = null } }
+    missed?.forEach { emit(it) }
+  }
 
   private val lock = Any()
   private val live = HashMap<ULong, LiveRows>()
@@ -45,8 +51,11 @@ internal class EventHub : ClientListener {
 
   override fun onEvents(events: List<ClientEvent>) {
     for (event in events) {
-      synchronized(lock) { take(event) }
-      all.tryEmit(event)
+      val isKept = synchronized(lock) {
+        take(event)
+        keepEarly(event)
+      }
+      if (!isKept) all.tryEmit(event)
     }
   }
 
@@ -63,6 +72,18 @@ internal class EventHub : ClientListener {
       }
       else -> Unit
     }
+  }
+
+  /** Whether it waits for the first who listens; what a flow of its own shows does not. */
+  private fun keepEarly(event: ClientEvent): Boolean {
+    val kept = early ?: return false
+    when (event) {
+      is ClientEvent.Connection, is ClientEvent.Queue, is ClientEvent.Progress -> return false
+      is ClientEvent.Presence, is ClientEvent.Rows, is ClientEvent.Room -> return false
+      else -> Unit
+    }
+    if (kept.size == EVENTS_KEPT) kept.removeFirst()
+    return kept.add(event)
   }
 
   private fun keep(event: ClientEvent) {

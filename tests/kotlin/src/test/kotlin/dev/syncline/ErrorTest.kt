@@ -1,6 +1,7 @@
 package dev.syncline
 
 import dev.syncline.core.CancelHandle
+import dev.syncline.core.ClientEvent
 import dev.syncline.core.RetryClass
 import dev.syncline.core.State
 import java.net.InetAddress
@@ -26,6 +27,13 @@ class ErrorTest : Fixture() {
     assertEquals(RetryClass.AFTER_AUTH, refused.retry)
     a.setToken(server.token("ada"))
     a.connect()
+  }
+
+  @Test
+  fun `a token that is needed while the client opens is told to the first who listens`() = scenario {
+    val a = open(options("a", token = null))
+    a.connection.until { it.reason?.code == "no_auth_token" }
+    a.events.until { it is ClientEvent.TokenNeeded }
   }
 
   @Test
