@@ -105,8 +105,9 @@ use_stub_tools() {
   unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER
   use_build_std "$rust_sources"
   # ring compiles without the headers of a C library.
-  local no_libc="-nostdlibinc -isystem $phone_stubs/include -DRING_CORE_NOSTDLIBINC=1 -D__MM_MALLOC_H=1"
-  local target
+  local no_libc target
+  no_libc="-nostdlibinc -isystem $(printf '%q' "$phone_stubs/include") -DRING_CORE_NOSTDLIBINC=1 -D__MM_MALLOC_H=1"
+  export CC_SHELL_ESCAPED_FLAGS=1
   for target in "${ios_targets[@]}"; do
     target="${target//-/_}"
     export "CC_$target=clang-$LLVM" "AR_$target=llvm-ar-$LLVM" "CFLAGS_$target=$no_libc"
@@ -119,14 +120,19 @@ use_build_std() {
   export RUSTC_BOOTSTRAP=1
   # shellcheck disable=SC2034,SC2054
   build_std=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind,optimize_for_size)
-  # Where a panic was raised is told nowhere on a phone: what catches it passes on its message.
-  RUSTFLAGS="${RUSTFLAGS-} -Zlocation-detail=none"
-  # Events of the log name their source. Where that lay concerns nobody.
-  local folder
-  for folder in "$1" "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
-    RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$folder/="
+  # Whose separator is in no folder's name, where RUSTFLAGS has a space.
+  local separator=$'\x1f' flag folder
+  # shellcheck disable=SC2086 # Words, as cargo reads them.
+  [[ -n "${CARGO_ENCODED_RUSTFLAGS-}" ]] || for flag in ${RUSTFLAGS-}; do
+    CARGO_ENCODED_RUSTFLAGS="${CARGO_ENCODED_RUSTFLAGS-}${CARGO_ENCODED_RUSTFLAGS:+$separator}$flag"
   done
-  export RUSTFLAGS
+  # Where a panic was raised is told nowhere on a phone: what catches it passes on its message.
+  CARGO_ENCODED_RUSTFLAGS="${CARGO_ENCODED_RUSTFLAGS-}${CARGO_ENCODED_RUSTFLAGS:+$separator}-Zlocation-detail=none"
+  # Events of the log name their source. Where that lay concerns nobody.
+  for folder in "$1" "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    CARGO_ENCODED_RUSTFLAGS+="$separator--remap-path-prefix=$folder/="
+  done
+  export CARGO_ENCODED_RUSTFLAGS
 }
 
 # use_stub_sdk TARGET: the SDK for an iOS target. That it is set keeps rustc and cc from asking xcrun.
