@@ -43,7 +43,7 @@ final class ModuleTests: XCTestCase {
     XCTAssertEqual(sent.all.count, before)
   }
 
-  func testANewModuleClosesWhatTheOldOneHasOpenKeepsItsOwnWhenThatGoesAndIsClosedWhenItGoesItself() async throws {
+  func testANewModuleClosesWhatTheOldOneHadOpenAndKeepsWhatIsItsOwnUntilItGoesItself() async throws {
     let (old, new) = (EventRelay(), EventRelay())
     CoreOwner.shared.take(old)
     let left = try await openClient(old)

@@ -81,7 +81,7 @@ class ModuleTest {
   }
 
   @Test
-  fun `a new module closes what the old one has open, keeps its own when that goes, and is closed when it goes itself`() = runBlocking {
+  fun `a new module closes what the old one had open, and keeps what is its own until it goes itself`() = runBlocking {
     val (old, new) = EventRelay() to EventRelay()
     suspend fun open(relay: EventRelay): ULong {
       CoreOwner.awaitClosed()
