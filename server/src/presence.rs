@@ -59,6 +59,8 @@ pub struct Roster {
     connections: BTreeMap<ConnectionId, Connection>,
     rooms: BTreeMap<Room, Inside>,
     users: BTreeMap<String, BTreeSet<ConnectionId>>,
+    /// How many of this node's own connections each user has.
+    local_users: BTreeMap<String, usize>,
     /// The connections of each client.
     clients: BTreeSet<(ClientId, ConnectionId)>,
     members: BTreeMap<Room, BTreeMap<ClientId, Present>>,
@@ -107,6 +109,7 @@ impl Roster {
             connections: BTreeMap::new(),
             rooms: BTreeMap::new(),
             users: BTreeMap::new(),
+            local_users: BTreeMap::new(),
             clients: BTreeSet::new(),
             members: BTreeMap::new(),
             untold: Untold::default(),
@@ -117,10 +120,23 @@ impl Roster {
         }
     }
 
+    /// Adds a connection of this node.
     pub fn connect(&mut self, id: ConnectionId, user: &str, client: Option<ClientId>, now_ms: u64) {
+        self.add(id, user, client, None, now_ms);
+        *self.local_users.entry(user.to_owned()).or_default() += 1;
+    }
+
+    fn add(
+        &mut self,
+        id: ConnectionId,
+        user: &str,
+        client: Option<ClientId>,
+        home: Option<Home>,
+        now_ms: u64,
+    ) {
         let connection = Connection {
             user: user.to_owned(),
-            home: None,
+            home,
             client,
             rooms: BTreeSet::new(),
             unseen: BTreeSet::new(),
@@ -176,8 +192,9 @@ impl Roster {
             self.remove_from_room(id, room);
         }
         let Some(connection) = self.connections.remove(&id) else { return Vec::new() };
-        if let Some(home) = connection.home {
-            self.forget_home(home);
+        match connection.home {
+            Some(home) => self.forget_home(home),
+            None => self.forget_local(&connection.user),
         }
         rooms.retain(|room| !connection.unseen.contains(room));
         if let Some(client) = connection.client {
@@ -192,6 +209,15 @@ impl Roster {
         self.tell_lost_sight(&connection.user, &rooms)
     }
 
+    /// One of this node's own connections of a user is gone.
+    fn forget_local(&mut self, user: &str) {
+        let Some(count) = self.local_users.get_mut(user) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.local_users.remove(user);
+        }
+    }
+
     /// Connections of this node that are open.
     pub fn connection_count(&self) -> usize {
         self.connections.len() - self.deadlines.ghosts() - self.remote_count()
@@ -204,9 +230,6 @@ impl Roster {
 
     /// Users who are online by a connection of this node.
     pub fn user_count(&self) -> usize {
-        if self.remotes.is_empty() {
-            return self.users.len();
-        }
-        self.users.values().filter(|ids| ids.iter().any(|id| self.is_local(*id))).count()
+        self.local_users.len()
     }
 }

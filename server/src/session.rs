@@ -101,12 +101,13 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
     };
     drop(ended);
     match end {
-        End::Gone => {}
-        End::Moved => session.cut(),
+        // A transport without a session would be counted by nothing.
+        End::Gone | End::Moved => session.cut(),
         End::Dismissed(reason) => {
             operate.metrics.disconnect(reason);
             tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
             session.dismiss().await;
+            session.cut_soon();
         }
     }
 }
@@ -449,6 +450,16 @@ impl Session {
     /// Ends the transport, after which a client connects again by itself.
     fn cut(&self) {
         self.line.cut();
+    }
+
+    /// Ends the transport when the client has had the time to read why, and to end it itself.
+    fn cut_soon(&self) {
+        let line = Arc::clone(&self.line);
+        let patience = Duration::from_millis(self.shared.connection.send_timeout_ms);
+        tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            line.cut();
+        });
     }
 
     /// Disconnects. A client that does not even read that is left to the ping timeout.

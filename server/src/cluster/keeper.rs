@@ -1,6 +1,7 @@
 //! What the storage is asked for: changes that are missing, and where logs end. The storage is the truth; what nodes tell
 //! each other only spares asking it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -99,11 +100,13 @@ impl Cluster {
             let rooms: Vec<Room> = self.rooms().open.keys().cloned().collect();
             failed = false;
             for rooms in rooms.chunks(HEADS_AT_ONCE) {
+                let before = self.delivered(rooms);
                 match shared.storage.heads(rooms.to_vec()).await {
                     Ok(heads) => {
                         for (room, head) in heads {
+                            let before = before.get(&room).copied();
                             self.advance(&room, |order, now_ms, patience| {
-                                order.compare(&room, head, now_ms, patience)
+                                order.compare(&room, head, before, now_ms, patience)
                             });
                         }
                     }
@@ -114,5 +117,11 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    fn delivered(&self, rooms: &[Room]) -> HashMap<Room, u64> {
+        let all = self.rooms();
+        let delivered = |room: &Room| Some((room.clone(), all.open.get(room)?.order.delivered()?));
+        rooms.iter().filter_map(delivered).collect()
     }
 }

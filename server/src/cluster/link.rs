@@ -58,6 +58,7 @@ impl Cluster {
                 self.heard.notify_waiters();
                 // Nobody is told any more what waited.
                 while sending.try_recv().is_ok() {}
+                self.drained.notify_waiters();
                 let now_ms = self.now_ms();
                 let down_since_ms = *down_since_ms.get_or_insert(now_ms);
                 tracing::warn!(%error, "the other nodes cannot be reached");
@@ -111,7 +112,14 @@ impl Cluster {
     }
 
     async fn listen(&self, shared: &Shared, mut stream: PubSubStream) -> LinkError {
-        while let Some(message) = stream.next().await {
+        // It hears its own beats as well: where even these do not come, the connection is dead.
+        let patience = Duration::from_millis(self.config.lease_ms);
+        loop {
+            let message = match tokio::time::timeout(patience, stream.next()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => return LinkError::Closed,
+                Err(silence) => return silence.into(),
+            };
             match decode(message.get_payload_bytes()) {
                 Ok(envelope) => {
                     self.until_space().await;
@@ -120,7 +128,6 @@ impl Cluster {
                 Err(error) => tracing::warn!(%error, "what another node said is not understood"),
             }
         }
-        LinkError::Closed
     }
 
     async fn speak(
@@ -135,6 +142,7 @@ impl Cluster {
                 // The sender is a field of this cluster's: it outlives this.
                 return LinkError::Closed;
             }
+            self.drained.notify_waiters();
             let mut pipeline = redis::pipe();
             for next in batch.drain(..) {
                 match next {
@@ -171,6 +179,7 @@ impl Cluster {
             let mut rooms = self.rooms();
             rooms.open.values_mut().for_each(|open| open.is_heard = false);
             rooms.changed = rooms.open.keys().cloned().collect();
+            rooms.unplaced.clear();
         }
         self.up.store(true, Ordering::Relaxed);
         tracing::info!(node = %self.node, "the other nodes can be reached");
@@ -204,6 +213,7 @@ impl Cluster {
         let patience = Duration::from_millis(self.config.response_timeout_ms);
         if !left.is_empty() {
             tokio::time::timeout(patience, sink.unsubscribe(&left[..])).await??;
+            self.offer_places(left.len());
         }
         // A room that was closed and opened again has begun anew.
         let space = self.config.rooms_max.saturating_sub(subscribed.len());
@@ -211,6 +221,9 @@ impl Cluster {
         opened.retain(|room| {
             let fits = subscribed.contains(room) || beyond < space;
             beyond += usize::from(!subscribed.contains(room));
+            if !fits {
+                self.rooms().unplaced.insert(room.clone());
+            }
             fits
         });
         if opened.is_empty() {
@@ -233,6 +246,17 @@ impl Cluster {
         }
         self.heard.notify_waiters();
         Ok(())
+    }
+
+    /// So many rooms are heard no longer: as many of those that wait for a place are looked at again.
+    fn offer_places(&self, count: usize) {
+        self.change_rooms(|rooms| {
+            let next: Vec<Room> = rooms.unplaced.iter().take(count).cloned().collect();
+            for room in next {
+                rooms.unplaced.remove(&room);
+                rooms.changed.insert(room);
+            }
+        });
     }
 
     /// Renews this node's lease, and looks after those of the others.

@@ -62,6 +62,8 @@ pub(crate) struct Cluster {
     /// Woken when another node has revoked something.
     revoked: Notify,
     outbox: mpsc::Sender<Sending>,
+    /// Woken when something was taken out of it.
+    drained: Notify,
     /// Taken by [`run`](Self::run).
     sending: Mutex<Option<mpsc::Receiver<Sending>>>,
     up: AtomicBool,
@@ -73,6 +75,8 @@ struct Rooms {
     open: HashMap<Room, OpenRoom>,
     /// Opened or closed since the link last looked.
     changed: HashSet<Room>,
+    /// Open ones that are not heard, because there are too many.
+    unplaced: HashSet<Room>,
     /// Open ones in which something is missing.
     gapped: HashSet<Room>,
 }
@@ -142,6 +146,7 @@ impl Cluster {
             overflowed: Notify::new(),
             revoked: Notify::new(),
             outbox,
+            drained: Notify::new(),
             sending: Mutex::new(Some(sending)),
             up: AtomicBool::new(false),
             peers: Mutex::default(),
@@ -184,6 +189,7 @@ impl Cluster {
                 Effect::Closed(room) => self.change_rooms(|rooms| {
                     rooms.open.remove(&room);
                     rooms.gapped.remove(&room);
+                    rooms.unplaced.remove(&room);
                     rooms.changed.insert(room);
                 }),
                 Effect::Report(report) => {
@@ -300,9 +306,15 @@ impl Cluster {
     /// Waits until much can be told. Who tells a lot does so first, at every step.
     async fn until_space(&self) {
         let space = (self.config.messages_queued_max / 2).max(1);
-        if self.outbox.capacity() < space {
-            // The receiver lives as long as the link does.
-            let _ = self.outbox.reserve_many(space).await;
+        loop {
+            let drained = self.drained.notified();
+            let mut drained = std::pin::pin!(drained);
+            drained.as_mut().enable();
+            // Nothing is reserved: what may not be left out finds the places that there are meanwhile.
+            if self.outbox.capacity() >= space {
+                return;
+            }
+            drained.await;
         }
     }
 
@@ -366,5 +378,35 @@ impl Cluster {
         tracing::warn!(%node, "another node is not heard of any more");
         self.peers().remove(&node);
         shared.change_roster(|roster, _| roster.drop_node(node));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::config::{HubConfig, WebhooksConfig};
+
+    #[tokio::test]
+    async fn who_waits_for_space_takes_none_from_those_who_do_not_wait() {
+        let config = ClusterConfig { messages_queued_max: 8, ..ClusterConfig::default() };
+        let url = RedisUrl("redis://127.0.0.1:1".to_owned());
+        let fanout = Arc::new(LocalFanout::new(&HubConfig::default()));
+        let webhooks = Arc::new(Webhooks::open(&WebhooksConfig::default()).unwrap());
+        let cluster = Cluster::new(&url, &config, fanout, webhooks).unwrap();
+        cluster.up.store(true, Ordering::Relaxed);
+        let send = || cluster.send(Channel::Everybody, Message::Beat);
+        for _ in 0..5 {
+            assert!(send());
+        }
+        let mut waiting = std::pin::pin!(cluster.until_space());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(send(), "there are places");
+        let mut sending = cluster.sending.lock().unwrap().take().unwrap();
+        for _ in 0..2 {
+            sending.recv().await.unwrap();
+            cluster.drained.notify_waiters();
+        }
+        waiting.await;
     }
 }

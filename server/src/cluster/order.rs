@@ -73,16 +73,24 @@ impl Order {
         self.delivered.get_or_insert(cursor);
     }
 
-    /// Takes where the storage says that the log ends. Answers what is to be delivered.
+    /// What was delivered, to [compare](Self::compare) with what the storage is asked for next.
+    pub(super) fn delivered(&self) -> Option<u64> {
+        self.delivered
+    }
+
+    /// Takes where the storage says that the log ends, and what had been delivered before it was asked. Answers what is to be
+    /// delivered.
     pub(super) fn compare(
         &mut self,
         room: &Room,
         head: u64,
+        delivered_before: Option<u64>,
         now_ms: u64,
         patience: Patience,
     ) -> Vec<LiveChanges> {
         // The storage has lost something since: what is committed from now on is new.
-        if self.delivered.is_some_and(|delivered| delivered > head) && self.held.is_empty() {
+        let is_unchanged = self.delivered == delivered_before && self.held.is_empty();
+        if is_unchanged && self.delivered.is_some_and(|delivered| delivered > head) {
             self.delivered = Some(head);
             self.head = head;
         }
@@ -194,6 +202,22 @@ mod tests {
         delivered.iter().map(|changes| (changes.from_seq, changes.to_seq)).collect()
     }
 
+    /// The storage is asked and answers at once.
+    fn compare(order: &mut Order, head: u64, now_ms: u64) -> Vec<LiveChanges> {
+        let delivered = order.delivered();
+        order.compare(&room(), head, delivered, now_ms, PATIENCE)
+    }
+
+    #[test]
+    fn what_is_delivered_while_heads_are_read_is_no_step_back() {
+        let mut order = Order::default();
+        order.begin(100);
+        let before = order.delivered();
+        order.offer(changes(101, 101), 0, PATIENCE);
+        assert!(order.compare(&room(), 100, before, 0, PATIENCE).is_empty());
+        assert_eq!(ranges(&order.offer(changes(102, 102), 0, PATIENCE)), [(102, 102)]);
+    }
+
     #[test]
     fn changes_that_overtook_others_wait_for_them() {
         let mut order = Order::default();
@@ -219,10 +243,10 @@ mod tests {
     fn a_hint_is_read_at_once_and_only_once() {
         let mut order = Order::default();
         order.begin(4);
-        assert!(order.compare(&room(), 9, 0, PATIENCE).is_empty());
+        assert!(compare(&mut order, 9, 0).is_empty());
         let missing = order.missing(0).unwrap();
         assert_eq!(ranges(&order.fill(&room(), missing, page(9), 0, PATIENCE)), [(5, 9)]);
-        assert!(order.compare(&room(), 9, 0, PATIENCE).is_empty());
+        assert!(compare(&mut order, 9, 0).is_empty());
         assert_eq!(order.due_ms(), None);
     }
 
@@ -230,9 +254,9 @@ mod tests {
     fn what_is_heard_while_the_storage_is_read_is_not_forgotten() {
         let mut order = Order::default();
         order.begin(4);
-        order.compare(&room(), 6, 0, PATIENCE);
+        compare(&mut order, 6, 0);
         let missing = order.missing(0).unwrap();
-        order.compare(&room(), 7, 1, PATIENCE);
+        compare(&mut order, 7, 1);
         order.fill(&room(), missing, page(6), 2, PATIENCE);
         assert_eq!(order.missing(102).unwrap().after, 6);
     }
@@ -241,7 +265,7 @@ mod tests {
     fn a_hint_of_what_was_never_committed_is_looked_for_once() {
         let mut order = Order::default();
         order.begin(4);
-        order.compare(&room(), 9, 0, PATIENCE);
+        compare(&mut order, 9, 0);
         let missing = order.missing(0).unwrap();
         assert!(order.fill(&room(), missing, page(4), 0, PATIENCE).is_empty());
         assert_eq!(order.due_ms(), None);
@@ -251,7 +275,7 @@ mod tests {
     fn a_storage_that_went_back_is_followed() {
         let mut order = Order::default();
         order.begin(9);
-        order.compare(&room(), 5, 0, PATIENCE);
+        compare(&mut order, 5, 0);
         assert_eq!(ranges(&order.offer(changes(6, 6), 0, PATIENCE)), [(6, 6)]);
     }
 
@@ -259,7 +283,7 @@ mod tests {
     fn too_much_for_one_page_is_left_to_the_readers() {
         let mut order = Order::default();
         order.begin(4);
-        order.compare(&room(), 5000, 0, PATIENCE);
+        compare(&mut order, 5000, 0);
         let missing = order.missing(0).unwrap();
         let delivered = order.fill(&room(), missing, Page { more: true, ..page(1004) }, 0, PATIENCE);
         assert_eq!(ranges(&delivered), [(5001, 5000)]);
@@ -293,7 +317,7 @@ mod tests {
                 }
             }
             now_ms += 1000;
-            follow(order.compare(&room(), head, now_ms, PATIENCE), &mut cursor)?;
+            follow(compare(&mut order, head, now_ms), &mut cursor)?;
             if let Some(missing) = order.missing(now_ms) {
                 follow(order.fill(&room(), missing, page(head), now_ms, PATIENCE), &mut cursor)?;
             }

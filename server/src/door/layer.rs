@@ -1,6 +1,6 @@
 //! Each HTTP request at the door: its origin, how often its address comes, and what its connection may send.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,9 +102,15 @@ impl Door {
         let forwarded = headers.get_all("x-forwarded-for").iter();
         let forwarded: Vec<&str> =
             forwarded.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
-        let seen = forwarded.iter().rev().nth(hops).and_then(|text| text.trim().parse().ok());
+        let seen = forwarded.iter().rev().nth(hops).and_then(|text| address_in(text.trim()));
         seen.map_or(peer, network)
     }
+}
+
+/// Some proxies tell the port as well, and an IPv6 address in brackets.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// The answer to a handshake that may be tried again after a time.
@@ -132,6 +138,17 @@ mod tests {
             Door::new(&config).address(peer, &headers).to_string()
         };
         assert_eq!([seen(0), seen(1), seen(2), seen(4)], ["10.0.0.1", "10.0.0.2", "192.0.2.7", "10.0.0.1"]);
+    }
+
+    #[test]
+    fn an_address_may_come_with_a_port() {
+        for text in ["203.0.113.7", "203.0.113.7:50412"] {
+            assert_eq!(address_in(text), Some("203.0.113.7".parse().unwrap()), "{text}");
+        }
+        for text in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
+            assert_eq!(address_in(text), Some("2001:db8::1".parse().unwrap()), "{text}");
+        }
+        assert_eq!(address_in("unknown"), None);
     }
 
     #[test]

@@ -151,14 +151,17 @@ impl Roster {
     /// Takes in which connections a node has in a room: others that are known of it have left unheard.
     pub fn apply_roll(&mut self, node: NodeId, room: &Room, present: &[u64]) -> Vec<Notice> {
         let present: BTreeSet<u64> = present.iter().copied().collect();
+        let inside = self.rooms.get(room).into_iter().flat_map(Inside::all);
+        let has_left = |id: &ConnectionId| {
+            let home = self.connections.get(id).and_then(|connection| connection.home);
+            home.is_some_and(|home| home.node == node && !present.contains(&home.number))
+        };
+        let left: Vec<ConnectionId> = inside.copied().filter(has_left).collect();
         let mut notices = Vec::new();
-        for (number, id) in self.remotes.get(&node).cloned().unwrap_or_default() {
-            let inside = self.connections.get(&id).is_some_and(|connection| connection.rooms.contains(room));
-            if inside && !present.contains(&number) {
-                self.end_member(id, room);
-                notices.extend(self.exit_alone(id, room));
-                self.forget_if_nowhere(id);
-            }
+        for id in left {
+            self.end_member(id, room);
+            notices.extend(self.exit_alone(id, room));
+            self.forget_if_nowhere(id);
         }
         notices
     }
@@ -291,10 +294,8 @@ impl Roster {
         while self.connections.contains_key(&id) {
             id = ConnectionId(id.0.wrapping_add(1));
         }
-        self.connect(id, &report.user, report.client, now_ms);
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.home = Some(Home { node, number: report.connection });
-        }
+        let home = Home { node, number: report.connection };
+        self.add(id, &report.user, report.client, Some(home), now_ms);
         self.remotes.entry(node).or_default().insert(report.connection, id);
         id
     }

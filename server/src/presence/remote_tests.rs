@@ -338,6 +338,10 @@ proptest! {
         // Ghosts are over; the open ones are renewed by their pings, which these do not make.
         (0..NODES).for_each(|node| cluster.change(node, Roster::expire));
         cluster.settle();
+        for roster in &cluster.rosters {
+            let local = roster.users.values().filter(|ids| ids.iter().any(|id| roster.is_local(*id)));
+            prop_assert_eq!(roster.user_count(), local.count());
+        }
         let there: Vec<_> = (0..NODES).map(|node| cluster.members(node)).collect();
         prop_assert_eq!(&there[0], &there[1]);
         prop_assert_eq!(&there[0], &there[2]);

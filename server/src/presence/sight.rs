@@ -104,9 +104,13 @@ impl Roster {
         if !new_to_room {
             return Vec::new();
         }
+        let watchers: Vec<ConnectionId> = self.watchers(room, &user).collect();
+        if watchers.is_empty() {
+            return Vec::new();
+        }
         let mut elsewhere = self.users_rooms(&user);
         elsewhere.remove(room);
-        let to = self.watchers(room, &user).filter(|other| !self.watches_any(*other, &elsewhere)).collect();
+        let to = watchers.into_iter().filter(|other| !self.watches_any(*other, &elsewhere)).collect();
         notice(to, News::Online(UserStatus { user_id: user }))
     }
 
@@ -167,6 +171,9 @@ impl Roster {
         }
         let others: BTreeSet<ConnectionId> =
             left.into_iter().flat_map(|room| self.watchers(room, user)).collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
         let still = self.users_rooms(user);
         let lost = others.into_iter().filter(|other| !self.watches_any(*other, &still)).collect();
         notice(lost, News::Offline(UserStatus { user_id: user.to_owned() }))
@@ -182,8 +189,14 @@ impl Roster {
         }
     }
 
-    fn watches_any(&self, id: ConnectionId, rooms: &BTreeSet<Room>) -> bool {
-        rooms.iter().any(|room| self.rooms.get(room).is_some_and(|inside| inside.watching.contains(&id)))
+    /// Looks at whichever are fewer: those rooms, or the ones that it is in.
+    fn watches_any(&self, id: ConnectionId, rooms: &BTreeSet<&Room>) -> bool {
+        let Some(connection) = self.connections.get(&id) else { return false };
+        let watches = |room: &Room| self.rooms.get(room).is_some_and(|inside| inside.watching.contains(&id));
+        if connection.rooms.len() < rooms.len() {
+            return connection.rooms.iter().any(|room| rooms.contains(room) && watches(room));
+        }
+        rooms.iter().any(|room| watches(room))
     }
 
     /// Connections of other users that watch a room.
@@ -200,11 +213,11 @@ impl Roster {
     }
 
     /// The rooms a user is seen in, by any connection.
-    fn users_rooms(&self, user: &str) -> BTreeSet<Room> {
+    fn users_rooms(&self, user: &str) -> BTreeSet<&Room> {
         let connections = self.users.get(user).into_iter().flatten();
         connections
             .filter_map(|id| self.connections.get(id))
-            .flat_map(|connection| connection.rooms.difference(&connection.unseen).cloned())
+            .flat_map(|connection| connection.rooms.difference(&connection.unseen))
             .collect()
     }
 }

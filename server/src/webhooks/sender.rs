@@ -300,6 +300,10 @@ impl<'a> Sender<'a> {
     }
 
     fn next_wake(&self) -> Instant {
+        if self.telling.len() >= self.capacity() {
+            // Nothing can begin before one ends, which wakes it.
+            return Instant::now() + Duration::from_millis(self.config.scan_interval_ms.max(1));
+        }
         let waits = self.failing.iter().filter(|(room, _)| !self.busy.contains(*room));
         let failing = waits.map(|(_, failing)| failing.due).min();
         let search = match self.search {
@@ -308,9 +312,7 @@ impl<'a> Sender<'a> {
             Search::After(_) => Instant::now() + Duration::from_millis(self.config.scan_interval_ms),
         };
         let next = failing.map_or(search, |failing| failing.min(search));
-        let next = self.down_until.map_or(next, |until| if until > Instant::now() { until } else { next });
-        // What is due and cannot be told yet waits for one that ends.
-        if self.telling.len() >= self.capacity() { search.max(next) } else { next }
+        self.down_until.map_or(next, |until| if until > Instant::now() { until } else { next })
     }
 }
 

@@ -245,3 +245,40 @@ fn a_user_has_so_many_connections_and_is_told_to_come_later_with_more() {
     // The server learns of it a moment later.
     assert!((0..1000).any(|_| connect("e", "ann")["connected"] == true));
 }
+
+/// A text message in a frame whose mask changes nothing.
+fn frame(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+    let mut frame = vec![0x81, 0x80 | 126];
+    frame.extend_from_slice(&length);
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// Reads until this comes, or the server closes: whether it came.
+fn comes(mut stream: &TcpStream, text: &str) -> bool {
+    let (mut seen, mut bytes) = (String::new(), [0; 1024]);
+    while !seen.contains(text) {
+        match stream.read(&mut bytes).unwrap() {
+            0 => return false,
+            count => seen.push_str(&String::from_utf8_lossy(&bytes[..count])),
+        }
+    }
+    true
+}
+
+#[test]
+fn a_transport_whose_session_is_over_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = EmbeddedServer::start(config(&folder));
+    let mut stream = open(&server);
+    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n\
+                   upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).unwrap();
+    assert!(comes(&stream, "pingInterval"));
+    stream.write_all(&frame(&format!("40{}", json!({"token": token("ann", &[])})))).unwrap();
+    assert!(comes(&stream, "40{"));
+    stream.write_all(&frame("41")).unwrap();
+    assert!(!comes(&stream, "what never comes"), "it is read until the server closes it");
+}
