@@ -222,7 +222,11 @@ impl Cluster {
             let fits = subscribed.contains(room) || beyond < space;
             beyond += usize::from(!subscribed.contains(room));
             if !fits {
-                self.rooms().unplaced.insert(room.clone());
+                let mut all = self.rooms();
+                // One that was closed meanwhile would take the place of another.
+                if all.open.contains_key(room) {
+                    all.unplaced.insert(room.clone());
+                }
             }
             fits
         });
