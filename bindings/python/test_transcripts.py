@@ -11,7 +11,9 @@ CONTRACT = pathlib.Path(__file__).parents[2] / "tests" / "contract"
 
 
 def transcripts(folder):
-    for path in sorted((CONTRACT / folder).glob("*.json")):
+    paths = sorted((CONTRACT / folder).glob("*.json"))
+    assert paths, f"there are no transcripts in {folder}"
+    for path in paths:
         yield path.stem, json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -102,12 +102,16 @@ pub(crate) async fn run(shared: Arc<Shared>, socket: SocketRef, accepted: Accept
     drop(ended);
     match end {
         // A transport without a session would be counted by nothing.
-        End::Gone | End::Moved => session.cut(),
+        End::Gone if session.line.is_alone() => session.cut(),
+        End::Gone => {}
+        End::Moved => session.cut(),
         End::Dismissed(reason) => {
             operate.metrics.disconnect(reason);
             tracing::info!(connection = session.membership.id.0, reason, "a client was disconnected");
             session.dismiss().await;
-            session.cut_soon();
+            if session.line.is_alone() {
+                session.cut_soon();
+            }
         }
     }
 }

@@ -61,6 +61,7 @@ def cluster_messages():
     }
     inside = {**report, "place": {"Inside": {"lost": True, "member": member}}}
     yield from ({"Report": report}, {"Report": inside}, {"Snapshot": {"reports": [report, inside]}}, "Beat", "Gone")
+    yield from ("Revoked", "Freed", {"News": {"room": "list:9"}})
     yield from ({"Ask": {"room": "list:9"}}, {"Roll": {"room": "list:9", "connections": [1, 2**64 - 1]}})
 
 
@@ -82,7 +83,9 @@ def journal_of(mutations):
 
 def backup_blocks():
     """Blocks of a backup, without their checksums."""
-    records = [(b"r", b"list:9", b"\x93\x01\x02\x03"), (b"d", b"list:9\x00notes\x00one", bytes(300)), (b"o", b"", b"")]
+    # Rooms, documents, owners and revocations, as the server numbers its tables.
+    records = [(b"\x01", b"list:9", b"\x93\x01\x02\x03"), (b"\x02", b"list:9\x00notes\x00one", bytes(300))]
+    records += [(b"\x05", b"", b""), (b"\x08", (0).to_bytes(4, "big"), b'{"users":{}}')]
     coded = [table + struct.pack("<II", len(key), len(value)) + key + value for table, key, value in records]
     yield from coded
     yield b"".join(coded)

@@ -25,6 +25,10 @@ pub(super) trait Line: Send + Sync {
 
     /// Ends the transport, after which a client connects again by itself.
     fn cut(&self);
+
+    /// Whether the transport is a connection of its own. Where a client began by polling, the connection that would be cut may
+    /// carry the requests of others by now, behind a proxy.
+    fn is_alone(&self) -> bool;
 }
 
 impl Line for SocketRef {
@@ -48,6 +52,11 @@ impl Line for SocketRef {
         if let Some(cut) = self.req_parts().extensions.get::<Cut>() {
             cut.cut();
         }
+    }
+
+    fn is_alone(&self) -> bool {
+        let query = self.req_parts().uri.query().unwrap_or_default();
+        query.split('&').any(|parameter| parameter == "transport=websocket")
     }
 }
 

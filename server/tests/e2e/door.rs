@@ -271,7 +271,10 @@ fn comes(mut stream: &TcpStream, text: &str) -> bool {
 #[test]
 fn a_transport_whose_session_is_over_is_closed() {
     let folder = tempfile::tempdir().unwrap();
-    let server = EmbeddedServer::start(config(&folder));
+    let mut config = config(&folder);
+    // No heartbeat closes it while this waits.
+    config.connection.ping_interval_ms = 600_000;
+    let server = EmbeddedServer::start(config);
     let mut stream = open(&server);
     let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n\
                    upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";

@@ -161,8 +161,12 @@ impl EmbeddedServer {
 impl Drop for EmbeddedServer {
     fn drop(&mut self) {
         self.begin_end();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let ended = self.thread.take().map(std::thread::JoinHandle::join);
+        // A server that does not end cleanly is a failure of its own.
+        if let Some(Err(panic)) = ended
+            && !std::thread::panicking()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 }

@@ -40,6 +40,9 @@ refused() {
     report "not ok" "refused: $1"
   elif "${type_check[@]}" "$copy"/*.swift >"$work/wrong.log" 2>&1; then
     report "not ok" "refused: $1"
+  elif ! grep -q "/$2:[0-9]*:[0-9]*: error:" "$work/wrong.log"; then
+    cat "$work/wrong.log" >&2
+    report "not ok" "refused: $1"
   else
     report ok "refused: $1"
   fi

@@ -11,6 +11,7 @@ use syncline_integration::{Device, TestServer, server_config};
 use syncline_server::config::StorageConfig;
 use syncline_server::storage::backup;
 use tempfile::tempdir;
+use tokio::sync::Notify;
 
 const ROOM: &str = "user:ada";
 const LOADED: &str = "user:cy";
@@ -43,17 +44,20 @@ async fn a_backup_under_load_has_every_write_answered_before_and_clients_go_on_f
     c.synced(LOADED).await;
 
     let is_over = Arc::new(AtomicBool::new(false));
+    let has_begun = Arc::new(Notify::new());
     let load = tokio::spawn({
-        let (c, is_over) = (Arc::clone(&c), Arc::clone(&is_over));
+        let (c, is_over, has_begun) = (Arc::clone(&c), Arc::clone(&is_over), Arc::clone(&has_begun));
         async move {
             let mut number = 200;
             while !is_over.load(Ordering::Relaxed) {
                 c.write(LOADED, &format!("{number:05}"), json!({"create": {"n": number}})).await.unwrap();
                 number += 1;
+                has_begun.notify_one();
             }
             number
         }
     });
+    has_begun.notified().await;
     let summary = backup::fetch(&server.url(), None, ADMIN_TOKEN.as_bytes(), &at("backup")).await.unwrap();
     is_over.store(true, Ordering::Relaxed);
     let written = load.await.unwrap();

@@ -56,7 +56,7 @@ pub struct Failure {
 ///
 /// # Panics
 ///
-/// If one cannot be read.
+/// If one cannot be read, or there is none.
 pub fn all(folder: &str) -> Vec<(String, Transcript)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files =
@@ -64,6 +64,7 @@ pub fn all(folder: &str) -> Vec<(String, Transcript)> {
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
     files.sort();
+    assert!(!files.is_empty(), "there are no transcripts in {}", folder.display());
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("a readable file");
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -27,7 +27,9 @@ struct Transcript: Decodable {
     }
     let path = URL(fileURLWithPath: contract).appendingPathComponent(folder)
     let files = try FileManager.default.contentsOfDirectory(at: path, includingPropertiesForKeys: nil)
-    return try files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }.map { file in
+    let transcripts = files.filter { $0.pathExtension == "json" }
+    guard !transcripts.isEmpty else { throw Mismatch("there are no transcripts in \(folder)") }
+    return try transcripts.sorted { $0.path < $1.path }.map { file in
       (file.lastPathComponent, try JSONDecoder().decode(Transcript.self, from: Data(contentsOf: file)))
     }
   }

@@ -29,7 +29,8 @@ class TranscriptTest {
 
   private fun transcripts(path: String, play: (String, Transcript) -> Unit): List<DynamicTest> {
     val files = File(System.getProperty("syncline.contract"), path).listFiles { file -> file.extension == "json" }
-    return checkNotNull(files) { "$path is no folder" }.sorted().map { file ->
+    check(!files.isNullOrEmpty()) { "there are no transcripts in $path" }
+    return files.sorted().map { file ->
       val transcript = Transcript(file.readText())
       dynamicTest("${file.nameWithoutExtension}: ${transcript.title}") { play(file.nameWithoutExtension, transcript) }
     }
