@@ -193,8 +193,8 @@ export class CoreClient {
     try {
       await this.#call({ type: 'setToken', token, ...(expiresAtMs !== undefined && { expiresAtMs }) });
     } catch (error) {
-      // A token that was refused must not be in the way of the next opening; one that was taken back stays so.
-      if (token !== null && this.#token === token) this.#token = previous;
+      // A token that was refused must not be in the way of the next opening.
+      if (asSynclineError(error).code === 'invalid' && this.#token === token) this.#token = previous;
       throw error;
     }
   }

@@ -1,5 +1,9 @@
+/** Not what keeps its contents elsewhere than in members, as a `Set` or a `Date` does. */
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value) as { constructor?: { name: string } } | null;
+  // By name, not identity: the object may come from another realm.
+  return prototype === null || prototype.constructor?.name === 'Object';
 }
 
 /** `next`, in which every part equal to its counterpart in `previous` is that very object. Both are JSON. */

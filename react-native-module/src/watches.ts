@@ -2,7 +2,7 @@ import type { Channel } from './channel.ts';
 import type { Event, RoomStatus, Row } from './contract.ts';
 import { asSynclineError, SynclineError } from './error.ts';
 import { complain, type Report } from './guard.ts';
-import { type Observable, Store, type Unsubscribe } from './observable.ts';
+import { type Observable, once, Store, type Unsubscribe } from './observable.ts';
 import type { Document } from './ops.ts';
 import type { CoreSelection } from './queries.ts';
 import type { CollectionRef } from './refs.ts';
@@ -308,7 +308,7 @@ export class Watches {
     if (held.linger) clearTimeout(held.linger);
     held.linger = null;
     const unsubscribe = held.store.subscribe(listener);
-    return () => {
+    return once(() => {
       unsubscribe();
       held.subscribers -= 1;
       if (held.subscribers === 0) {
@@ -316,7 +316,7 @@ export class Watches {
           this.#stop(key, held);
         }, LINGER_MS);
       }
-    };
+    });
   }
 
   #tellQueries(): void {

@@ -45,7 +45,7 @@ export interface EntityQueries<T> {
   readonly lists?: readonly QueryKey[];
   /** The query of one entity. */
   readonly detail?: (id: string) => QueryKey;
-  /** Its field `id` when absent. */
+  /** Its field `id` when absent. What is deleted may also be told by its id alone, or in a field such as `activityId`. */
   readonly idOf?: (entity: T) => string;
 }
 
@@ -77,7 +77,7 @@ export function updateOn<T extends object>(
       if (detail) queryClient.setQueryData<T>(detail(id), (known) => known && { ...known, ...changed });
     },
     deleted: (gone) => {
-      const id = idOf(gone);
+      const id = idOfGone(gone, entity, idOf);
       inLists((list) => list.filter((item) => idOf(item) !== id));
       if (detail) queryClient.removeQueries({ queryKey: detail(id), exact: true });
     },
@@ -87,6 +87,15 @@ export function updateOn<T extends object>(
 
 function idField(entity: object): string {
   return String((entity as { id?: unknown }).id);
+}
+
+/** What is gone may be told as a whole, or by its id: that itself, or in a field such as `activityId`. */
+function idOfGone<T extends object>(gone: T, entity: string, idOf: (entity: T) => string): string {
+  const told: unknown = gone;
+  if (typeof told === 'string' || typeof told === 'number') return String(told);
+  const field = `${entity}Id`;
+  if ('id' in gone || !(field in gone)) return idOf(gone);
+  return String((gone as Record<string, unknown>)[field]);
 }
 
 function pagesOf<T>(data: unknown): InfiniteData<readonly T[]> | null {
@@ -118,7 +127,9 @@ const NETWORK_CODES: readonly string[] = ['offline', 'unreachable', 'timeout'];
 
 function isOnline({ state, reason }: ConnectionStatus): boolean {
   if (state === 'offline') return false;
-  return state !== 'backoff' || !reason || !NETWORK_CODES.includes(reason.code);
+  // An attempt is no proof: while there is no network, one is made every now and then.
+  const isTrying = state === 'backoff' || state === 'connecting';
+  return !isTrying || !reason || !NETWORK_CODES.includes(reason.code);
 }
 
 /** Tells TanStack Query when there is a network, as the core knows it, until the returned function is called. */

@@ -186,6 +186,11 @@ describe('with events of a backend', () => {
     });
     expect(queryClient.getQueryData(['activity', 'b'])).toEqual({ id: 'b', likes: 7 });
     expect(queryClient.getQueryData(['never asked for'])).toBeUndefined();
+    for (const gone of ['c', { activityId: 'c' }]) {
+      queryClient.setQueryData(['list'], [{ id: 'c', likes: 1 }, ...(pages.pages[0] ?? [])]);
+      await say('activity:deleted', gone);
+      expect(queryClient.getQueryData(['list'])).toEqual(pages.pages[0]);
+    }
   });
 });
 

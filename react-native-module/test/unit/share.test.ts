@@ -37,3 +37,14 @@ it('compares members by identity', () => {
   expect(shallowEqual({ a: 1 }, { b: 1 })).toBe(false);
   expect(shallowEqual(null, {})).toBe(false);
 });
+
+it('takes no two sets, maps or dates for equal', () => {
+  for (const [previous, next] of [
+    [new Set(['a']), new Set(['b'])],
+    [new Map([['a', 1]]), new Map([['a', 2]])],
+    [new Date(1), new Date(2)],
+  ] as const) {
+    expect(shallowEqual(previous, next)).toBe(false);
+    expect(share<{ at: unknown }>({ at: previous }, { at: next }).at).toBe(next);
+  }
+});

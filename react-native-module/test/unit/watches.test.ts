@@ -100,3 +100,21 @@ it('shares one watch among equal queries, and none among different ones', () => 
     ]);
   });
 });
+
+it('counts a subscriber that ends twice once', async () => {
+  const { watches, observe } = setUp([row('a', 1)], 1);
+  const source = observe({});
+  await new Promise<void>((resolve) => source.subscribe(resolve));
+  const told: string[][] = [];
+  source.subscribe(() => told.push(source.get().data.map(({ id }) => id)));
+  const end = source.subscribe(() => undefined);
+  end();
+  end();
+  end();
+  jest.useFakeTimers();
+  await jest.advanceTimersByTimeAsync(60_000);
+  jest.useRealTimers();
+  watches.handleRows(rowsEvent({ upserted: [row('b')], count: 2 }));
+  watches.publish();
+  expect(told.at(-1)?.sort()).toEqual(['a', 'b']);
+});
